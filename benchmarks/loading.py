@@ -132,14 +132,21 @@ def measure(kind: str, folder: Path, size: int, loaders: int, steps: int) -> dic
     batches = read(folder, size, loaders, steps)
     next(batches)  # files are listed; what follows is reading
     count, kept = 0, []
-    began, busy = time.perf_counter(), environment.Busy()
+    began, spent, busy = time.perf_counter(), processor_seconds(), environment.Busy()
     for inputs in batches:
         count += len(inputs)
         if len(kept) < HASHED:
             kept.append(inputs.clone())
     seconds = time.perf_counter() - began
+    spent = processor_seconds() - spent  # that of workers, too, which have ended
     digest = hashlib.blake2b(b"".join(inputs.numpy().tobytes() for inputs in kept), digest_size=8).hexdigest()
-    return {"images_a_second": count / seconds, "peak_bytes": peak_bytes(), "hash": digest, **busy.report()}
+    speeds = {"images_a_second": count / seconds, "processor_ms_an_image": 1e3 * spent / count}
+    return {**speeds, "peak_bytes": peak_bytes(), "hash": digest, **busy.report()}
+
+
+def processor_seconds() -> float:
+    """Return the processor time of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def run_train(recipe: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -207,9 +214,15 @@ def rows_of(results: dict[str, list[dict[str, Any]]]) -> tables.Table:
     rows = []
     for name, rounds in results.items():
         speeds = [one["images_a_second"] for one in rounds]
-        peak = max(one["peak_bytes"] for one in rounds) / 2**20
-        rows.append([name, f"{statistics.median(speeds):.0f}", f"{max(speeds):.0f}", f"{peak:.0f}", rounds[0]["hash"]])
-    return ["", "images/s, median", "best", "peak MiB of the process", "hash of the batches"], rows
+        row = [name, f"{statistics.median(speeds):.0f}", f"{max(speeds):.0f}"]
+        row += [f"{statistics.median(one['processor_ms_an_image'] for one in rounds):.2f}"]
+        theirs = results.get(name.replace(OURS, TORCH)) if name.startswith(OURS) else None
+        for key in ("images_a_second", "processor_ms_an_image"):
+            ratios = [one[key] / other[key] for one, other in zip(rounds, theirs or (), strict=False)]
+            row.append(f"{statistics.median(ratios):.2f}" if ratios else "")
+        rows.append([*row, f"{max(one['peak_bytes'] for one in rounds) / 2**20:.0f}", rounds[0]["hash"]])
+    beside = ["images/s over DataLoader's", "processor over DataLoader's"]
+    return ["", "images/s, median", "best", "processor ms", *beside, "peak MiB", "hash of the batches"], rows
 
 
 def show(content: dict[str, Any], size: int) -> None:

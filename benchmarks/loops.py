@@ -17,7 +17,7 @@ import random
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,51 +80,72 @@ def loops(name: str) -> dict[str, Loop]:
 
 def time_loops(name: str, rounds: int) -> dict[str, list[float]]:
     """Return by loop the milliseconds of a step, by round; all take their turns in an order drawn anew each round."""
-    few, many = STEPS[name]
-    contenders = loops(name)
+    return time_in_rounds(loops(name), STEPS[name], rounds)[0]
+
+
+def time_in_rounds(
+    contenders: Mapping[str, Loop], steps: tuple[int, int], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return by loop and round the milliseconds of a step, by the clock and by the processors.
+
+    Args:
+        contenders: The loops by name, in turns in an order drawn anew each round.
+        steps: Of a short and a long training, the latter taking so much more as its further steps take.
+        rounds: How many samples of each.
+    """
+    few, many = steps
     for loop in contenders.values():
         loop(few)  # whatever is imported or compiled once
-    samples: dict[str, list[float]] = {label: [] for label in contenders}
+    wall: dict[str, list[float]] = {label: [] for label in contenders}
+    processor: dict[str, list[float]] = {label: [] for label in contenders}
     for number in range(rounds):
         order = list(contenders)
         random.Random(number).shuffle(order)  # noqa: S311 - an order of turns, no secret
         for label in order:
-            short, long = (_seconds(contenders[label], steps) for steps in (few, many))
-            samples[label].append((long - short) / (many - few) * 1e3)
-    return samples
+            short, long = (_seconds(contenders[label], count) for count in (few, many))
+            for samples, before, after in zip((wall, processor), short, long, strict=True):
+                samples[label].append((after - before) / (many - few) * 1e3)
+    return wall, processor
 
 
-def _seconds(loop: Loop, steps: int) -> float:
-    began = time.perf_counter()
+def _seconds(loop: Loop, steps: int) -> tuple[float, float]:
+    began, busy = time.perf_counter(), time.process_time()
     loop(steps)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - busy
 
 
 def _ours(name: str, *, log_every: int) -> Loop:
-    from downslope.recipe.load import load_recipe
-    from downslope.training.run.plan import plan_run
-    from downslope.training.run.train import train
-    from downslope.training.view.console import PlainConsole
-
-    def run(steps: int) -> None:
-        table = {
+    return ours(
+        {
             "data.name": '"loops:data"',
             "data.batch_size": BATCH,
             "data.options": f'{{ name = "{name}" }}',
             "model": MODELS[name],
             **{f"sgd.{key}": str(value).lower() for key, value in OPTIONS.items()},
-            "train.steps": steps,
             "train.log_every": log_every,
-            "train.evaluate_every": steps,
-            "checkpoint.every_seconds": 0,
         }
+    )
+
+
+def ours(recipe: Mapping[str, Any]) -> Loop:
+    """Return `downslope train` by a recipe; it returns the last step's loss, if its log has it."""
+    from downslope.recipe.load import load_recipe
+    from downslope.training.folder.log import read_rows
+    from downslope.training.run.plan import plan_run
+    from downslope.training.run.train import train
+    from downslope.training.view.console import PlainConsole
+
+    def run(steps: int) -> float | None:
+        table = {**recipe, "train.steps": steps, "train.evaluate_every": steps, "checkpoint.every_seconds": 0}
         with tempfile.TemporaryDirectory() as folder:
             base = Path(folder) / "recipe.toml"
             base.write_text("", encoding="utf-8")
-            recipe = load_recipe(base, [(path, str(value)) for path, value in table.items()])
+            found = load_recipe(base, [(path, str(value)) for path, value in table.items()])
             silent = PlainConsole(io.StringIO(), io.StringIO())
-            plan = plan_run(recipe, name="loop", out=Path(folder) / "run", resume="never")
-            train(plan, recipe, silent, report=False)
+            plan = plan_run(found, name="loop", out=Path(folder) / "run", resume="never")
+            train(plan, found, silent, report=False)
+            last = read_rows(plan.folder, "step")[-1]
+            return last["loss"] if last["step"] == steps - 1 else None
 
     return run
 

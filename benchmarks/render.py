@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import environment
 import keras_step
 import loops
 import tables
@@ -238,6 +239,26 @@ def whole_loops(train: dict[str, Any]) -> Table:
     return ["one thread", *headings], rows
 
 
+def resnet_loops(found: dict[str, Any]) -> str:
+    """Return the time of a step of ResNet-20 in each loop, by the clock and the processors, with how quiet it was."""
+    names = list(dict.fromkeys(name for result in found["results"] for name in result["milliseconds"]))
+    rows: list[list[str]] = [[name] for name in names]
+    heading = [""]
+    for result in found["results"]:
+        wall, processor = result["milliseconds"], result["processor_milliseconds"]
+        count = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
+        heading += [f"{count}, ms", "ours / it", "processor ms", "ours / it"]
+        for row in rows:
+            for samples in (wall, processor):
+                row += [tables.number(statistics.median(samples[row[0]])), tables.ratio(samples, row[0], loops.OURS)]
+    quiet = "; ".join(
+        f"{result['threads']} thread(s): {environment.busy_sentence(result['busy'])}" for result in found["results"]
+    )
+    facts = found["environment"]
+    machine = f"{facts['date']}, {facts['processors']} processors of an {facts['processor']}; {quiet}."
+    return f"{tables.as_markdown((heading, rows))}\n\n{machine.replace('%', ' %')}"
+
+
 def models() -> str:
     """Return what the models of the training steps are."""
     return "\n".join(f"- `{name}`: {about}" for name, about in MODELS.items())
@@ -281,6 +302,7 @@ def sections() -> dict[str, str]:
         "models": models(),
         "training": tables.as_markdown(training(train)),
         "loops": tables.as_markdown(whole_loops(train)),
+        "resnet": resnet_loops(recorded("resnet")),
         "memory": tables.as_markdown(tables.memory(peak["bytes_per_parameter"])),
         "memory-of-smaller": tables.as_markdown(tables.memory(peak["bytes_per_parameter_of_smaller"])),
     }

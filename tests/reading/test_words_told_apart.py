@@ -99,7 +99,7 @@ TOLD_APART = [
     ),
     (
         "tf.keras.optimizers.schedules.PiecewiseConstantDecay([30, 60], [0.1, 0.01, 0.001])",
-        {"sgd.lr.milestones": [31, 61]},  # Keras changes one step after its boundary
+        {"sgd.lr.milestones": [30, 60]},  # Keras changes one step after its boundary
     ),
 ]
 

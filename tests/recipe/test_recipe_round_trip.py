@@ -85,17 +85,20 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "data.path",
         "data.in_memory",
         "data.normalize",
+        "data.sampling",
         "train.steps",
         "train.teacher_forcing",
         "train.sharpness_every",
         "train.clip_norm",
         "train.start_from",
         "train.class_weights",
+        "train.threshold",
         "train.channels_last",
         "train.ema",
         "train.nonfinite_limit",
         "train.evaluate_every",
         "checkpoint.every_steps",
+        "checkpoint.metric",
     }
     tables = ("data.augment.", "train.early_stop.", "train.plateau.", "train.spike.")
     off |= {path for path in recipe_paths() if path.startswith(tables)}

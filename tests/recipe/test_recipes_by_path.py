@@ -1,7 +1,9 @@
 """Recipes for data given by path, by name and through the command line: on small data of the same form, made here."""
 
-import csv
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,19 @@ from PIL import Image
 
 from cli.command_line import fail, succeed
 from downslope import load_recipe
+from house.source_tree import ROOT
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     """Work in an empty folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Leave out the report, which takes longer than all the rest."""
+    monkeypatch.setattr("downslope.training.run.train._write_report", lambda *_: None)
 
 
 def make_cifar():
@@ -38,16 +47,6 @@ def make_photographs():
                 Image.fromarray(pixels).save(f"photographs/{part}/{kind}/{number}.png")
 
 
-def make_table(path, target):
-    """Write a table of two features and a target."""
-    draw = np.random.default_rng(0)
-    features = draw.normal(size=(200, 2))
-    with Path(path).open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["a", "b", "answer"])
-        rows.writerows([*feature, target(*feature)] for feature in features)
-
-
 def train(capsys, *words):
     """Train by a recipe's name and return the last evaluation."""
     succeed(["train", *words, "--out", "run"], capsys)
@@ -56,7 +55,7 @@ def train(capsys, *words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cifar10-resnet20", "cifar10-resnet56", "cifar10-wrn-28-10"])
+@pytest.mark.parametrize("name", ["cifar10-resnet20", "cifar10-resnet56", "cifar10-wrn-28-10", "cifar10-resnet9"])
 def test_cifar(name, capsys):
     """Two steps of a small batch; every option of the recipe but length and batch is its own."""
     Path("cifar").mkdir()
@@ -78,19 +77,35 @@ def test_imagenet(name, capsys):
     assert 0 <= found["accuracy"] <= 1
 
 
-def test_rare_classes(capsys):
-    """One in ten: with balanced weights the rare class is found."""
-    make_table("rare.csv", lambda a, b: "rare" if a + b > 1.8 else "usual")
-    found = train(capsys, "table-imbalanced", "--data.path", "rare.csv", "--data.options.target", "answer")
-    assert found["accuracy"] > 0.9
+def made_by_the_script(which):
+    """Write the table that examples/make_tables.py makes."""
+    script = ROOT / "examples/make_tables.py"
+    done = subprocess.run([sys.executable, script, which], capture_output=True, check=True)
+    Path(f"{which}.csv").write_bytes(done.stdout)
 
 
-def test_prices(capsys):
-    """A price with outliers is learned, and rated in its own unit."""
-    make_table("prices.csv", lambda a, b: 200_000 + 50_000 * a - 30_000 * b)
-    found = train(capsys, "table-prices", "--data.path", "prices.csv", "--data.options.target", "answer")
-    assert found["r2"] > 0.9
-    assert found["rmse"] > 100
+def test_rare_classes(capsys, no_report):
+    """Balanced weights raise the recall of the worst class, and the checkpoint kept is the best balanced one."""
+    made_by_the_script("customers")
+    words = ["table-imbalanced", "--data.path", "customers.csv", "--data.options.target", "outcome"]
+    words += ["--train.epochs", "10", "--sgd.lr.duration", "10"]
+    balanced = train(capsys, *words)
+    rated = json.loads(succeed(["evaluate", "run", "--checkpoint", "best", "--json"], capsys))
+    rows = [json.loads(line) for line in Path("run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rated["balanced_accuracy"] == max(row.get("balanced_accuracy", 0) for row in rows)
+    shutil.rmtree("run")
+    alike = train(capsys, *words, "--train.class_weights", "[1, 1, 1]")
+    assert balanced["worst_recall"] > 2 * alike["worst_recall"]
+    assert balanced["balanced_accuracy"] > alike["balanced_accuracy"]
+
+
+def test_prices(capsys, no_report):
+    """Prices of which a few are far too high are learned, and rated in their own unit."""
+    made_by_the_script("houses")
+    words = ["table-prices", "--data.path", "houses.csv", "--data.options.target", "price"]
+    found = train(capsys, *words, "--train.epochs", "20", "--sgd.lr.duration", "20")
+    assert found["r2"] > 0.5
+    assert 10_000 < found["mae"] < found["rmse"] < 100_000
 
 
 def test_what_the_papers_say():
@@ -100,5 +115,7 @@ def test_what_the_papers_say():
     goyal = load_recipe("imagenet-resnet50-goyal").in_steps(100).sgd
     steps = (0, 250, 500, 2_999, 3_000, 6_000, 8_000)
     assert [goyal.at(step).lr for step in steps] == pytest.approx([0.1, 1.65, 3.2, 3.2, 0.32, 0.032, 0.0032])
+    page = load_recipe("cifar10-resnet9").in_steps(98).sgd
+    assert [page.at(step).lr for step in (0, 245, 490, 1_421, 2_352)] == pytest.approx([0, 0.2, 0.4, 0.2, 0])
     wide = load_recipe("cifar10-wrn-28-10").in_steps(10).sgd
     assert [wide.at(step).lr for step in (0, 600, 1200, 1600)] == pytest.approx([0.1, 0.02, 0.004, 0.0008])

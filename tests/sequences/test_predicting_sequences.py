@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -125,3 +126,31 @@ def test_evaluate_gives_both_rates_and_those_of_longer_inputs(trained, capsys):
     found = json.loads(command(capsys, "evaluate", trained, "--json")[1])
     assert found["symbol_error_rate"] < 0.05
     assert found["longer_symbol_error_rate"] > found["symbol_error_rate"]
+
+
+def test_what_is_written_for_rated_words_goes_into_a_file(tmp_path, monkeypatch, capsys):
+    """Input, what is written and what is right, and the mean cross-entropy a symbol of each; the mean is the loss."""
+    monkeypatch.chdir(tmp_path)
+    Path("reverse.toml").write_text(REVERSE, encoding="utf-8")
+    options = "{ examples = 60, symbols = 4, shortest = 3, longest = 3, longest_held_out = 3 }"
+    words = ["--data.options", options, "--model.options", '{ hidden = 8, embedding = 4, cell = "gru" }']
+    code, _, err = command(capsys, "train", "reverse.toml", "--out", "run", *words, "--train.epochs", "1")
+    assert code == 0, err
+    Path("words.txt").write_text("abc\tcba\nabx\tcba\nddd\tddd\n", encoding="utf-8")
+    for source, right in (([], None), (["--input", "words.txt"], ["cba", None, "ddd"])):
+        code, out, _ = command(capsys, "evaluate", "run", *source, "--output", "found.jsonl", "--json")
+        rated, lines = json.loads(out), Path("found.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = list(map(json.loads, lines))
+        losses = [row["loss"] for row in rows if "loss" in row]
+        assert len(losses) == rated["examples"]
+        assert sum(losses) / len(losses) == pytest.approx(rated["loss"], rel=1e-5)  # all are equally long
+        wrong = [row["output"] not in row["targets"] for row in rows if "targets" in row]
+        assert sum(wrong) / len(wrong) == pytest.approx(rated["sequence_error_rate"])
+        if right is not None:
+            assert code == 1
+            assert [row["targets"][0] if "targets" in row else None for row in rows] == right
+            assert "note" in rows[1]
+    code, _, err = command(capsys, "evaluate", "run", "--output", "found.csv")
+    header = Path("found.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert (code, header) == (0, "example,input,predicted,probability,ended,true,loss,note"), err
+    assert "sequences are in memory" in command(capsys, "predict", "run", "--loaders", "2")[2]

@@ -64,9 +64,9 @@ def main(*overrides: str) -> None:
 
     build, mode = making.build_model, FakeTensorMode(allow_non_fake_inputs=True)
 
-    def build_there(*words: Any) -> Any:
+    def build_there(*words: Any, **more: Any) -> Any:
         with mode, torch.device(device):
-            return build(*words)
+            return build(*words, **more)
 
     making.build_model = build_there
     making.place_model = lambda model, *_, **__: model

@@ -11,10 +11,13 @@ from torch.nn import functional
 from training_runs import run
 
 from cli.command_line import fail, succeed
+from downslope.core.errors import DataError
 from downslope.recipe.load import parse_recipe
-from downslope.training.augmenting.augment import Augmenter, draw_beta, measure_channels
+from downslope.training.augmenting.augment import Augmenter, average_over_flips, draw_beta, measure_channels
 from downslope.training.data import load_data
+from downslope.training.folder.checkpoint import plain_recipe
 from downslope.training.models import build_model
+from downslope.training.run import plan
 from downslope.training.run.batches import Batches
 from downslope.training.run.losses import build_loss
 from downslope.training.run.objective import Mixed, Supervised
@@ -34,7 +37,7 @@ def maps():
 def tokens():
     return np.ones((40, 5)), np.arange(40) % 3
 """
-ALL = "crop = 2, flip = true, trivial = true, jitter = 0.3, erase = 0.4, mixup = 0.4, cutmix = 1.0"
+ALL = "crop = 2, flip = true, trivial = true, jitter = 0.3, erase = 0.4, cutout = 2, mixup = 0.4, cutmix = 1.0"
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +76,14 @@ def test_a_stopped_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
     assert again.finished
     for name in ("model.safetensors", "log.jsonl"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_a_run_of_an_earlier_version_goes_on():
+    """A change that its recipe could not have named is one that it has not, and no change of the recipe."""
+    asked = recipe("crop = 2, flip = true")
+    then = plain_recipe(asked)
+    del then["data"]["augment"]["cutout"]
+    assert plan._changes(plan._settled(then, asked), plain_recipe(asked)) == {}
 
 
 def test_an_example_is_changed_alike_in_any_batch():
@@ -235,8 +246,6 @@ def test_losses_of_numbers_by_hand():
 )
 def test_what_the_data_do_not_allow(augment, more, message, capsys):
     """Each says what is wrong, and what to do."""
-    from downslope.core.errors import DataError
-
     with pytest.raises(DataError, match="data") as caught:
         build_task(recipe(augment, **more))
     assert message in str(caught.value)
@@ -244,8 +253,6 @@ def test_what_the_data_do_not_allow(augment, more, message, capsys):
 
 def test_a_class_for_each_place_is_refused():
     """A model of one's own may learn it; flipped images without flipped targets would be wrong examples."""
-    from downslope.core.errors import DataError
-
     with pytest.raises(DataError, match="places of the image that would have to move with it"):
         augmenter("flip = true", data="maps")
 
@@ -268,3 +275,51 @@ def test_a_class_for_each_place_is_refused():
 def test_what_a_recipe_does_not_allow(words, message, capsys):
     """By the command line, before anything is read."""
     assert message in fail(["train", *words], capsys)
+
+
+def test_outputs_are_averaged_over_mirror_images_in_evaluation_alone():
+    """The mean of both outputs, after crop and scaling, and flat images mirrored as images; training is as without."""
+
+    def both(one):
+        none = replace(one, data=replace(one.data, augment=replace(one.data.augment, tta=None)))
+        data = load_data(one)
+        return data.train_inputs[:5], build_model(one, data), build_model(none, data)
+
+    window = 'tta = "flip", resized_crop = [0.5, 1.0], size = 8'
+    images, averaging, plain = both(recipe(window, options="channels = [8]"))
+    assert torch.equal(averaging(images), plain(images))  # in training mode
+    averaging.eval()
+    plain.eval()
+    assert torch.allclose(averaging(images), (plain(images) + plain(images.flip(-1))) / 2, atol=1e-6)
+    assert not torch.allclose(averaging(images), plain(images), atol=1e-4)
+    digits = parse_recipe('[data]\naugment = { tta = "flip" }\n[sgd]\nlr = 0.1\n[train]\nsteps = 1\n')
+    flat, averaging, plain = both(digits)
+    mirrored = flat.reshape(5, 8, 8).flip(-1).reshape(5, 64)
+    assert torch.equal(averaging.eval()(flat), (plain.eval()(flat) + plain(mirrored)) / 2)
+
+
+def test_a_run_is_held_out_with_its_average_and_trained_as_without(capsys):
+    """The same weights; the log's held-out numbers are those that evaluate gives, and --tta none takes it away."""
+    averaged, _ = run(recipe('flip = true, tta = "flip"'), Path("with"))
+    plain, _ = run(recipe("flip = true"), Path("without"))
+    assert Path("with/model.safetensors").read_bytes() == Path("without/model.safetensors").read_bytes()
+    expected = [averaged.held_out["loss"], averaged.held_out["loss"], plain.held_out["loss"], plain.held_out["loss"]]
+    assert expected[0] != expected[2]
+    found = [
+        json.loads(succeed(["evaluate", *words, "--json"], capsys))["loss"]
+        for words in (["with"], ["without", "--tta", "flip"], ["with", "--tta", "none"], ["without"])
+    ]
+    assert found == expected
+    first = json.loads(succeed(["predict", "without", "--tta", "flip", "--json"], capsys))["predictions"]
+    assert first == json.loads(succeed(["predict", "with", "--json"], capsys))["predictions"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [("maps", "places of the image that would have to move"), ("tokens", "an example of data.name")],
+)
+def test_what_has_no_mirror_image_is_refused(data, said):
+    """Targets with places, and inputs that are no images."""
+    seen = recipe('tta = "flip"', data=data, normalize="")
+    with pytest.raises(DataError, match=rf"data.augment.tta.*{said}"):
+        average_over_flips(torch.nn.Flatten(), load_data(seen))

@@ -162,6 +162,20 @@ def test_erasing_leaves_all_but_a_rectangle():
         assert 0.01 <= image[box][0].numel() / 400 <= 0.36
 
 
+def test_a_square_is_cut_out_within_each_image():
+    """Of exactly the wanted side, wholly within, at every place; the square holds the image's mean."""
+    images, _ = pictures(200, height=6, width=5)
+    found = change.cut_out(images, uniforms(0, 0, torch.arange(200))[:, :2], 4)
+    places = set()
+    for mask, image, before in zip((found != images).any(1), found, images, strict=True):
+        (top, left), (bottom, right) = mask.nonzero().amin(0).tolist(), mask.nonzero().amax(0).tolist()
+        assert (bottom - top, right - left) == (3, 3)
+        assert mask.sum() == 16
+        assert torch.allclose(image[:, mask], before.mean((1, 2))[:, None])
+        places.add((top, left))
+    assert places == {(top, left) for top in range(3) for left in range(2)}
+
+
 def test_jitter_stays_in_range_and_at_strength_nought_changes_nothing():
     """Numbers stay in [0, 1]."""
     images, _ = pictures()
@@ -182,6 +196,7 @@ def test_a_batch_decides_nothing(channels):
         lambda image, draw: change.crop_resized(image, draw[:, 3:7], (0.08, 1.0), (9, 9)),
         lambda image, draw: change.crop_padded(image, draw[:, 7:9], 4),
         lambda image, draw: change.erase(image, draw[:, 9:14], 0.5),
+        lambda image, draw: change.cut_out(image, draw[:, 9:11], 3),
         lambda image, draw: change.jitter(image, draw[:, 14:17], 0.4),
     ):
         together = function(images, draws)

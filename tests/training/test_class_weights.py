@@ -6,9 +6,9 @@ from training_runs import tiny
 
 from downslope.core.errors import DownslopeError
 from downslope.training.data import load_data
+from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.gradients import compute_gradients
 from downslope.training.run.held_out import measure
-from downslope.training.run.losses import weigh_classes
 from downslope.training.run.plan import plan_run
 from downslope.training.run.task import build_objective, build_task
 from downslope.training.run.train import train
@@ -68,7 +68,11 @@ def test_balanced_weights_even_the_classes_out():
         ("[1, 2, 1e-20]", {}, "the largest at most 1e9 times the smallest"),
         ("[]", {}, "must hold a weight for each class; got none."),
         ('"even"', {}, "`class_weights` must be `balanced` or a list in which each is a number or a table"),
-        ('"balanced"', {"train__loss": '"training_tasks:own_loss"'}, "a loss of your own weighs its examples itself"),
+        (
+            '"balanced"',
+            {"train__loss": '"training_tasks:sometimes_infinite"'},
+            "a loss of your own weighs its examples itself",
+        ),
     ],
 )
 def test_weights_that_fit_no_classes_are_refused(weights, changes, message):

@@ -42,6 +42,11 @@ def write_data():
         kind = number % 3
         rows += ",".join(f"{value:.1f}" for value in draw.normal(1 + 2 * kind, 0.3, 4)) + f",iris-{kind}\n"
     Path("iris.data.csv").write_text(rows, encoding="utf-8")
+    rows = "".join(
+        f"{a:.2f},{b:.2f},{int(a > 0)},{int(b > 0)},{int(a < b)}\n"
+        for a, b in np.random.default_rng(3).normal(0, 2, (80, 2))
+    )
+    Path("films.csv").write_text(f"jokes,tears,comedy,drama,western\n{rows}", encoding="utf-8")
     for number in range(10):
         for kind, low in (("cat", 0), ("dog", 128)):
             Path("pictures", kind).mkdir(parents=True, exist_ok=True)

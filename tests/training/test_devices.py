@@ -17,6 +17,9 @@ from downslope.training import device as devices
 from downslope.training.device import HOST, DeviceError, LocalPlace, fetch, find_device
 from downslope.training.run.environment import deterministic, differences
 from downslope.training.run.gradients import computing_in
+from downslope.training.view.console import PlainConsole
+from downslope.training.view.usage import Usage
+from downslope.training.view.watch import Status, WatchedRun
 from downslope.training.workers.rendezvous import local_place
 
 HERE = Path(__file__).parent
@@ -265,3 +268,60 @@ def test_numbers_are_fetched_together_or_one_by_one():
     assert fetch([]) == []
     assert fetch([torch.tensor(1.5), torch.tensor(2)]) == [1.5, 2.0]
     assert isinstance(computing_in("float16"), torch.autocast)
+
+
+class Telling(Pretended):
+    """A module that tells how far its devices are in use, or does not."""
+
+    def memory_allocated(self, device):
+        """Return what tensors take."""
+        return 3 * 2**29
+
+    def max_memory_allocated(self, device):
+        """Return the most they took."""
+        return 2**31
+
+    def get_device_properties(self, device):
+        """Return how much there is."""
+        return type("Properties", (), {"total_memory": 2**34})
+
+    def utilization(self, device):
+        """Return a percentage."""
+        return 75
+
+
+def test_a_device_tells_how_far_it_is_in_use(monkeypatch):
+    """Memory, its peak and total, the share of time; without a driver's library less, without an allocator nothing."""
+    monkeypatch.setattr(torch, "get_device_module", lambda kind: Telling(1))
+    found = devices.usage_of(torch.device("cuda", 5))
+    assert found.text() == "1.50 of 16 GiB (at most 2.00), 75 % busy"
+    assert found.fields() == {"memory_gib": 1.5, "peak_gib": 2.0, "total_gib": 16.0, "busy": 0.75}
+    assert type(found).of_event({"event": "checkpoint", "step": 5, **found.fields()}) == found
+    assert type(found).of_event({"event": "checkpoint", "step": 5}) is None
+    monkeypatch.setattr(Telling, "utilization", property(lambda _: 1 / 0))
+    assert devices.usage_of(torch.device("cuda", 6)).text() == "1.50 of 16 GiB (at most 2.00)"
+    monkeypatch.setattr(torch, "get_device_module", lambda kind: Pretended(1))
+    assert devices.usage_of(torch.device("cuda", 7)) is None
+    assert devices.usage_of(HOST) is None
+
+
+def test_who_watches_a_run_on_a_device_sees_how_far_it_is_in_use(here, monkeypatch, capsys):
+    """Its events tell with each checkpoint; `watch` shows them while it goes on, and the report reads them."""
+    usage = Usage(memory=3 * 2**29, peak=2**31, busy=0.75)
+    for module in ("saving", "train"):
+        monkeypatch.setattr(f"downslope.training.run.{module}.usage_of", lambda _: usage)
+    shown = []
+    monkeypatch.setattr("downslope.training.run.train.has_passed", lambda *_: True)
+    monkeypatch.setattr("training_runs.Recorder.progress", lambda _, *words: shown.append(words))
+    run(tiny(checkpoint__every_steps="5"), "out")
+    assert shown[-1][2]["device"] == "1.50 GiB (at most 2.00), 75 % busy"
+    told = [json.loads(line) for line in Path("out/events.jsonl").read_text().splitlines()]
+    assert all(event["busy"] == 0.75 for event in told if event["event"] == "checkpoint")
+    Path("out/events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told[:-1]))
+    monkeypatch.setattr(WatchedRun, "status", lambda *_: Status("training", "out"))
+    watched = WatchedRun(Path("out"))
+    watched.look()
+    assert "device      1.50 GiB (at most 2.00), 75 % busy, when it was saved" in watched.lines(100, 0.0)
+    assert watched.line().endswith("device 1.50 GiB (at most 2.00), 75 % busy, when it was saved")
+    PlainConsole(err=sys.stderr, seconds=0).progress(10, 20, {"loss": 0.5, "device": usage.text(), "examples": 8})
+    assert capsys.readouterr().err == ("step 10 of 20 (50 %): loss 0.5, device 1.50 GiB (at most 2.00), 75 % busy\n")

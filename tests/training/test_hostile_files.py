@@ -156,7 +156,7 @@ def test_bytes_and_dates_are_not_taken_for_something_else():
     np.savez("a.npz", kind=np.array([b"cat", b"dog"] * 5), y=rows)
     data = load("a.npz", more=', target = "y", categories = ["kind"]')
     assert data.train_inputs.shape == (8, 2)
-    assert set(data.reader("a.npz").inputs[:, 0].tolist()) == {0.0, 1.0}
+    assert set(next(data.reader.stream("a.npz")).inputs[:, 0].tolist()) == {0.0, 1.0}
     np.savez("a.npz", day=rows.astype("datetime64[ns]"), x=rows % 3, y=rows)
     with pytest.raises(DownslopeError, match="Dates and times are not read") as caught:
         load("a.npz")

@@ -4,11 +4,15 @@ import io
 import os
 import re
 import sys
+from pathlib import Path
 
 import pexpect
 import pytest
 
-from downslope.training.view.live_view import BLOCKS, PLAIN_BLOCKS, Thinned, View, sparkline
+from downslope.recipe.load import parse_recipe
+from downslope.training.run.task import build_task
+from downslope.training.view.console import PlainConsole
+from downslope.training.view.live_view import BLOCKS, PLAIN_BLOCKS, Thinned, View, sparkline, speed_text
 from downslope.training.view.terminal import Screen, can_redraw
 
 
@@ -45,6 +49,37 @@ def test_every_line_says_what_was_logged():
         "lr          0.1",
         "speed       320 examples/s, 6 s left, saved 2 s ago, 1 skipped",
     ]
+
+
+def test_speed_is_that_of_late_and_steady():
+    """Of the last 15 seconds; where steps take long, of the last seven; a step more or less does not matter much."""
+    view = View(total=None, examples=10, step=0, now=0.0)
+    for number in range(1, 400):
+        view.tick(number, 0.1 * number if number <= 200 else 20 + 0.2 * (number - 200))
+    assert view.rate() == pytest.approx(5, rel=0.02)
+    assert "speed       50 examples/s" in view.lines(90, 60.0)
+    slow = View(total=None, examples=2, step=0, now=0.0)
+    rates = []
+    for number in range(1, 30):
+        slow.tick(number, 20.0 * number + (10.0 if number % 2 else 0.0))
+        rates.append(slow.rate())
+    assert all(rate == pytest.approx(0.05, rel=0.1) for rate in rates[10:])
+    assert speed_text(0.05, "steps") == "0.05 steps/s"
+
+
+def test_a_line_of_a_pipe_tells_speed_too():
+    """In steps and examples a second; an epoch's last batch is smaller, and a batch is no larger than all there is."""
+    for batch, examples in ((1000, 718.5), (10000, 1437.0)):
+        task = build_task(parse_recipe(f"[data]\nbatch_size = {batch}\n[sgd]\nlr = 0.1\n[train]\nsteps = 1\n"))
+        stream = io.StringIO()
+        console = PlainConsole(err=stream, seconds=0.0)
+        console.begin(task, Path("run"), 0)
+        assert console._view is not None
+        assert console._view.examples == examples
+        console.progress(1, 10, {"loss": 0.5})
+        assert re.fullmatch(
+            r"step 1 of 10 \(10 %\): loss 0.5, [\d,.e+]+ steps/s, [\d,.e+]+ examples/s\n", stream.getvalue()
+        )
 
 
 def test_a_run_that_writes_sequences_shows_its_rate_of_errors():

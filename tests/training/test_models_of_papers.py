@@ -17,6 +17,7 @@ PAPERS = {
     "resnet50": ((3, 224, 224), 1000, 25_557_032),
     "resnet50-v1": ((3, 224, 224), 1000, 25_557_032),
     "vgg16-bn": ((3, 224, 224), 1000, 138_365_992),
+    "resnet9": ((3, 32, 32), 10, 6_573_120),  # by hand: convolutions 6,563,520, scales and shifts 4,480, dense 5,120
 }
 
 
@@ -33,7 +34,7 @@ def test_parameters_are_those_of_the_paper(name):
 
 @pytest.mark.parametrize(
     ("name", "layers"),
-    [("resnet20", 20), ("resnet110", 110), ("wrn-28-10", 25 + 1), ("resnet50", 50), ("vgg16-bn", 16)],
+    [("resnet20", 20), ("resnet110", 110), ("wrn-28-10", 25 + 1), ("resnet50", 50), ("vgg16-bn", 16), ("resnet9", 9)],
 )
 def test_layers_are_as_many_as_the_name_says(name, layers):
     """Layers with weights on the longest way; the 28 of a wide network are convolutions, three projections too."""
@@ -81,7 +82,7 @@ def test_first_weights_by_he():
     assert abs(weight.mean().item()) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["resnet20", "resnet18", "resnet50-v1"])
+@pytest.mark.parametrize("name", ["resnet20", "resnet18", "resnet50-v1", "resnet9"])
 def test_they_learn(name):
     """Some steps on eight random images make the loss small."""
     torch.manual_seed(0)
@@ -96,6 +97,30 @@ def test_they_learn(name):
         loss.backward()
         optimizer.step()
     assert loss.item() < first / 2
+
+
+def test_the_network_of_nine_layers_is_pages():
+    """Against `net` of dawn_utils.py, written out in functions; what cannot be is told."""
+
+    def convolved(images, path):
+        images = nn.functional.conv2d(images, weights[f"{path}.conv.weight"], padding=1)
+        images = nn.functional.batch_norm(images, None, None, weights[f"{path}.norm.weight"], training=True)
+        return torch.relu(images)
+
+    model = build("resnet9", dataset(3, 32, 32), "channels = [4, 5, 6, 7], scale = 0.5")
+    weights, images = model.state_dict(), torch.rand(3, 3, 32, 32)
+    found = convolved(images, "prep")
+    for number in (1, 2, 3):
+        found = nn.functional.max_pool2d(convolved(found, f"layer{number}"), 2)
+        if number != 2:
+            path = f"residual{number}"
+            found = found + convolved(convolved(found, f"{path}.first"), f"{path}.second")
+    found = 0.5 * nn.functional.max_pool2d(found, 4).flatten(1) @ weights["logits.weight"].T
+    assert torch.allclose(model(images), found, atol=1e-5)
+    assert "four widths" in message_of("resnet9", dataset(3, 32, 32), "channels = [4, 5, 6]")
+    assert "`scale` must be above 0" in message_of("resnet9", dataset(3, 32, 32), "scale = 0.0")
+    assert "too small" in message_of("resnet9", dataset(3, 32, 7))
+    assert "(examples, channels, height, width)" in message_of("resnet9", dataset(40))
 
 
 def test_options_are_laid_over_a_paper():

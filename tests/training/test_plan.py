@@ -201,6 +201,14 @@ def test_another_number_of_threads_is_said(here, monkeypatch):
     assert any("number of threads was" in text and "is now 77" in text for text in said)
 
 
+def test_the_work_of_convolutions():
+    """By hand: a weight is used once at each place of each example; a dense layer's do not count."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 2, 1), torch.nn.Linear(9, 9))
+    assert environment.count_work(model, (3, 5, 4), 7) == 7 * 20 * (3 * 8 * 9 + 8 * 2)
+    assert environment.count_work(torch.nn.Conv1d(1, 4, 5), (40,), 2) == 2 * 40 * 20
+    assert environment.count_work(torch.nn.Linear(3, 3), (3,), 10**9) == 0
+
+
 def test_a_small_model_gets_one_thread_unless_the_person_says_otherwise(monkeypatch):
     """And the number is restored afterwards."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -211,6 +219,12 @@ def test_a_small_model_gets_one_thread_unless_the_person_says_otherwise(monkeypa
             assert torch.get_num_threads() == 1
         with environment.fitting_threads(10**9):
             assert torch.get_num_threads() == 2
+        much = int(environment.MUCH_WORK)
+        for begun, threads in ((None, 2), (2, 2), (1, 1)):  # a run that had one thread keeps its bits
+            with environment.fitting_threads(1000, work=much, begun=begun):
+                assert torch.get_num_threads() == threads
+        with environment.fitting_threads(1000, work=much, shards=2):
+            assert torch.get_num_threads() == 1
         monkeypatch.setenv("OMP_NUM_THREADS", "2")
         with environment.fitting_threads(1000):
             assert torch.get_num_threads() == 2

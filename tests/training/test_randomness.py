@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downslope.training.run.randomness import derive_seed, permutation, reseed
+from downslope.training.run.randomness import derive_seed, permutation, reseed, reseed_example
 
 
 def test_values_stay_what_they_are():
@@ -43,6 +43,18 @@ def test_reseeding_covers_all_three_generators():
 
     assert draw(0, 1, 2) == draw(0, 1, 2)
     assert all(a != b for a, b in zip(draw(0, 1, 2), draw(0, 1, 3), strict=True))
+
+
+def test_examples_are_seeded_by_all_that_they_are():
+    """An item by its index, a batch by its indices; each time anew, whichever came before."""
+    for purpose, epoch, indices in (
+        ("train", 3, (17,)),
+        ("train", 3, (1, 7)),
+        ("batch", 0, (17,)),
+        ("train", 3, (17,)),
+    ):
+        reseed_example(5, purpose, epoch, *indices)
+        assert torch.initial_seed() == derive_seed(5, "example", purpose, epoch, *indices)
 
 
 def test_many_shards_are_seeded_as_few():

@@ -351,7 +351,7 @@ def test_rows_to_predict_are_told_all_at_once_and_nothing_to_paste():
     reader = load().reader
     write("x,w", lambda n: f'"1,{n:03d}",{n}%', name="new.csv")
     with pytest.raises(DownslopeError) as caught:
-        reader(Path("new.csv"))
+        next(reader.stream(Path("new.csv")))
     assert str(caught.value).count("is not a number") == 2
     assert "data.options.thousands" not in str(caught.value)
     assert BLOCK not in str(caught.value)

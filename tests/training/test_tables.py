@@ -198,7 +198,7 @@ def test_further_rows_are_read_as_the_run_read_its_own():
     """Columns by name in any order, the target absent, scaled by what was learned from."""
     data = load(OPTIONS)
     Path("new.csv").write_text("note,district,area,rooms\nx,south,50,3\n", encoding="utf-8")
-    found = data.reader(Path("new.csv"))
+    found = next(data.reader.stream(Path("new.csv")))
     assert found.inputs.equal(data.held_out_inputs)
     assert (found.names, found.targets, found.known) == ((), None, None)
 

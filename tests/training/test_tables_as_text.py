@@ -129,9 +129,9 @@ def test_rows_to_predict_may_lack_an_unnamed_target(kind):
     save(f"all.{kind}", table[:2])
     save(f"less.{kind}", table[:2][:, [0, 2]])
     for name in ("all", "less"):
-        assert data.reader(f"{name}.{kind}").inputs.tolist() == [[1, 7], [2, 3]]
+        assert next(data.reader.stream(f"{name}.{kind}")).inputs.tolist() == [[1, 7], [2, 3]]
     save(f"few.{kind}", table[:2, :1])
-    assert message_of(data.reader, f"few.{kind}").endswith(
+    assert message_of(next, data.reader.stream(f"few.{kind}")).endswith(
         ": has 1 column(s) without names, but there must be 3, or all of them but the target: 0, 1, 2, in this order."
     )
 
@@ -141,18 +141,18 @@ def test_rows_to_predict_are_written_as_the_run_decided():
     write("t.csv", "a;b;y\n1;5;30\n2;6;40\n4;9;50\n")
     reader = load('path = "t.csv", target = "y", delimiter = ";"').reader
     write("in.csv", "a,b\n1,2\n")
-    assert message_of(reader, "in.csv") == (
+    assert message_of(next, reader.stream("in.csv")) == (
         "in.csv, line 1: is one column, 'a,b', since cells are separated by ';'. The run reads its tables so; write "
         "this one like them."
     )
     write("in.csv", "a;b\n1;é\n", "cp1252")
-    assert message_of(reader, "in.csv") == (
+    assert message_of(next, reader.stream("in.csv")) == (
         "in.csv, line 2: is not UTF-8 at byte 6 (0xe9). The run reads its tables as UTF-8; save it so."
     )
     write("in.csv", "1;2\n3;4\n")
-    assert reader("in.csv").notes == ("in.csv names no columns; they are taken in the run's order: a, b",)
+    assert next(reader.stream("in.csv")).notes == ("in.csv names no columns; they are taken in the run's order: a, b",)
     reader = load('path = "t.csv", target = "y", delimiter = ";", header = true').reader
-    assert reader("t.csv").inputs.shape == (3, 2)
+    assert next(reader.stream("t.csv")).inputs.shape == (3, 2)
 
 
 SET_HEADER = (

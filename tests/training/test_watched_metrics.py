@@ -10,7 +10,7 @@ from training_runs import run
 from downslope.core.errors import DataError, ExportError
 from downslope.exporting import export
 from downslope.recipe.load import parse_recipe
-from downslope.recipe.schema import GROWING, Metric
+from downslope.recipe.measures import GROWING, Metric
 from downslope.training.run.counters import Patience
 
 TABLE = """
@@ -59,18 +59,19 @@ def test_errors_of_numbers_are_watched(metric):
 
 
 def test_the_direction_is_the_metrics():
-    """Accuracy and R2 are to grow; every other metric that may be watched is to fall."""
+    """Accuracies, recall, F1, exact matches and R2 are to grow; losses and errors are to fall."""
     for metric in Metric.__args__:
         patience = Patience(metric)
         grows = [patience.observe(value, step) for step, value in enumerate([0.5, 0.6])][1]
-        assert grows == (metric in {"accuracy", "r2"}) == (metric in GROWING)
+        falls = metric in {"loss", "rmse", "mae"} or metric.endswith("error_rate")
+        assert grows != falls == (metric not in GROWING)
 
 
 @pytest.mark.parametrize(
     ("metric", "loss", "target", "there"),
     [
         ("accuracy", "mse", "", "`loss`, `rmse`, `mae` or `r2`"),
-        ("rmse", "cross_entropy", "kind", "`accuracy` or `loss`"),
+        ("rmse", "cross_entropy", "kind", "`accuracy`, `loss`, `balanced_accuracy`, `macro_f1` or `worst_recall`"),
     ],
 )
 def test_what_is_not_measured_is_refused_with_what_is(metric, loss, target, there):

@@ -275,6 +275,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def count_or_none(text: str) -> int:
+    """Return an integer >= 0 from an option's value."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {text!r}")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """Return a number of seconds > 0 from an option's value."""
     try:

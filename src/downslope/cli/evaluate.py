@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from downslope.cli.arguments import CommandParser
+from downslope.cli.arguments import CommandParser, count_or_none, written_file
+from downslope.cli.json_text import print_json
+from downslope.cli.prediction_files import check_output, written_to
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.number_text import percent_text
 from downslope.core.shown import shown
+from downslope.recipe.measures import is_share, title_of
 
 
 def execute(words: Sequence[str]) -> int:
@@ -35,24 +40,55 @@ def execute(words: Sequence[str]) -> int:
         choices=_SPLITS,
         help="which of the run's own examples: held_out (the default), train, or test where the data bring such a part",
     )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=written_file,
+        help="write what it says of each example, and the loss of each, to a .csv, .parquet, .json or .jsonl file",
+    )
+    parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the examples by")
     add_checkpoint_option(parser)
     add_device_option(parser)
+    add_reading_options(parser)
+    add_threshold_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     add_trust_option(parser)
     arguments = parser.read(words)
     if arguments.split is not None and arguments.input is not None:
         parser.error("--split is a part of the run's own data, and --input a file of yours. Give one")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
+    if arguments.output is not None:
+        check_output(arguments.output, arguments.input)
     from downslope.training.use.evaluate import evaluate_run
 
-    split = arguments.split or "held_out"
-    result = evaluate_run(run, arguments.checkpoint, arguments.input, split=split, device=arguments.device)
+    with ExitStack() as stack:
+        writer = None if arguments.output is None else stack.enter_context(written_to(arguments.output))
+        result = evaluate_run(
+            run,
+            arguments.checkpoint,
+            arguments.input,
+            split=arguments.split or "held_out",
+            device=arguments.device,
+            loaders=arguments.loaders,
+            tta=arguments.tta,
+            threshold=arguments.threshold,
+            identify=arguments.id,
+            tell=None if writer is None else writer.write,
+        )
+        if writer is not None:
+            writer.end(result)
     from downslope.training.run.remarks import not_finite
 
     code = 1 if result["refused"] or not_finite(result) else 0
     if arguments.json:
         print_json(result)
         return code
+    _show(arguments, result)
+    return code
+
+
+def _show(arguments: Namespace, result: Mapping[str, Any]) -> None:
+    """Print the numbers for a person."""
     print_notes(result["notes"])
     what = f"{_SPLITS[result['split']]} example" if arguments.input is None else "example"
     where = "" if arguments.input is None else f" of {shown(arguments.input)}"
@@ -62,9 +98,26 @@ def execute(words: Sequence[str]) -> int:
             print(f"  {describe_metrics(result, prefix)}{title}")
     if "by_length" in result:
         print(_table_of_lengths(result["by_length"]))
-    if "classes" in result:
-        print("\n".join(_lines_of_classes(result["classes"], result.get("confusion"))))
-    return code
+    for key, what in (("classes", "class"), ("labels", "label")):
+        if key in result:
+            print("\n".join(_lines_of_classes(what, result[key], result.get("confusion"))))
+    if arguments.output is not None:
+        print(f"  each example is in {shown(arguments.output)}")
+
+
+def add_reading_options(parser: CommandParser) -> None:
+    """Add the options that say how examples are read, and how the model sees them."""
+    parser.add_argument(
+        "--loaders",
+        metavar="N",
+        type=count_or_none,
+        help="threads or processes that read examples ahead, where they are many (default: the run's data.loaders)",
+    )
+    parser.add_argument(
+        "--tta",
+        choices=("flip", "none"),
+        help="average over an image and its mirror image, or do not (default: the run's data.augment.tta)",
+    )
 
 
 def add_device_option(parser: CommandParser) -> None:
@@ -74,13 +127,25 @@ def add_device_option(parser: CommandParser) -> None:
     )
 
 
+def add_threshold_option(parser: CommandParser) -> None:
+    """Add the option that says from which probability on a label, or the second of two classes, is answered."""
+    parser.add_argument(
+        "--threshold",
+        metavar="P",
+        type=float,
+        help="binary_cross_entropy: probability above which to answer yes (default: the recipe's, 0.5)",
+    )
+
+
 _SPLITS = {"train": "training", "held_out": "held-out", "test": "test"}
 """Parts of a run's data, and what they are called."""
 
 _FEW_ROWS, _FEW_COLUMNS = 50, 12
 
 
-def _lines_of_classes(rows: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]] | None) -> list[str]:
+def _lines_of_classes(
+    what: str, rows: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]] | None
+) -> list[str]:
     """Return the rates of each class as a table, and where classes are few which is taken for which."""
     if len(rows) > _FEW_ROWS:
         return [f"  the rates of each of {len(rows):,} classes: with --json"]
@@ -89,7 +154,7 @@ def _lines_of_classes(rows: Sequence[Mapping[str, Any]], confusion: Sequence[Seq
         [name, f"{row['examples']:,}", *(_rate(row[key]) for key in ("precision", "recall", "f1"))]
         for name, row in zip(names, rows, strict=True)
     ]
-    lines = [format_table(["class", "examples", "precision", "recall", "F1"], cells)]
+    lines = [format_table([what, "examples", "precision", "recall", "F1"], cells)]
     if confusion is not None and len(rows) <= _FEW_COLUMNS:
         counts = [[name, *map(str, row)] for name, row in zip(names, confusion, strict=True)]
         lines += ["  rows: what it is; columns: what the model says", format_table(["", *names], counts)]
@@ -127,11 +192,13 @@ def add_checkpoint_option(parser: CommandParser) -> None:
 
 
 def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
-    """Return the loss and, before it, the rates of errors, the errors of numbers, or the accuracy, in words.
+    """Return the loss and, before it, rates of errors, errors of numbers, or the measures of classes, in words.
 
     Example:
         >>> describe_metrics({"loss": 0.125, "accuracy": 0.975})
         'accuracy 97.50 %, loss 0.125'
+        >>> describe_metrics({"loss": 0.125, "accuracy": 0.975, "macro_f1": 0.75})
+        'accuracy 97.50 %, macro F1 75.00 %, loss 0.125'
         >>> describe_metrics({"loss": 0.5, "accuracy": 0.9, "word_error_rate": 0.25})
         'word error rate 25.00 %, loss 0.5'
         >>> describe_metrics({"loss": 0.25, "rmse": 1500.0, "mae": 1200.0, "r2": 0.75})
@@ -141,10 +208,10 @@ def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
     """
     mine = [name for name in metrics if name.startswith(prefix) and (prefix or not name.startswith("ema_"))]
     rates = [name for name in mine if name.endswith("_error_rate")]
-    shares = rates or [name for name in mine if name == f"{prefix}accuracy"]
-    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {percent_text(metrics[name])}" for name in shares]
+    shares = rates or [name for name in mine if is_share(name)]
+    words = [f"{title_of(name.removeprefix(prefix))} {percent_text(metrics[name])}" for name in shares]
     numbers = [name for name in ("rmse", "mae", "r2") if f"{prefix}{name}" in metrics]
-    words += [f"{name.upper()} {format_number(metrics[f'{prefix}{name}'])}" for name in numbers]
+    words += [f"{title_of(name)} {format_number(metrics[f'{prefix}{name}'])}" for name in numbers]
     bad = metrics.get(f"{prefix}nonfinite_outputs", 0)
     verb = "is no finite number" if bad == 1 else "are no finite numbers"
     said = f"; {count_of(int(bad), 'output')} {verb}" if bad else ""
@@ -154,27 +221,3 @@ def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
 def after(step: int | None) -> str:
     """Return " after 460 steps", or "" where the number is not known."""
     return "" if step is None else f", after {count_of(step, 'step')}"
-
-
-def print_json(result: Mapping[str, Any]) -> None:
-    """Print a result as one JSON object; inf and NaN as strings, which JSON has no numbers for."""
-    print(as_json_text(result))
-
-
-def as_json_text(result: Mapping[str, Any]) -> str:
-    """Return a result as one JSON object on a line; inf and NaN as strings."""
-    import json
-
-    return json.dumps(_plain(result), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    from downslope.training.folder.log import as_json
-
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):  # a path may hold bytes that were no text in the locale's encoding, and mostly are UTF-8
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return as_json(value)

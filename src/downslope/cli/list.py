@@ -17,7 +17,8 @@ from downslope.cli.tables import format_number, padded
 from downslope.core.errors import DownslopeError
 from downslope.core.paths import expand_home
 from downslope.core.shown import printable
-from downslope.recipe.schema import GROWING, Recipe
+from downslope.recipe.measures import GROWING, is_share
+from downslope.recipe.schema import Recipe
 from downslope.training.folder.log import read_rows
 from downslope.training.folder.names import is_run_folder, read_recipe
 from downslope.training.view.live_view import duration
@@ -122,9 +123,8 @@ def _best(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> tuple[str | None, f
 
     The measure is the one that the recipe watches, else what people ask first: accuracy, RMSE, a rate of errors, loss.
     """
-    watched = [rule.metric for rule in (recipe.train.early_stop, recipe.train.plateau) if rule is not None]
     rates = [name for row in rows[:1] for name in row if name.endswith("_error_rate")]
-    for name in (*watched, "accuracy", "rmse", *rates, "loss"):
+    for name in (*recipe.watched.values(), "accuracy", "rmse", *rates, "loss"):
         values = [(row[name], row["step"]) for row in rows if isinstance(row.get(name), int | float)]
         if values:
             sign = -1 if name in GROWING else 1
@@ -155,6 +155,6 @@ def _table(runs: Sequence[Listed], now: float) -> str:
 def _best_words(run: Listed) -> str:
     if run.best is None or run.measure is None:
         return ""
-    is_part = run.measure == "accuracy" or run.measure.endswith("_error_rate")
+    is_part = is_share(run.measure)
     value = f"{100 * run.best:.2f} %" if is_part else format_number(run.best)
     return f"{run.measure.replace('_', ' ')} {value} at {run.best_step:,}"

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, count, written_file
-from downslope.cli.evaluate import add_checkpoint_option, add_device_option, after, describe_metrics, print_json
-from downslope.cli.prediction_files import FORMATS, check_output, format_of, format_predictions
+from downslope.cli.evaluate import (
+    add_checkpoint_option,
+    add_device_option,
+    add_reading_options,
+    add_threshold_option,
+    after,
+    describe_metrics,
+)
+from downslope.cli.prediction_files import PRINTED, check_output, printed, written_to
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import shown
+
+if TYPE_CHECKING:
+    from downslope.training.use.predict import Predictions
 
 _HELD_OUT_COUNT = 10
 _NOTES = 10
@@ -42,11 +55,13 @@ def execute(words: Sequence[str]) -> int:
         "--output",
         metavar="FILE",
         type=written_file,
-        help="write the predictions to a file: .csv, .json or .jsonl (a JSON object a line)",
+        help="write the predictions to a file: .csv, .parquet, .json or .jsonl (a JSON object a line)",
     )
     parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the predictions by")
     add_checkpoint_option(parser)
     add_device_option(parser)
+    add_reading_options(parser)
+    add_threshold_option(parser)
     parser.add_argument(
         "--count",
         metavar="N",
@@ -66,7 +81,7 @@ def execute(words: Sequence[str]) -> int:
         help="sequences: draw the first input's attention: .png, .svg, .pdf",
     )
     parser.add_argument(
-        "--format", metavar="FORM", choices=("table", *FORMATS), help="print a table (the default), csv, json or jsonl"
+        "--format", metavar="FORM", choices=("table", *PRINTED), help="print a table (the default), csv, json or jsonl"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit; --format json")
     add_trust_option(parser)
@@ -76,10 +91,10 @@ def execute(words: Sequence[str]) -> int:
         parser.error(f"--json is --format json; got --format {arguments.format} too. Give one")
     if arguments.output is not None:
         check_output(arguments.output, arguments.input)
-    from downslope.training.use.predict import predict_run
+    from downslope.training.use.predict import Predictions
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)
-    result = predict_run(
+    found = Predictions(
         run,
         arguments.input,
         checkpoint=arguments.checkpoint,
@@ -88,44 +103,77 @@ def execute(words: Sequence[str]) -> int:
         beam=arguments.beam,
         attention=arguments.attention,
         device=arguments.device,
+        loaders=arguments.loaders,
+        tta=arguments.tta,
+        threshold=arguments.threshold,
     )
+    form = "json" if arguments.json else arguments.format or "table"
+    notes, rows, result = _pass_on(found, form, arguments.output)
     from downslope.training.run.remarks import not_finite
 
     bad = not_finite(result.get("metrics", {}))
     code = 1 if result["unpredicted"] or bad else 0
-    if arguments.output is not None:
-        from downslope.training.folder.durable import write_file
-
-        text = format_predictions(result, format_of(arguments.output), mark=arguments.id)
-        write_file(arguments.output, text.encode("utf-8", "surrogateescape"))
-    form = "json" if arguments.json else arguments.format
     if form == "json":
-        print_json(result)
         return code
-    print_notes([*result["notes"], *_row_notes(result["predictions"]), *([bad] if bad else [])])
-    if form in {"csv", "jsonl"}:
-        print(format_predictions(result, form, mark=arguments.id), end="")
-        return code
+    print_notes([*result["notes"], *notes.lines(), *([bad] if bad else [])])
+    if form == "table":
+        _show(arguments, result, rows, notes.examples)
+    return code
+
+
+def _pass_on(
+    found: Predictions, form: str, output: Path | None
+) -> tuple[_Notes, list[Mapping[str, Any]], Mapping[str, Any]]:
+    """Write and print predictions as they come; return notes on them, those that a table is made of, and the rest."""
+    notes, rows = _Notes(), list[Mapping[str, Any]]()
+    with ExitStack() as stack:
+        writers = [] if output is None else [stack.enter_context(written_to(output))]
+        writers += [printed(form)] if form in PRINTED else []
+        for some in found.rows:
+            notes.add(some)
+            for writer in writers:
+                writer.write(some, found.form)
+            rows += [] if writers else some
+        result = found.summary()
+        for writer in writers:
+            writer.end(result)
+    return notes, rows, result
+
+
+def _show(arguments: Namespace, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], examples: int) -> None:
+    """Print predictions for a person: all of them, or where they were written."""
     where = "held-out examples" if arguments.input is None else shown(arguments.input)
     print(f"{shown(result['checkpoint'])}{after(result['step'])}, on {where}:")
     if arguments.output is not None:
-        count_shown = count_of(len(result["predictions"]) - result["unpredicted"], "prediction")
-        print(f"  {count_shown} written to {shown(arguments.output)}")
+        print(f"  {count_of(examples - result['unpredicted'], 'prediction')} written to {shown(arguments.output)}")
     else:
-        writes = "output" in result["predictions"][0]
-        print(_written(result["predictions"]) if writes else _table(result["predictions"]))
+        show = _written if "output" in rows[0] else _labels if "labels" in rows[0] else _table
+        print(show(rows))
     if "metrics" in result:
         print(f"  {describe_metrics(result['metrics'])}")
     if arguments.attention is not None:
         print(f"attention drawn in {shown(arguments.attention)}")
-    return code
 
 
-def _row_notes(predictions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return why there is no prediction, of the first examples that have none."""
-    notes = [prediction["note"] for prediction in predictions if "note" in prediction]
-    more = [f"and {len(notes) - _NOTES:,} more examples without a prediction"] if len(notes) > _NOTES else []
-    return [f"no prediction: {note}" for note in notes[:_NOTES]] + more
+class _Notes:
+    """Why there is no prediction, of the first examples that have none."""
+
+    def __init__(self) -> None:
+        self.examples, self._without = 0, 0
+        self._first: list[str] = []
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Look at further predictions."""
+        self.examples += len(rows)
+        found = [row["note"] for row in rows if "note" in row]
+        self._without += len(found)
+        self._first += found[: _NOTES - len(self._first)]
+
+    def lines(self) -> list[str]:
+        """Return them as lines."""
+        more = self._without - _NOTES
+        told = [f"and {more:,} more examples without a prediction"] if more > 0 else []
+        return [f"no prediction: {note}" for note in self._first] + told
 
 
 def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
@@ -152,6 +200,26 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
         right = sum(prediction["class"] == prediction["target"] for prediction in known)
         lines.append(f"  {right} of {len(known)} right")
     return "\n".join(lines)
+
+
+def _labels(predictions: Sequence[Mapping[str, Any]]) -> str:
+    """Return which labels each example is answered to have, and which it has where that is known."""
+    has_target = any("true_labels" in prediction for prediction in predictions)
+    rows: list[list[str]] = []
+    right = known = 0
+    for prediction in predictions:
+        told, true = prediction["labels"], prediction.get("true_labels")
+        row = [shown(prediction.get("name", prediction.get("id", str(prediction["example"]))), 60), _listed(told)]
+        if has_target and true is not None:
+            known, right = known + 1, right + (told == true)
+            row += [_listed(true), "" if told == true else "wrong"]
+        rows.append(row + [""] * (2 * has_target + 2 - len(row)))
+    lines = [format_table(["example", "predicted", *(["true", ""] if has_target else [])], rows)]
+    return "\n".join([*lines, *([f"  {right} of {known} with every label right"] if has_target else [])])
+
+
+def _listed(labels: Sequence[str] | None) -> str:
+    return _NOTHING if labels is None else ", ".join(shown(name, 30) for name in labels) or "none"
 
 
 def _written(predictions: Sequence[Mapping[str, Any]]) -> str:

@@ -144,7 +144,6 @@ def _begin(recipe: Recipe, name: str) -> None:
 def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:
     from downslope.cli.preview import preview
     from downslope.training.device import HOST, find_device
-    from downslope.training.run.environment import fitting_threads
     from downslope.training.run.plan import plan_run
     from downslope.training.run.task import build_task
 
@@ -153,7 +152,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
     before = None if begun is None else begun["environment"].get("device", HOST.type)
     device = find_device(recipe.train.device, before=before)
     task = build_task(settle(recipe, None if begun is None else begun["recipe"]), device=device, begun=begun)
-    with fitting_threads(sum(p.numel() for p in task.state.model.parameters()), shards=recipe.train.shards):
+    with task.fitting_threads(plan.checkpoint):
         notes = task.restore(plan.checkpoint)  # so that a dry run refuses what training would refuse, and says the same
         print(preview(task, replace(plan, notes=(*plan.notes, *notes))))
     return 0
@@ -162,7 +161,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
 def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers, quiet: bool) -> int:
     from downslope.training.run.plan import plan_run
     from downslope.training.run.train import train
-    from downslope.training.view.console import LiveConsole, make_console
+    from downslope.training.view.console import make_console
     from downslope.training.workers.broadcast import broadcast_plan
     from downslope.training.workers.workers import NullConsole
 
@@ -171,7 +170,7 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     if not workers.is_first and plan.finished:
         return 0
     console = make_console(quiet=quiet) if workers.is_first else NullConsole()
-    observers: list[Observer] = [console] if isinstance(console, LiveConsole) else []
+    observers: list[Observer] = [] if isinstance(console, NullConsole) else [console]
     if recipe.log.to and workers.is_first and not plan.finished:
         from downslope.training.view.loggers.logger_observer import LoggerObserver
 

@@ -172,8 +172,21 @@ def _beside_the_rule(one: Side, two: Side) -> list[str]:
         return []
     found: list[str] = []
     for table, names in (
-        ("data", ("name", "batch_size", "normalize", "augment")),
-        ("train", ("epochs", "steps", "loss", "label_smoothing", "accumulate", "precision", "clip_norm", "ema")),
+        ("data", ("name", "batch_size", "sampling", "normalize", "augment")),
+        (
+            "train",
+            (
+                "epochs",
+                "steps",
+                "loss",
+                "class_weights",
+                "label_smoothing",
+                "accumulate",
+                "precision",
+                "clip_norm",
+                "ema",
+            ),
+        ),
     ):
         for name in names:
             x, y = (getattr(getattr(side.recipe, table), name) for side in (one, two))

@@ -19,7 +19,7 @@ from downslope.exporting.python_source import listed, match_source, quoted
 from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
 from downslope.exporting.schedule_source import Words, is_countable, stays_real, where_pieces
 from downslope.exporting.template import write
-from downslope.recipe.schema import GROWING
+from downslope.recipe.measures import GROWING
 from downslope.systems.convention import Values
 from downslope.systems.schedules import written
 

@@ -11,7 +11,7 @@ from downslope.core.schedules.schedule import Schedule, constant_value
 from downslope.exporting.export_plan import Plan
 from downslope.exporting.python_source import listed, nested
 from downslope.exporting.schedule_source import python_function
-from downslope.recipe.schema import GROWING
+from downslope.recipe.measures import GROWING
 
 HOME = "torch.optim.lr_scheduler"
 

@@ -28,9 +28,10 @@ from downslope.reading.find_levels import find_knots, find_levels
 from downslope.reading.find_optimizers import find_optimizers, resolve_owners
 from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
+from downslope.reading.find_training import find_training
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
-from downslope.reading.findings import Kind, Part
+from downslope.reading.findings import Found, Kind, Part
 from downslope.reading.items import find_items
 from downslope.reading.parts import split
 from downslope.reading.proof import prove
@@ -121,11 +122,20 @@ def _read_parts(parts: list[Part]) -> list[Finding]:
         if part.kind == "command"
         for name, (value, start, end) in read_flags(part).items()
     }
-    return [
-        Finding(part.kind, read_python(part, flags) if part.kind == "code" else read_configuration(part), part.name)
-        for part in parts
-        if part.kind != "prose"
-    ]
+    modules = [part for part in parts if part.format in {"python", "dictionary"}]
+
+    def found(part: Part) -> Found:
+        if part.kind != "code":
+            return read_configuration(part)
+        return read_python(part, flags, [one for one in modules if one.name != part.name])
+
+    findings = [Finding(part.kind, found(part), part.name) for part in parts if part.kind != "prose"]
+    scripts = [one.found.fields for one in findings if one.kind == "code" and "sgd.lr.schedule" in one.found.fields]
+    used = {field.file for fields in scripts for field in fields.values()}
+    for one in findings:  # a module whose names a script uses: what the rate does is the script's to say
+        if one.kind == "configuration" and one.name in used:
+            one.found.fields = {p: field for p, field in one.found.fields.items() if not p.startswith("sgd.lr.")}
+    return findings
 
 
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
@@ -160,6 +170,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     board = Board(text, resolve_owners(find_times(find_items(left))))
     find_optimizers(board)
     find_others(board)
+    find_training(board)
     find_groups(board)
     find_plateaus(board)
     find_ends(board)

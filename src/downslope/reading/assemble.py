@@ -8,11 +8,11 @@ from dataclasses import replace
 from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft, whole
-from downslope.reading.facts import Board, Fact, Group, Mention, Value
+from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.reading import ADAMS
 from downslope.reading.remarks import shown
-from downslope.reading.schedule_facts import Change
+from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
 _MATCHES = {
     "bias_and_norm": "@bias_and_norm",
@@ -47,6 +47,8 @@ def assemble(draft: Draft, board: Board) -> None:
     _put_groups(draft)
     _put_conventions(draft)
     _mark_odd(draft)
+    for fact in draft.every(Setting):
+        _put_setting(draft, fact)
     for fact in draft.of("another"):
         draft.remarks.say("another_training", words=draft.words(fact))
 
@@ -114,7 +116,7 @@ def _leave_out_others(draft: Draft) -> None:
         if (
             mention is not None
             and theirs
-            and fact.kind in {"value", "off", "change", "range", "shape"}
+            and fact.kind in {"value", "off", "change", "range", "shape", "warmup", "levels", "knots"}
             and fact.key != "batch"
         ):
             draft.remarks.say("anothers_value", optimizer=_title(mention.key), words=draft.words(fact))
@@ -176,28 +178,7 @@ def _put_length(draft: Draft, board: Board) -> None:
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
                 draft.state(where, whole(fact.value), fact)
-    ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
-    candidates: list[tuple[int, int]] = []
-    for place, item in enumerate(board.items):
-        if item.kind != "time" or place in board.used or item.data.percent:
-            continue
-        if len(item.data.values) != 1 and item.data.prep != "for":
-            continue
-        before = board.items[max(0, place - 4) : place]
-        trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
-        rank = ranks.get(item.data.prep, 9)
-        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
-        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
-        # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
-        denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
-        denied = denied or (
-            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
-        )
-        more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
-        denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
-        if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
-            candidates.append((min(rank, 1) if trained else rank, place))
-    for rank, place in sorted(candidates):
+    for rank, place in sorted(_lengths(board)):
         time = board.items[place].data
         if rank >= 5 and not _trained_near(board, place):
             continue
@@ -211,6 +192,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         draft.put(path, whole(time.values[0]), "stated", words)
         if len(time.values) > 1:
             draft.remarks.say("another", path=path, words=words)
+    _put_constant_length(draft)
     for place, item in enumerate(board.items):  # "total of 200", without a unit
         if item.is_a("mod", "total") and "train.epochs" not in draft.fields and "train.steps" not in draft.fields:
             after = place + 1
@@ -230,11 +212,54 @@ def _put_length(draft: Draft, board: Board) -> None:
         draft.remarks.say("both_lengths")
 
 
+def _lengths(board: Board) -> list[tuple[int, int]]:
+    """Return the times that may be the length of training, each as (rank, place): the lower, the likelier."""
+    ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
+    candidates: list[tuple[int, int]] = []
+    for place, item in enumerate(board.items):
+        if item.kind != "time" or place in board.used or item.data.percent:
+            continue
+        if len(item.data.values) != 1 and item.data.prep != "for":
+            continue
+        before = board.items[max(0, place - 4) : place]
+        trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
+        rank = ranks.get(item.data.prep, 9)
+        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
+        ranged = ranged or any(i.is_a("word", "between") for i in before[-1:])
+        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
+        # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
+        denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
+        denied = denied or (
+            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
+        )
+        more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
+        if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
+            tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
+            earlier = _EARLIER.match(board.text.plain, item.end) is not None
+            candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
+    return candidates
+
+
+def _put_constant_length(draft: Draft) -> None:
+    """Put the length of "a constant learning rate of 0.05 for 40 epochs", where nothing else is told of it."""
+    if {"train.epochs", "train.steps"} & set(draft.fields) or draft.every(Change) or draft.every(Course):
+        return
+    shapes = draft.every(Shape)
+    over = shapes[0].over if len(shapes) == 1 and shapes[0].key == "constant" else None
+    if over is not None and over.prep == "for" and over.unit and not over.percent and not draft.every(Warmup):
+        draft.state("train.epochs" if over.unit == "epoch" else "train.steps", whole(over.values[0]), shapes[0])
+
+
 def _is_listed(board: Board, place: int) -> bool:
     """Whether a number before a comma may be the first of a list of times: "25, 50 epochs"."""
     value = board.items[place].value
     return board.free_number(place) and value >= 1 and float(value).is_integer()
 
+
+_TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
+_EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左右)")
+"""What follows the time of something seen while training: 训练10个epoch的时候."""
 
 _REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
 """What is done some times over, and is no length of training: 重复实验10次."""
@@ -326,6 +351,17 @@ def _put_clip(draft: Draft) -> None:
         if 0.5 <= fact.value < 1:
             draft.state("train.ema", float(fact.value), fact)
             draft.remarks.say("ema", words=draft.words(fact))
+
+
+def _put_setting(draft: Draft, fact: Setting) -> None:
+    """Put a setting that is not the optimizer's; of two ways to crop, the first."""
+    crops = {"data.augment.crop": "data.augment.resized_crop", "data.augment.resized_crop": "data.augment.crop"}
+    earlier = draft.value(fact.key)
+    if crops.get(fact.key) in draft.fields:
+        return
+    if earlier is not None and earlier != fact.value:
+        draft.remarks.say("another", path=fact.key, words=draft.words(fact))
+    draft.put(fact.key, fact.value, "implied" if fact.implied else "stated", draft.words(fact))
 
 
 def _put_groups(draft: Draft) -> None:

@@ -88,17 +88,9 @@ def _scaled(draft: Draft, fact: Value, reference: float, end: int, plain: list[V
 
 
 _LINEAR = (
-    "linear scaling",
-    "scaled linearly",
-    "scale linearly",
-    "scales linearly",
-    "linearly scaled",
-    "linearly with",
-    "scale the learning rate linearly",
-    "线性缩放",
-    "线性放大",
-    "线性扩大",
-)
+    "linear scaling", "scaled linearly", "scale linearly", "scales linearly", "linearly scaled", "linearly with",
+    "scale the learning rate linearly", "线性缩放", "线性放大", "线性扩大",
+)  # fmt: skip
 
 
 def _linear_scaling(draft: Draft, plain: list[Value]) -> Rate | None:

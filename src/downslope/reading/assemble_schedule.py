@@ -84,7 +84,10 @@ def _warmup(draft: Draft) -> Warmup | None:
     denied = draft.of("off", "warmup")
     if denied and not any(fact.length is not None and fact.end < denied[0].start for fact in warmups):
         return None
-    return next((fact for fact in warmups if fact.length is not None), None) or next(iter(warmups), None)
+    warmups.sort(key=lambda fact: (fact.length is None, fact.begin is None and fact.course is None))
+    if warmups and warmups[0].begin is None and warmups[0].course is None:
+        warmups[0].begin = next((fact.begin for fact in warmups if fact.begin is not None), None)
+    return next(iter(warmups), None)
 
 
 def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
@@ -154,12 +157,17 @@ def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
     for key in ("onecycle", "cyclic", "cosine", "polynomial", "exponential", "inverse", "multistep", "linear"):
         for fact in shapes:
             near = [w for w in warmups if abs(w.start - fact.start) < 40 or (w.start <= fact.start <= w.end)]
-            if fact.key == key and not (key == "linear" and near and not falling):
+            falls = falling or _FALLS.search(draft.text.plain, fact.start, fact.end) or fact.final is not None
+            if fact.key == key and not (key == "linear" and near and not falls):
                 return key, fact
     for fact in falling:
         if fact.shape or not changes:
             return fact.shape or "linear", fact
     return "", None
+
+
+_FALLS = re.compile(r"decay|anneal|衰减|下降|减|降|递减|退火")
+"""Words of a linear schedule that say that it is not the warmup's."""
 
 
 def _say(draft: Draft, fact: Fact | None) -> str:
@@ -310,8 +318,13 @@ def _put_plateau(draft: Draft, changes: list[Change]) -> None:
     else:
         draft.put("train.plateau.patience", PATIENCE, "assumed", "the default of torch's ReduceLROnPlateau")
         draft.remarks.say("patience", patience=PATIENCE)
+    reached = next((c for c in draft.every(Change) if c.targets and not (c.at or c.every or c.value)), None)
     if change.targets:
         draft.put("train.plateau.min_lr", float(change.targets[-1]), "stated", words)
+    elif reached is not None:
+        draft.put("train.plateau.min_lr", float(reached.targets[-1]), "stated", draft.words(reached))
+    elif (floor := final_of(draft)) is not None and floor.value > 0:
+        draft.put("train.plateau.min_lr", float(floor.value), "stated", draft.words(floor))
 
 
 _DECAY = re.compile(r"decay|schedul|anneal|step.?(?:size|lr)|multi.?step|exponential|衰减|下降|调度")

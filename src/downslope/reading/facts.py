@@ -82,6 +82,17 @@ class Group(Fact):
     factor: bool = False
 
 
+@dataclass
+class Setting(Fact):
+    """A setting of the training that is not the optimizer's; `key` is its path in a recipe.
+
+    Attributes:
+        implied: Whether its value follows from a convention alone.
+    """
+
+    implied: bool = False
+
+
 FactT = TypeVar("FactT", bound=Fact)
 
 _TAKEN = encode([Item("taken", "", 0, 0)])

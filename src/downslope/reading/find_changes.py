@@ -27,7 +27,7 @@ _HEADS = Rules(
     {
         "verb": "verb",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)",
-        "stepped": "schedule:multistep,exponential by number",
+        "stepped": "schedule:multistep,exponential (with|is)? by number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
     **_PARTS,
@@ -69,6 +69,9 @@ _BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")
+_IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
+"""What makes a change wait for a measured value that is no plateau."""
+
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
     r"backbone|(?:last|final|output|new|fc) layer|classifier|\bhead|encoder|decoder|bias|"
@@ -140,6 +143,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return item.key in {"lr", "lr_decay"}
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
+    if _is_anothers(board, first, place):
+        return False
     for left in range(place - 1, first - 1, -1):
         item = board.items[left]
         if item.kind == "number" and place - left == 1:
@@ -155,6 +160,39 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
     return True
+
+
+_SUBJECTS = re.compile(
+    r"\b(?:rewards?|pixels?|images?|inputs?|features?|gradients?|loss|losses|logits?|targets?|labels?|returns?|scores?|advantages?)\b"
+    r"|奖励|像素|图像|图片|输入|特征|梯度|损失|分数|数据|样本"
+)
+"""What else than a learning rate is divided or scaled."""
+
+_PLAIN_SUBJECTS = frozenset(
+    ["value", "values", "scheduler", "optimizer", "training", "one", "factor", "step", "stage", "they", "then", "each"]
+)
+
+
+def _is_anothers(board: Board, first: int, place: int) -> bool:
+    """Whether the clause before a verb has another subject: "immediate rewards are divided by 100", 像素值除以255."""
+    left = place
+    while left > first and board.items[left - 1].kind not in {"comma", "break"}:
+        left -= 1
+    clause = board.items[left:place]
+    if any(item.kind in {"concept", "number", "time", "schedule"} for item in clause):
+        return False
+    if clause and _SUBJECTS.search(board.text.plain, clause[0].start, board.items[place].start):
+        return True
+    told = any(item.is_a("concept", "lr") for item in board.items[first:place])
+    passive = len(clause) > 1 and clause[-1].kind == "is"
+    subject = clause[-2] if passive else None
+    return (
+        not told
+        and subject is not None
+        and subject.kind == "word"
+        and subject.key.isascii()
+        and (subject.key.isalpha() and len(subject.key) > 2 and subject.key not in _PLAIN_SUBJECTS)
+    )
 
 
 def _take_own(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
@@ -346,6 +384,11 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
     if change.value is not None and not (change.at or change.every or change.plateau or change.count):
         clause = [board.items[p] for p in _clause(board, place)]
         if _NETWORK.search(board.text.plain[clause[0].start : clause[-1].end]):
+            return False
+    if change.value is not None and not (change.at or change.every or change.plateau or noun):
+        after = [board.items[p] for p in range(place, min(last, place + 12))]
+        metric = next((item for item in after if item.kind == "when"), None)
+        if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
             return False
     if change.value is None and (noun or not (change.targets or change.plateau or change.count or change.shape)):
         if not tells_a_fall(board, change, place, first, last):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from downslope.reading.facts import Board
 from downslope.reading.patterns import Match, Pattern, Rules
 from downslope.reading.schedule_facts import Course, Shape
+from downslope.reading.times import Time
 
 _PARTS = {
     "between": "(verb|schedule|word|mod|is|comma|each|time|with|by|concept:lr)",
@@ -114,7 +115,12 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     text = board.text.plain[items[match.first].start : high.start]
     shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")
     over = items[match["over"]].data if "over" in match else None
-    over = next((item.data for item in reversed(between) if item.kind == "time"), over)
+    within = next((item.data for item in reversed(between) if item.kind == "time"), None)
+    if within is not None and over is not None and within.prep == over.prep == "at":
+        length = over.values[0] - within.values[0]
+        over = Time("for", (length,), over.unit) if length > 0 else None  # "from 0.01 at epoch 1 to 0.1 at epoch 5"
+    else:
+        over = within or over
     places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
     places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
     key = subject_of(board, first, match.first)

@@ -29,6 +29,8 @@ def find_ends(board: Board) -> None:
     code = board.code()
     for match in _ENDS.find(code):
         if "rate" in match or "floor" in match:
+            if match.rule == "each of which has" and board.items[match.first - 1].is_a("verb", "train"):
+                continue  # "we train each of the models for 180 epochs"
             board.used.add(match["rate" if "rate" in match else "floor"])
             continue
         if _is_early(board, match.first, match.after):

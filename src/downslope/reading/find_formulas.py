@@ -6,10 +6,25 @@ import re
 
 from downslope.reading.facts import Fact, Value
 from downslope.reading.numbers import number_at
+from downslope.reading.schedule_facts import Change
+from downslope.reading.times import Time
 
 _UPDATE = re.compile(
     r"(?<![a-z])v\s?(?:_?\{?\s?[it](?:\s?[+-]\s?1)?\}?)?\s?(?::=|=|<-|←)\s?(?P<right>[^;\n,]{3,160}?)(?=;|,|\n|$|\.\s|\.$|\)|where)"
 )
+_POWER = re.compile(
+    r"(?:(?P<first>\d*\.?\d+(?:e-\d+)?)\s?\*\s?"
+    r"|(?:lr|η|learning[_ ]rate|学习率)[_{ ]{0,2}(?:0|init|initial|base)?\}?\s?[*(]\s?)?"
+    r"(?<![\d.])(?P<rate>0?\.\d{1,6})\)?\s?(?:\^|\*\*)\s?[({\[]{0,2}\s?"
+    r"(?P<floor>floor\s?|⌊|\\lfloor\s?|int)?[({\[]{0,2}\s?"
+    r"(?P<unit>epochs?|ep|e|t|iters?|iterations?|steps?|n|i|k|轮数?|轮次|步数)\s?(?:/{1,2}\s?(?P<every>\d{1,7}))?"
+    r"(?!\w|\.\d)(?:\s?[)}\]⌋])*"
+)
+"""The learning rate as a power: 0.1 * 0.95^epoch, lr_0 * 0.96^(step / 1000)."""
+
+_RATE = re.compile(r"(?<![a-z])(?:lr|η|eta|learning[_ ]rate)|学习率")
+_STEPS = re.compile(r"iter|step|步")
+_EPOCHS = re.compile(r"ep|e$|轮")
 _SYMBOLS = {
     "velocity": re.compile(r"(?<![a-z])v(?![a-z])|velocity"),
     "lr": re.compile(r"(?<![a-z])(?:eps|epsilon|ε|lr|η|eta|α|alpha|learning[_ ]rate)(?![a-z])"),
@@ -27,12 +42,32 @@ def find_formulas(plain: str) -> tuple[list[Fact], str]:
     """
     facts: list[Fact] = []
     left = plain
+    for match in _POWER.finditer(plain):
+        clause = re.split(r"[;\n]", plain[max(0, match.start() - 80) : match.start()])[-1]
+        if _RATE.search(clause + match.group()) and 0 < float(match["rate"]) < 1:
+            facts += _power(match)
+            left = left[: match.start()] + "," + " " * (match.end() - match.start() - 1) + left[match.end() :]
     for match in _UPDATE.finditer(plain):
         found = _terms(plain, match.start("right"), match.end("right"))
         if {fact.key for fact in found} >= {"lr_in_velocity"}:
             facts += found
             left = left[: match.start()] + "," + " " * (match.end() - match.start() - 1) + left[match.end() :]
     return facts, left
+
+
+def _power(match: re.Match[str]) -> list[Fact]:
+    """Return the exponential decay that a power writes, and the learning rate that it begins with."""
+    unit = "epoch" if _EPOCHS.match(match["unit"]) else "step" if _STEPS.match(match["unit"]) else ""
+    every = int(match["every"] or 1)
+    if every < 1:
+        return []
+    change = Change("change", "multiply", float(match["rate"]), match.start(), match.end())
+    change.every = Time("every", (every,), unit)
+    change.shape = "" if match["floor"] or every == 1 or "//" in match.group() else "exponential"
+    first = match["first"]
+    if first is None or not 0 < float(first) < 10:
+        return [change]
+    return [Value("value", "lr", float(first), match.start(), match.end(), role="initial"), change]
 
 
 def _terms(plain: str, start: int, end: int) -> list[Fact]:

@@ -32,45 +32,15 @@ _OTHERS_LR = Pattern("concept:lr (is|mod){0,2} number")
 _FOR_TARGET = Pattern(".{0,4} (for|word:对) target=target (word|and|concept:lr|verb|comma){0,6} no")
 _AFTERWARDS = Pattern(".{0,4} (time|times|each|when|schedule)")
 _LARGER = (
-    "multiplier",
-    "mult",
-    "multiple",
-    "multiples",
-    "larger",
-    "higher",
-    "bigger",
-    "greater",
-    "ratio",
-    "大",
-    "高",
+    "multiplier", "mult", "multiple", "multiples", "larger", "higher", "bigger", "greater", "ratio", "大", "高",
     "系数",
-)
+)  # fmt: skip
 _SMALLER = ("smaller", "lower", "less", "小", "低")
-_STRONG = frozenset(
-    [
-        "not applied to",
-        "not apply",
-        "not applied on",
-        "is not applied to",
-        "do not apply",
-        "excluding",
-        "exclude",
-        "except",
-        "not decay",
-        "is not",
-        "are not",
-        "not",
-        "does not use",
-        "不施加",
-        "除外",
-        "不应用",
-        "不包括",
-        "不参与",
-        "不",
-        "不使用",
-        "不加",
-    ]
-)
+_STRONG = frozenset([
+    "not applied to", "not apply", "not applied on", "is not applied to", "do not apply", "excluding", "exclude",
+    "except", "not decay", "is not", "are not", "not", "does not use", "不施加", "除外", "不应用", "不包括", "不参与",
+    "不", "不使用", "不加",
+])  # fmt: skip
 """Negations that may follow the weight decay that they deny."""
 
 _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
@@ -78,8 +48,9 @@ _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening"
 
 def find_groups(board: Board) -> None:
     """Add a fact for every group of parameters whose learning rate or weight decay is another."""
+    code = board.code()
     for first, last in board.sentences():
-        find_switched_off(board, first, last)
+        find_switched_off(board, first, last, code)
         _find_spared(board, first, last)
     code = board.code()
     for first, last in board.sentences():
@@ -164,9 +135,9 @@ def _owner(board: Board, place: int, first: int) -> str:
     return next(found, "")
 
 
-def find_switched_off(board: Board, first: int, last: int) -> None:
+def find_switched_off(board: Board, first: int, last: int, code: str) -> None:
     """Add a fact for everything in a sentence that is switched off, and for what is spared from weight decay."""
-    items, code = board.items, board.code()
+    items = board.items
     for place in range(first, last):
         if not items[place].is_a("no", "no"):
             continue
@@ -238,6 +209,9 @@ def _not_applied(board: Board, place: int, first: int, last: int) -> None:
     around = range(max(first, place - 14), min(last, place + 10))
     near = [p for p in around if items[p].kind == "target"]
     decays = any(items[p].is_a("concept", "weight_decay", "l2") for p in around)
+    following = items[place + 1] if place + 1 < last else None
+    bare = following is not None and following.is_a("verb", "reduce")
+    decays = decays or (bare and board.text.plain.startswith(("decay", "衰减"), items[place + 1].start))
     strong = board.text.plain[items[place].start : items[place].end] in _STRONG
     if strong and near and decays:
         board.note(Group("group", _target({items[p].key for p in near}), 0.0, what="weight_decay"), [place, *near])

@@ -29,7 +29,8 @@ _LEVEL = Rules(
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
-        "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
+        "followed by": "(by|and)? span=time:bare,next (is|word|verb:train){0,3} (with|at) "
+        "(word|verb){0,2} concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
@@ -47,11 +48,13 @@ _NAMED = Pattern("concept:lr (is|mod|word|with){0,2} (number|taken)")
 _KNOT = Rules(
     {
         "at a time": "(comma|and|verb|mod){0,4} to value=number when=time",
+        "at a time, of so many": "(comma|and|verb|mod){0,4} to value=number when=times:at",
         "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
     }
 )
 _LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|mod|said){0,9}", **_PARTS)
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
+_RISES = Pattern("from number time:at to number time:at")
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
 
@@ -74,7 +77,9 @@ def find_knots(board: Board) -> None:
     code = board.code()
     for run in runs(_KNOT.find(code), code, Pattern("")):
         first = run[0].first - 1
-        if len(run) < 2 or not board.free_number(first):
+        if not board.free_number(first) or _falls(board, run, first) or len(run) < 2:
+            continue
+        if any(match.rule == "at a time, of so many" for match in run):
             continue
         knots: list[tuple[float, Time | None]] = [(board.items[first].value, None)]
         for match in run:
@@ -85,6 +90,27 @@ def find_knots(board: Board) -> None:
                 Knots("knots", "lr", None, points=knots),
                 [first, *(p for match in run for p in range(match.first, match.after))],
             )
+
+
+def _falls(board: Board, run: list[Match], first: int) -> bool:
+    """Add levels for "0.1 -> 0.01 @ 80 -> 0.001 @ 120": falling values, each with its time; False if there are none."""
+    places = [first, *(match["value"] for match in run)]
+    rates = [board.items[place].value for place in places]
+    times = [(item.value,) if item.number else item.data.values for item in (board.items[m["when"]] for m in run)]
+    marks = [time[0] for time in times]
+    units = {unit for m in run if (item := board.items[m["when"]]).data and (unit := item.data.unit)}
+    points = all(board.items[m["when"]].number or board.items[m["when"]].data.prep in {"at", "after"} for m in run)
+    falling = all(one > other > 0 for one, other in pairwise(rates)) and rates[0] < 2 and points
+    rising = all(one < other for one, other in pairwise([1, *marks])) and all(len(time) == 1 for time in times[:-1])
+    if not (falling and rising and len(units) < 2 and _is_lr(board, [Match(first, run[-1].after, {})], set())):
+        return False
+    if (len(run) == 1 and run[0].rule != "at a number") or len(times[-1]) > 2:
+        return False
+    fact = Levels("levels", "lr", None, rates=rates, changes=marks, begins=True, unit="".join(units))
+    fact.total = times[-1][1] if len(times[-1]) > 1 else None  # "@ 60, 90 epochs"
+    board.note(fact, [first, *(p for match in run for p in range(match.first, match.after))])
+    board.note(Value("value", "lr", rates[0], role="initial"), [first])
+    return True
 
 
 def _find_maps(board: Board, code: str) -> None:
@@ -117,7 +143,7 @@ def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
     """Return the parts of a run that are levels: what is by a factor, or leads along a ramp, is none."""
     parts: list[list[Match]] = [[]]
     for match in run:
-        if _is_level(board, match, parts[-1]):
+        if _is_level(board, code, match, parts[-1]):
             parts[-1].append(match)
         else:
             _hold(board, code, match)
@@ -125,7 +151,7 @@ def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
     return [part for part in parts if part]
 
 
-def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
+def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> bool:
     items, (first, after) = board.items, match.groups["value"]
     left = items[first - 1] if first else None
     by = left is not None and (left.kind in {"by", "star", "slash"} or left.is_a("verb", "divide", "multiply"))
@@ -135,6 +161,9 @@ def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
         return False
     if after < len(items) and items[after].kind in {"unit", "star", "slash"}:
         return False
+    for start in (first, first - 3):  # "from 0.01 at epoch 1 to 0.1 at epoch 5"
+        if start > 0 and _RISES.at(code, start - 1) and items[start].value < items[start + 3].value:
+            return False
     if any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3]):
         return False
     span = _time(items, match)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ def find_optimizers(board: Board) -> None:
         for place in range(first, last):
             item = board.items[place]
             opened += (item.kind == "open") - (item.kind == "close")
+            if item.kind == "optimizer" and named and _is_kind_of(board, named[-1], item):
+                continue
             if item.kind == "optimizer":
                 after = board.items[place + 1] if place + 1 < last else None
                 told = after is not None and after.kind in {"with", "open", "concept", "number"}
@@ -37,6 +40,15 @@ def find_optimizers(board: Board) -> None:
             elif item.kind == "close" and named and depth > opened:
                 named.pop().reach = item.end
 
+
+def _is_kind_of(board: Board, named: Mention, item: Item) -> bool:
+    """Whether "gradient descent" only says what the optimizer named before does: 采用AdaDelta方法进行梯度下降."""
+    general = board.text.plain[item.start : item.end] in {"gradient descent", "stochastic gradient descent", "梯度下降"}
+    between = board.text.plain[named.end : item.start]
+    return general and named.key not in {"sgd", "sgdw"} and _JOINS.search(between) is None and len(between) < 40
+
+
+_JOINS = re.compile(r"[,;]|\b(?:and|or|vs|than|instead)\b|[和与或及]|而")
 
 # The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
 # weights, told apart by what stands around it; and the momentum of batch normalisation and of moving averages
@@ -76,6 +88,10 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
             number = result[index + 1].number
             if number is not None and number.times and number.value < 1:  # 每个epoch后衰减为0.95倍
                 result[index] = replace(item, kind="verb", key="reduce")
+        elif item.is_a("to") and item.end - item.start == 3 and 1 < index < len(result) - 1:
+            kept = result[index + 1].value
+            if result[index - 1].kind == "comma" and 0.5 <= kept < 1 and _owner(result, index - 1) == "rho":
+                result[index] = replace(item, kind="concept", key="rho")  # RMSProp, 衰减为0.9
     code = encode(result)
     names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
     for index, item in enumerate(result[:-1]):  # a letter that stands for the learning rate

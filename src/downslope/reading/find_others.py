@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from downslope.reading.facts import Board
+from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules
 
 _OTHERS = Rules(
@@ -22,9 +24,15 @@ _SCOPE = Pattern(
     "(word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
 )
 _TUNING = re.compile(
-    r"(?:for |during |in |when |在|对于)?(?:the )?(?:fine-?\s?tun|linear (?:prob|eval|class)|微调|线性(?:探|评))"
+    r"[\s.;]*(?:for |during |in |when |在|对于)?(?:the )?(?:fine-?\s?tun|linear (?:prob|eval|class)|微调|线性(?:探|评))"
 )
 _CITED_IN = re.compile(r"\s*(?:in|the authors of|文献|在文献)\s*\[\d{1,3}\]")
+_LATER_STAGE = re.compile(
+    r"第[二三四2-4]个?(?:训练)?阶段|\b(?:in|during|for) the (?:second|third|final|last) (?:training )?(?:stage|phase)\b"
+    r"|\bthe (?:second|third) (?:training )?(?:stage|phase)\b|\b(?:stage|phase)[ -]?(?:2|two|ii|3|three|iii)\b"
+)
+_PICTURES = re.compile(r"imag|pictur|patch|crop|resiz|resolution|pixel|video|frame|audio|[图像素尺寸]|\d\s?\*\s?\d")
+_GRADIENTS = re.compile(r"grad|norm|梯度|范数")
 _ATTACK = re.compile(r"\b(?:pgd|fgsm|attacks?|adversarial|perturbations?)\b|攻击|扰动")
 _ALL = re.compile(r"\b(?:all|both|every|each|always)\b|所有|均|都|两者|全部")
 _SETTINGS = ("lr", "momentum", "weight_decay", "l2", "batch", "warmup")
@@ -53,6 +61,7 @@ def find_others(board: Board) -> None:
         numbered = any(item.kind == "number" for item in board.items[first:end])
         told = told or (numbered and any(item.is_a("concept", "lr") for item in board.items[first:end]))
     _leave_attacks(board)
+    _leave_images(board)
     later = _second_recipe(board) if told else []
     for first, last in [*others, *later] if told else []:
         board.used.update(range(first, last))
@@ -75,6 +84,20 @@ def _leave_attacks(board: Board) -> None:
             board.used.update(range(match.first, match.after))
 
 
+def _leave_images(board: Board) -> None:
+    """Leave out what is clipped or rescaled and is no gradient: 将图像裁剪成1024×1024的小块."""
+    plain = board.text.plain
+    for place, item in enumerate(board.items):
+        if not item.is_a("concept", "clip") or _GRADIENTS.search(plain, item.start, item.end):
+            continue
+        before = re.split(r"[,;\n]", plain[max(0, item.start - 60) : item.start])[-1]
+        clause = before + re.split(r"[,;\n]|\. ", plain[item.start : item.end + 40])[0]
+        if _PICTURES.search(clause) and not _GRADIENTS.search(clause):
+            near = range(place, min(len(board.items), place + 6))
+            end = next((p for p in near if board.items[p].kind in {"comma", "break"}), near.stop)
+            board.used.update(range(place, end))
+
+
 def _second_recipe(board: Board) -> list[tuple[int, int]]:
     """Return where a later recipe of several stands: "For ImageNet, SGD with ... for 90 epochs", after one for CIFAR.
 
@@ -83,28 +106,55 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
     """
     plain, code = board.text.plain, board.code()
     before: set[str] = set()
-    begun = False
+    started = 0.0
+    begun = brief = False
     found: list[tuple[int, int]] = []
     end = 0
     for first, last in board.sentences():
         items = board.items[first:last]
         apart = _PARAGRAPH.search(plain, end, items[0].start) or _ALL.search(plain, items[0].start, items[-1].end)
         begun, end = begun and not apart, items[-1].end
-        told = {
-            "lr change" if i.is_a("verb", "reduce", "divide", "multiply") else i.key if i.kind == "concept" else i.kind
-            for i in items
-            if i.kind in {"optimizer", "time", "schedule"} or i.is_a("concept", *_SETTINGS)
-        }
+        beginning = board.items[first - 1].end if first else 0
+        staged = _LATER_STAGE.search(plain, beginning, items[-1].end)
+        stage = next((p for p in range(first, last) if staged and board.items[p].start >= staged.start()), last)
+        if not begun and _is_stage(board.items[stage:last]) and "lr" in before | _told(board.items[first:stage]):
+            found.append((stage, last))
+            begun = brief = True
+            continue
+        told = _told(items)
+        begun = begun and not (brief and told and not told & before)  # what all stages share
         again = told & before
-        tunes = "lr" in again and _TUNING.match(plain, items[0].start) is not None
+        tunes = "lr" in again and _TUNING.match(plain, beginning) is not None
+        initial = next(_INITIAL.find(code, first, last), None)
+        rate = board.items[initial["rate"]].value if initial is not None else 0.0
+        anew = initial is not None and "again" in initial and 0 < rate < 2 and started not in {0.0, rate}
+        started = started or (rate if rate < 2 else 0.0)
         scoped = len(again) >= 2 and _SCOPE.at(code, first, last) is not None
-        if not begun and (tunes or scoped) and told & {"optimizer", "lr"}:
-            begun = bool(any(i.kind in {"number", "time"} for i in items))
+        if not begun and (tunes or scoped or anew) and told & {"optimizer", "lr"}:
+            begun = any(i.kind in {"number", "time"} for i in items)
         if begun:
             found.append((first, last))
         else:
             before |= told
     return found
+
+
+def _told(items: Sequence[Item]) -> set[str]:
+    """Return which settings, changes and times items speak of."""
+    return {
+        "lr change" if i.is_a("verb", "reduce", "divide", "multiply") else i.key if i.kind == "concept" else i.kind
+        for i in items
+        if i.kind in {"optimizer", "time", "schedule"} or i.is_a("concept", *_SETTINGS)
+    }
+
+
+def _is_stage(items: Sequence[Item]) -> bool:
+    """Whether words of a later stage give it a learning rate of its own, and no times that go on from those before."""
+    goes_on = any(i.kind == "time" and i.data.prep in {"between", "next", "after", "at", "until"} for i in items)
+    return not goes_on and any(i.is_a("concept", "lr") for i in items) and any(i.kind == "number" for i in items)
+
+
+_INITIAL = Pattern("again=mod:initial? concept:lr (is|mod:initial|word|to|target|of_it){0,6} rate=number")
 
 
 def _begins(board: Board, place: int, first: int) -> bool:

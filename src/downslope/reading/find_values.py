@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from downslope.reading.facts import Board, Value
+from downslope.reading.facts import Board, Mention, Value
 from downslope.reading.patterns import Match, Pattern, encode, runs
 from downslope.reading.times import Time
 
@@ -32,6 +32,7 @@ _RIGHT = [
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
+        "concept=concept:epochs_total open (word|at|comma|is|mod){0,5} number=number close",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:other,teacher,decay (word|mod|is|open|with|target|concept:gamma){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",
@@ -48,9 +49,10 @@ _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|concept:beta1 separator concept:beta2) "
-    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number separator{1,2} two=number close?",
+    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number (separator{1,2}|slash) two=number close?",
     separator="(and|comma)",
 )
+_ALPHA = Pattern("word:α,alpha is? number=number")
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
 
@@ -100,6 +102,12 @@ def _pairs(board: Board) -> None:
         if all(0 <= board.items[place].value < 1 for place in (one, two)):
             betas = Value("value", "betas", board.items[one].value, second=board.items[two].value)
             board.note(betas, range(match.first, match.after))
+    named = [fact for fact in board.facts if isinstance(fact, Mention) and fact.key == "rmsprop"]
+    for match in board.matches(_ALPHA) if named else ():
+        number = board.items[match["number"]]
+        near = any(fact.start <= number.start < fact.reach for fact in named)
+        if near and 0.5 <= number.value < 1:
+            board.note(Value("value", "rho", number.value), range(match.first, match.after))
     for match in board.matches(_EQUAL):
         value = board.items[match["number"]].value
         board.note(Value("value", "betas", value, second=value), range(match.first, match.after))
@@ -251,6 +259,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
 
 
 _LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
+_SYMBOL_OF = re.compile(
+    r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s?(?:λ|lambda|μ|mu)\b"
+)
+"""A letter whose own name stands before it: "the coverage parameter λ"."""
+
 _DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
 
 
@@ -259,8 +272,11 @@ def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, 
     words = board.text.plain[board.items[first].start : board.items[number].end]
     if named == "l2 loss" or (key == "l2" and "loss" in named):
         return value >= 0.1
-    letter = named in {"λ", "lambda", "μ", "mu"}
-    return letter and _LOSS.search(words) is not None and _DECAYS.search(words) is None
+    if named not in {"λ", "lambda", "μ", "mu"} or _DECAYS.search(words) is not None:
+        return False
+    before = words[: board.items[number].start - board.items[first].start].rpartition(",")[2]
+    other = _LOSS.search(words) or _SYMBOL_OF.search(before)
+    return other is not None or (named in {"λ", "lambda"} and value >= 0.1)
 
 
 def _role(board: Board, place: int, first: int, number: int) -> str:
@@ -404,14 +420,14 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
             return
 
 
-_FLOOR = Pattern("mod:final is? number=number")
+_FLOOR = Pattern("mod:final (word:value,bound,limit|concept:lr)? is? number=number")
 
 
 def find_floors(board: Board) -> None:
     """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
     for first, _, match in _matches(board, _FLOOR):
         before = board.items[match.first - 1] if match.first > first else None
-        alone = before is None or before.kind in {"comma", "and", "open"}
+        alone = before is None or before.kind in {"comma", "and", "open", "to"}
         if alone and board.items[match["number"]].value < 1:
             value = Value("value", "final", board.items[match["number"]].value)
             board.note(value, [match.first, match["number"]])

@@ -18,10 +18,11 @@ _LENGTHS = Rules(
         "warmup for": "concept:warmup (filler|ramp|concept:warmup|for){0,8} length=time:for,first,bare,after",
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
-        "warmup steps 500": "concept:warmup (by:factor|is|for|mod){0,3} (unit=unit:epoch,step is?)? number=number",
+        "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} "
+        "(unit=unit:epoch,step (word|is){0,4})? number=number",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
-        "5 warmup epochs": "number=number concept:warmup unit=unit:epoch,step?",
+        "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
     },
     **_PARTS,
 )
@@ -31,6 +32,7 @@ _BEGIN = Rules(
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
     }
 )
+_RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
 _RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
@@ -45,23 +47,23 @@ _STOPS = ("cosine", "polynomial", "exponential")
 
 def find_warmups(board: Board) -> None:
     """Add a fact for every warmup, called so or only a rise at the beginning."""
+    code = board.code()
     for first, last in board.sentences():
         heads = [p for p in range(first, last) if board.items[p].is_a("concept", "warmup")]
         if heads and any(board.items[left].is_a("no") for left in range(max(first, heads[0] - 2), heads[0])):
-            length = _LENGTHS.at(board.code(), heads[0], last)
+            length = _LENGTHS.at(code, heads[0], last)
             times = [length["length"]] if length is not None and "length" in length else []
             board.used.update(times)
             if heads[0] not in board.used:
                 board.add("off", "warmup", None, [heads[0]])
         elif heads and heads[0] not in board.used:
-            _named(board, heads, first, last)
+            _named(board, code, heads, first, last)
         else:
-            _rising(board, first, last)
+            _rising(board, code, first, last)
 
 
-def _named(board: Board, heads: list[int], first: int, last: int) -> None:
+def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> None:
     """Add a warmup that is called one."""
-    code = board.code()
     fact, places = Warmup("warmup", "lr", None), [*heads]
     for match in _LENGTHS.find(code, first, last):
         fact.length = _length(board, match)
@@ -76,7 +78,7 @@ def _named(board: Board, heads: list[int], first: int, last: int) -> None:
     if fact.course is not None:
         fact.length = fact.length or fact.course.over
     else:
-        _ends(board, fact, heads[0], first, last)
+        _ends(board, code, fact, heads[0], first, last)
     around = range(max(first, heads[0] - 2), min(last, heads[0] + 3))
     board.used.update(place for place in around if board.items[place].is_a("schedule", "linear"))
     board.note(fact, places)
@@ -106,7 +108,7 @@ def _length(board: Board, match: Match) -> Time | None:
     )
     if number.percent or (ratio and item.value < 1):
         return Time("for", (item.value,), "", percent=True)
-    if item.value < 1 or (following is not None and following.is_a("concept")):
+    if item.value < 1 or (not unit and following is not None and following.is_a("concept")):
         return None
     said = unit or any(word in text for word in ("length", "period"))
     return Time("for", (item.value,), unit) if said else None
@@ -124,17 +126,16 @@ def _course_in(board: Board, first: int, last: int) -> Course | None:
     return next((fact for fact in board.inside(Course, first, last) if fact.key == "lr" and fact.rises), None)
 
 
-def _ends(board: Board, fact: Warmup, head: int, first: int, last: int) -> None:
+def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: int) -> None:
     """Find where a warmup starts and what it leads to, by "from 0.01", "at 1e-5" and "to 0.1" around it."""
     items = board.items
-    code = board.code()
     for place in range(max(first, head - 8), min(last - 1, head + 12)):
         item = items[place]
         begin = _BEGIN.at(code, place, last)
         if (
             begin is not None
             and (begin.rule == "with" or item.kind == "from" or _starts(board, item))
-            and (place > head or begin.rule == "with")
+            and (place > head or begin.rule == "with" or _RISES_FROM.at(code, place, last) is not None)
         ):
             number = items[begin["value"]]
             after = items[begin["value"] + 1] if begin["value"] + 1 < last else None
@@ -185,9 +186,9 @@ def _from_start(board: Board, first: int, place: int, after: int, peak: Amount) 
             return
 
 
-def _rising(board: Board, first: int, last: int) -> None:
+def _rising(board: Board, code: str, first: int, last: int) -> None:
     """Add a warmup that is not called so: "increased linearly to 0.5 over the first 2,000 steps"."""
-    items, code = board.items, board.code()
+    items = board.items
     course = _course_in(board, first, last)
     if course is not None:
         inside = [p for p in range(first, last) if course.start <= items[p].start < course.end]

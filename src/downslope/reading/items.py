@@ -22,6 +22,7 @@ _PUNCTUATION = {
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
 _END = "\0"
+_QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def find_items(plain: str) -> list[Item]:
             continue
         if found is not None:
             kind, key = found
+            if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
+                items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
             items.append(Item(kind, key, start, tokens[after - 1][2]))
             if kind == "schedule" and any(
                 word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
@@ -124,24 +127,10 @@ def _is_named(items: list[Item], number: Number) -> bool:
     )
 
 
-_CITED = frozenset(
-    {
-        "word",
-        "optimizer",
-        "concept",
-        "schedule",
-        "is",
-        "at",
-        "break",
-        "comma",
-        "and",
-        "no",
-        "target",
-        "close",
-        "open",
-        "with",
-    }
-)
+_CITED = frozenset({
+    "word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and", "no", "target", "close",
+    "open", "with",
+})  # fmt: skip
 _COUNTED = frozenset(
     {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
 )
@@ -223,7 +212,9 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
         return Item("skip", "", start, end)
     if token[0] == "\n":
         return Item("break", "", start, end)
-    if token == "." and plain[end : end + 1].strip():  # within a name or an abbreviation
+    if (
+        token == "." and plain[end : end + 1].strip() and not _QUOTED.match(plain, end)
+    ):  # within a name or an abbreviation
         return Item("skip", "", start, end)
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]

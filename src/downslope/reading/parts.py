@@ -81,6 +81,11 @@ _APART = re.compile(
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
 
 _LUA_OPTION = re.compile(r"^[ \t]*\w+:option\([ \t]*[\"']-", re.MULTILINE)
+_PARAMETER = re.compile(
+    r"\s*\w{1,40}\s?:\s?[A-Za-z][\w.]{0,40}(?:\[[^\n=]{0,60}\])?(?: \| None)?\s?=\s?\S.*[,)]\s*(?:#.*)?$"
+)
+"""A parameter of a function, with its type and its default."""
+
 _JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:\s?\S.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
 """A line of JSON, of which the beginning may be missing."""
 
@@ -202,6 +207,8 @@ def tell(text: str) -> str:
         and _closed(text)
     ):
         return "json"
+    if sum(bool(_PARAMETER.match(line)) for line in lines) >= max(2, len(lines) // 3):
+        return "python"
     told = _told_by_lines(lines)
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told

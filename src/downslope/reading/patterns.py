@@ -127,6 +127,8 @@ class Rules:
     def __init__(self, rules: Mapping[str, str], **parts: str) -> None:
         """Compile them."""
         self._rules = [(name, Pattern(text, **parts)) for name, text in rules.items()]
+        unnamed = (re.sub(r"\(\?P<\w+>", "(?:", _compile(text, parts)) for text in rules.values())
+        self._any = re.compile("|".join(unnamed), re.DOTALL)
 
     def at(self, code: str, first: int, last: int | None = None) -> Match | None:
         """Return the match that begins at an item, or None."""
@@ -139,7 +141,8 @@ class Rules:
     def find(self, code: str, first: int = 0, last: int | None = None) -> Iterator[Match]:
         """Yield the matches in `encode`d items from `first` up to `last`, which do not overlap."""
         place, end = first, len(code) if last is None else last
-        while place < end:
+        while place < end and (any_of_them := self._any.search(code, place, end)) is not None:
+            place = any_of_them.start()
             found = self.at(code, place, end)
             if found is not None:
                 yield found

@@ -92,7 +92,7 @@ class Reading:
         return write_toml(self)
 
 
-_TABLES = ("data", "model", "sgd", "groups", "train")
+_TABLES = ("seed", "data", "model", "sgd", "groups", "train")
 _WIDEST_COMMENT = 90
 
 
@@ -304,15 +304,15 @@ def _tables(known: dict[str, Field], language: str) -> list[str]:
         rows.setdefault(table, []).append(f"{key} = {shown_value(found.value)}  # {_comment(found, language)}")
     lines: list[str] = []
     order = [
-        *("data", "sgd", "sgd.lr", "sgd.lr.then"),
+        *("", "data", "data.augment", "data.normalize", "sgd", "sgd.lr", "sgd.lr.then"),
         *sorted(t for t in rows if t.startswith("groups")),
         "train",
         "train.plateau",
     ]
     for table in order:
         if table in rows:
-            header = "[[groups]]" if table.startswith("groups") else f"[{table}]"
-            lines += [header, *rows[table], ""]
+            header = ["[[groups]]"] if table.startswith("groups") else [f"[{table}]"] if table else []
+            lines += [*header, *rows[table], ""]
     return lines[:-1]
 
 

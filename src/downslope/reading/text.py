@@ -16,8 +16,7 @@ _PIECE = 1500
 _END = re.compile(r"(?<=[.。;；!！?？])\s+|\n+")
 _TELLING = re.compile(
     r"learning.rate|momentum|weight.decay|\bsgd\b|\blr\b|batch|epoch|iteration|nesterov|warm.?up|cosine|optimizer|decay|"
-    r"学习率|动量|权重衰减|权值衰减|批|轮|迭代|预热|余弦|优化器|梯度下降|衰减",
-    re.IGNORECASE,
+    r"学习率|动量|权重衰减|权值衰减|批|轮|迭代|预热|余弦|优化器|梯度下降|衰减"
 )
 
 
@@ -31,11 +30,12 @@ def choose_passages(text: str) -> list[tuple[int, int]]:
     if len(text) <= LONGEST:
         return [(0, len(text))]
     pieces: list[tuple[int, int, int]] = []
+    lower = text.lower() if len(text.lower()) == len(text) else text
     ends = [(match.start(), match.end()) for match in _END.finditer(text)]
     for first, last in zip([0, *(end for _, end in ends)], [*(start for start, _ in ends), len(text)], strict=True):
         for start in range(first, last, _PIECE):
-            piece = text[start : min(start + _PIECE, last)]
-            telling = len({match.group().lower() for match in _TELLING.finditer(piece)})
+            piece = lower[start : min(start + _PIECE, last)]
+            telling = len(set(_TELLING.findall(piece)))
             if telling:
                 pieces.append((telling + bool(re.search(r"\d", piece)), start, start + len(piece)))
     chosen: list[tuple[int, int]] = []
@@ -188,9 +188,9 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             put(written or ("^-" if minus else "^{" if begins else "}" if ends else ""), index)
             index = match.end()
             continue
-        if original.startswith("_._", index):  # 0 _._ 1
-            put(".", index)
-            index += 3
+        if skipped := _skipped(original, index):
+            put(" " * (skipped > 1), index)
+            index += skipped
             continue
         if character == "_" and (match := _SUBSCRIPT.match(original, index)):
             lowered = match.group(1)[0] in "-\u2212\u2013" and original[index - 2 : index] == "10"
@@ -210,6 +210,21 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             continue
         put(_one(character), index)
         index += 1
+
+
+def _skipped(original: str, index: int) -> int:
+    """Return how many characters at a place are a fence around prose, or an underscore of emphasis."""
+    if original.startswith("```", index):
+        return 4 if original[index + 3 : index + 4] == "\n" else 3
+    return int(original[index] == "_" and _is_emphasis(original, index))
+
+
+def _is_emphasis(original: str, index: int) -> bool:
+    """Whether an underscore begins or ends emphasis, as in "_beta_ 1" and "0 _._ 9", and is no part of a name."""
+    before, after = original[index - 1 : index] if index else " ", original[index + 1 : index + 2]
+    opens = not before.isalnum() and before not in ")}]_" and bool(after.strip()) and after != "_"
+    closes = bool(before.strip()) and not after.isalnum() and after not in {"{", "(", "_"} and before not in ")}_"
+    return opens or closes or before in "\u2212-\u00d7"
 
 
 def _markup(original: str, index: int) -> int:

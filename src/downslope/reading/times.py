@@ -38,7 +38,10 @@ _BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close
 _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain){1,4}) number=number", **_PARTS)
-_FILLERS = Pattern("word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3}")
+_FILLERS = Pattern(
+    "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} "
+    "(for:next word:的?)?"
+)
 _LISTED = Pattern(
     "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
 )
@@ -187,6 +190,8 @@ def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tupl
     if start >= len(items) or items[start].kind != "number":
         return None
     numbers, after = _list(items, code, start, units=True)
+    if len(numbers) > 1 and _unit(items, after) and items[after - 2].kind == "comma":
+        numbers, after = numbers[:-1], after - 2  # "at epoch 80, 100 epochs"
     zero = prep == "at" and [n.value for n in numbers] == [0]
     if not (zero or _whole(numbers)) or (_unit(items, after) and len(numbers) == 1 and not prep):
         return None
@@ -207,7 +212,9 @@ def _with_unit(
 ) -> tuple[Time, int] | None:
     values = tuple(n.value for n in numbers)
     fillers = _FILLERS.at(code, after)
-    after = fillers.after if fillers is not None else after
+    if fillers is not None:
+        later = any(item.is_a("for", "next") for item in items[after : fillers.after])
+        prep, after = "next" if later and not prep else prep, fillers.after  # "40k subsequent iterations"
     if (
         after < len(items)
         and items[after].is_a("word", "-")
@@ -285,7 +292,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
     while index < end:
         item = items[index]
         if item.is_a("each"):
-            prep = "every"
+            apart = index + 1 < len(items) and items[index + 1].start - item.end > 3  # 每个模型训练100轮
+            prep = "" if apart else "every"
         elif item.is_a("after", "after") and _later_phase(items, index):
             prep = "next"
         elif item.is_a("at") or item.is_a("after"):

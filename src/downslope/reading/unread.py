@@ -70,7 +70,7 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
     unusable = [(origin[start], origin[end - 1] + 1) for start, end in unusable_numbers(board.text.plain)]
     inside = _covering([*seen, *numbers, *_names(board)])
     for start, end in unusable:  # those in formulas, too
-        if not inside(start, end):
+        if not inside(start, end) and not told.quotes(start, end):
             yield start, end
     yield from _of_gaps(board, inside, told)
 
@@ -215,6 +215,10 @@ class _Told:
             return True
         numbers = _NUMBER.findall(text[start:end])
         return bool(numbers) and all(number in self.loose for number in numbers)
+
+    def quotes(self, start: int, end: int) -> bool:
+        """Whether a field's words hold a place."""
+        return any(first <= start and end <= last for first, last, _ in self.spans)
 
     def _among(self, value: float) -> bool:
         at = bisect_left(self.values, value * (1 - 1e-9))

@@ -194,7 +194,7 @@ def recipe_paths() -> tuple[str, ...]:
 
     Example:
         >>> [path for path in recipe_paths() if path.startswith("checkpoint.")]
-        ['checkpoint.every_steps', 'checkpoint.every_seconds', 'checkpoint.keep']
+        ['checkpoint.every_steps', 'checkpoint.every_seconds', 'checkpoint.keep', 'checkpoint.metric']
     """
     return tuple(_paths(Recipe, ()))
 

@@ -16,26 +16,16 @@ from downslope.core.errors import RecipeError
 from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
-
-Metric = Literal[
-    "loss",
-    "accuracy",
-    "rmse",
-    "mae",
-    "r2",
-    "phoneme_error_rate",
-    "word_error_rate",
-    "symbol_error_rate",
-    "sequence_error_rate",
-]
-"""What may be watched: all that an evaluation measures."""
-
-GROWING = frozenset({"accuracy", "r2"})
-"""Those that are to grow; all others are to fall."""
-
+from downslope.recipe.measures import Metric
 
 FITTING = frozenset({"mse", "mae", "huber"})
 """Built-in losses of targets that are numbers."""
+
+BINARY = "binary_cross_entropy"
+"""The built-in loss of two classes by one output, and of labels of which an example may have several or none."""
+
+TELLING = frozenset({"cross_entropy", BINARY})
+"""Built-in losses of targets that name classes or labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +44,14 @@ class Augment:
         trivial: Whether each image is changed in one of fourteen ways (TrivialAugment, Müller & Hutter 2021).
         jitter: Brightness, contrast and saturation are each multiplied by a number in [1 - jitter, 1 + jitter].
         erase: Probability that a rectangle is replaced by the image's mean (Zhong et al. 2020).
+        cutout: Side of a square, somewhere within each image, that is replaced by the image's mean (DeVries & Taylor
+            2017); 0 for none.
         mixup: Two images and their labels are mixed, the share drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0 for
             never.
         cutmix: A rectangle of another image is put in, and the labels are mixed by area, the area's share drawn from
             Beta(cutmix, cutmix) (Yun et al. 2019); 0 for never. With `mixup`, each step draws one of the two.
+        tta: Test-time augmentation, in evaluation and prediction alone: with "flip", outputs are the mean of those for
+            an image and for its mirror image (Krizhevsky et al. 2012); None for the image alone.
     """
 
     crop: int = 0
@@ -67,12 +61,14 @@ class Augment:
     trivial: bool = False
     jitter: float = 0.0
     erase: float = 0.0
+    cutout: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
+    tta: Literal["flip"] | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("crop", "mixup", "cutmix"):
+        for name in ("crop", "cutout", "mixup", "cutmix"):
             _at_least(name, getattr(self, name), 0)
         for name in ("jitter", "erase"):
             if not 0 <= getattr(self, name) <= 1:
@@ -99,6 +95,9 @@ class Data:
             the keyword argument `path`.
         batch_size: Examples per batch; the last batch of an epoch may be smaller.
         held_out: Fraction of the examples held out for evaluation, where the data does not bring its own split.
+        sampling: How often an example of each class is drawn, with replacement: "balanced" (each class as often as
+            every other), a list in the order of the classes or a table by their names; None for each example once an
+            epoch.
         loaders: How many threads or processes read examples ahead, where they are read when needed; 0 to read them in
             the training process. Changes no bit.
         loader_timeout: Seconds after which an example that a loader has not read ends the run; 0 for never.
@@ -117,6 +116,7 @@ class Data:
     path: str | None = None
     batch_size: int = 64
     held_out: float = 0.2
+    sampling: Literal["balanced"] | tuple[float, ...] | Mapping[str, float] | None = None
     loaders: int = 0
     loader_timeout: float = 300.0
     in_memory: bool | None = None
@@ -133,7 +133,7 @@ class Data:
             raise RecipeError(f"`held_out` must be a fraction in (0, 1) such as 0.2; got {self.held_out!r}.")
         if self.path is not None and (other := self.options.get("path", self.path)) != self.path:
             raise RecipeError(f"`path` is {self.path!r}, and options.path is {other!r}: they are one thing. Give one.")
-
+        _check_weights("sampling", self.sampling)
         if isinstance(self.normalize, Mapping):
             self._check_normalize(self.normalize)
 
@@ -182,8 +182,8 @@ class EarlyStop:
 
     Attributes:
         patience: Evaluations without improvement after which training stops.
-        metric: What is watched on the held-out examples: "loss", "accuracy", "rmse", "mae", "r2" or a rate of errors.
-            Of accuracy and R2 larger is better, of all others smaller.
+        metric: What is watched on the held-out examples, a name in `measures.Metric`. Of accuracies, recall, F1, exact
+            matches and R2 larger is better, of all others smaller.
         min_delta: Smallest change that counts as an improvement.
     """
 
@@ -259,18 +259,21 @@ class Train:
     Attributes:
         epochs: Passes over the training examples; may be fractional. Either this or `steps`.
         steps: Optimizer steps.
-        loss: "cross_entropy" (sparse categorical, on logits); for targets that are numbers "mse" (squared errors),
-            "mae" (absolute errors) or "huber" (squared up to 1, then absolute; Huber 1964); "output" (what the model
-            returns is its loss), or "package.module:function" of your own.
+        loss: "cross_entropy" (sparse categorical, on logits), or "binary_cross_entropy" (of two classes on one logit,
+            or of labels, of which an example may have several, on one logit each); for targets that are numbers "mse"
+            (squared errors), "mae" (absolute errors) or "huber" (squared up to 1, then absolute; Huber 1964); "output"
+            (what the model returns is its loss), or "package.module:function" of your own.
         start_from: Whose weights the run begins with: a run folder (its best checkpoint, or the last where none is), a
             checkpoint's folder, or a .safetensors file of any model. None to begin with new ones.
         start_without: Patterns of the model's names that are not taken from there, such as a head for other classes.
         freeze: Patterns of parameters that are not learned.
         label_smoothing: Share of each target in "cross_entropy" that is spread over all classes alike, in [0, 1)
             (Szegedy et al. 2016: 0.1). Evaluations are without.
-        class_weights: What an example of each class counts in "cross_entropy": "balanced" (each class counts as much as
-            every other in all), a list in the order of the classes, a table by their names, or
-            None for all alike.
+        class_weights: What an example of each class counts in "cross_entropy" and "binary_cross_entropy": "balanced"
+            (each class counts as much as every other in all), a list in the order of the classes, a table by their
+            names, or None for all alike. Of labels, what having one counts beside not having it.
+        threshold: Probability above which "binary_cross_entropy" answers with the second class or a label; None for
+            0.5.
         accumulate: Batches whose gradients are averaged into one step.
         shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
         teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a
@@ -309,6 +312,7 @@ class Train:
     freeze: tuple[str, ...] = ()
     label_smoothing: float = 0.0
     class_weights: Literal["balanced"] | tuple[float, ...] | Mapping[str, float] | None = None
+    threshold: float | None = None
     accumulate: int = 1
     shards: int = 1
     teacher_forcing: float | Schedule | None = None
@@ -348,7 +352,7 @@ class Train:
                 _at_least(name, value, 1)
         _at_least("measure_every", self.measure_every, 0)
         self._check_patterns()
-        self._check_class_weights()
+        _check_weights("class_weights", self.class_weights)
         self._check_device()
         for name in ("epochs", "clip_norm"):
             value = getattr(self, name)
@@ -376,6 +380,12 @@ class Train:
             raise RecipeError('`start_from` must be a run folder or a .safetensors file; got "". Leave it out.')
 
     def _check_smoothing(self) -> None:
+        """Raise `RecipeError` for a smoothing or a threshold out of range, or with a loss that has none."""
+        if self.threshold is not None and (not 0 < self.threshold < 1 or self.loss != BINARY):
+            raise RecipeError(
+                f'`threshold` must be in (0, 1) such as 0.3, and is for loss = "{BINARY}"; got {self.threshold!r} with '
+                f'loss = "{self.loss}".'
+            )
         if not 0 <= self.label_smoothing < 1:
             raise RecipeError(f"`label_smoothing` must be in [0, 1) such as 0.1; got {self.label_smoothing!r}.")
         if self.label_smoothing and self.loss != "cross_entropy":
@@ -392,23 +402,6 @@ class Train:
             raise RecipeError(
                 '`precision` = "float16" leaves out steps whose scaled gradients are not finite, and on_nonfinite = '
                 '"ignore" would not. Use "raise" or "skip", which then are the same.'
-            )
-
-    def _check_class_weights(self) -> None:
-        """Raise `RecipeError` if a weight is not above 0 and finite, or there is none."""
-        weights = self.class_weights
-        if weights is None or isinstance(weights, str):
-            return
-        numbers = list(weights.values()) if isinstance(weights, Mapping) else list(weights)
-        if not numbers:
-            raise RecipeError('`class_weights` must hold a weight for each class; got none. Or use "balanced".')
-        for number in numbers:
-            if not 0 < number < float("inf"):
-                raise RecipeError(f"`class_weights` must be above 0 and finite; got {number!r}.")
-        if max(numbers) > 1e30 or min(numbers) < 1e-30 or max(numbers) > 1e9 * min(numbers):
-            raise RecipeError(
-                f"`class_weights` must be from 1e-30 to 1e30, the largest at most 1e9 times the smallest; got "
-                f"{min(numbers):g} to {max(numbers):g}."
             )
 
     def _check_sharded(self) -> None:
@@ -446,11 +439,14 @@ class Checkpoint:
         every_steps: Steps between checkpoints, or None.
         every_seconds: Seconds between checkpoints; 0 for never by the clock.
         keep: How many of the newest are kept; the best is kept besides.
+        metric: By what the best is told, a name in `measures.Metric`; None for what an early stop or a plateau watches,
+            and otherwise the most telling measure that there is.
     """
 
     every_steps: int | None = None
     every_seconds: float = 30.0
     keep: int = 3
+    metric: Metric | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -533,11 +529,27 @@ class Recipe:
                 f"`{self.train.rewinds}` needs `checkpoint.every_steps`: where a rewind leads must not depend on the "
                 "clock, or no two runs would be the same. Give for example checkpoint.every_steps = 100."
             )
+        if self.data.sampling is not None and self.train.class_weights is not None:
+            raise RecipeError(
+                "`data.sampling` and `train.class_weights` both make rare classes count for more, and together twice "
+                "over. Give one of the two."
+            )
         if self.train.shards > self.data.batch_size:
             raise RecipeError(
                 f"`train.shards` must be at most `data.batch_size`, here {self.data.batch_size}, so that each part of "
                 f"a batch has an example; got {self.train.shards}."
             )
+
+    @property
+    def watched(self) -> dict[str, Metric]:
+        """The measures of the held-out examples that something goes by, by the key that names each."""
+        early, plateau = self.train.early_stop, self.train.plateau
+        found: dict[str, Metric | None] = {
+            "checkpoint.metric": self.checkpoint.metric,
+            "train.early_stop.metric": None if early is None else early.metric,
+            "train.plateau.metric": None if plateau is None else plateau.metric,
+        }
+        return {key: metric for key, metric in found.items() if metric is not None}
 
     def in_steps(self, steps_per_epoch: int) -> Recipe:
         """Return the same recipe with every schedule in steps."""
@@ -546,6 +558,23 @@ class Recipe:
             sgd=self.sgd.in_steps(steps_per_epoch),
             groups=tuple(group.in_steps(steps_per_epoch) for group in self.groups),
             train=self.train.in_steps(steps_per_epoch),
+        )
+
+
+def _check_weights(name: str, weights: str | tuple[float, ...] | Mapping[str, float] | None) -> None:
+    """Raise `RecipeError` if a weight of a class is not above 0 and finite, or there is none."""
+    if weights is None or isinstance(weights, str):
+        return
+    numbers = list(weights.values()) if isinstance(weights, Mapping) else list(weights)
+    if not numbers:
+        raise RecipeError(f'`{name}` must hold a weight for each class; got none. Or use "balanced".')
+    for number in numbers:
+        if not 0 < number < float("inf"):
+            raise RecipeError(f"`{name}` must be above 0 and finite; got {number!r}.")
+    if max(numbers) > 1e30 or min(numbers) < 1e-30 or max(numbers) > 1e9 * min(numbers):
+        raise RecipeError(
+            f"`{name}` must be from 1e-30 to 1e30, the largest at most 1e9 times the smallest; got "
+            f"{min(numbers):g} to {max(numbers):g}."
         )
 
 

@@ -55,6 +55,8 @@ from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, grads_of,
 from downslope.torch.tensors import is_watched
 from downslope.torch.update import Entry
 
+_STRIDED = torch.strided
+
 
 class SGD(SteppingInBackward):
     """SGD with momentum and weight decay: a drop-in for ``torch.optim.SGD``.
@@ -446,7 +448,7 @@ class SGD(SteppingInBackward):
             (i, param)
             for i, group in enumerate(self.param_groups)
             for param in group["params"]
-            if param.grad is not None and is_dense_gradient(group, i, param)
+            if (grad := param.grad) is not None and (grad.layout is _STRIDED or is_dense_gradient(group, i, param))
         ]
 
     def _entries_of(self, pairs: list[tuple[int, Tensor]]) -> list[Entry]:

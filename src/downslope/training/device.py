@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DownslopeError, did_you_mean
 from downslope.core.shown import shown
+from downslope.training.view.usage import Usage
 from downslope.training.workers.rendezvous import LocalPlace
 
 HOST = torch.device("cpu")
@@ -292,35 +293,6 @@ def _ordered(tensor: Tensor, *, channels_last: bool) -> Tensor:
 
 
 # What is looked at while a run goes on
-
-
-@dataclass(frozen=True)
-class Usage:
-    """How far a device is in use.
-
-    Attributes:
-        memory: Bytes that this process's tensors take.
-        peak: The most they took.
-        total: Bytes there are, or None if that is not told.
-        busy: Fraction of the time of late in which the device computed, or None if that is not told.
-    """
-
-    memory: int
-    peak: int
-    total: int | None = None
-    busy: float | None = None
-
-    def fields(self) -> dict[str, float]:
-        """Return it as numbers by name, memory in GiB."""
-        found = {"memory_gib": self.memory / 2**30, "peak_gib": self.peak / 2**30}
-        found |= {} if self.total is None else {"total_gib": self.total / 2**30}
-        return found | ({} if self.busy is None else {"busy": self.busy})
-
-    def text(self) -> str:
-        """Return it in words."""
-        of = "" if self.total is None else f" of {self.total / 2**30:.0f}"
-        busy = "" if self.busy is None else f", {100 * self.busy:.0f} % busy"
-        return f"{self.memory / 2**30:.2f}{of} GiB (at most {self.peak / 2**30:.2f}){busy}"
 
 
 def usage_of(device: torch.device) -> Usage | None:

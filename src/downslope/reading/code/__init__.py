@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from downslope.reading.code.calls import FRAMEWORKS
 from downslope.reading.code.gather import Gathering
-from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.interpreter import Interpreter, constants
 from downslope.reading.code.looks import looks_like_python
 from downslope.reading.code.notebook import Notebook, is_notebook
 from downslope.reading.code.options import plain_name
 from downslope.reading.code.pieces import LONGEST, Program, parse_program
 from downslope.reading.code.unused import contradictions, find_unused
-from downslope.reading.code.values import Value
+from downslope.reading.code.values import Class, Instance, Namespace, Value
+from downslope.reading.configuration import build_from
 from downslope.reading.findings import Found, Part
 from downslope.reading.reading import Field
 
 __all__ = ["Notebook", "is_notebook", "looks_like_python", "read_python"]
 
 
-def read_python(part: Part, flags: Mapping[str, Field] | None = None) -> Found:
+def read_python(part: Part, flags: Mapping[str, Field] | None = None, beside: Sequence[Part] = ()) -> Found:
     """Return what a program, or a notebook, says of a training run.
 
     Args:
         part: Its text.
         flags: Options that a command line sets, by their names without dashes: they stand for the program's defaults.
+        beside: Other modules, whose names the program may import.
 
     Example:
         >>> found = read_python(Part("code", "python", "opt = SGD(model.parameters(), lr=0.1, momentum=0.9)"))
@@ -36,7 +38,11 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None) -> Found:
     """
     notebook = Notebook(part) if is_notebook(part.text) else None
     program = parse_program(part.text if notebook is None else notebook.code)
-    interpreter = Interpreter(program, _values(flags or {}))
+    named = {name: value for name, value in constants(program).items() if name.isupper()}
+    for other in beside:
+        text = parse_program(other.text)
+        named.update({name: _moved(value, text, other) for name, value in constants(text).items()})
+    interpreter = Interpreter(program, _values(flags or {}), beside=named)
     interpreter.go()
     found = Gathering(interpreter, _framework(program)).go()
     told = [(field.start, field.end) for field in found.fields.values() if field.start >= 0 and not field.file]
@@ -52,8 +58,35 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None) -> Found:
     for path, field in found.fields.items():
         if field.start >= 0 and not field.file:
             found.fields[path] = replace(field, start=place(field.start), end=place(field.end), file=part.name)
+    if not found.optimizer and notebook is None:
+        _configured(part, interpreter, found)
     found.unread = [(place(start), place(end)) for start, end in found.unread]
     return found
+
+
+def _configured(part: Part, on: Interpreter, found: Found) -> None:
+    """Take what a program sets in the configuration of a system that is known: `cfg.SOLVER.BASE_LR = 0.1`."""
+    build = build_from(part, on.entries)
+    if build.settings.system.name and any(path.startswith("sgd.lr") for path in build.found.fields):
+        kept = {path: field for path, field in found.fields.items() if not path.startswith("sgd.lr")}
+        found.fields = {**kept, **build.found.fields}
+        found.optimizer, found.remarks = build.found.optimizer, build.found.remarks
+
+
+def _moved(value: Value, program: Program, part: Part) -> Value:
+    """Return a value of another module, with its words and their place in the whole input."""
+    data = value.data
+    if isinstance(data, list | tuple):
+        data = [_moved(item, program, part) for item in data]
+    elif isinstance(data, dict):
+        data = {key: _moved(item, program, part) for key, item in data.items()}
+    elif isinstance(data, Namespace | Instance | Class):
+        data.attributes.update({key: _moved(item, program, part) for key, item in data.attributes.items()})
+    if value.start < 0:
+        return Value(data)
+    start, end = part.start + value.start, part.start + value.end
+    words = program.text[value.start : value.end]
+    return Value(data, start, end, literal=value.literal, file=part.name or "-", words=words)
 
 
 def _values(flags: Mapping[str, Field]) -> dict[str, Value]:

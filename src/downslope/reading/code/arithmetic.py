@@ -7,6 +7,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from downslope.reading.code.values import (
@@ -64,7 +65,14 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.IsNot: operator.ne,
 }
 _SMALLEST_BATCH = 8
-_EXAMPLES = words_of("num_examples num_train n_train train_size dataset_size num_samples num_images n_samples")
+_WHAT = r"(?:train(?:ing)?_?)?(?:data(?:set)?|ds|examples?|samples?|images?|imgs?|instances?|train(?:ing)?|set)"
+_EXAMPLES = re.compile(
+    rf"(?:n|num|number|nb|total|len)_?(?:of_)?{_WHAT}(?:_?(?:set|data|examples|samples|images))?(?:_per_epoch)?|"
+    r"(?:train(?:ing)?_?)?(?:data(?:set)?|ds|train|trainset|samples|examples|images)_?(?:num|size|len|length|count|number)"
+)
+"""Names of the examples of an epoch."""
+_FIRST = re.compile(r"(?:start|begin|resume|initial|init|first)_?epoch")
+"""Names of the epoch that a run begins with: 0, unless it goes on with another."""
 _STEPS = words_of("num_batches epoch_size n_batches epoch_iters niter_per_ep batch_num nbatch nbatches")
 _OF_EPOCH = re.compile(
     r"(?:n|num|max|train)?_?n?(?:steps?|it|iters?|iterations|batch(?:es)?|updates?)_(?:per|in|an|each|every)_?(?:train_)?ep(?:ochs?)?|"
@@ -93,8 +101,13 @@ def is_devices(data: Any) -> bool:
 
 
 def hinted(name: str) -> Any:
-    """Return what a name that is bound nowhere stands for: the steps of an epoch, or something unknown."""
-    return PerEpoch(1) if name.lower() in _STEPS or _OF_EPOCH.fullmatch(name.lower()) else Unknown(name)
+    """Return what a name that is bound nowhere stands for: an epoch's steps or examples, or something unknown."""
+    lowered = name.lower()
+    if lowered in _STEPS or _OF_EPOCH.fullmatch(lowered):
+        return PerEpoch(1)
+    if _EXAMPLES.fullmatch(lowered):
+        return PerEpoch(1, examples=True)
+    return 0 if _FIRST.fullmatch(lowered) else Unknown(name)
 
 
 def length(data: Any) -> Any:
@@ -104,7 +117,7 @@ def length(data: Any) -> Any:
     hint = _hint(data).lower()
     if any(word in hint for word in _LOADER):
         return PerEpoch(1)
-    return Unknown("num_examples" if any(word in hint for word in _DATA) else "len")
+    return PerEpoch(1, examples=True) if any(word in hint for word in _DATA) else Unknown("len")
 
 
 def _hint(data: Any) -> str:
@@ -124,9 +137,11 @@ def binary(op: ast.operator, left: Any, right: Any, steps: int | None) -> Any:
     """
     left, right = concrete(left, steps), concrete(right, steps)
     if isinstance(left, PerEpoch) or isinstance(right, PerEpoch):
-        return _per_epoch(op, left, right)
+        found = _per_epoch(op, left, right)
+        bounded = not isinstance(found, PerEpoch) or max(abs(found.epochs), abs(found.steps)) < LONGEST_INTEGER
+        return concrete(found, steps) if bounded else UNKNOWN
     if not (is_known(left) and is_known(right)):
-        return _unknown(op, left, right, steps)
+        return _unknown(op, left, right)
     function = _BINARY.get(type(op))
     if function is None or _grows(op, left, right):
         return UNKNOWN
@@ -155,22 +170,18 @@ def _grows(op: ast.operator, left: Any, right: Any) -> bool:
     return sum(sizes) > 20 * MOST_ITEMS or (isinstance(op, ast.Mod) and bool(sizes))
 
 
-def _unknown(op: ast.operator, left: Any, right: Any, steps: int | None) -> Any:
-    """Return examples / batch as the steps of an epoch; a number of devices counts as one."""
-    if isinstance(op, ast.Div | ast.FloorDiv) and _hint(left).lower() in _EXAMPLES:
-        return concrete(PerEpoch(1), steps)
+def _unknown(op: ast.operator, left: Any, right: Any) -> Any:
+    """Return the known side of a product or quotient with a number of devices, which counts as one."""
     if isinstance(op, ast.Mult | ast.Div | ast.FloorDiv) and is_devices(right) and is_number(left):
         return left
     if isinstance(op, ast.Mult) and is_devices(left) and is_number(right):
         return right
-    if isinstance(op, ast.Add | ast.Sub) and _hint(left).lower() in _EXAMPLES:  # (n + batch - 1) // batch
-        return Unknown("num_examples")
     return UNKNOWN
 
 
 def concrete(data: Any, steps: int | None) -> Any:
     """Return a number of steps for an epoch of so many; anything else as it is."""
-    if isinstance(data, PerEpoch) and steps is not None:
+    if isinstance(data, PerEpoch) and steps is not None and not data.examples:
         found = data.epochs * steps + data.steps
         return int(found) if float(found).is_integer() else found
     return data
@@ -179,24 +190,28 @@ def concrete(data: Any, steps: int | None) -> Any:
 def _per_epoch(op: ast.operator, left: Any, right: Any) -> Any:
     one = left if isinstance(left, PerEpoch) else PerEpoch(0, left) if is_number(left) else None
     two = right if isinstance(right, PerEpoch) else PerEpoch(0, right) if is_number(right) else None
+    divides = isinstance(op, ast.Div | ast.FloorDiv)
+    examples = isinstance(left, PerEpoch) and left.examples
     if one is None or two is None:
         if is_devices(left) or is_devices(right):
             return one or two
+        if examples and one is not None and isinstance(op, ast.Div | ast.FloorDiv | ast.Add | ast.Sub):
+            return replace(one, steps=0.0, examples=not divides)  # (n + batch - 1) // batch
         return UNKNOWN
+    examples = examples or two.examples
     if isinstance(op, ast.Add | ast.Sub):
         function = _BINARY[type(op)]
-        found = PerEpoch(function(one.epochs, two.epochs), function(one.steps, two.steps))
+        found = PerEpoch(function(one.epochs, two.epochs), function(one.steps, two.steps), examples)
         return found if found.epochs else found.steps
     if isinstance(op, ast.Mult) and not (one.epochs and two.epochs):
         many, times = (one, two.steps) if one.epochs else (two, one.steps)
-        return PerEpoch(_whole(many.epochs * times), many.steps * times)
-    if isinstance(op, ast.Div | ast.FloorDiv):
-        if one == PerEpoch(1) and not two.epochs and two.steps >= _SMALLEST_BATCH:
-            return one  # it was the number of examples
-        if not two.epochs and two.steps:
-            return PerEpoch(_whole(one.epochs / two.steps), one.steps / two.steps)
-        if two.epochs and one.epochs and not (one.steps or two.steps):
-            return _whole(one.epochs / two.epochs)
+        return PerEpoch(_whole(many.epochs * times), many.steps * times, examples)
+    if divides and not two.epochs and two.steps:
+        if two.steps >= _SMALLEST_BATCH and (examples or one == PerEpoch(1)):
+            return PerEpoch(one.epochs)  # it was the number of examples, and this is a batch
+        return PerEpoch(_whole(one.epochs / two.steps), one.steps / two.steps, examples)
+    if divides and two.epochs and one.epochs and not (one.steps or two.steps) and one.examples == two.examples:
+        return _whole(one.epochs / two.epochs)
     return UNKNOWN
 
 

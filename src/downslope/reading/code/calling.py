@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
@@ -33,6 +33,7 @@ from downslope.reading.code.values import (
     pretended_rate,
     words_of,
 )
+from downslope.reading.configuration.entries import Entry
 
 BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
@@ -100,22 +101,45 @@ class Length:
     start: float = 0
 
 
-class Calls(ABC):
+class _Rest(Protocol):
+    """What calls need of expressions and of statements."""
+
+    def passes_over(self, function: Function) -> bool: ...
+    def run(self, body: list[ast.stmt], scope: Scope, frame: Frame) -> str: ...
+    def assign(self, target: ast.expr, value: Value, scope: Scope) -> None: ...
+    def enter(self, path: tuple[str, ...], value: Value) -> None: ...
+    def penalize(self, one: Value, two: Value) -> None: ...
+    def change(self, optimizer: Value, value: Value, key: str = "lr") -> None: ...
+    def evaluate(self, node: ast.expr | None, scope: Scope) -> Value: ...
+    def truth(self, value: Value) -> bool | None: ...
+    def get(self, of: Value, name: str) -> Value: ...
+    def rate(self, optimizer: Value) -> Value: ...
+    def note(self, name: str, value: Value) -> None: ...
+
+
+class Calls(_Rest):
     """What is known of a program so far, and what its calls are worth; expressions are in `Expressions`.
 
     Attributes:
         program: The program.
         flags: Options that a command line sets, by name.
         steps: Steps of an epoch, where they are pretended to be known; else None.
+        beside: What other modules that are given, or the end of this text, name.
         options: Options that the program declares, by name, with their defaults or flags.
         made: What calls of other modules returned, in order.
         changes: New learning rates, in order.
         lengths: How long loops go on, in order.
     """
 
-    def __init__(self, program: Program, flags: Mapping[str, Value], steps: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        flags: Mapping[str, Value],
+        steps: int | None = None,
+        beside: Mapping[str, Value] | None = None,
+    ) -> None:
         """Begin with nothing known."""
-        self.program, self.flags, self.steps = program, flags, steps
+        self.program, self.flags, self.steps, self.beside = program, flags, steps, beside or {}
         self.options: dict[str, Value] = {}
         self.made: list[Made] = []
         self.changes: list[Change] = []
@@ -136,6 +160,8 @@ class Calls(ABC):
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
         self.parsed = Namespace({})
+        self.entries: list[Entry] = []
+        self.tables: list[dict[str, Value]] = []
         self.calls: list[Frame] = []
         self.control: list[dict[int, Value]] = []
         self.loops: list[Loop] = []
@@ -304,7 +330,7 @@ class Calls(ABC):
         value = Value(Instance(kind), *place)
         kind.instance = kind.instance or value
         if any(isinstance(base.data, Ref) and "Scheduler" in base.data.path for base in kind.bases):
-            self.make(Made(kind.name, kind.name, args, kwargs, *place))
+            self.make(Made(kind.name, kind.name, args, kwargs, *place, notes={"instance": value}))
         fields = all_fields(kind)
         for name in fields:
             default = find_in_class(kind, name)
@@ -322,44 +348,6 @@ class Calls(ABC):
                 self.call_function(function, args if name == "__init__" else [], kwargs if name == "__init__" else {})
         return value
 
-    # what calls need of expressions and of statements
-
-    @abstractmethod
-    def passes_over(self, function: Function) -> bool:
-        """Return whether a call need not be gone through again."""
-
-    @abstractmethod
-    def run(self, body: list[ast.stmt], scope: Scope, frame: Frame) -> str:
-        """Go through statements."""
-
-    @abstractmethod
-    def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
-        """Bind a target."""
-
-    @abstractmethod
-    def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
-        """Note that something sets the learning rate of an optimizer."""
-
-    @abstractmethod
-    def evaluate(self, node: ast.expr | None, scope: Scope) -> Value:
-        """Return what an expression is worth."""
-
-    @abstractmethod
-    def truth(self, value: Value) -> bool | None:
-        """Return whether a value counts as true, or None if that is unknown."""
-
-    @abstractmethod
-    def get(self, of: Value, name: str) -> Value:
-        """Return an attribute of a value."""
-
-    @abstractmethod
-    def rate(self, optimizer: Value) -> Value:
-        """Return the learning rate that an optimizer has now."""
-
-    @abstractmethod
-    def note(self, name: str, value: Value) -> None:
-        """Note a literal that a telling name is given."""
-
 
 def either(one: Value, two: Value) -> Value:
     """Return what is known of a value that is one or the other: the first, in doubt, where both are known."""
@@ -370,19 +358,10 @@ def either(one: Value, two: Value) -> Value:
     if (
         isinstance(one.data, list)
         and isinstance(two.data, list)
-        and any(isinstance(item.data, dict) for item in one.data)
+        and any(isinstance(item.data, dict) for item in [*one.data, *two.data])
     ):
         more = [item for item in two.data if not any(item is other for other in one.data)]
         return Value([*one.data, *more], one.start, one.end)
     if is_known(one.data) and is_known(two.data) and arithmetic.compare(ast.Eq(), one, two, None) is True:
         return one
-    return Value(
-        one.data,
-        one.start,
-        one.end,
-        literal=one.literal,
-        sources=one.sources,
-        file=one.file,
-        doubt=True,
-        words=one.words,
-    )
+    return one.but(doubt=True)

@@ -1,5 +1,9 @@
 """What optimizers and schedules are called in code, and their arguments in order. Data only."""
 
+from __future__ import annotations
+
+from downslope.reading.code.values import words_of
+
 OPTIMIZERS = {
     "sgd": "sgd", "momentum": "sgd", "momentumsgd": "sgd", "correctedmomentumsgd": "sgd", "nesterovag": "sgd",
     "nag": "sgd",
@@ -16,21 +20,24 @@ OPTIMIZERS = {
     "sgdp": "sgdp", "adamp": "adamp", "rprop": "rprop", "lbfgs": "lbfgs", "asgd": "asgd", "sparseadam": "adam",
     "yogi": "yogi",
     "novograd": "novograd", "ftrl": "ftrl", "ftrloptimizer": "ftrl", "lookahead": "", "adam8bit": "adam",
-    "adamw8bit": "adamw",
+    "adamw8bit": "adamw", "amsgrad": "adam", "polyoptimizer": "sgd",
 }  # fmt: skip
 """An optimizer's name in code, in lower case -> ours."""
 
-NAMED_BY_WORD = frozenset({"trainer", "create_optimizer", "create_optimizer_v2", "create", "init_optimizer", "get"})
+NAMED_BY_WORD = words_of(
+    "trainer create_optimizer create_optimizer_v2 create init_optimizer get mlpclassifier mlpregressor neuralnet "
+    "neuralnetclassifier neuralnetregressor"
+)
 """Calls that are told by a word which optimizer to make."""
 
 NESTEROV = frozenset({"nesterovag", "nag", "nesterov_momentum"})
 """Optimizers whose name means Nesterov's form."""
 
 SETTINGS = {
-    "lr": "lr learning_rate base_lr base_learning_rate eta step_size",
+    "lr": "lr learning_rate learning_rate_init base_lr base_learning_rate eta step_size",
     "momentum": "momentum mom mu beta mass sgd_momentum",
     "weight_decay": "weight_decay wd weight_decay_rate",
-    "nesterov": "nesterov use_nesterov",
+    "nesterov": "nesterov use_nesterov nesterovs_momentum",
     "dampening": "dampening",
     "beta1": "beta1 beta_1 b1 adam_beta1",
     "beta2": "beta2 beta_2 b2 adam_beta2",
@@ -74,12 +81,15 @@ SIGNATURES = {
     "keras.adam": "lr beta1 beta2 eps",
     "optax.adam": "lr b1 b2 eps",
     "optax.adamw": "lr b1 b2 eps",
+    "optax.amsgrad": "lr b1 b2 eps",
+    "optax.rmsprop": "lr rho eps",
     "adamw": "params lr betas eps weight_decay",
     "adamoptimizer": "lr beta1 beta2 eps",
     "rmsprop": "params lr rho eps weight_decay momentum",
     "keras.rmsprop": "lr rho momentum eps",
     "rmspropoptimizer": "lr rho momentum eps",
     "lars": "params lr momentum",
+    "polyoptimizer": "params lr weight_decay max_step lr_power",
 }
 """An optimizer, or "framework.optimizer" -> its arguments in order."""
 
@@ -115,6 +125,12 @@ ROWS = {
     "mindspore.ExponentialDecayLR": ("exponential", "learning_rate decay_rate decay_steps is_stair=False"),
     "mindspore.CosineDecayLR": ("cosine", "min_lr max_lr decay_steps"),
     "mindspore.PolynomialDecayLR": ("polynomial", "learning_rate end_learning_rate decay_steps power"),
+    "cosine_decay_lr": ("cosine", "min_lr max_lr total_step step_per_epoch decay_epoch"),
+    "polynomial_decay_lr": (
+        "polynomial",
+        "learning_rate end_learning_rate total_step step_per_epoch decay_epoch power",
+    ),
+    "exponential_decay_lr": ("exponential", "learning_rate decay_rate total_step step_per_epoch decay_epoch is_stair"),
     "FactorScheduler": ("exponential", "step factor stop_factor_lr base_lr warmup_steps warmup_begin_lr"),
     "MultiFactorScheduler": ("multistep", "step factor base_lr warmup_steps warmup_begin_lr"),
     "PolyScheduler": ("polynomial", "max_update base_lr pwr=2 final_lr=0.0 warmup_steps warmup_begin_lr"),
@@ -133,8 +149,9 @@ ROWS = {
 
 FIELD_OF = {
     "initial": "learning_rate initial_learning_rate init_value base_lr max_lr base_learning_rate",
-    "every": "step_size decay_steps transition_steps step decay_t decay_epochs",
-    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps",
+    "every": "step_size decay_steps transition_steps step decay_t decay_epochs decay_epoch",
+    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps "
+    "decay_epoch",
     "rate": "gamma decay_rate factor",
     "factor": "factor gamma decay_rate",
     "end": "end_value stop_factor_lr",
@@ -179,6 +196,12 @@ NAMES = {
     "max_iterations n_iters",
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
+    "train.label_smoothing": "label_smoothing label_smooth labelsmoothing smoothing",
+    "train.accumulate": "gradient_accumulation_steps accumulation_steps accum_steps grad_accum_steps accum_iter "
+    "accumulate_grad_batches gradient_accumulations",
+    "train.ema": "ema_decay model_ema_decay",
+    "data.augment.mixup": "mixup_alpha",
+    "data.augment.cutmix": "cutmix_alpha",
     "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay decay_rate lr_step_factor gamma "
     "lr_gamma lr_drop_factor",
     "lr.warmup_epochs": "warmup_epochs warmup_epoch num_warmup_epochs n_warmup_epochs",
@@ -191,3 +214,12 @@ NAMES = {
 
 NAME_OF = {name: path for path, names in NAMES.items() for name in names.split()}
 """A variable's name -> the field."""
+
+
+def is_foreign(path: str) -> bool:
+    """Return whether a dotted path is a framework's or a well-known module's."""
+    known = any(mark in path.lower() for _, marks in FRAMEWORKS for mark in marks)
+    return known or path.partition(".")[0] in _FOREIGN
+
+
+_FOREIGN = frozenset(["numpy", "np", "os", "sys", "math", "nn", "optim", "tf", "mx", "F", "random", "time", "json"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
-from typing import Any
+from itertools import chain, islice
+from typing import Any, ClassVar
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
-from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.calls import NAME_OF, is_foreign
 from downslope.reading.code.library import is_builtin
 from downslope.reading.code.tree import defaults_of
 from downslope.reading.code.values import (
@@ -37,11 +39,13 @@ from downslope.reading.code.written import items_of
 MOST_INNER = 100
 """Functions inside of others that are gone through although nobody calls them."""
 _DEEPEST = 90
+_MOST_NAMES = 200
 _CONFIGURATIONS = words_of(
     "args opt opts flags params hparams hps cfg config conf options arguments hyperparams hp parser flag argv "
     "training_args "
     "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
 )
+_SETTINGS = re.compile(r"config|cfg|arg|option|param|setting", re.IGNORECASE)
 _CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
 
 
@@ -53,7 +57,7 @@ class Expressions(Calls):
     def evaluate(self, node: ast.expr | None, scope: Scope) -> Value:
         """Return what an expression is worth."""
         self.budget -= 1
-        method = _EXPRESSIONS.get(type(node))
+        method = self._methods.get(type(node))
         if node is None or method is None or self.budget < 0 or self.depth > _DEEPEST:
             return Value(UNKNOWN)
         self.depth += 1
@@ -62,8 +66,7 @@ class Expressions(Calls):
         finally:
             self.depth -= 1
 
-    def constant(self, node: ast.Constant, scope: Scope) -> Value:
-        """A literal."""
+    def _constant(self, node: ast.Constant, scope: Scope) -> Value:
         start, end = self.program.place(node)
         data = node.value
         if isinstance(data, complex | bytes) or data is Ellipsis:
@@ -74,18 +77,16 @@ class Expressions(Calls):
             return Value(UNKNOWN)
         return Value(data, start, end, literal=True, sources=None if is_number(data) or data is None else {})
 
-    def name(self, node: ast.Name, scope: Scope) -> Value:
-        """A name."""
+    def _name(self, node: ast.Name, scope: Scope) -> Value:
         found = scope.find(node.id)
         if found is not None:
             return found
         if is_builtin(node.id):
             return Value(Builtin(node.id))
         hinted = arithmetic.hinted(node.id)
-        return Value(hinted if isinstance(hinted, PerEpoch) else Ref(node.id))
+        return Value(Ref(node.id) if isinstance(hinted, Unknown) else hinted)
 
-    def attribute(self, node: ast.Attribute, scope: Scope) -> Value:
-        """`a.b`."""
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> Value:
         return self.get(self.evaluate(node.value, scope), node.attr)
 
     def get(self, of: Value, name: str) -> Value:
@@ -113,15 +114,21 @@ class Expressions(Calls):
             option = self._option(name)
             if option is not None:
                 return option
+        if isinstance(data, Ref) and name in self.beside and not is_foreign(path):
+            return self.beside[name]
         if name == "param_groups":
             return Value(Groups(Value(data)))
         hinted = arithmetic.hinted(name)
-        if isinstance(hinted, PerEpoch):
+        if not isinstance(hinted, Unknown):
             return Value(hinted)
         return Value(Ref(f"{path}.{name}") if isinstance(data, Ref) else Unknown(f"{path}.{name}"))
 
     def _option(self, name: str) -> Value | None:
-        return self.options.get(name)
+        """Return a setting of a configuration that is not known here, from one that the program makes elsewhere."""
+        if name in self.options:
+            return self.options[name]
+        named = (_settings(value) for value in islice(self.globals.names.values(), _MOST_NAMES))
+        return next((table[name] for table in chain(named, self.tables[:50]) if table and name in table), None)
 
     def _get_of_class(self, of: Value, name: str) -> Value:
         data = of.data
@@ -176,8 +183,7 @@ class Expressions(Calls):
             found = next((one for one in data.args[:2] if is_number(one.data)), None)
         return found or Value(Unknown("lr"))
 
-    def subscript(self, node: ast.Subscript, scope: Scope) -> Value:
-        """`a[b]`."""
+    def _subscript(self, node: ast.Subscript, scope: Scope) -> Value:
         of, data = (found := self.evaluate(node.value, scope)), found.data
         if isinstance(node.slice, ast.Slice):
             parts = (node.slice.lower, node.slice.upper, node.slice.step)
@@ -208,6 +214,8 @@ class Expressions(Calls):
         """Return the result of an operator, whose words are the whole expression."""
         left, right = self.loosened(left), self.loosened(right)
         start, end = self.program.place(node)
+        if isinstance(op, ast.Mult):
+            self.penalize(left, right)
         data = arithmetic.binary(op, left.data, right.data, self.steps)
         if isinstance(data, Unknown) and (isinstance(left.data, Groups) or isinstance(right.data, Groups)):
             return Value(data)
@@ -224,6 +232,12 @@ class Expressions(Calls):
             return left
         return found
 
+    def penalize(self, one: Value, two: Value) -> None:
+        """Note a number that TensorFlow's `l2_loss` is multiplied by: the weight decay."""
+        number, other = (one, two) if is_number(one.data) else (two, one)
+        if is_number(number.data) and number.data > 0 and isinstance(other.data, Made) and _holds(other, "l2_loss"):
+            self.named.setdefault("sgd.weight_decay", number)
+
     def loosened(self, value: Value) -> Value:
         """Return the rate that a function is sampled with for a learning rate that the program does not say."""
         data = value.data
@@ -232,8 +246,7 @@ class Expressions(Calls):
         name = (data.hint if isinstance(data, Unknown) else data.path).rsplit(".", 1)[-1].lower()
         return self.sampled_rate if NAME_OF.get(name) == "sgd.lr" else value
 
-    def unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
-        """A sign, or `not`."""
+    def _unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
         operand = self.evaluate(node.operand, scope)
         if isinstance(node.op, ast.Not):
             truth = self.truth(operand)
@@ -248,8 +261,7 @@ class Expressions(Calls):
             return found
         return operand if isinstance(node.op, ast.UAdd) else Value(UNKNOWN)
 
-    def boolean(self, node: ast.BoolOp, scope: Scope) -> Value:
-        """`and`, `or`: Python's own, as far as the operands are known."""
+    def _boolean(self, node: ast.BoolOp, scope: Scope) -> Value:
         stops = isinstance(node.op, ast.Or)
         found = Value(UNKNOWN)
         unknown = False
@@ -265,8 +277,7 @@ class Expressions(Calls):
             return Value(UNKNOWN, sources=join_sources(sources))
         return found.also(join_sources(sources))
 
-    def comparison(self, node: ast.Compare, scope: Scope) -> Value:
-        """`a < b <= c`."""
+    def _comparison(self, node: ast.Compare, scope: Scope) -> Value:
         left = self.evaluate(node.left, scope)
         answers: list[Any] = []
         sources = [left.sources]
@@ -288,8 +299,7 @@ class Expressions(Calls):
             return None
         return bool(data) if is_known(data) else True
 
-    def choice(self, node: ast.IfExp, scope: Scope) -> Value:
-        """`a if c else b`."""
+    def _choice(self, node: ast.IfExp, scope: Scope) -> Value:
         test = self.evaluate(node.test, scope)
         truth = self.truth(test)
         if truth is not None:
@@ -297,8 +307,7 @@ class Expressions(Calls):
         one, two = self.evaluate(node.body, scope), self.evaluate(node.orelse, scope)
         return either(one, two)
 
-    def sequence(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
-        """A list, tuple or set."""
+    def _sequence(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
         items: list[Value] = []
         for one in node.elts[:MOST_ITEMS]:
             if isinstance(one, ast.Starred):
@@ -313,8 +322,7 @@ class Expressions(Calls):
             found.sources = {start: found, **found.sources}
         return found
 
-    def dictionary(self, node: ast.Dict, scope: Scope) -> Value:
-        """A dictionary."""
+    def _dictionary(self, node: ast.Dict, scope: Scope) -> Value:
         found: dict[Any, Value] = {}
         for key_node, value_node in list(zip(node.keys, node.values, strict=True))[:MOST_ITEMS]:
             value = self.evaluate(value_node, scope)
@@ -331,15 +339,14 @@ class Expressions(Calls):
             found["pattern"] = Value(self.tests[-1])
         return Value(found, *self.program.place(node), literal=all(v.literal for v in found.values()), sources={})
 
-    def text(self, node: ast.JoinedStr, scope: Scope) -> Value:
-        """A formatted text, as far as its parts are words."""
+    def _text(self, node: ast.JoinedStr, scope: Scope) -> Value:
         parts = [self.evaluate(p.value if isinstance(p, ast.FormattedValue) else p, scope).data for p in node.values]
         return Value("".join(map(str, parts)) if all(isinstance(p, str | int) for p in parts) else UNKNOWN)
 
-    def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp, scope: Scope) -> Value:
-        """A comprehension of one `for` over a known list; of the rest, one item."""
+    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp, scope: Scope) -> Value:
         first = node.generators[0]
-        data = self.iterable(self.evaluate(first.iter, scope))
+        source = self.evaluate(first.iter, scope)
+        data = [source] if isinstance(source.data, Groups) else self.iterable(source)
         known = isinstance(data, list) and len(node.generators) == 1
         inner = Scope({}, scope)
         items: list[Value] = []
@@ -358,13 +365,12 @@ class Expressions(Calls):
             written = self.evaluate(first.iter, scope)
             return Value(pairs, *self.program.place(node), sources=written.sources)
         if not known:
-            return Value(Unknown(names_in(first.ifs, scope) or "list"))
+            norms = items and _holds(items[0], "l2_loss", 0)
+            return Value(Unknown("l2_loss" if norms else names_in(first.ifs, scope) or "list"))
         sources = join_sources(item.sources for item in items)
         if items and all(item.literal and (item.start, item.end) == (items[0].start, items[0].end) for item in items):
             first = items[0]  # numbers out of one text
-            return Value(
-                items, first.start, first.end, literal=True, sources=sources, file=first.file, words=first.words
-            )
+            return first.but(items, sources=sources)
         return Value(items, *self.program.place(node), sources=sources)
 
     def iterable(self, value: Value) -> list[Value] | None:
@@ -385,6 +391,37 @@ class Expressions(Calls):
             self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`
         return found
 
+    _methods: ClassVar[dict[type, Callable[[Any, Any, Scope], Value]]] = {
+        ast.Constant: _constant, ast.Name: _name, ast.Attribute: _attribute, ast.Subscript: _subscript,
+        ast.BinOp: binary, ast.UnaryOp: _unary, ast.BoolOp: _boolean, ast.Compare: _comparison, ast.IfExp: _choice,
+        ast.List: _sequence, ast.Tuple: _sequence, ast.Set: _sequence, ast.Dict: _dictionary, ast.JoinedStr: _text,
+        ast.ListComp: _comprehension, ast.GeneratorExp: _comprehension, ast.SetComp: _comprehension,
+        ast.DictComp: _comprehension, ast.Lambda: function, ast.Call: Calls.call,
+        ast.Await: lambda self, node, scope: self.evaluate(node.value, scope),
+        ast.Starred: lambda self, node, scope: self.evaluate(node.value, scope),
+    }  # fmt: skip
+
+
+def _settings(value: Value) -> dict[str, Value] | None:
+    """Return the settings that a global name holds, or None if it is no configuration."""
+    data = value.data
+    if isinstance(data, Namespace | Instance) or (isinstance(data, Class) and _SETTINGS.search(data.name)):
+        return data.attributes
+    return data if isinstance(data, dict) else None
+
+
+def _holds(value: Value, name: str, depth: int = 4) -> bool:
+    """Return whether a call, or one in its arguments, is of this name."""
+    data = value.data
+    if isinstance(data, Ref):
+        return data.path.endswith(name)
+    if isinstance(data, list | tuple):
+        return depth > 0 and any(_holds(item, name, depth - 1) for item in data[:8])
+    if not isinstance(data, Made):
+        return isinstance(data, Unknown) and name in data.hint
+    inner = [*data.args[:4], *data.kwargs.values()]
+    return data.name == name or (depth > 0 and any(_holds(item, name, depth - 1) for item in inner))
+
 
 def names_in(tests: list[ast.expr], scope: Scope) -> str:
     """Return a name for the parameters that conditions pick out: "no_decay", "bias", "decay" for the rest, or ""."""
@@ -402,29 +439,3 @@ def names_in(tests: list[ast.expr], scope: Scope) -> str:
     if denied:
         return "decay"
     return "no_decay" if any(LAYER.search(word) for word in words) else "bias"
-
-
-_EXPRESSIONS: dict[type, Callable[[Any, Any, Scope], Value]] = {
-    ast.Constant: Expressions.constant,
-    ast.Name: Expressions.name,
-    ast.Attribute: Expressions.attribute,
-    ast.Subscript: Expressions.subscript,
-    ast.BinOp: Expressions.binary,
-    ast.UnaryOp: Expressions.unary,
-    ast.BoolOp: Expressions.boolean,
-    ast.Compare: Expressions.comparison,
-    ast.IfExp: Expressions.choice,
-    ast.List: Expressions.sequence,
-    ast.Tuple: Expressions.sequence,
-    ast.Set: Expressions.sequence,
-    ast.Dict: Expressions.dictionary,
-    ast.JoinedStr: Expressions.text,
-    ast.ListComp: Expressions.comprehension,
-    ast.GeneratorExp: Expressions.comprehension,
-    ast.SetComp: Expressions.comprehension,
-    ast.DictComp: Expressions.comprehension,
-    ast.Lambda: Expressions.function,
-    ast.Call: Expressions.call,
-    ast.Await: lambda self, node, scope: self.evaluate(node.value, scope),
-    ast.Starred: lambda self, node, scope: self.evaluate(node.value, scope),
-}

@@ -10,11 +10,12 @@ from typing import Any
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts
+from downslope.reading.code.others import find_others
 from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
 from downslope.reading.code.schedules import framework_of, reason
-from downslope.reading.code.tree import ADJUSTS
+from downslope.reading.code.tree import ADJUSTS, falls_if_measured
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, is_number, number, numbers, words_of
 from downslope.reading.code.warmups import Schedules
 from downslope.reading.findings import Found
@@ -28,29 +29,34 @@ _NUMBERED = re.compile(r"(?:lr_?)?(?:decay|drop|milestone|boundary)_?(?:step|epo
 _RANGES = {
     "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3),
     "data.batch_size": (1, 1e8),
+    "train.label_smoothing": (1e-9, 1.0), "train.ema": (0.5, 1.0), "train.accumulate": (2, 1e6),
+    "data.augment.mixup": (1e-9, 1e3), "data.augment.cutmix": (1e-9, 1e3), "data.augment.erase": (1e-9, 1.0000001),
+    "data.augment.crop": (1, 1e4), "data.augment.size": (1, 1e5),
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
+_BESIDE = ("data.augment.", "train.label_smoothing", "train.accumulate")
+"""Fields that follow from names and calls which are nearly, not always, what a recipe calls so."""
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
 _CLIPS = {
-    "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1,
-    "max_norm clip_norm"),
-    "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"), "ClipGradByGlobalNorm": (0,
-    "clip_norm"),
-    "clip_gradients_by_norm": (1, "clip_norm"), "clip_gradients": (1, "gradient_clip_val"), "clip_global_norm": (1,
-    "max_norm"),
+    "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_gradients_by_norm": (1, "clip_norm"),
+    "clip_by_global_norm": (-1, "max_norm clip_norm"), "clip_gradients": (1, "gradient_clip_val max_norm"),
+    "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"),
+    "ClipGradByGlobalNorm": (0, "clip_norm"), "clip_global_norm": (1, "max_norm"),
 }  # fmt: skip
 _FITS = {
     "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",
     "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
-    "num_epochs": "train.epochs",
+    "num_epochs": "train.epochs", "max_iter": "train.epochs",
 }  # fmt: skip
+_BEGINNING = words_of("multistep exponential cosine polynomial linear inverse")
 _FITTING = words_of(
     "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
     "StandardUpdater fit_dataloader "
+    "MLPClassifier MLPRegressor SGDClassifier SGDRegressor NeuralNetClassifier NeuralNetRegressor "
     "TrainingConfig EpochBasedTrainLoop IterBasedTrainLoop"
 )
-_BY_PLACE = {"fit_one_cycle": "train.epochs"}
+_BY_PLACE = {"fit_one_cycle": "train.epochs", "fine_tune": "train.epochs"}
 
 
 class Gathering:
@@ -81,42 +87,47 @@ class Gathering:
         self._length()
         self._batch()
         self._clip()
-        epochs = self.found.fields.get("train.epochs")
-        schedules = Schedules(self.on, self.found.framework, epochs.value if epochs else None)
-        plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs.value if epochs else None)
+        found = self.found.fields.get("train.epochs")
+        epochs = found.value if found is not None else number(self.named.get("train.epochs"))
+        schedules = Schedules(self.on, self.found.framework, epochs)
+        plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs)
         self.found.remarks += [remark for remark in schedules.remarks if remark not in self.found.remarks]
         given = one.settings.get("lr") if one is not None else None
+        unclear: list[str] = []
         if plan is None:
             plan = self._named_plan(one)
-            if given is not None and given.start >= 0 and plan is not None:
-                schedules.unrecognised = True
-                self.found.remarks.append(("rate_unrecognised", {"words": self.words(given)[0]}))
-        if plan is not None and plan.kind == "constant":
-            for lr in one.again[:1] if one is not None else []:
-                schedules.unrecognised = True
-                self.found.remarks.append(("rate_unrecognised", {"words": self.words(lr)[0] or "lr"}))
+            unclear += [self.words(given)[0]] if given is not None and given.start >= 0 and plan is not None else []
+        constant = plan is not None and plan.kind == "constant"
+        if constant:
+            unclear += [self.words(lr)[0] or "lr" for lr in (one.again[:1] if one is not None else [])]
             outside = next((made for made in self.on.made if made.inside and ADJUSTS.search(made.name)), None)
-            if outside is not None:
-                schedules.unrecognised = True
-                self.found.remarks.append(
-                    ("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]})
-                )
-        if plan is not None and plan.kind == "constant" and schedules.unrecognised:
-            self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
-        elif (
-            plan is not None
-            and plan.kind == "constant"
-            and any(name == "rate_if_measured" for name, _ in self.found.remarks)
-        ):
-            self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
-        elif plan is not None:
-            self._put_plan("sgd.lr", plan)
+            unclear += [self.on.program.text[outside.start : outside.end][:120]] if outside is not None else []
+        for words in unclear:
+            self.found.remarks.append(("rate_unrecognised", {"words": words}))
+        measured = any(name == "rate_if_measured" for name, _ in self.found.remarks)
+        if plan is not None:
+            self._begin(plan)
+            if constant and (unclear or schedules.unrecognised):
+                self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
+            elif constant and measured:
+                self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
+            else:
+                self._put_plan("sgd.lr", plan)
         self._plateau()
         if one is not None:
-            self._groups(one)
+            self._groups(one, schedules)
         self._names_alone(one)
+        self._others(one)
         self._conditions()
         return self.found
+
+    def _begin(self, plan: Plan) -> None:
+        """Let a schedule begin at the rate that a name says, where it is not seen what it begins with."""
+        lr, last = self.named.get("sgd.lr"), plan
+        while isinstance(then := last.fields.get("then"), Plan):
+            last = then
+        if lr is not None and lr.literal and last.kind in _BEGINNING and "initial" not in last.fields:
+            last.fields["initial"] = Value(lr.data, lr.start, lr.end)
 
     # putting
 
@@ -229,6 +240,10 @@ class Gathering:
         """Put the weight decay of penalties in the model or the loss, where the optimizer is given none."""
         if "sgd.weight_decay" in self.found.fields:
             return
+        for made in self.on.made:  # TensorFlow's own is half the squared norm, as a weight decay is
+            coefficient = made.argument("scale", 0) if made.name == "l2_regularizer" else None
+            if coefficient is not None and is_number(coefficient.data):
+                self.put("sgd.weight_decay", coefficient)
         penalties = [made for made in self.on.made if made.name in {"l2", "L2"} and (made.args or made.kwargs)]
         values = [next(iter([*made.args, *made.kwargs.values()])) for made in penalties]
         values = [value for value in values if is_number(value.data)]
@@ -273,7 +288,7 @@ class Gathering:
         if made.name == "train" and "steps" in made.kwargs:
             found.append(("train.steps", made.kwargs["steps"]))
         for name, path in _FITS.items():
-            if name in made.kwargs:
+            if name in made.kwargs and not (name == "max_iter" and made.name.startswith("Neural")):
                 found.append((path, made.kwargs[name]))
         return [(path, value) for path, value in found if is_number(value.data) and value.data > 0]
 
@@ -286,7 +301,9 @@ class Gathering:
             first = self.on.program.text[made.start : made.end][:400]
             around = f"{made.bound} {first}"
             rank = 0 if _FOR_TRAINING.search(around) else 1
-            if _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
+            if made.name in _FITTING:
+                rank = 0
+            elif _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
                 rank = 5
             choices.append((rank + made.doubt, order, value, marks))
         for rank, _, value, marks in sorted(choices, key=lambda choice: choice[:2]):
@@ -301,6 +318,8 @@ class Gathering:
         for name in ("per_device_train_batch_size", "per_gpu_train_batch_size"):
             if name in made.kwargs:
                 return made.kwargs[name], ("per_device",)
+        if made.name in {"train", "fit"} and "batch" in made.kwargs:
+            return made.kwargs["batch"], ()
         if "batch_size" in made.kwargs and not lowered.startswith(("predict", "evaluate")):
             return made.kwargs["batch_size"], ()
         if lowered in {"dataloader", "serialiterator", "multiprocessiterator", "multithreaditerator"}:
@@ -333,7 +352,7 @@ class Gathering:
 
     def _plateau(self) -> None:
         for made in self.on.made:
-            if made.name not in {"ReduceLROnPlateau", "ReduceOnPlateau"}:
+            if made.name not in {"ReduceLROnPlateau", "ReduceOnPlateau", "reduce_on_plateau"}:
                 continue
             keras = "monitor" in made.kwargs or self.found.framework == "keras"
             names = ["monitor", "factor", "patience"] if keras else ["optimizer", "mode", "factor", "patience"]
@@ -352,8 +371,18 @@ class Gathering:
             self.put("train.plateau.min_lr", given.get("min_lr"))
             self.found.remarks.append(("plateau", {}))
             return
+        falls = falls_if_measured(self.on.program.body)
+        if falls is not None:
+            change, metric = falls
+            by = self.on.evaluate(change.value if isinstance(change, ast.AugAssign) else change.right, self.on.globals)
+            divided = isinstance(change.op, ast.Div)
+            if is_number(by.data) and by.data and 0 < (factor := 1 / by.data if divided else by.data) < 1:
+                start, end = self.on.program.place(change)
+                self.put("train.plateau.factor", Value(nice(factor), start, end))
+                self.put("train.plateau.metric", Value(metric, start, end) if metric else None)
+                self.found.remarks.append(("plateau", {}))
 
-    def _groups(self, one: Optimizer) -> None:
+    def _groups(self, one: Optimizer, schedules: Schedules) -> None:
         groups = [*one.groups, *self._rules()]
         index = 0
         for pattern, own, value in groups:
@@ -363,7 +392,10 @@ class Gathering:
                 continue
             self.found.fields[f"groups.{index}.match"] = Field(pattern, "implied", words, start, end)
             for name, setting in own.items():
-                self.put(f"groups.{index}.{name}", setting)
+                plan = schedules.of(setting) if isinstance(setting.data, Made) else None
+                begun = (plan.value("initial") or plan.value("value")) if plan is not None else setting
+                changes = plan is not None and plan.kind != "constant"
+                self.put(f"groups.{index}.{name}", begun, marks=("constant_group",) if changes else ())
             self.found.remarks.append(("group_names", {"match": pattern}))
             index += 1
 
@@ -409,7 +441,7 @@ class Gathering:
             plan = Plan("constant", {"value": lr}, lr.start, lr.end)
         for name, unit in (("epochs", "epoch"), ("steps", "step")):
             duration = self.named.get(f"lr.warmup_{name}")
-            if plan is not None and number(duration) and duration is not None:
+            if plan is not None and duration is not None and (number(duration) or 0) > 0:
                 begun = {"start": self.named["lr.warmup_start"]} if "lr.warmup_start" in self.named else {}
                 fields = {
                     "duration": duration,
@@ -434,7 +466,15 @@ class Gathering:
             if path == "train.clip_norm" and (one is not None or path in self.found.fields):
                 continue
             if _fits(path, value):
-                self.put(path, value)
+                self.put(path, value, "implied" if path.startswith(_BESIDE) else "")
+
+    def _others(self, one: Optimizer | None) -> None:
+        """Put what calls say of data and training beside the optimizer."""
+        doubt = one.made.doubt if one is not None else min((made.doubt for made in self.on.made), default=0)
+        augmented = {path for path, _ in find_others(self.on, doubt)}
+        for path, value in find_others(self.on, doubt):
+            if not (path == "data.augment.crop" and "data.augment.resized_crop" in augmented):
+                self.put(path, value, "" if path == "train.ema" else "implied")
 
     def _conditions(self) -> None:
         """Remark on what holds under another setting than the default."""
@@ -459,11 +499,11 @@ def _fits(path: str, value: Value) -> bool:
     """Return whether a value is of the field's type and in its range."""
     data = value.data
     name = path.rsplit(".", 1)[-1]
-    if name in {"milestones", "boundaries", "schedules"}:
+    if name in {"milestones", "boundaries", "schedules", "mean", "deviation", "resized_crop"}:
         return numbers(value) is not None
-    if name in {"nesterov", "staircase", "restart"}:
+    if name in {"nesterov", "staircase", "restart", "flip", "trivial"}:
         return isinstance(data, bool)
-    if name in {"schedule", "unit", "shape", "decay", "metric"} and isinstance(data, str):
+    if name in {"schedule", "unit", "shape", "decay", "metric", "precision"} and isinstance(data, str):
         return True
     if not is_number(data) or not math.isfinite(data):
         return False
@@ -473,7 +513,7 @@ def _fits(path: str, value: Value) -> bool:
     return low <= data < high and (name not in {"lr", "initial", "final", "start", "peak"} or 0 <= data < 1e9)
 
 
-_COUNTS = frozenset({"batch_size", "steps", "patience"})
+_COUNTS = frozenset({"batch_size", "steps", "patience", "crop", "size", "accumulate"})
 
 
 def _plain(path: str, value: Value) -> Any:

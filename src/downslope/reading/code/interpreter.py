@@ -6,11 +6,11 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from downslope.reading.code.arithmetic import compare, concrete
 from downslope.reading.code.calling import Change, Frame, Length, Loop, either
-from downslope.reading.code.calls import OPTIMIZERS
+from downslope.reading.code.calls import OPTIMIZERS, is_foreign
 from downslope.reading.code.expressions import MOST_INNER, Expressions
 from downslope.reading.code.options import declared_defaults
 from downslope.reading.code.pieces import Program
@@ -27,6 +27,7 @@ from downslope.reading.code.tree import (
     unwrapped,
 )
 from downslope.reading.code.values import (
+    MOST_ITEMS,
     Class,
     Function,
     Groups,
@@ -43,6 +44,8 @@ from downslope.reading.code.values import (
     is_number,
     join_sources,
 )
+from downslope.reading.configuration.dictionaries import path_of
+from downslope.reading.configuration.entries import Entry
 
 _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
@@ -54,9 +57,15 @@ _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 class Interpreter(Expressions):
     """Goes through a program."""
 
-    def __init__(self, program: Program, flags: Mapping[str, Value], steps: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        flags: Mapping[str, Value],
+        steps: int | None = None,
+        beside: Mapping[str, Value] | None = None,
+    ) -> None:
         """Find which functions change a learning rate."""
-        super().__init__(program, flags, steps)
+        super().__init__(program, flags, steps, beside)
         self.changing = changing_functions(program.body)
         self.trains = cache(lambda node: trains([node]))
         self.changes_rate = cache(lambda node: changes_rate(node, self.changing))
@@ -69,7 +78,8 @@ class Interpreter(Expressions):
             self.run(self.program.body, self.globals, frame)
             self.doubt += 1
             self.called_changes = len(self.changes)
-            for value in [*self.globals.names.values(), *self.inner]:
+            named = sorted(self.globals.names.items(), key=lambda item: "config" not in item[0].lower())
+            for value in [*(value for _, value in named), *self.inner]:
                 if isinstance(value.data, Function) and id(value.data.node) not in self.called:
                     self.call_function(value.data, [], self._flags_for(value.data))
                 elif isinstance(value.data, Class) and value.data.name:
@@ -96,7 +106,7 @@ class Interpreter(Expressions):
         """Go through statements; return "" at the end, or "return", "raise", "break", "continue"."""
         for statement in body:
             self.budget -= 1
-            method = _STATEMENTS.get(type(statement))
+            method = self._statements.get(type(statement))
             if self.budget < 0:
                 return "raise"
             if method is None or self.depth > 80:
@@ -110,8 +120,7 @@ class Interpreter(Expressions):
                 return signal
         return ""
 
-    def expression(self, node: ast.Expr, scope: Scope, frame: Frame) -> str:
-        """An expression that stands alone."""
+    def _expression(self, node: ast.Expr, scope: Scope, frame: Frame) -> str:
         if isinstance(node.value, ast.Yield):
             frame.yields.append(self.evaluate(node.value.value, scope))
         elif isinstance(node.value, ast.YieldFrom):
@@ -120,8 +129,7 @@ class Interpreter(Expressions):
             self.evaluate(node.value, scope)
         return ""
 
-    def assignment(self, node: ast.Assign | ast.AnnAssign, scope: Scope, frame: Frame) -> str:
-        """`a = b`, `a: int = b`."""
+    def _assignment(self, node: ast.Assign | ast.AnnAssign, scope: Scope, frame: Frame) -> str:
         if node.value is None:
             return ""
         value = self.evaluate(node.value, scope)
@@ -131,8 +139,7 @@ class Interpreter(Expressions):
             self.assign(target, value.within(start, self.program.place(node.value)[1]), scope)
         return ""
 
-    def update(self, node: ast.AugAssign, scope: Scope, frame: Frame) -> str:
-        """`a *= b`."""
+    def _update(self, node: ast.AugAssign, scope: Scope, frame: Frame) -> str:
         old = self.evaluate(node.target, scope)
         self.assign(node.target, self.operate(node.op, old, self.evaluate(node.value, scope), node), scope)
         return ""
@@ -158,11 +165,19 @@ class Interpreter(Expressions):
                 )
                 self.assign(one, item, scope)
         elif isinstance(target, ast.Attribute):
+            self.enter(path_of(target)[1:], value)
             self.note(target.attr, value)
             self._set(self.evaluate(target.value, scope), target.attr, value)
         elif isinstance(target, ast.Subscript):
+            self.enter(path_of(target)[1:], value)
             of = self.evaluate(target.value, scope)
             self._set_item(of, self.evaluate(target.slice, scope).data, value)
+
+    def enter(self, path: tuple[str, ...], value: Value) -> None:
+        """Note an entry that a configuration is given: `cfg.SOLVER.BASE_LR = 0.1`."""
+        if path and value.literal and value.start >= 0 and not value.file and len(self.entries) < MOST_ITEMS:
+            data = [item.data for item in value.data] if isinstance(value.data, list | tuple) else value.data
+            self.entries.append(Entry(path, data, value.start, value.end))
 
     def _set(self, of: Value, name: str, value: Value) -> None:
         data = of.data
@@ -220,8 +235,7 @@ class Interpreter(Expressions):
         elif key in RATE_KEYS and not unsure and self.loops:
             self.loose_rate = value
 
-    def condition(self, node: ast.If, scope: Scope, frame: Frame) -> str:
-        """`if`: the side that holds, or both where that is unknown."""
+    def _condition(self, node: ast.If, scope: Scope, frame: Frame) -> str:
         test = self.evaluate(node.test, scope)
         truth = self.truth(test)
         self.control.append(test.sources)
@@ -280,34 +294,29 @@ class Interpreter(Expressions):
             frame.result = None
         return "" if signal in {"break", "continue"} else signal
 
-    def returning(self, node: ast.Return, scope: Scope, frame: Frame) -> str:
-        """`return`."""
+    def _returning(self, node: ast.Return, scope: Scope, frame: Frame) -> str:
         value = self.evaluate(node.value, scope) if node.value is not None else Value(None)
         frame.result = value.also(join_sources(self.control)) if self.control else value
         return "return"
 
-    def stopping(self, node: ast.stmt, scope: Scope, frame: Frame) -> str:
-        """`raise`, `break`, `continue`."""
+    def _stopping(self, node: ast.stmt, scope: Scope, frame: Frame) -> str:
         return type(node).__name__.lower()
 
-    def trying(self, node: ast.Try, scope: Scope, frame: Frame) -> str:
-        """`try`: as if nothing failed."""
+    def _trying(self, node: ast.Try, scope: Scope, frame: Frame) -> str:
         signal = self.run(node.body, scope, frame)
         if signal == "raise" and node.handlers:
             signal = self.run(node.handlers[0].body, scope, frame)
         signal = signal or self.run(node.orelse, scope, frame)
         return self.run(node.finalbody, scope, frame) or signal
 
-    def context(self, node: ast.With | ast.AsyncWith, scope: Scope, frame: Frame) -> str:
-        """`with`."""
+    def _context(self, node: ast.With | ast.AsyncWith, scope: Scope, frame: Frame) -> str:
         for item in node.items:
             value = self.evaluate(item.context_expr, scope)
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value, scope)
         return self.run(node.body, scope, frame)
 
-    def matching(self, node: ast.Match, scope: Scope, frame: Frame) -> str:
-        """`match`: the first case whose value is the subject's; where that is unknown, each case or those after it."""
+    def _matching(self, node: ast.Match, scope: Scope, frame: Frame) -> str:
         subject = self.evaluate(node.subject, scope)
         for place, case in enumerate(node.cases, 1):
             patterns = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
@@ -324,8 +333,7 @@ class Interpreter(Expressions):
                 return self._both(case.body, list[ast.stmt](rest), scope, frame)
         return ""
 
-    def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope, frame: Frame) -> str:
-        """`def`: what its decorators say of its parameters are their defaults."""
+    def _definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope, frame: Frame) -> str:
         value = self.function(node, scope)
         value.data.defaults.update(declared_defaults(self, node, scope))
         if self.calls and self.calls[-1].function is not None and len(self.inner) < MOST_INNER:
@@ -333,8 +341,7 @@ class Interpreter(Expressions):
         scope.put(node.name, value)
         return ""
 
-    def class_definition(self, node: ast.ClassDef, scope: Scope, frame: Frame) -> str:
-        """`class`."""
+    def _class_definition(self, node: ast.ClassDef, scope: Scope, frame: Frame) -> str:
         inner = Scope({}, scope)
         self.run(node.body, inner, Frame())
         fields = [
@@ -344,18 +351,19 @@ class Interpreter(Expressions):
         scope.put(node.name, Value(Class(node.name, inner.names, bases, fields)))
         return ""
 
-    def importing(self, node: ast.Import | ast.ImportFrom, scope: Scope, frame: Frame) -> str:
-        """`import`, `from ... import`."""
+    def _importing(self, node: ast.Import | ast.ImportFrom, scope: Scope, frame: Frame) -> str:
         for alias in node.names:
             if isinstance(node, ast.ImportFrom):
-                scope.put(alias.asname or alias.name, Value(Ref(f"{node.module or ''}.{alias.name}")))
+                known = None if is_foreign(node.module or "") else self.beside.get(alias.name)
+                scope.put(alias.asname or alias.name, known or Value(Ref(f"{node.module or ''}.{alias.name}")))
+                if alias.name == "*" and not is_foreign(node.module or ""):
+                    scope.names.update(self.beside)
             else:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]
                 scope.put(alias.asname or name, Value(Ref(name)))
         return ""
 
-    def sharing(self, node: ast.Global | ast.Nonlocal, scope: Scope, frame: Frame) -> str:
-        """`global`, `nonlocal`."""
+    def _sharing(self, node: ast.Global | ast.Nonlocal, scope: Scope, frame: Frame) -> str:
         scope.shared.update(node.names)
         return ""
 
@@ -372,8 +380,7 @@ class Interpreter(Expressions):
             return True
         return bool(_NO_RATE.search(function.name))
 
-    def loop(self, node: ast.For | ast.AsyncFor, scope: Scope, frame: Frame) -> str:
-        """`for`: over known items, epochs, or batches."""
+    def _loop(self, node: ast.For | ast.AsyncFor, scope: Scope, frame: Frame) -> str:
         source, counted = unwrapped(node.iter)
         target, index_target = node.target, None
         if counted and isinstance(target, ast.Tuple | ast.List) and len(target.elts) == 2:
@@ -384,6 +391,7 @@ class Interpreter(Expressions):
             return self._round(node, scope, frame)
         items = None if isinstance(value.data, Span) else self.iterable(value)
         if items is not None:
+            known = len(self.lengths)
             for place, item in enumerate(items[:_MOST_ROUNDS]):
                 if index_target is not None:
                     self.assign(index_target, Value(place), scope)
@@ -391,10 +399,18 @@ class Interpreter(Expressions):
                 signal = self._round(node, scope, frame)
                 if signal:
                     return signal if signal != "break" else ""
+            self._add_up(known)
             return ""
         rounds = _Rounds(self, node, value, name_of(target) or name_of(index_target))
         self._bind_batch(target if not isinstance(value.data, Span) else None, scope)
         return rounds.go(index_target if not isinstance(value.data, Span) else target, scope, frame)
+
+    def _add_up(self, known: int) -> None:
+        """Let loops over epochs that one after the other stand in a loop count together."""
+        inner = self.lengths[known:]
+        if len(inner) > 1 and all(one.unit == "epoch" and is_number(one.value.data) for one in inner):
+            total = Value(sum(one.value.data for one in inner), inner[0].value.start, inner[-1].value.end)
+            self.lengths[known:] = [Length("epoch", total, inner[0].doubt)]
 
     def _bind_batch(self, target: ast.expr | None, scope: Scope) -> None:
         if target is not None:
@@ -404,8 +420,7 @@ class Interpreter(Expressions):
         signal = self.run(node.body, scope, frame)
         return "" if signal == "continue" else signal
 
-    def while_loop(self, node: ast.While, scope: Scope, frame: Frame) -> str:
-        """`while epoch < n`: gone through once, which tells how long it goes on."""
+    def _while_loop(self, node: ast.While, scope: Scope, frame: Frame) -> str:
         test = node.test
         if (
             isinstance(test, ast.Compare)
@@ -428,6 +443,15 @@ class Interpreter(Expressions):
         signal = self._round(node, scope, frame)
         self.loops.pop()
         return signal if signal == "return" else ""
+
+    _statements: ClassVar[dict[type, Callable[[Any, Any, Scope, Frame], str]]] = {
+        ast.Expr: _expression, ast.Assign: _assignment, ast.AnnAssign: _assignment, ast.AugAssign: _update,
+        ast.If: _condition, ast.Return: _returning, ast.Try: _trying, ast.With: _context, ast.AsyncWith: _context,
+        ast.Match: _matching, ast.FunctionDef: _definition, ast.AsyncFunctionDef: _definition,
+        ast.ClassDef: _class_definition, ast.Import: _importing, ast.ImportFrom: _importing, ast.Global: _sharing,
+        ast.Nonlocal: _sharing, ast.For: _loop, ast.AsyncFor: _loop, ast.While: _while_loop, ast.Raise: _stopping,
+        ast.Break: _stopping, ast.Continue: _stopping,
+    }  # fmt: skip
 
 
 class _Rounds:
@@ -522,6 +546,15 @@ class _Rounds:
         return signal if signal in {"return", "raise"} else ""
 
 
+def constants(program: Program) -> dict[str, Value]:
+    """Return what a module's own assignments and classes name."""
+    on = Interpreter(program, {})
+    kinds = ast.Assign | ast.AnnAssign | ast.AugAssign | ast.ClassDef | ast.Import | ast.ImportFrom
+    on.run([one for one in program.body if isinstance(one, kinds)], on.globals, Frame())
+    names = {name: value for name, value in on.globals.names.items() if not isinstance(value.data, Unknown | Ref)}
+    return {name: value for name, value in names.items() if name != "__name__" and not isinstance(value.data, Made)}
+
+
 def _is_optimizer(made: Made) -> bool:
     """Return whether what a call made has a learning rate to set."""
     words = f"{made.name} {made.bound}".lower()
@@ -561,30 +594,3 @@ def telling_times(count: float, on: Interpreter) -> list[int]:
 def _is_setting(node: ast.If) -> bool:
     """Return whether an `if` without an `else` does nothing but set something."""
     return not node.orelse and len(node.body) <= 6
-
-
-_STATEMENTS: dict[type, Callable[[Any, Any, Scope, Frame], str]] = {
-    ast.Expr: Interpreter.expression,
-    ast.Assign: Interpreter.assignment,
-    ast.AnnAssign: Interpreter.assignment,
-    ast.AugAssign: Interpreter.update,
-    ast.If: Interpreter.condition,
-    ast.Return: Interpreter.returning,
-    ast.Try: Interpreter.trying,
-    ast.With: Interpreter.context,
-    ast.AsyncWith: Interpreter.context,
-    ast.Match: Interpreter.matching,
-    ast.FunctionDef: Interpreter.definition,
-    ast.AsyncFunctionDef: Interpreter.definition,
-    ast.ClassDef: Interpreter.class_definition,
-    ast.Import: Interpreter.importing,
-    ast.ImportFrom: Interpreter.importing,
-    ast.Global: Interpreter.sharing,
-    ast.Nonlocal: Interpreter.sharing,
-    ast.For: Interpreter.loop,
-    ast.AsyncFor: Interpreter.loop,
-    ast.While: Interpreter.while_loop,
-    ast.Raise: Interpreter.stopping,
-    ast.Break: Interpreter.stopping,
-    ast.Continue: Interpreter.stopping,
-}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from downslope.reading.code.values import (
     is_known,
     is_number,
     join_sources,
+    number,
+    numbers,
     words_of,
 )
 from downslope.reading.code.written import from_words, items_of, number_in, wrapped
@@ -69,6 +72,10 @@ class Call:
     kwargs: dict[str, Value]
     place: tuple[int, int]
 
+    def items(self) -> list[Value] | None:
+        """Return the items of the first argument, or None."""
+        return items_of(self.args[0], self.on.steps)
+
 
 def is_builtin(name: str) -> bool:
     """Return whether a name is a function of Python's that is known here."""
@@ -104,15 +111,7 @@ def _number(on: Calls, name: str, args: list[Value], sources: dict[int, Value], 
     function = {"int": int, "float": float, "round": round, "abs": abs, "pow": NUMERIC["pow"]}[name]
     found = apply(function, [data, *(arg.data for arg in args[1:])], on.steps)
     if found == first.data or (isinstance(first.data, str) and first.literal):
-        return Value(
-            found,
-            first.start,
-            first.end,
-            literal=first.literal,
-            sources=first.sources,
-            file=first.file,
-            words=first.words,
-        )
+        return first.but(found)
     return Value(found, *place, sources=sources)
 
 
@@ -121,6 +120,8 @@ def _extreme(
 ) -> Value:
     data = [concrete(item.data, on.steps) for item in items or []]
     data = [int(one) if isinstance(one, bool) and name == "sum" else one for one in data]
+    if name == "max" and len(data) == 2 and is_number(data[1]) and isinstance(data[0], PerEpoch):
+        return (items or [])[0]
     if not data or not all(is_number(one) for one in data):
         known = [one for one, item in zip(items or [], data, strict=False) if is_number(item)]
         return known[0] if name != "sum" and len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
@@ -128,27 +129,14 @@ def _extreme(
     return Value(found, *place, sources=sources)
 
 
-def _len(call: Call) -> Value:
-    return Value(concrete(arithmetic.length(call.args[0].data), call.on.steps))
-
-
 def _range(call: Call) -> Value:
-    zero, one = Value(0), Value(1)
-    start, stop = (zero, call.args[0]) if len(call.args) == 1 else (call.args[0], call.args[1])
-    return Value(Span(start, stop, call.args[2] if len(call.args) > 2 else one))
-
-
-def _listed(call: Call) -> Value:
-    items = items_of(call.args[0], call.on.steps)
-    return (
-        call.args[0]
-        if items is None or isinstance(call.args[0].data, list | tuple)
-        else Value(items, sources=call.args[0].sources)
-    )
+    first, *rest = call.args
+    start, stop = (first, rest[0]) if rest else (Value(0), first)
+    return Value(Span(start, stop, rest[1] if len(rest) > 1 else Value(1)))
 
 
 def _sorted(call: Call) -> Value:
-    of, items = call.args[0], items_of(call.args[0], call.on.steps)
+    of, items = call.args[0], call.items()
     if items is None or not all(is_number(item.data) for item in items):
         return of
     found = _in_order(items, call.kwargs)
@@ -163,11 +151,6 @@ def _in_order(items: list[Value], kwargs: dict[str, Value]) -> list[Value] | Non
     return sorted(items, key=lambda item: item.data, reverse=falling)
 
 
-def _reversed(call: Call) -> Value:
-    of, items = call.args[0], items_of(call.args[0], call.on.steps)
-    return of if items is None else Value(items[::-1], of.start, of.end, sources=of.sources)
-
-
 def _zip(call: Call) -> Value:
     many = [items_of(arg, call.on.steps) for arg in call.args]
     if any(items is None for items in many):
@@ -175,41 +158,27 @@ def _zip(call: Call) -> Value:
     return Value([Value(list(row)) for row in zip(*many, strict=False)])  # type: ignore[arg-type]
 
 
-def _enumerate(call: Call) -> Value:
-    items = items_of(call.args[0], call.on.steps)
-    return call.args[0] if items is None else Value([Value([Value(i), item]) for i, item in enumerate(items)])
-
-
 def _map(call: Call) -> Value:
-    items = items_of(call.args[1], call.on.steps) if len(call.args) > 1 else None
+    function, *rest = call.args
+    items = items_of(rest[0], call.on.steps) if rest else None
     if items is None:
         return Value(UNKNOWN)
-    return Value(
-        [call.on.call_value(call.args[0], [item], {}) for item in items[:200]],
-        call.args[1].start,
-        call.args[1].end,
-        sources=call.args[1].sources,
-    )
-
-
-def _filter(call: Call) -> Value:
-    return call.args[1] if len(call.args) > 1 else Value(UNKNOWN)
+    found = [call.on.call_value(function, [item], {}) for item in items[:200]]
+    return Value(found, rest[0].start, rest[0].end, sources=rest[0].sources)
 
 
 def _getattr(call: Call) -> Value:
-    if len(call.args) < 2 or not isinstance(call.args[1].data, str):
+    of, *rest = call.args
+    if not rest or not isinstance(rest[0].data, str):
         return Value(Unknown("getattr"))
-    found = call.on.get(call.args[0], call.args[1].data)
-    return call.args[2] if len(call.args) > 2 and isinstance(found.data, Unknown) else found
+    found = call.on.get(of, rest[0].data)
+    return rest[1] if len(rest) > 1 and isinstance(found.data, Unknown) else found
 
 
 def _setattr(call: Call) -> Value:
-    if (
-        len(call.args) == 3
-        and isinstance(call.args[1].data, str)
-        and isinstance(call.args[0].data, Instance | Namespace)
-    ):
-        call.args[0].data.attributes[call.args[1].data] = call.args[2]
+    of, *rest = call.args
+    if len(rest) == 2 and isinstance(rest[0].data, str) and isinstance(of.data, Instance | Namespace):
+        of.data.attributes[rest[0].data] = rest[1]
     return Value(None)
 
 
@@ -224,45 +193,38 @@ def _vars(call: Call) -> Value:
     return Value(data.attributes if isinstance(data, Namespace | Instance) else Unknown("call.args"))
 
 
-def _evaluated(call: Call) -> Value:
-    return from_words(call.args[0])
-
-
 def _dict(call: Call) -> Value:
-    if call.args and not isinstance(call.args[0].data, dict | list | tuple):
+    first = call.args[0].data if call.args else {}
+    if not isinstance(first, dict | list | tuple):
         return Value(Unknown("dict"))
-    found = dict(call.args[0].data) if call.args and isinstance(call.args[0].data, dict) else {}
-    for item in (items_of(call.args[0]) or []) if call.args and not found else []:
-        pair = items_of(item) or []
-        if len(pair) == 2 and isinstance(pair[0].data, str | int | float | PerEpoch):
-            found[pair[0].data] = pair[1]
-    return Value({**found, **call.kwargs}, *call.place, sources={})
+    pairs = [] if isinstance(first, dict) else [items_of(item) or [] for item in first[:MOST_ITEMS]]
+    found = {pair[0].data: pair[1] for pair in pairs if len(pair) == 2 and _is_key(pair[0].data)}
+    return Value({**(first if isinstance(first, dict) else found), **call.kwargs}, *call.place, sources={})
+
+
+def _is_key(data: Any) -> bool:
+    return isinstance(data, str | int | float | PerEpoch)
+
+
+_TYPES = {"int": int, "float": float, "str": str, "list": list, "tuple": tuple, "dict": dict, "bool": bool}
 
 
 def _isinstance(call: Call) -> Value:
     data, kind = call.args[0].data, call.args[1].data if len(call.args) > 1 else None
     if is_known(data) and isinstance(kind, Builtin):
-        types = {"int": int, "float": float, "str": str, "list": list, "tuple": tuple, "dict": dict, "bool": bool}
-        return Value(isinstance(data, types[kind.name]) if kind.name in types else UNKNOWN)
+        return Value(isinstance(data, _TYPES[kind.name]) if kind.name in _TYPES else UNKNOWN)
     return Value(False if is_known(data) and data is not None and isinstance(kind, Ref) else UNKNOWN)
 
 
-def _super(_: Call) -> Value:
-    return Value(Unknown("super"))
+def _quantified(*, stops: bool) -> Callable[[Call], Value]:
+    """Return `any`, which the first that is true decides, or `all`."""
 
+    def quantified(call: Call) -> Value:
+        truths = [call.on.truth(item) for item in items_of(call.args[0]) or [Value(UNKNOWN)]]
+        found = stops if stops in truths else UNKNOWN if None in truths else not stops
+        return Value(found, sources=call.args[0].sources)
 
-def _first(call: Call) -> Value:
-    return call.args[0]
-
-
-def _any(call: Call) -> Value:
-    truths = [call.on.truth(item) for item in items_of(call.args[0]) or [Value(UNKNOWN)]]
-    return Value(True if True in truths else UNKNOWN if None in truths else False, sources=call.args[0].sources)
-
-
-def _all(call: Call) -> Value:
-    truths = [call.on.truth(item) for item in items_of(call.args[0]) or [Value(UNKNOWN)]]
-    return Value(False if False in truths else UNKNOWN if None in truths else True, sources=call.args[0].sources)
+    return quantified
 
 
 def _words(call: Call) -> Value:
@@ -272,16 +234,29 @@ def _words(call: Call) -> Value:
 
 def _flag(call: Call) -> Value:
     truth = call.on.truth(call.args[0])
-    return Value(
-        UNKNOWN if truth is None else truth, call.args[0].start, call.args[0].end, literal=call.args[0].literal
-    )
+    return call.args[0].but(UNKNOWN if truth is None else truth, sources={})
 
 
-_CALLS = {
-    "len": _len, "range": _range, "list": _listed, "tuple": _listed, "set": _listed, "sorted": _sorted, "zip": _zip,
-    "enumerate": _enumerate, "map": _map, "filter": _filter, "getattr": _getattr, "setattr": _setattr,
-    "hasattr": _hasattr, "vars": _vars, "eval": _evaluated, "dict": _dict, "isinstance": _isinstance, "super": _super,
-    "reversed": _reversed, "iter": _first, "next": _first, "any": _any, "all": _all, "str": _words, "bool": _flag,
+def _over(make: Callable[[list[Value]], list[Value]]) -> Callable[[Call], Value]:
+    """Return a function of the items of its argument, which is itself where they are not known."""
+
+    def over(call: Call) -> Value:
+        of, items = call.args[0], call.items()
+        return of if items is None else Value(make(items), of.start, of.end, sources=of.sources)
+
+    return over
+
+
+_listed = _over(lambda items: items)
+_CALLS: dict[str, Callable[[Call], Value]] = {
+    "len": lambda call: Value(concrete(arithmetic.length(call.args[0].data), call.on.steps)), "range": _range,
+    "list": _listed, "tuple": _listed, "set": _listed, "sorted": _sorted, "zip": _zip, "map": _map,
+    "enumerate": _over(lambda items: [Value([Value(i), item]) for i, item in enumerate(items)]),
+    "reversed": _over(lambda items: items[::-1]), "filter": lambda call: (*call.args[1:2], Value(UNKNOWN))[0],
+    "getattr": _getattr, "setattr": _setattr, "hasattr": _hasattr, "vars": _vars, "dict": _dict,
+    "eval": lambda call: from_words(call.args[0]), "isinstance": _isinstance,
+    "super": lambda _: Value(Unknown("super")), "iter": lambda call: call.args[0], "next": lambda call: call.args[0],
+    "any": _quantified(stops=True), "all": _quantified(stops=False), "str": _words, "bool": _flag,
 }  # fmt: skip
 
 
@@ -327,9 +302,7 @@ def _of_text(of: Value, name: str, args: list[Value]) -> Value:
     if not all(isinstance(one, str) for one in given[:1]):
         return Value(UNKNOWN)
     if name in {"lower", "upper", "strip", "lstrip", "rstrip", "title", "capitalize"}:
-        return Value(
-            getattr(words, name)(*given[:1]), of.start, of.end, literal=of.literal, file=of.file, words=of.words
-        )
+        return of.but(getattr(words, name)(*given[:1]))
     if name in {"startswith", "endswith"} and given:
         return Value(getattr(words, name)(given[0]))
     if name == "replace" and len(given) == 2 and isinstance(given[1], str) and given[0]:
@@ -337,9 +310,7 @@ def _of_text(of: Value, name: str, args: list[Value]) -> Value:
         return Value(found if len(found) < 10_000 else UNKNOWN, of.start, of.end, literal=of.literal)
     if name == "split":
         parts = words.split(given[0] or None if given else None)[:MOST_ITEMS]
-        return Value(
-            [wrapped(part, of) for part in parts], of.start, of.end, literal=of.literal, file=of.file, words=of.words
-        )
+        return of.but([wrapped(part, of) for part in parts])
     return Value(UNKNOWN)
 
 
@@ -365,12 +336,7 @@ def _of_dictionary(of: Value, name: str, args: list[Value], kwargs: dict[str, Va
 
 
 def call_outside(
-    on: Calls,
-    path: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    place: tuple[int, int],
-    receiver: Value | None,
+    on: Calls, path: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int], receiver: Value | None
 ) -> Value:
     """Call something of another module: what only computes is computed, what is made is noted."""
     name = path.rsplit(".", 1)[-1]
@@ -385,6 +351,7 @@ def call_outside(
         return computed
     table = make_namespace(name, args, kwargs)
     if table is not None:
+        on.tables.append(table.data.attributes)
         return table
     if name in _RUNS:
         target = next((arg for arg in args if isinstance(arg.data, Function | Class)), None)
@@ -419,6 +386,11 @@ def call_outside(
         _note_step(on, name, receiver)
         return Value(UNKNOWN)
     value = on.make(made)
+    if name == "multiply" and len(args) == 2:
+        on.penalize(*args)
+    if name == "merge_from_list" and args and isinstance(args[0].data, list):
+        for key, item in zip(args[0].data[::2], args[0].data[1::2], strict=False):
+            on.enter(tuple(str(key.data).split(".")), item)
     if name in _GIVES_FIRST:
         return receiver if receiver is not None and isinstance(receiver.data, Made) else args[0] if args else value
     if name in _GIVES_ALL and args:
@@ -445,12 +417,7 @@ def _set_rate(on: Calls, args: list[Value]) -> None:
 
 
 def _computed(
-    on: Calls,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    place: tuple[int, int],
-    sources: dict[int, Value],
+    on: Calls, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int], sources: dict[int, Value]
 ) -> Value | None:
     """Return the result of a function of numbers, or None if it is none."""
     if name in {"maximum", "minimum"} and len(args) == 2:
@@ -462,6 +429,8 @@ def _computed(
         op = ast.Lt() if kwargs.get("side", Value(_PLACES[name])).data == "left" else ast.LtE()
         below = arithmetic.compare(op, many, one, on.steps) if isinstance(many.data, list) else UNKNOWN
         return _extreme(on, "sum", below if isinstance(below, list) else None, sources, place)
+    if name == "interp" and len(args) == 3:
+        return _interpolated(*args)
     if name in NUMERIC and args and all(is_number(concrete(arg.data, on.steps)) for arg in args):
         return Value(apply(NUMERIC[name], [arg.data for arg in args], on.steps), *place, sources=sources)
     if name in {"ceil", "floor"} and args and isinstance(args[0].data, PerEpoch):
@@ -486,6 +455,22 @@ def _computed(
     return None
 
 
+def _interpolated(at: Value, times: Value, values: Value) -> Value | None:
+    """Return `np.interp(at, times, values)`, which is a line between two of the times."""
+    one = at.data[0] if isinstance(at.data, list) and len(at.data) == 1 else at
+    xs, ys, x = numbers(times), numbers(values), number(one)
+    if xs is None or ys is None or x is None or len(xs) != len(ys) or sorted(xs) != xs:
+        return None
+    place = next((place for place, time in enumerate(xs) if time > x), len(xs))
+    if place in {0, len(xs)}:
+        data = ys[min(place, len(ys) - 1)]
+    else:
+        (a, b), (c, d) = xs[place - 1 : place + 1], ys[place - 1 : place + 1]
+        data = c + (d - c) * (x - a) / (b - a)
+    found = Value(data, sources=join_sources([at.sources, times.sources, values.sources]))
+    return Value([found]) if isinstance(at.data, list) else found
+
+
 def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
     """Call the method of a base class of the program, on the same object."""
     frame = on.calls[-1] if on.calls else None
@@ -493,6 +478,10 @@ def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value
     if owner is None or not isinstance(owner.data, Instance):
         return Value(UNKNOWN)
     for base in owner.data.of.bases:
+        if isinstance(base.data, Ref) and name == "__init__" and (args or kwargs):
+            return on.make(
+                Made(base.data.path, base.data.path.rpartition(".")[2], args, kwargs, owner.start, owner.end)
+            )
         found = find_in_class(base.data, name) if isinstance(base.data, Class) else None
         if found is not None and isinstance(found.data, Function):
             return on.call_function(found.data.bound_to(owner), args, kwargs)

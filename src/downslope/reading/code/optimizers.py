@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from downslope.reading.code.calls import DEFAULTS, NAMED_BY_WORD, NESTEROV, OPTIMIZERS, SETTING_OF, SIGNATURES
 from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.library import PARTIAL
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
 from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, is_number, number
@@ -14,7 +15,14 @@ from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, 
 _LOWER = frozenset({"optax", "jax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)
 
-_REST = re.compile(r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|others?|rest")
+_REST = re.compile(
+    r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|(?:others?|rest|remaining)(?:_?params|_?parameters)?|"
+    r"base_?param\w*|(?:not|non|no|without|except)_(?!decay|wd|bias|norm|bn|grad)\w+"
+)
+_MODULE = re.compile(
+    r"(backbone|head|encoder|decoder|classifier|classification_head|fc|neck|embeddings?|transformer|features|aux\w*|"
+    r"resnet|bert|vit|cnn|trunk|stem|projector|predictor)(?:_?layers?)?_?(?:params|parameters|weights|vars)?"
+)
 
 
 @dataclass
@@ -57,6 +65,10 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
     own = framework_of(made.path) or framework
     if lowered in NAMED_BY_WORD or made.name in {"fit", "compile", "TrainingArguments", "Seq2SeqTrainingArguments"}:
         return _by_word(made, own)
+    if made.name in PARTIAL and made.args and made.kwargs and isinstance(made.args[0].data, Ref):
+        path = made.args[0].data.path
+        made = replace(made, path=path, name=path.rpartition(".")[2], args=made.args[1:], doubt=made.doubt + 1)
+        lowered = made.name.lower()
     name = OPTIMIZERS.get(lowered)
     if not name or (made.name.islower() and own not in _LOWER and not (made.kwargs.keys() & SETTING_OF.keys())):
         return None
@@ -120,7 +132,10 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     """Return an optimizer that a word names: gluon's Trainer, timm's create_optimizer, `optimizer="sgd"`."""
     words = [
         value
-        for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name"))]
+        for value in [
+            *made.args[:2],
+            *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name", "solver")),
+        ]
         if value
     ]
     tables = [
@@ -133,6 +148,8 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     ]  # fmt: skip
     if made.name.startswith("create_optimizer"):
         words += [table[key] for table in tables for key in ("opt", "optimizer") if key in table]
+    if made.name.startswith("NeuralNet"):  # skorch
+        words += [Value(one.data.path.rpartition(".")[2]) for one in words if isinstance(one.data, Ref)]
     named = next((word for word in words if isinstance(word.data, str) and word.data.lower() in OPTIMIZERS), None)
     if named is None:
         if made.name.endswith("TrainingArguments") and made.kwargs.keys() & {"learning_rate", "weight_decay"}:
@@ -143,7 +160,7 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     one = Optimizer(
         made, OPTIMIZERS[named.data.lower()], "timm" if made.name.startswith("create_optimizer") else framework
     )
-    given = dict(made.kwargs)
+    given = {key.removeprefix("optimizer__"): value for key, value in made.kwargs.items()}
     for value in [*made.args, made.kwargs.get("optimizer_params")]:
         if value is not None and isinstance(value.data, dict):
             given.update({str(key): item for key, item in value.data.items()})
@@ -187,16 +204,17 @@ def _take_groups(one: Optimizer, parameters: Value) -> None:
         own = {
             key: value
             for key, value in own.items()
-            if key in {"lr", "weight_decay", "momentum"} and is_number(value.data)
+            if key in {"lr", "weight_decay", "momentum"}
+            and (is_number(value.data) or (key == "lr" and isinstance(value.data, Made)))
         }
         pattern, main = _by_name(table["params_name"].data) if "params_name" in table else ("", False)
         if not pattern and not main:
             pattern, main = _pattern(table["params"])
         if "pattern" in table and table["pattern"].data:
             pattern, main = table["pattern"].data, table["pattern"].data.startswith("!")
-        if main:
+        if main and not any(key in usual and number(usual[key]) not in {0, number(own[key])} for key in own):
             for key, value in own.items():
-                if number(usual.get(key)) in {None, 0}:
+                if key not in usual or number(usual[key]) == 0:
                     one.settings[key] = usual[key] = value
             continue
         differ = {key: value for key, value in own.items() if key not in usual or value.data != usual[key].data}
@@ -226,7 +244,8 @@ def _by_name(name: str) -> tuple[str, bool]:
         return "@bias_and_norm", False
     if "bias" in name.lower():
         return "*.bias", False
-    return "", bool(_REST.fullmatch(name))
+    module = _MODULE.fullmatch(name.lower())
+    return (f"{module.group(1)}.*", False) if module else ("", bool(_REST.fullmatch(name.lower())))
 
 
 def chain_settings(one: Optimizer, on: Interpreter) -> None:

@@ -90,8 +90,26 @@ def parse_program(text: str) -> Program:
     if tree is not None:
         program.body = tree
     else:
-        _add_pieces(program, lines, _inner_lines(lines), (0, len(lines)), _DEEPEST)
+        first = _add_tail(program, lines)
+        if first < len(lines):
+            _add_pieces(program, lines, _inner_lines(lines), (first, len(lines)), _DEEPEST)
     return program
+
+
+def _add_tail(program: Program, lines: list[str]) -> int:
+    """Add the rest of a call's arguments, or of a function's parameters, that a text begins with; return its length."""
+    depth = 0
+    for place, line in enumerate(lines[:_LONGEST_STATEMENT]):
+        for sign in _STRING.findall(line):
+            depth += (sign in _CLOSING) - (sign in ")]}")
+        if depth < 0:
+            ends = line.rstrip().endswith(":")
+            tree = _parse("\n".join(["def _(" if ends else "_(", *lines[: place + 1]]) + (" pass" if ends else ""))
+            for statement in tree or []:
+                ast.increment_lineno(statement, -1)
+            program.body += tree or []
+            return place + 1 if tree else 0
+    return 0
 
 
 def _inner_lines(lines: list[str]) -> frozenset[int]:

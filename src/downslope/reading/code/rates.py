@@ -8,7 +8,7 @@ from itertools import pairwise
 from downslope.reading.code.calling import Change
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
-from downslope.reading.code.recognise import Shape, recognise
+from downslope.reading.code.recognise import Shape, nice, recognise
 from downslope.reading.code.sampling import (
     PRETENDED,
     Plan,
@@ -18,8 +18,19 @@ from downslope.reading.code.sampling import (
     time_parameter,
     with_words,
 )
-from downslope.reading.code.schedules import reason
-from downslope.reading.code.values import NOWHERE, Class, Function, Made, Ref, Value, is_known, is_number, join_sources
+from downslope.reading.code.schedules import PER_STEP, reason
+from downslope.reading.code.values import (
+    NOWHERE,
+    Class,
+    Function,
+    Made,
+    Ref,
+    Unknown,
+    Value,
+    is_known,
+    is_number,
+    join_sources,
+)
 from downslope.reading.code.warmups import Schedules
 
 _WRAPPERS = frozenset(
@@ -63,6 +74,7 @@ def plan_rate(
         _of_trainer(one, base, schedules),
         _changed(on, one, base, length, schedules),
         _old_decay(one, base),
+        _to_power(one, base),
     ):
         if plan is not None:
             return plan
@@ -111,11 +123,12 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
 
 def _is_scheduler(made: Made) -> bool:
     """Return whether a schedule works on an optimizer, and is not the learning rate that one is given."""
-    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {
-        "get_scheduler",
-        "create_scheduler",
-        "create_scheduler_v2",
-    }
+    own = "instance" in made.notes
+    return (
+        own
+        or made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup"))
+        or made.name in _WRAPPERS | {"get_scheduler", "fit_one_cycle", "create_scheduler", "create_scheduler_v2"}
+    )
 
 
 def _parts(made: Made) -> list[Value]:
@@ -174,7 +187,17 @@ def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules)
     if str(kind.data) in {"linear", "cosine"}:
         final = reason(0.0, "schedules end at 0 unless said otherwise")
         then = Plan(str(kind.data), {"initial": base, "final": final, "unit": unit}, kind.start, kind.end)
-    warm = given.get("warmup_steps")
+    warm, ratio = given.get("warmup_steps"), given.get("warmup_ratio")
+    if warm is None and ratio is not None and is_number(ratio.data) and ratio.data:
+        epochs = {"data": nice(ratio.data * schedules.epochs)} if schedules.epochs else {"data": None}
+        part = Value(epochs["data"], ratio.start, ratio.end)
+        return schedules.warmup(
+            then,
+            part if schedules.epochs else Value(Unknown("ratio")),
+            reason(0.0, "it begins at 0"),
+            reason("epoch", "a part of the training"),
+            restart=True,
+        )
     return schedules.warmup(then, warm, reason(0.0, "it begins at 0"), unit, restart=True) if warm is not None else then
 
 
@@ -215,6 +238,18 @@ def _old_decay(one: Optimizer | None, base: Value | None) -> Plan | None:
         "unit": reason("step", "it counts optimizer steps"),
     }
     return Plan("inverse", {**({"initial": base} if base is not None else {}), **fields}, decay.start, decay.end)
+
+
+def _to_power(one: Optimizer | None, base: Value | None) -> Plan | None:
+    """Return what an optimizer does that lowers its own rate by a power: PolyOptimizer."""
+    if one is None or one.made.name != "PolyOptimizer":
+        return None
+    fields: dict[str, Value | Plan] = {"final": reason(0.0, "it ends at 0"), "unit": reason("step", PER_STEP)}
+    for name, keys in (("duration", ("max_step", "max_iter")), ("power", ("lr_power", "power", "momentum"))):
+        given = next((one.settings[key] for key in keys if key in one.settings), None)
+        fields.update({name: given} if given is not None and is_number(given.data) else {})
+    start, end = one.made.start, one.made.end
+    return Plan("polynomial", {**({"initial": base} if base is not None else {}), **fields}, start, end)
 
 
 # Changes in loops
@@ -327,7 +362,7 @@ def _within_epochs(
     shapes: list[Shape] = []
     sources: dict[int, Value] = {}
     for steps in PRETENDED:
-        again = Interpreter(on.program, on.flags, steps)
+        again = Interpreter(on.program, on.flags, steps, on.beside)
         again.go()
         again_one = Optimizer(
             next(
@@ -361,12 +396,13 @@ def _within_epochs(
 def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
     """Return what a function gives, or sets, that the program defines and does not call in a loop."""
     functions: list[tuple[str, Function]] = []
-    for value in on.globals.names.values():
+    for name, value in on.globals.names.items():
         data = value.data
         if isinstance(data, Function):
-            functions.append((data.name, data))
+            functions.append((name, data))
         elif isinstance(data, Class):
             methods = [one.data for one in data.attributes.values() if isinstance(one.data, Function)]
+            methods = [one for one in methods if one.name != "__init__"]
             functions += [(f"{data.name}.{one.name}", one.bound_to(data.instance)) for one in methods]
     for told, function in functions:
         name, unit = time_parameter(function)

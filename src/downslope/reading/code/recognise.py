@@ -95,10 +95,7 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
         return None
     moved = [(time - duration, value) for time, value in rest]
     inner = [(time - duration, value) for time, value in within]
-    for restart, shape in (
-        (False, _clocked(rest, end)),
-        (True, _without_warmup(moved, inner, end - duration)),
-    ):
+    for restart, shape in ((False, _clocked(rest, end)), (True, _without_warmup(moved, inner, end - duration))):
         if shape is None or shape.kind == "sequence":
             continue
         top = value_at(shape, 0 if restart else duration)

@@ -10,7 +10,16 @@ from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, Shape, nice, recognise
 from downslope.reading.code.tree import unit_of
-from downslope.reading.code.values import NOWHERE, Function, Made, Value, is_number, join_sources, pretended_rate
+from downslope.reading.code.values import (
+    NOWHERE,
+    Function,
+    Made,
+    Value,
+    find_in_class,
+    is_number,
+    join_sources,
+    pretended_rate,
+)
 
 _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
@@ -48,7 +57,9 @@ def time_parameter(function: Function) -> tuple[str, str]:
     parameters = function.node.args
     names = [one.arg for one in [*parameters.posonlyargs, *parameters.args]]
     counted = [
-        (name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))
+        (name, unit_of(name))
+        for name in names
+        if unit_of(name) and not name.startswith(("num", "n_", "max", "total", "warm", "decay")) and name[-1] != "s"
     ]
     if isinstance(function.node, ast.Lambda) and names:
         return names[0], unit_of(names[0])
@@ -114,13 +125,28 @@ def sample_function(
     return _sampled(on, at, function.node, unit, length, base or pretended_rate())
 
 
+def sample_scheduler(
+    on: Interpreter, scheduler: Value, unit: str, length: float | None, base: Value | None
+) -> Plan | None:
+    """Return the schedule that the `get_lr` of a scheduler's object gives, epoch by epoch or step by step."""
+    method = find_in_class(scheduler.data.of, "get_lr")
+    if method is None or not isinstance(method.data, Function):
+        return None
+    begun = base or pretended_rate()
+
+    def at(time: float, before: Value) -> Value:
+        optimizer = Made("optimizer", "SGD", [], {"lr": begun}, -1, -1, notes={"lr": before})
+        scheduler.data.attributes.update(
+            last_epoch=Value(int(time)), base_lrs=Value([begun]), optimizer=Value(optimizer)
+        )
+        found = on.call_function(method.data.bound_to(scheduler), [], {})
+        return found.data[0] if isinstance(found.data, list | tuple) and found.data else found
+
+    return _sampled(on, at, method.data.node, unit, length, begun)
+
+
 def _sampled(
-    on: Interpreter,
-    at: Callable[[float, Value], Value],
-    node: ast.AST,
-    unit: str,
-    length: float | None,
-    base: Value,
+    on: Interpreter, at: Callable[[float, Value], Value], node: ast.AST, unit: str, length: float | None, base: Value
 ) -> Plan | None:
     changes, lengths, budget = len(on.changes), len(on.lengths), on.budget
     steps, on.steps = on.steps, None
@@ -134,7 +160,11 @@ def _sampled(
                 end = length if length is not None else float(_UNKNOWN_LENGTH)
                 if per_epoch is not None and unit == "step" and length is not None and length < 1000:
                     end = length * per_epoch
-                samples, sources = _values(on, at, end, base)
+                samples, sources, end = _values(on, at, end, base)
+                for _ in range(3):
+                    largest = _largest(sources, 1e7 if unit == "step" else 2000)
+                    if length is None and samples and largest >= end:
+                        samples, sources, end = _values(on, at, 1.5 * largest, base)
                 shape = recognise(samples, end) if samples else None
                 if shape is not None and length is None and _longest(shape) >= end - 1:
                     shape = None  # a way to the end of a run whose length is not known
@@ -152,8 +182,8 @@ def _sampled(
 
 def _values(
     on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value
-) -> tuple[Samples, dict[int, Value]]:
-    """Return the values at all epochs of the run and some after it, and what they are made of."""
+) -> tuple[Samples, dict[int, Value], float]:
+    """Return the values at all epochs of the run and some after it, what they are made of, and the end of the run."""
     times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(end, on)
     samples: list[tuple[float, float]] = []
     sources: list[dict[int, Value]] = []
@@ -161,13 +191,20 @@ def _values(
     for time in times:
         found = at(time, before)
         if not is_number(found.data):
-            if time < end:
-                return [], {}
+            if time < end and (found.data is not None or not samples):
+                return [], {}, end
+            end = min(time, end)
             break
         samples.append((time, found.data))
         sources.append(found.sources)
         before = found
-    return samples, join_sources(sources)
+    return samples, join_sources(sources), end
+
+
+def _largest(sources: dict[int, Value], limit: float) -> float:
+    """Return the largest number below a limit among literals: they may be times."""
+    found = [item for one in sources.values() for item in (one.data if isinstance(one.data, list) else [one])]
+    return max((one.data for one in found if is_number(one.data) and one.data < limit), default=0)
 
 
 def _merged(
@@ -243,10 +280,17 @@ def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value |
             plan.fields[name] = base
             used |= {base.start, *base.sources}
         else:
-            plan.fields[name] = _with_source(data, sources, used, place, base if name in {"initial", "value"} else None)
+            told = _as_written(data, sources) if name in {"milestones", "boundaries"} and unit == "step" else data
+            plan.fields[name] = _with_source(told, sources, used, place, base if name in {"initial", "value"} else None)
     if shape.kind != "constant":
         plan.fields["unit"] = Value(unit, *place)
     return plan
+
+
+def _as_written(times: list[float], sources: dict[int, Value]) -> list[float]:
+    """Return the steps after which the rate changes, where they are written and not those at which it has changed."""
+    items = [item.data for one in sources.values() for item in (one.data if isinstance(one.data, list) else [one])]
+    return [time - 1 for time in times] if all(time not in items and time - 1 in items for time in times) else times
 
 
 def _with_source(

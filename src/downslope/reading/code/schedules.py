@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from downslope.reading.code.arithmetic import binary
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
-from downslope.reading.code.sampling import Plan, sample_function
+from downslope.reading.code.sampling import Plan, sample_function, sample_scheduler
 from downslope.reading.code.values import (
     Function,
     Instance,
@@ -40,7 +40,9 @@ _PIECEWISE = words_of(
 _STAIRS = frozenset({"StepLR", "ExponentialLR", "StepDecay", "FactorScheduler", "StepLRScheduler", "MultiStepDecay"})
 PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
 PER_STEP = "it counts optimizer steps"
-_BY_EPOCH = frozenset({"CosineLRScheduler", "StepLRScheduler", "MultiStepLRScheduler"})
+_BY_EPOCH = words_of(
+    "CosineLRScheduler StepLRScheduler MultiStepLRScheduler cosine_decay_lr polynomial_decay_lr exponential_decay_lr"
+)
 _CYCLES = frozenset(
     {"CyclicLR", "sgdr_schedule", "CosineDecayRestarts", "cosine_decay_restarts", "CosineAnnealingWarmRestarts"}
 )
@@ -55,6 +57,17 @@ def framework_of(path: str) -> str:
 def reason(data: Any, why: str) -> Value:
     """Return a value that a convention gives, with the convention for its words."""
     return Value(data, words=why)
+
+
+def chosen(given: Mapping[str, Value], **names: str) -> dict[str, Value | Plan]:
+    """Return, for each field, the first argument of these names that is a number, a number of epochs or numbers."""
+    found: dict[str, Value | Plan] = {}
+    for field, keys in names.items():
+        for key in keys.split():
+            value = given.get(key)
+            if value is not None and (is_number(value.data) or isinstance(value.data, PerEpoch) or numbers(value)):
+                found.setdefault(field, value)
+    return found
 
 
 class BasicSchedules:
@@ -108,6 +121,11 @@ class BasicSchedules:
         """Return the schedule that a call makes; `base` is the optimizer's learning rate, if that is what changes."""
         framework = framework_of(made.path) or self.framework
         special = self.methods.get(made.name)
+        if "instance" in made.notes:
+            unit = "step" if made.notes.get("stepped") == "step" else "epoch"
+            own = sample_scheduler(self.on, made.notes["instance"], unit, self.epochs, base)
+            if own is not None:
+                return own
         plan = getattr(self, special)(made, base) if special else self.by_row(made, base, framework)
         if plan is None:
             return None
@@ -118,6 +136,8 @@ class BasicSchedules:
 
     def knows(self, made: Made) -> bool:
         """Return whether a call makes a schedule."""
+        if "instance" in made.notes and find_in_class(made.notes["instance"].data.of, "get_lr") is not None:
+            return True
         return made.name in self.methods or self.row_of(made, framework_of(made.path) or self.framework) is not None
 
     # by the table
@@ -148,6 +168,7 @@ class BasicSchedules:
             and is_number(args[1].data)
             and is_number(args[0].data)
             and args[1].literal
+            and args[1].data
         ):
             names = [name for name in names if name != "global_step"]
         return {**dict(zip(names, args, strict=False)), **made.kwargs}
@@ -278,9 +299,8 @@ class BasicSchedules:
         unit = plan.fields["unit"]
         if made.name == "PiecewiseConstantDecay" and getattr(unit, "data", "") == "step" and numbers(boundaries):
             words = self.on.program.text[boundaries.start : boundaries.end]
-            later = [Value(one.data + 1) for one in boundaries.data]
             why = f"{words}: Keras changes one step after each"
-            boundaries = Value(later, boundaries.start, boundaries.end, words=why)
+            boundaries = Value(boundaries.data, boundaries.start, boundaries.end, words=why)
         return self.of_levels(boundaries, values, unit)
 
     def of_levels(self, boundaries: Value, values: Value, unit: Value | Plan) -> Plan | None:
@@ -467,25 +487,14 @@ class BasicSchedules:
         names = "optimizer max_lr total_steps epochs steps_per_epoch pct_start anneal_strategy cycle_momentum "
         names += "base_momentum max_momentum div_factor final_div_factor three_phase"
         given = self.arguments(made, names.split())
-        plan = Plan("onecycle")
-        if self.is_other(made, plan.kind, given):
+        if self.is_other(made, "onecycle", given):
             return None
-        peak, total, epochs = given.get("max_lr"), given.get("total_steps"), given.get("epochs")
-        if peak is not None and is_number(peak.data):
-            plan.fields["peak"] = peak
-        per_epoch = number(given.get("steps_per_epoch"))
-        if total is not None and total.data is not None:
-            plan.fields["duration"] = total
-        elif epochs is not None and is_number(epochs.data):
-            steps = nice(epochs.data * per_epoch) if per_epoch is not None else None
-            plan.fields["duration"] = (
-                Value(PerEpoch(epochs.data), epochs.start, epochs.end, sources=epochs.sources)
-                if steps is None
-                else Value(steps, epochs.start, epochs.end)
-            )
-        for name in ("pct_start", "div_factor", "final_div_factor"):
-            if name in given and is_number(given[name].data):
-                plan.fields[name] = given[name]
+        names = {name: name for name in ("pct_start", "div_factor", "final_div_factor")}
+        plan = Plan("onecycle", chosen(given, peak="max_lr", duration="total_steps", **names))
+        epochs, per_epoch = given.get("epochs"), number(given.get("steps_per_epoch"))
+        if "duration" not in plan.fields and epochs is not None and is_number(epochs.data):
+            length = PerEpoch(epochs.data) if per_epoch is None else nice(epochs.data * per_epoch)
+            plan.fields["duration"] = Value(length, epochs.start, epochs.end, sources=epochs.sources)
         if "anneal_strategy" in given and given["anneal_strategy"].data == "linear":
             plan.fields["shape"] = given["anneal_strategy"]
         plan = self.in_unit(plan, made)

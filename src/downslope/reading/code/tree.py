@@ -155,3 +155,31 @@ def changing_functions(body: list[ast.stmt]) -> frozenset[str]:
         made = [node for top in body for node in ast.walk(top) if isinstance(node, ast.Assign)]
         found |= {name_of(node.targets[0]) for node in made if _called(node.value) & classes}
     return frozenset(found)
+
+
+_MEASURED = re.compile(r"best|val|loss|acc|score|ppl|perplexity|improve|patience|plateau|wait|bad", re.IGNORECASE)
+_RATE = re.compile(r"(?:cur(?:rent)?_|new_|old_)?(?:lr|learning_?rate)", re.IGNORECASE)
+
+
+def falls_if_measured(body: Iterable[ast.stmt]) -> tuple[ast.BinOp | ast.AugAssign, str] | None:
+    """Return what lowers the rate under a condition on a measure, and the measure: "loss", "accuracy" or ""."""
+    for top in body:
+        for node in ast.walk(top):
+            if not isinstance(node, ast.If) or tells_time(node.test):
+                continue
+            names = " ".join(name_of(one) for one in ast.walk(node.test))
+            if not _MEASURED.search(names):
+                continue
+            metric = "accuracy" if "acc" in names else "loss" if re.search(r"loss|ppl|perplexity", names) else ""
+            for one in ast.walk(ast.Module([*node.body, *node.orelse], [])):
+                target = one.targets[0] if isinstance(one, ast.Assign) else getattr(one, "target", None)
+                change = one if isinstance(one, ast.AugAssign) else getattr(one, "value", None)
+                key = target.slice if isinstance(target, ast.Subscript) else None
+                name = key.value if isinstance(key, ast.Constant) else name_of(target)
+                if (
+                    isinstance(change, ast.BinOp | ast.AugAssign)
+                    and isinstance(change.op, ast.Mult | ast.Div)
+                    and _RATE.fullmatch(str(name))
+                ):
+                    return change, metric
+    return None

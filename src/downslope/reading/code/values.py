@@ -69,11 +69,15 @@ class Value:
 
     def also(self, sources: dict[int, Value]) -> Value:
         """Return the same, made of these literals too."""
-        if not sources or sources.keys() <= self.sources.keys():
-            return self
+        known = not sources or sources.keys() <= self.sources.keys()
+        return self if known else self.but(sources=join_sources([self.sources, sources]))
+
+    def but(self, data: Any = ..., *, sources: dict[int, Value] | None = None, doubt: bool | None = None) -> Value:
+        """Return the same words with other data, literals or doubt."""
         return Value(
-            self.data, self.start, self.end, literal=self.literal, doubt=self.doubt, file=self.file, words=self.words,
-            sources=join_sources([self.sources, sources]),
+            self.data if data is ... else data, self.start, self.end, literal=self.literal, file=self.file,
+            words=self.words, sources=self.sources if sources is None else sources,
+            doubt=self.doubt if doubt is None else doubt,
         )  # fmt: skip
 
 
@@ -102,10 +106,14 @@ class Ref:
 
 @dataclass(frozen=True)
 class PerEpoch:
-    """A number of steps that depends on the steps of an epoch: `epochs` times them, and `steps` more."""
+    """A number of steps that depends on the steps of an epoch: `epochs` times them, and `steps` more.
+
+    With `examples`, an epoch's examples are counted, which a batch size makes steps of.
+    """
 
     epochs: float
     steps: float = 0.0
+    examples: bool = False
 
 
 @dataclass(eq=False)

@@ -6,13 +6,21 @@ from typing import ClassVar
 
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
-from downslope.reading.code.schedules import PER_EPOCH, PER_STEP, BasicSchedules, reason
-from downslope.reading.code.values import Made, Namespace, Value, is_number, number, numbers, words_of
+from downslope.reading.code.schedules import PER_EPOCH, PER_STEP, BasicSchedules, chosen, reason
+from downslope.reading.code.values import Made, Namespace, Value, is_number, number, words_of
 
 _OF_TRANSFORMERS = words_of(
     "get_linear_schedule_with_warmup get_cosine_schedule_with_warmup get_constant_schedule_with_warmup get_scheduler "
     "get_polynomial_decay_schedule_with_warmup get_constant_schedule"
 )
+
+
+_WORDS = {
+    "step": "multistep",
+    "poly": "polynomial",
+    **{name: name for name in ("multistep", "cosine", "linear", "constant")},
+}
+"""GluonCV's and timm's word for a schedule -> ours."""
 
 
 class Schedules(BasicSchedules):
@@ -23,6 +31,7 @@ class Schedules(BasicSchedules):
         **dict.fromkeys(["warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule"], "_optax_warmup"),
         **dict.fromkeys(_OF_TRANSFORMERS, "_transformers"),
         "CosineDecay": "_keras_cosine",
+        "fit_one_cycle": "_fit_one_cycle",
         **dict.fromkeys(["LinearWarmup", "linear_lr_warmup"], "_paddle_warmup"),
         **dict.fromkeys(["FactorScheduler", "MultiFactorScheduler", "PolyScheduler", "CosineScheduler"], "_mxnet"),
         "LRScheduler": "_gluoncv",
@@ -41,9 +50,9 @@ class Schedules(BasicSchedules):
             names += ["transition_steps", "decay_rate", "transition_begin", "staircase", "end_value"]
         given = self.arguments(made, names)
         peak, warm = given.get("peak_value"), given.get("warmup_steps")
-        if peak is None or not is_number(peak.data) or self.is_other(made, "", given):
+        if self.is_other(made, "", given):
             return None
-        fields: dict[str, Value | Plan] = {"initial": peak}
+        fields: dict[str, Value | Plan] = {"initial": peak} if peak is not None and is_number(peak.data) else {}
         if "cosine" in made.name:
             fields["final"] = given.get("end_value") or reason(0.0, "schedules end at 0 unless said otherwise")
             rest = self.less(given.get("decay_steps"), warm)
@@ -95,6 +104,11 @@ class Schedules(BasicSchedules):
                 then.fields["unit"] = reason("step", PER_STEP)
         return self.warmup(then, warm, reason(0.0, "it begins at 0"), None, restart=True)
 
+    def _fit_one_cycle(self, made: Made, base: Value | None) -> Plan | None:
+        given = self.arguments(made, ["n_epoch", "lr_max", "div", "div_final", "pct_start"])
+        fields = chosen(given, peak="lr_max max_lr", duration="n_epoch cyc_len", pct_start="pct_start")
+        return Plan("onecycle", {**fields, "unit": reason("epoch", "counted in epochs")})
+
     def _keras_cosine(self, made: Made, base: Value | None) -> Plan | None:
         plan = self.by_row(made, base, "keras")
         given = self.arguments(
@@ -130,7 +144,7 @@ class Schedules(BasicSchedules):
         given = self.arguments(made, row[1])
         if "step" in given and plan.kind == "multistep":
             plan.fields["milestones"] = given["step"]
-        plan = self.in_unit(plan, made)
+            plan = self.in_unit(plan, made)
         warm = given.get("warmup_steps")
         if warm is not None and plan.kind in {"cosine", "polynomial"} and plan.value("duration") is not None:
             rest = self.less(given.get("max_update"), warm)
@@ -145,39 +159,25 @@ class Schedules(BasicSchedules):
 
     def _gluoncv(self, made: Made, base: Value | None) -> Plan | None:
         given = self.arguments(made, ["mode", "base_lr", "target_lr", "niters", "nepochs", "iters_per_epoch"])
-        mode = given["mode"].data if "mode" in given else None
-        kind = {
-            "step": "multistep",
-            "poly": "polynomial",
-            "cosine": "cosine",
-            "linear": "linear",
-            "constant": "constant",
-        }.get(str(mode))
+        kind = _WORDS.get(str(given["mode"].data)) if "mode" in given else None
         if kind is None:
             return None
         by_epoch = given.get("nepochs") is not None and given["nepochs"].data != 0
-        first = given.get("base_lr") or reason(0.1, "the default of LRScheduler")
-        unit = reason("epoch", "counted in epochs") if by_epoch else reason("step", PER_STEP)
+        why = "the default of LRScheduler"
+        first = given.get("base_lr") or reason(0.1, why)
         if kind == "constant":
             return Plan(kind, {"value": first})
-        if kind == "multistep":
-            times = given.get("step_epoch") or given.get("step_iter")
-            fields: dict[str, Value | Plan] = {
-                "initial": first,
-                "factor": given.get("step_factor") or reason(0.1, "the default of LRScheduler"),
-            }
-            return Plan(kind, {**fields, **({"milestones": times} if numbers(times) and times else {}), "unit": unit})
-        length = given["nepochs"] if by_epoch else given.get("niters")
-        fields = {
+        fields: dict[str, Value | Plan] = {
             "initial": first,
-            "final": given.get("target_lr") or reason(0.0, "the default of LRScheduler"),
-            "unit": unit,
+            "unit": reason("epoch", "counted in epochs") if by_epoch else reason("step", PER_STEP),
         }
-        fields.update({"duration": length} if length is not None and is_number(length.data) else {})
-        fields.update(
-            {"power": given.get("power") or reason(2, "the default of LRScheduler")} if kind == "polynomial" else {}
-        )
-        return Plan(kind, fields)
+        if kind == "multistep":
+            fields["factor"] = given.get("step_factor") or reason(0.1, why)
+            return Plan(kind, fields | chosen(given, milestones="step_epoch step_iter"))
+        fields["final"] = given.get("target_lr") or reason(0.0, why)
+        if kind == "polynomial":
+            fields["power"] = given.get("power") or reason(2, why)
+        return Plan(kind, fields | chosen(given, duration="nepochs" if by_epoch else "niters"))
 
     def _gluoncv_turns(self, made: Made, base: Value | None) -> Plan | None:
         parts = made.args[0] if made.args else made.kwargs.get("schedulers")
@@ -241,39 +241,23 @@ class Schedules(BasicSchedules):
     def _timm_by_word(self, made: Made, base: Value | None) -> Plan | None:
         """Read timm's create_scheduler: the options say which schedule."""
         inner = [*made.args, *made.kwargs.values()]
-        inner += [
-            one for arg in inner if isinstance(arg.data, Made) for one in [*arg.data.args, *arg.data.kwargs.values()]
-        ]
-        table = next(
-            (
-                arg.data.attributes
-                for arg in inner
-                if isinstance(arg.data, Namespace) and "sched" in arg.data.attributes
-            ),
-            None,
-        )
-        if table is None:
-            return None
-        given = {
-            name: value
-            for name, value in table.items()
-            if is_number(value.data) or isinstance(value.data, list | tuple)
-        }
-        kind = {"cosine": "cosine", "step": "exponential", "multistep": "multistep", "poly": "polynomial"}.get(
-            str(table["sched"].data)
-        )
-        if kind is None:
-            return None
+        for one in [arg.data for arg in inner if isinstance(arg.data, Made)]:
+            inner += [*one.args, *one.kwargs.values()]
+        tables = [arg.data.attributes for arg in inner if isinstance(arg.data, Namespace)]
+        table = next((table for table in tables if "sched" in table), {})
+        kind = _WORDS.get(str(table["sched"].data)) if table else None
+        kind = "exponential" if kind == "multistep" and table["sched"].data == "step" else kind
         names = {
             "cosine": {"final": "min_lr", "duration": "epochs"},
             "polynomial": {"final": "min_lr", "duration": "epochs", "power": "decay_rate"},
             "exponential": {"rate": "decay_rate", "every": "decay_epochs"},
             "multistep": {"factor": "decay_rate", "milestones": "decay_milestones"},
-        }[kind]
+        }.get(kind or "")
+        if kind is None or names is None:
+            return None
         unit = reason("epoch", "counted in epochs")
-        fields: dict[str, Value | Plan] = {field: given[name] for field, name in names.items() if name in given}
-        plan = Plan(kind, fields, made.start, made.end)
-        plan.fields.update({"unit": unit} | ({"initial": base} if base is not None else {}))
+        fields = chosen(table, **names) | {"unit": unit} | ({"initial": base} if base is not None else {})
         if kind == "exponential":
-            plan.fields["staircase"] = reason(True, "it drops at once")
-        return self.warmup(plan, given.get("warmup_epochs"), given.get("warmup_lr"), unit, restart=False)
+            fields["staircase"] = reason(True, "it drops at once")
+        plan = Plan(kind, fields, made.start, made.end)
+        return self.warmup(plan, table.get("warmup_epochs"), table.get("warmup_lr"), unit, restart=False)

@@ -53,6 +53,4 @@ def wrapped(data: Any, value: Value) -> Value:
         data = {key: wrapped(item, value) for key, item in data.items() if isinstance(key, str | int | float)}
     elif not isinstance(data, str | int | float | None):
         data = UNKNOWN
-    return Value(
-        data, value.start, value.end, literal=value.literal, file=value.file, words=value.words, doubt=value.doubt
-    )
+    return value.but(data, sources={value.start: value} if value.literal and value.start >= 0 else {})

@@ -52,17 +52,22 @@ def read_configuration(part: Part) -> Found:
     """
     shortened = len(part.text) > LONGEST
     entries, program = find_entries(replace(part, text=part.text[:LONGEST]) if shortened else part)
+    build = build_from(part, entries, program)
+    if shortened:
+        build.say("long", length=len(part.text), read=LONGEST)
+    return build.found
+
+
+def build_from(part: Part, entries: list[Entry], program: str = "") -> Build:
+    """Return what the entries of a part say, put together."""
     system = tell_system(entries, program)
-    settings = find_settings(entries, system)
-    build = Build(settings, part, Found(framework=system.framework))
+    build = Build(find_settings(entries, system), part, Found(framework=system.framework))
     put_values(build)
     lr = put_rate(build)
     put_groups(build, lr)
     put_conventions(build)
     leave_unread(build)
-    if shortened:
-        build.say("long", length=len(part.text), read=LONGEST)
-    return build.found
+    return build
 
 
 def find_entries(part: Part) -> tuple[list[Entry], str]:
@@ -73,6 +78,9 @@ def find_entries(part: Part) -> tuple[list[Entry], str]:
     entries = [one for one in _PARSERS[part.format](part.text) if one.path]
     if part.format == "darknet":
         entries = [replace(one, path=_darknet_path(part.text, one)) for one in entries]
+        if not any(one.path == ("batch",) for one in entries):  # the values for testing are the only ones
+            batch = [replace(one, path=("batch",), derived=True) for one in entries if one.path == ("test", "batch")]
+            entries = [*batch, *(one for one in entries if one.path != ("test", "batch"))]
     elif part.format == "prototxt":
         tested = {one.path[0] for one in entries if one.path[-1] == "phase" and one.value == "TEST"}
         entries = [replace(one, path=("test", *one.path)) if one.path[0] in tested else one for one in entries]

@@ -8,7 +8,7 @@ from typing import Any
 
 from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
-from downslope.reading.configuration.settings import Setting, Settings
+from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
 from downslope.reading.findings import Found, Part
 from downslope.reading.reading import ADAMS, Field, Provenance
 from downslope.reading.remarks import shown
@@ -115,6 +115,7 @@ def put_values(build: Build) -> None:
     if clip is not None and clip.value < _SIZED:
         build.state("train.clip_norm", clip, _float(clip.value))
     _put_batch(build)
+    _put_beside(build)
     _put_length(build)
     decayed = build.found.fields.get("sgd.weight_decay")
     if decayed is not None and decayed.value and build.found.optimizer in {"", "sgd", "lars"}:
@@ -208,7 +209,6 @@ def _put_batch(build: Build) -> None:
         return
     devices = _devices(settings)
     per_device = device is not None or settings.system.per_device
-    accumulated = settings.first("accumulate")
     if batch is not None and device is not None:
         build.state("data.batch_size", batch, int(batch.value))
     elif per_device and devices is not None:
@@ -228,8 +228,23 @@ def _put_batch(build: Build) -> None:
     else:
         shared = devices is not None and devices[0] > 1 and "nproc" in devices[1]
         build.state("data.batch_size", given, int(given.value), *(("per_device",) if shared else ()))
-    if accumulated is not None and accumulated.value > 1:
-        build.imply("train.accumulate", int(accumulated.value), accumulated)
+
+
+def _put_beside(build: Build) -> None:
+    """Put what is nearly, not always, what a recipe calls so."""
+    settings = build.settings
+    for concept, path in (
+        ("accumulate", "train.accumulate"), ("smoothing", "train.label_smoothing"), ("mixup", "data.augment.mixup"),
+        ("cutmix", "data.augment.cutmix"), ("erase", "data.augment.erase"),
+    ):  # fmt: skip
+        setting = settings.first(concept)
+        if setting is not None and not (concept == "accumulate" and setting.value == 1):
+            build.imply(path, setting.value, setting)
+    precision = settings.first("precision")
+    if precision is not None:
+        key = squeezed(precision.entry.path[-1])
+        told = key if precision.value is True else precision.value
+        build.imply("train.precision", format_of("bf16" if "bf16" in key else told) or "float16", precision)
 
 
 def _devices(settings: Settings) -> tuple[int, str] | None:
@@ -269,6 +284,7 @@ def put_groups(build: Build, lr: float | None) -> None:
 
     for concept, match, name, base in (
         ("no_bias_and_norm_decay", NORMS, "weight_decay", 0.0),
+        ("no_decay_names", NORMS, "weight_decay", 0.0),
         ("norm_decay", NORMS, "weight_decay", None),
         ("bias_decay", "*.bias", "weight_decay", None),
         ("norm_decay_mult", NORMS, "weight_decay", decay),
@@ -293,7 +309,7 @@ def put_groups(build: Build, lr: float | None) -> None:
             if multiplied
             else setting.value
         )
-        add(match, name, float(value), setting)
+        add(selected(setting.value) if concept == "no_decay_names" else match, name, float(value), setting)
     for key, name, setting in _custom_keys(settings):
         base = lr if name == "lr" else decay
         if base is not None and setting.value != 1:
@@ -337,21 +353,18 @@ def _merge_biases(groups: list[tuple[str, dict[str, tuple[Any, Setting]]]]) -> N
         groups[:] = [one for one in groups if one[0] != "*.bias"]
 
 
+_CUSTOM = frozenset({"custom_keys", "paramwise_options"})
+
+
 def _custom_keys(settings: Settings) -> list[tuple[str, str, Setting]]:
     """Return (part of a parameter's name, "lr" or "weight_decay", its multiplier) of an OpenMMLab configuration."""
     found: list[tuple[str, str, Setting]] = []
     for entry in settings.entries:
         path = entry.path
-        if (
-            len(path) < 3
-            or "custom_keys" not in path
-            or isinstance(entry.value, bool)
-            or not isinstance(entry.value, int | float)
-        ):
-            continue
+        table = next((place for place, key in enumerate(path) if key in _CUSTOM), len(path))
         name = {"lr_mult": "lr", "decay_mult": "weight_decay"}.get(path[-1])
-        if name and path.index("custom_keys") < len(path) - 2:
-            key = ".".join(path[path.index("custom_keys") + 1 : -1])
+        if name and table < len(path) - 2 and is_number(entry.value):
+            key = ".".join(path[table + 1 : -1]).replace("\\A", "").strip("^$.\\")
             settings.taken.add(entry.place)
             found.append((key, name, Setting("custom", entry.value, entry)))
     return found

@@ -73,7 +73,7 @@ class _Walk:
             start, end = self.span(node)
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
-                path = _path_of(target)
+                path = path_of(target)
                 if path:
                     self.value(node.value, path, start, 0)
                 if len(path) == 1:
@@ -84,7 +84,7 @@ class _Walk:
         if depth > DEEPEST or len(self.entries) >= MOST:
             return
         if isinstance(node, ast.Call):
-            name = _path_of(node.func)
+            name = path_of(node.func)
             if name and name[-1] not in _BUILDERS:
                 self.entries.append(Entry((*path, "type"), ".".join(name), *self.span(node.func)))
             for keyword in node.keywords:
@@ -128,7 +128,7 @@ class _Walk:
             return self.evaluate(self.names[node.id][0], depth + 1)
         if isinstance(node, ast.Name):
             return node.id
-        if isinstance(node, ast.Call) and len(node.args) == 1 and _path_of(node.func) in {("float",), ("int",)}:
+        if isinstance(node, ast.Call) and len(node.args) == 1 and path_of(node.func) in {("float",), ("int",)}:
             return _as(self.evaluate(node.args[0], depth + 1))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             found = self.evaluate(node.operand, depth + 1)
@@ -166,7 +166,7 @@ def _works(node: ast.expr) -> bool:
     return isinstance(node, ast.BinOp) or any(isinstance(one, ast.BinOp) for one in getattr(node, "elts", ()))
 
 
-def _path_of(node: ast.expr) -> tuple[str, ...]:
+def path_of(node: ast.expr) -> tuple[str, ...]:
     """Return `cfg.SOLVER.BASE_LR` and `cfg["lr"]` as their keys; () for what is no such thing."""
     parts: list[str] = []
     while len(parts) < DEEPEST:

@@ -26,9 +26,10 @@ GENERIC: dict[str, str] = {
     "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue",
     "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
     "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
-    "optimwd optimwdecay l2regularizer",
+    "optimwd optimwdecay l2regularizer l2weightdecay weightdecayl2 l2wd l2decayrate l2regweight l2regularization l2coeff "
+    "l2lambda l2penalty wdrate regl2 weightl2",
     "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
-    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize",
+    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch",
     "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
     "microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu localbatchsize "
     "trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice pergpubatchsize "
@@ -46,18 +47,26 @@ GENERIC: dict[str, str] = {
     "dampening": "dampening optimizerdampening",
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
-    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm",
-    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay",
+    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm",
+    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay emamodel.decay "
+    "emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay emaalpha",
+    "smoothing": "labelsmoothing smoothing labelsmooth labelsmoothingfactor smoothlabels labelsmootheps labelsmoothepsilon",
+    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled amp.useamp "
+    "enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
+    "mixup": "mixup mixupalpha",
+    "cutmix": "cutmix cutmixalpha",
+    "erase": "randomerase reprob randomerasing randomerasingprob randomeraseprob",
     "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername",
     "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
     "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
     "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler lradjust lradj lrtype learningpolicy lrscheduletype",
     "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "
-    "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
+    "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult learningratescheduler.factor "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
     "scales": "scales lrs relativelrs decayrates multipliers",
-    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels",
+    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
+    "piecewisevalues steplrs lrstepvalues",
     "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
     "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
@@ -72,7 +81,7 @@ GENERIC: dict[str, str] = {
     "every_flag": "step",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
     "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
-    "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower",
+    "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower polyexp polyexponent lrpolyexp polydecaypower",
     "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen",
     "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
     "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch",
@@ -81,6 +90,8 @@ GENERIC: dict[str, str] = {
     "schedulerwarmupsteps",
     "warmup_start": "warmuplr warmupinitlr warmupstartlr lrwarmupstart warmupstartlearningrate warmuplearningrate "
     "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr",
+    "warmup_end": "warmupendlr warmuptargetlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr warmuppeaklr "
+    "lrwarmupend warmupmaxlr endwarmuplr",
     "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor",
     "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction",
     "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle",
@@ -89,14 +100,16 @@ GENERIC: dict[str, str] = {
     "betas": "betas adambetas optbetas",
     "eps": "adamepsilon opteps optimizer.eps optimizer.epsilon adameps",
     "rho": "rmspropdecay optimizer.alpha optimizer.rho",
-    "patience": "scheduler.patience lrscheduler.patience lrpatience patiencelr lrschedulerpatience plateaupatience",
+    "patience": "scheduler.patience learningratescheduler.patience lrscheduler.patience lrpatience patiencelr lrschedulerpatience plateaupatience",
     "by_epoch": "byepoch",
     "staircase": "staircase",
     "pct_start": "pctstart",
     "div_factor": "divfactor",
     "final_div_factor": "finaldivfactor",
     "no_bias_and_norm_decay": "nowd nobiasdecay nobiasbnwd nobndecay nobiasbndecay nonormdecay nowdbn nowdbias "
-    "nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
+    "onedimparamnoweightdecay nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
+    "no_decay_names": "noweightdecayname noweightdecaynames noweightdecay skipweightdecay noweightdecaylist nodecaykeys "
+    "nodecay excludefromweightdecay weightdecayexclude skipkeywords noweightdecaykeys",
     "norm_decay": "normweightdecay bnweightdecay weightdecaynorm bn.weightdecay bnwd wdbn",
     "bias_decay": "biasweightdecay weightdecaybias wdbias",
     "norm_decay_mult": "normdecaymult bndecaymult",
@@ -132,7 +145,7 @@ SCHEDULING = _words(
 """Tables about a schedule of the learning rate."""
 
 PASSED_OVER = _words(
-    "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs value"
+    "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs optkwargs optimizerkwargs optimizerargs optargs schedulerkwargs schedargs optimparams lrargs lrkwargs optimkwargs value"
 )
 """Tables that only hold arguments of the one around them."""
 
@@ -141,7 +154,7 @@ FOREIGN = _words(
     "preprocess preprocessing anchor anchors bn batchnorm norm normalization loss losses criterion dropout val valid validation "
     "test eval evaluation inference infer mixup cutmix swa moco memory checkpoint logger logging log callbacks callback hooks "
     "hook prune pruning quantization distillation distill randaugment autoaugment crop sampler visualizer vis profiler "
-    "early stopping deploy export postprocess nms tracker swag lookahead"
+    "early stopping deploy finder export postprocess nms tracker swag lookahead"
 )
 """Words of keys whose tables are about something else than the training of the model."""
 
@@ -188,7 +201,8 @@ class System:
 
     Attributes:
         name: Of the system.
-        signs: Each a set of keys, all of which must stand in a configuration, or words of the command ("$fairseq-train").
+        signs: Sets of keys, parted by "|", all of one of which must stand in a configuration, or words of the command
+            ("$fairseq-train").
         rows: Its own keys, by concept; "" for those that mean nothing here.
         unit: Of times that do not say theirs: "step", "epoch" or "".
         defaults: What is relied on where nothing is written, by concept.
@@ -198,7 +212,7 @@ class System:
     """
 
     name: str
-    signs: tuple[str, ...]
+    signs: str
     rows: dict[str, str] = field(default_factory=dict[str, str])
     unit: str = ""
     defaults: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -208,258 +222,89 @@ class System:
 
 
 SYSTEMS: tuple[System, ...] = (
-    System(
-        "slowfast",
-        (
-            "solver.baselr solver.maxepoch",
-            "optim.baselr optim.maxepoch",
-            "solver.lrpolicy solver.baselr",
-            "optim.lrpolicy optim.baselr",
-        ),
-        {
-            "times": "solver.steps optim.steps",
-            "gamma": "optim.lrmult",
-            "scales": "solver.lrs",
-            "final": "optim.minlr",
-            "batch": "train.batchsize",
-        },
-        unit="epoch",
-        defaults={"nesterov": True},
-        restart=False,
-    ),
-    System(
-        "detectron2",
-        ("solver.baselr",),
-        {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"},
-        unit="step",
-        defaults={"gamma": 0.1, "momentum": 0.9},
-        restart=False,
-    ),
-    System(
-        "caffe",
-        (
-            "lrpolicy baselr",
-            "solvermode baselr",
-            "baselr maxiter snapshot",
-            "baselr stepsize",
-            "testiter baselr",
-            "baselr iterssize",
-        ),
-        {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize"},
-        unit="step",
-        restart=False,
-        framework="caffe",
-    ),
-    System(
-        "darknet",
-        ("maxbatches", "burnin", "subdivisions batch", "policy learningrate scales"),
-        {
-            "weight_decay": "decay",
-            "steps": "maxbatches",
-            "batch": "batch",
-            "warmup_steps": "burnin",
-            "milestones": "steps",
-            "every": "step",
-            "gamma": "scale gamma",
-            "": "subdivisions sgdrcycle sgdrmult",
-        },
-        unit="step",
-        restart=False,
-        framework="darknet",
-    ),
-    System(
-        "openmmlab",
-        (
-            "lrconfig.policy",
-            "optimwrapper.optimizer.type",
-            "optimwrapper.optimizer.lr",
-            "paramscheduler.type",
-            "optimizer.paramwisecfg",
-            "optimizer.type lrconfig.step",
-            "traincfg.maxepochs",
-            "runner.maxepochs optimizer.type",
-            "paramwisecfg",
-        ),
-        {
-            "warmup_factor": "lrconfig.warmupratio",
-            "warmup_steps": "lrconfig.warmupiters",
-            "warmup_method": "lrconfig.warmup",
-            "warmup_by_epoch": "lrconfig.warmupbyepoch",
-            "epochs": "runner.maxepochs totalepochs traincfg.maxepochs maxepochs",
-            "steps": "runner.maxiters traincfg.maxiters totaliters",
-            "batch": "",
-            "device_batch": "samplespergpu traindataloader.batchsize imgspergpu videospergpu data.samplespergpu",
-            "": "valinterval interval",
-        },
-        unit="epoch",
-        defaults={"gamma": 0.1, "power": 1.0},
-        restart=False,
-        per_device=True,
-    ),
-    System(
-        "paddledetection",
-        ("learningrate.baselr", "optimizerbuilder.optimizer.type", "optimizerbuilder.optimizer.momentum"),
-        {"epochs": "epoch", "device_batch": "trainreader.batchsize", "steps": "maxiters"},
-        unit="epoch",
-        defaults={"gamma": 0.1},
-        restart=False,
-        per_device=True,
-    ),
-    System(
-        "paddleclas",
-        ("optimizer.lr.name", "optimizer.lr.learningrate", "optimizer.lr.values", "learningrate.params.lr"),
-        {
-            "epochs": "global.epochs epochs",
-            "times": "lr.decayepochs lr.boundaries",
-            "device_batch": "train.sampler.batchsize train.batchsize",
-            "policy": "optimizer.lr.name learningrate.function",
-            "optimizer": "optimizer.name optimizer.function",
-        },
-        unit="epoch",
-        defaults={"warmup_start": 0.0},
-        per_device=True,
-    ),
-    System(
-        "paddleseg",
-        (
-            "iters lrscheduler.type",
-            "iters lrscheduler.learningrate",
-            "lrscheduler.learningrate optimizer.type",
-            "lrscheduler.endlr",
-        ),
-        {"steps": "iters", "duration": "decaysteps"},
-        unit="step",
-        per_device=True,
-    ),
-    System(
-        "yolo",
-        ("lr0 lrf", "lr0 warmupepochs", "lr0 warmupbiaslr"),
-        {"final_fraction": "lrf", "policy": "", "batch": "batch batchsize", "": "warmupmomentum warmupbiaslr patience"},
-        unit="epoch",
-        defaults={"nesterov": True},
-        restart=False,
-    ),
-    System(
-        "fairseq",
-        ("$fairseq-train", "$fairseq-hydra-train", "maxupdate lr", "lrshrink lr", "optimization.lr", "warmupupdates"),
-        {"": "minlr minlossscale", "times": "", "clip": "clipnorm"},
-        unit="epoch",
-        defaults={"power": 1.0},
-    ),
-    System(
-        "gluoncv",
-        ("lrmode numgpus", "lrmode lr", "lrdecayepoch numgpus", "rectrain"),
-        {
-            "milestones": "lrdecayepoch lrdecayepochs",
-            "gamma": "lrdecay",
-            "every": "lrdecayperiod",
-            "warmup_epochs": "warmupepochs lrwarmupepochs",
-            "warmup_steps": "warmupiters",
-            "warmup_start": "warmuplr",
-        },
-        unit="epoch",
-        defaults={"gamma": 0.1},
-        per_device=True,
-        framework="mxnet",
-    ),
-    System(
-        "gluoncv on torch",
-        ("train.lrmilestone", "train.lrpolicy train.wdecay"),
-        {
-            "gamma": "train.step",
-            "device_batch": "train.batchsize",
-            "devices": "gpuworldsize",
-            "": "ddpconfig.worldsize",
-        },
-        unit="epoch",
-        defaults={"gamma": 0.1},
-        per_device=True,
-    ),
-    System(
-        "mindspore",
-        (
-            "datasetsinkmode",
-            "multistepdecaymilestones",
-            *(
-                f"epochsize {key}"
-                for key in ("lrmax", "lrinit", "lrend", "lrdecaymode", "lossscale", "keepcheckpointmax")
-            ),
-        ),
-        {"epochs": "epochsize", "lr": "lrmax", "warmup_start": "lrinit"},
-        unit="epoch",
-    ),
-    System(
-        "torchvision",
-        (
-            "lrstepsize lrgamma",
-            "lrwarmupepochs",
-            "lrwarmupdecay",
-            "normweightdecay",
-            "lrwarmupmethod",
-            "lrstepsize epochs lr",
-        ),
-        unit="epoch",
-        defaults={"gamma": 0.1, "momentum": 0.9},
-        per_device=True,
-    ),
-    System(
-        "timm",
-        ("sched opt", "sched decayepochs", "sched warmuplr", "cooldownepochs", "modelema sched", "sched epochs lr"),
-        {"every": "decayepochs", "milestones": "decaymilestones", "gamma": "decayrate"},
-        unit="epoch",
-        restart=False,
-        per_device=True,
-    ),
-    System(
-        "transformers",
-        ("perdevicetrainbatchsize", "numtrainepochs", "lrschedulertype learningrate", "savestrategy learningrate"),
-        {"fraction": "warmupratio", "policy": "lrschedulertype", "": "lrschedulerkwargs"},
-        unit="step",
-        per_device=True,
-    ),
-    System(
-        "tensorflow",
-        (
-            "trainconfig.batchsize",
-            "momentumoptimizer.momentumoptimizervalue",
-            "manualsteplearningrate.initiallearningrate",
-            "cosinedecaylearningrate.learningratebase",
-            "trainconfig.numsteps",
-        ),
-        {
-            "lr": "constantlearningrate.learningrate initiallearningrate learningratebase",
-            "": "secondstagebatchsize firststageminibatchsize schedule.learningrate schedule.step",
-            "momentum": "momentumoptimizervalue",
-            "every": "exponentialdecaylearningrate.decaysteps",
-            "gamma": "exponentialdecaylearningrate.decayfactor",
-            "duration": "cosinedecaylearningrate.totalsteps",
-            "steps": "trainconfig.numsteps",
-            "rho": "rmspropoptimizer.decay",
-            "eps": "rmspropoptimizer.epsilon",
-        },
-        unit="step",
-        framework="tensorflow",
-    ),
-    System(
-        "openseq2seq",
-        ("lrpolicyparams.learningrate", "optimizerparams.momentum"),
-        {"device_batch": "batchsizepergpu", "duration": "lrpolicyparams.decaysteps"},
-        per_device=True,
-    ),
-    System(
-        "classyvision",
-        ("paramschedulers.lr.name", "paramschedulers.lr.values", "optimizer.paramschedulers.lr"),
+    System("slowfast", "solver.baselr solver.maxepoch | optim.baselr optim.maxepoch | solver.lrpolicy solver.baselr "
+        "| optim.lrpolicy optim.baselr",
+        {"times": "solver.steps optim.steps", "gamma": "optim.lrmult", "scales": "solver.lrs", "final": "optim.minlr",
+        "batch": "train.batchsize"}, unit="epoch", defaults={"nesterov": True}, restart=False),
+    System("detectron2", "solver.baselr",
+        {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"}, unit="step",
+        defaults={"gamma": 0.1, "momentum": 0.9}, restart=False),
+    System("caffe", "lrpolicy baselr | solvermode baselr | baselr maxiter snapshot | baselr stepsize | testiter "
+        "baselr | baselr iterssize",
+        {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize", "rho": "rmsdecay", "beta2": "momentum2",
+        "eps": "delta"}, unit="step", restart=False, framework="caffe"),
+    System("darknet", "maxbatches | burnin | subdivisions batch | policy learningrate scales",
+        {"weight_decay": "decay", "steps": "maxbatches", "batch": "batch", "warmup_steps": "burnin",
+        "milestones": "steps", "every": "step", "gamma": "scale gamma", "": "subdivisions sgdrcycle sgdrmult"},
+        unit="step", restart=False, framework="darknet"),
+    System("openmmlab", "lrconfig.policy | optimwrapper.optimizer.type | optimwrapper.optimizer.lr | "
+        "paramscheduler.type | optimizer.paramwisecfg | optimizer.type lrconfig.step | traincfg.maxepochs | "
+        "runner.maxepochs optimizer.type | paramwisecfg",
+        {"warmup_factor": "lrconfig.warmupratio", "warmup_steps": "lrconfig.warmupiters",
+        "warmup_method": "lrconfig.warmup", "warmup_by_epoch": "lrconfig.warmupbyepoch",
+        "epochs": "runner.maxepochs totalepochs traincfg.maxepochs maxepochs",
+        "steps": "runner.maxiters traincfg.maxiters totaliters", "batch": "",
+        "device_batch": "samplespergpu traindataloader.batchsize imgspergpu videospergpu data.samplespergpu",
+        "": "valinterval interval"}, unit="epoch", defaults={"gamma": 0.1, "power": 1.0}, restart=False,
+        per_device=True),
+    System("paddledetection", "learningrate.baselr | optimizerbuilder.optimizer.type | "
+        "optimizerbuilder.optimizer.momentum",
+        {"epochs": "epoch", "device_batch": "trainreader.batchsize", "steps": "maxiters"}, unit="epoch",
+        defaults={"gamma": 0.1}, restart=False, per_device=True),
+    System("paddleclas", "optimizer.lr.name | optimizer.lr.learningrate | optimizer.lr.values | "
+        "learningrate.params.lr",
+        {"epochs": "global.epochs epochs", "times": "lr.decayepochs lr.boundaries",
+        "device_batch": "train.sampler.batchsize train.batchsize",
+        "policy": "optimizer.lr.name learningrate.function", "optimizer": "optimizer.name optimizer.function"},
+        unit="epoch", defaults={"warmup_start": 0.0}, per_device=True),
+    System("paddleseg", "iters lrscheduler.type | iters lrscheduler.learningrate | lrscheduler.learningrate "
+        "optimizer.type | lrscheduler.endlr",
+        {"steps": "iters", "duration": "decaysteps"}, unit="step", per_device=True),
+    System("yolo", "lr0 lrf | lr0 warmupepochs | lr0 warmupbiaslr",
+        {"final_fraction": "lrf", "policy": "", "batch": "batch batchsize",
+        "": "warmupmomentum warmupbiaslr patience"}, unit="epoch", defaults={"nesterov": True}, restart=False),
+    System("fairseq", "$fairseq-train | $fairseq-hydra-train | maxupdate lr | lrshrink lr | optimization.lr | "
+        "warmupupdates | maxtokens lr | criterion arch task",
+        {"": "minlr minlossscale", "times": "", "clip": "clipnorm"}, unit="epoch", defaults={"power": 1.0}),
+    System("gluoncv", "lrmode numgpus | lrmode lr | lrdecayepoch numgpus | rectrain",
+        {"milestones": "lrdecayepoch lrdecayepochs", "gamma": "lrdecay", "every": "lrdecayperiod",
+        "warmup_epochs": "warmupepochs lrwarmupepochs", "warmup_steps": "warmupiters", "warmup_start": "warmuplr"},
+        unit="epoch", defaults={"gamma": 0.1}, per_device=True, framework="mxnet"),
+    System("gluoncv on torch", "train.lrmilestone | train.lrpolicy train.wdecay",
+        {"gamma": "train.step", "device_batch": "train.batchsize", "devices": "gpuworldsize",
+        "": "ddpconfig.worldsize"}, unit="epoch", defaults={"gamma": 0.1}, per_device=True),
+    System("mindspore", "datasetsinkmode | multistepdecaymilestones | epochsize lrmax | epochsize lrinit | "
+        "epochsize lrend | epochsize lrdecaymode | epochsize lossscale | epochsize keepcheckpointmax",
+        {"epochs": "epochsize", "lr": "lrmax", "warmup_start": "lrinit"}, unit="epoch"),
+    System("torchvision", "lrstepsize lrgamma | lrwarmupepochs | lrwarmupdecay | normweightdecay | lrwarmupmethod | "
+        "lrstepsize epochs lr",
+        unit="epoch", defaults={"gamma": 0.1, "momentum": 0.9}, per_device=True),
+    System("timm", "sched opt | sched decayepochs | sched warmuplr | cooldownepochs | modelema sched | sched epochs "
+        "lr",
+        {"every": "decayepochs", "milestones": "decaymilestones", "gamma": "decayrate"}, unit="epoch", restart=False,
+        per_device=True),
+    System("transformers", "perdevicetrainbatchsize | numtrainepochs | lrschedulertype learningrate | savestrategy "
+        "learningrate",
+        {"fraction": "warmupratio", "policy": "lrschedulertype", "": "lrschedulerkwargs"}, unit="step",
+        per_device=True),
+    System("tensorflow", "trainconfig.batchsize | momentumoptimizer.momentumoptimizervalue | "
+        "manualsteplearningrate.initiallearningrate | cosinedecaylearningrate.learningratebase | "
+        "trainconfig.numsteps",
+        {"lr": "constantlearningrate.learningrate initiallearningrate learningratebase",
+        "": "secondstagebatchsize firststageminibatchsize schedule.learningrate schedule.step",
+        "momentum": "momentumoptimizervalue", "every": "exponentialdecaylearningrate.decaysteps",
+        "gamma": "exponentialdecaylearningrate.decayfactor", "duration": "cosinedecaylearningrate.totalsteps",
+        "steps": "trainconfig.numsteps", "rho": "rmspropoptimizer.decay", "eps": "rmspropoptimizer.epsilon"},
+        unit="step", framework="tensorflow"),
+    System("openseq2seq", "lrpolicyparams.learningrate | optimizerparams.momentum",
+        {"device_batch": "batchsizepergpu", "duration": "lrpolicyparams.decaysteps"}, per_device=True),
+    System("classyvision", "paramschedulers.lr.name | paramschedulers.lr.values | optimizer.paramschedulers.lr",
         {"lr": "lr.startvalue lr.value schedulers.startvalue", "final": "lr.endvalue schedulers.endvalue"},
-        unit="epoch",
-    ),
-    System(
-        "lightning",
-        ("trainer.maxepochs", "trainer.maxsteps", "optimizer.classpath"),
-        {"patience": "lrscheduler.patience"},
-        unit="epoch",
-    ),
-)
+        unit="epoch"),
+    System("lightning", "trainer.maxepochs | trainer.maxsteps | optimizer.classpath",
+        {"patience": "lrscheduler.patience"}, unit="epoch"),
+)  # fmt: skip
 """The first whose sign is there decides."""
 
-ANY = System("", ())
+ANY = System("", "")
 """What is said where no system can be told."""

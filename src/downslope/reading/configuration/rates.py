@@ -7,9 +7,9 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from downslope.reading.configuration.build import Build
-from downslope.reading.configuration.entries import Entry, is_number, squeezed
+from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
 from downslope.reading.configuration.keys import POLICIES
-from downslope.reading.configuration.settings import Setting, Settings
+from downslope.reading.configuration.settings import Setting, Settings, bare_path, schedules
 
 _RAMPS = frozenset({"cosine", "linear", "polynomial"})
 _PER_STEP = "it counts iterations"
@@ -65,7 +65,7 @@ def put_rate(build: Build) -> float | None:
 def _lr(build: Build) -> tuple[float, Setting] | None:
     """Return the initial or peak learning rate; of a list of one number that number, and of a longer list none."""
     settings = build.settings
-    setting = settings.first("lr")
+    setting = settings.first("warmup_end", "lr")
     parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
     if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
         setting = settings.first("head_lr")
@@ -76,10 +76,10 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
         build.say("base_lr", value=scaled.value)  # and how large the batch of all devices is, is not known
         return float(scaled.value), scaled
     if isinstance(setting.value, list):
-        if len(setting.value) != 1:
-            settings.taken.discard(setting.entry.place)
-            return None
-        return float(setting.value[0]), setting
+        if len(setting.value) == 1 or settings.system.name == "fairseq":  # a rate for each epoch; the last stays
+            return float(setting.value[0]), setting
+        settings.taken.discard(setting.entry.place)
+        return None
     reference, batch = settings.first("lr_batch"), settings.first("batch")
     if reference is not None and batch is not None and squeezed(setting.entry.path[-1]) == "lrbase":
         derived = Entry(setting.entry.path, None, setting.entry.start, setting.entry.end, derived=True)
@@ -91,10 +91,16 @@ def _shape(build: Build) -> tuple[str, ...]:
     """Return the marks of a rate that is told to change in a way that cannot be told here."""
     if not build.settings.by_concept.get("lr") and build.settings.by_concept.get("scaled_lr"):
         return ("per_device",)
-    unclear = [
-        one for concept in ("times", "milestones", "values") for one in build.settings.by_concept.get(concept, ())
-    ]
-    if unclear and any(one.entry.place not in build.settings.taken for one in unclear):
+    first = build.settings.by_concept.get("lr", ())
+    if first and isinstance(first[0].value, list) and len(first[0].value) > 1:
+        build.say("constant_lr")
+        return ("shape",)
+    by_concept = build.settings.by_concept
+    left = [one.entry for concept in ("times", "milestones", "values") for one in by_concept.get(concept, ())]
+    for one in build.settings.entries:
+        tabled = holds_number(one.value) and any(map(schedules, bare_path(one.path)[:-1]))
+        left += [one] if tabled and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"} else []
+    if any(one.place not in build.settings.taken for one in left):
         build.say("constant_lr")
         return ("shape",)
     return ("shape",) if any(name == "no_word" for name, _ in build.found.remarks) else ()
@@ -158,6 +164,11 @@ def _inner(build: Build, path: tuple[str, ...], *names: str) -> Entry | None:
     return None
 
 
+def _beside(build: Build, path: tuple[str, ...], name: str) -> list[Entry]:
+    """Return the entries of a name that stand beside the list that a table is of."""
+    return [one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == name]
+
+
 def _by_epoch(build: Build, own: Settings) -> str:
     by_epoch = own.first("by_epoch")
     if by_epoch is not None:
@@ -180,9 +191,7 @@ def _listed_warmup(build: Build, path: tuple[str, ...], own: Settings, lr: Any) 
         "" if key == "totaliters" else "step" if "step" in key or "iter" in key else "epoch"
     )
     unit = unit or (total[1] if total is not None and duration < total[0] else "step")
-    beside = [
-        one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "milestones"
-    ]
+    beside = _beside(build, path, "milestones")
     build.settings.taken |= {one.place for one in beside if one.value == [end.value]}
     setting = Setting("warmup", duration, end)
     factor = own.first("warmup_factor")
@@ -202,9 +211,7 @@ def _fractions(value: Any) -> bool:
 
 def _by_length(build: Build, path: tuple[str, ...], start: Entry | None) -> Warmup | None:
     """Return a warmup that lasts its part of the whole, as `lengths: [0.1, 0.9]` beside the list says."""
-    beside = [
-        one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "lengths"
-    ]
+    beside = _beside(build, path, "lengths")
     total = _total(build)
     if not beside or start is None or not _fractions(beside[0].value):
         return None
@@ -222,14 +229,12 @@ def _warmup(build: Build, settings: Settings, lr: Any) -> Warmup | None:
     ratio = settings.by_concept.get("warmup_ratio")
     setting = settings.first("warmup_epochs") or settings.first("warmup_steps") or settings.first("warmup")
     total = _total(build)
-    duration: float | None
     worked_out = False
     if setting is not None and is_number(setting.value) and setting.value == 0:
         setting = None
     fraction = settings.first("fraction") or (settings.first("warmup_ratio") if ratio and setting is None else None)
     if setting is None and fraction is not None and 0 < fraction.value < 1:
-        known = total is not None
-        duration = _whole(round(fraction.value * total[0], 9)) if known and total else None
+        duration = _whole(round(fraction.value * total[0], 9)) if total else None
         unit, setting, worked_out = (total[1] if total else ""), fraction, True
     elif setting is not None:
         duration, unit = (
@@ -246,6 +251,9 @@ def _warmup(build: Build, settings: Settings, lr: Any) -> Warmup | None:
     if method is not None and kind_of(method.value) not in {None, "linear"}:
         build.say("warmup_shape", words=build.words(method.entry))
     start = settings.first("warmup_start")
+    if start is None and lr is not None and lr[1].concept == "warmup_end":
+        start = settings.first("lr")
+        start = start if start is not None and start.value != lr[0] else None
     factor = settings.first("warmup_factor") or (settings.first("warmup_ratio") if fraction is None else None)
     if start is not None and is_number(start.value):
         return Warmup(duration, unit, setting, worked_out, float(start.value), start, own.restart)
@@ -312,19 +320,15 @@ def _put_schedule(build: Build, main: Settings, root: str, lr: Any, warmup: Warm
     system = build.settings.system
     times = main.first("milestones", "times")
     if main.by_concept.get("values") and (kind in {None, "multistep", "step"}):
-        return _put_levels(build, main, root, times, policy)
+        return _put_levels(build, main, root, times, policy, lr)
     if policy is not None and not kind and kind is not None:
         build.say("no_word", words=build.words(policy.entry))
         return ""
     if kind == "cyclic":
         build.say("restarts")
         kind = "cosine"
-    if (
-        policy is not None
-        and kind == "linear"
-        and "warmup" in squeezed(policy.value)
-        and "decay" not in squeezed(policy.value)
-    ):
+    word = squeezed(policy.value) if policy is not None else ""
+    if kind == "linear" and "warmup" in word and "decay" not in word:
         kind = None if system.name != "transformers" else "linear"
     if policy is None and system.name == "yolo":
         return _put_yolo(build, main, root, lr, warmup)
@@ -408,6 +412,8 @@ def _times(setting: Setting | None) -> list[float]:
 def _put_multistep(build: Build, main: Settings, root: str, times: Setting, policy: Setting | None, lr: Any) -> str:
     milestones = _times(times)
     scales = main.first("scales")
+    if scales is not None and milestones and milestones[0] == 0 and scales.value[0] == 1:
+        scales = replace(scales, value=scales.value[: len(milestones)])  # each relative to the base rate
     if scales is not None and scales.entry.path[-1] == "decay_rates" and len(scales.value) == len(milestones):
         scales = replace(scales, value=[1, *scales.value])  # each relative to the first rate
     if milestones and milestones[0] == 0:  # where each stage begins, the first too
@@ -433,15 +439,21 @@ def _put_multistep(build: Build, main: Settings, root: str, times: Setting, poli
     if scales is not None and scales.value:
         factor = next((one for one in scales.value if one != 1), 1.0)
         build.put(f"{root}.factor", float(factor), "stated", "", scales.entry)
-    elif gamma is not None:
-        build.state(f"{root}.factor", gamma, float(gamma.value))
-    elif "gamma" in build.settings.system.defaults:
-        default = build.settings.system.defaults["gamma"]
-        build.imply(f"{root}.factor", default, None, f"the default of {build.settings.system.name}")
     else:
-        build.assume(f"{root}.factor", 0.1, "not stated; a tenth is usual")
-        build.say("usual_factor", factor=0.1)
+        _put_factor(build, f"{root}.factor", gamma)
     return "multistep"
+
+
+def _put_factor(build: Build, path: str, gamma: Setting | None) -> None:
+    """Put by what the rate is multiplied: what is written, the system's default, or a tenth."""
+    system = build.settings.system
+    if gamma is not None:
+        build.state(path, gamma, float(gamma.value))
+    elif "gamma" in system.defaults:
+        build.imply(path, system.defaults["gamma"], None, f"the default of {system.name}")
+    else:
+        build.assume(path, 0.1, "not stated; a tenth is usual")
+        build.say("usual_factor", factor=0.1)
 
 
 def _put_milestones(build: Build, root: str, times: Setting, milestones: list[float]) -> None:
@@ -482,7 +494,7 @@ def _put_scaled(
     return "sequence"
 
 
-def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, policy: Setting | None) -> str:
+def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, policy: Setting | None, lr: Any) -> str:
     """Put a schedule whose rates are listed one after the other."""
     values = main.first("values")
     total = _total(build)
@@ -490,6 +502,8 @@ def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, 
         return ""
     levels = [float(one) for one in values.value]
     milestones = _times(times)
+    if len(levels) == len(milestones) and milestones[0] > 0 and lr is not None and lr[0] > levels[0]:
+        levels = [lr[0], *levels]
     if times is None and total is not None and len(levels) > 1:
         milestones = [_whole(total[0] * place / len(levels)) for place in range(1, len(levels))]
     if milestones and milestones[0] == 0:
@@ -533,7 +547,6 @@ def _put_stairs(
     build: Build, main: Settings, root: str, kind: str | None, every: Setting | None, policy: Setting | None, lr: Any
 ) -> str:
     gamma = main.first("gamma")
-    default = build.settings.system.defaults.get("gamma")
     if every is None and kind != "exponential":
         if kind in {"step", "multistep"}:
             build.say("no_milestones")
@@ -542,13 +555,7 @@ def _put_stairs(
         return ""
     _name(build, root, "exponential", policy or every, stated=policy is not None)
     _base(build, root, lr)
-    if gamma is not None:
-        build.state(f"{root}.rate", gamma, float(gamma.value))
-    elif default is not None:
-        build.imply(f"{root}.rate", default, None, f"the default of {build.settings.system.name}")
-    else:
-        build.assume(f"{root}.rate", 0.1, "not stated; a tenth is usual")
-        build.say("usual_factor", factor=0.1)
+    _put_factor(build, f"{root}.rate", gamma)
     staircase = main.first("staircase")
     if every is not None:
         build.state(f"{root}.every", every, _whole(every.value))
@@ -627,13 +634,17 @@ def _put_duration(build: Build, main: Settings, root: str, kind: str, warmup: Wa
     build.imply(f"{root}.unit", unit, None, f"to the end of training: {words}")
 
 
-def _put_onecycle(build: Build, main: Settings, root: str, policy: Setting | None, lr: Any) -> str:
-    _name(build, root, "onecycle", policy)
-    _base(build, root, lr, "peak")
-    for concept in ("pct_start", "div_factor", "final_div_factor"):
+def _put_as_named(build: Build, main: Settings, root: str, *concepts: str) -> None:
+    for concept in concepts:
         setting = main.first(concept)
         if setting is not None:
             build.state(f"{root}.{concept}", setting, float(setting.value))
+
+
+def _put_onecycle(build: Build, main: Settings, root: str, policy: Setting | None, lr: Any) -> str:
+    _name(build, root, "onecycle", policy)
+    _base(build, root, lr, "peak")
+    _put_as_named(build, main, root, "pct_start", "div_factor", "final_div_factor")
     _put_duration(build, main, root, "onecycle", None)
     return "onecycle"
 
@@ -641,10 +652,7 @@ def _put_onecycle(build: Build, main: Settings, root: str, policy: Setting | Non
 def _put_inverse(build: Build, main: Settings, root: str, policy: Setting | None, lr: Any) -> str:
     _name(build, root, "inverse", policy)
     _base(build, root, lr)
-    for concept in ("gamma", "power"):
-        setting = main.first(concept)
-        if setting is not None:
-            build.state(f"{root}.{concept}", setting, float(setting.value))
+    _put_as_named(build, main, root, "gamma", "power")
     build.imply(f"{root}.unit", "step", None, _PER_STEP)
     return "inverse"
 
@@ -663,20 +671,19 @@ def _put_plateau(build: Build, main: Settings, policy: Setting | None) -> None:
         build.say("patience", patience=10)
     if least is not None and is_number(least.value):
         build.state("train.plateau.min_lr", least, float(least.value))
-    mode = next(
-        (one for one in build.settings.entries if squeezed(one.path[-1]) == "mode" and one.value in {"min", "max"}),
-        None,
-    )
-    if mode is not None and mode.value == "max":
+    mode = _first(build, "mode", "max")
+    if mode is not None:
         build.imply("train.plateau.metric", "accuracy", Setting("mode", "max", mode))
+
+
+def _first(build: Build, name: str, value: object) -> Entry | None:
+    return next((one for one in build.settings.entries if squeezed(one.path[-1]) == name and one.value == value), None)
 
 
 def _put_yolo(build: Build, main: Settings, root: str, lr: Any, warmup: Warmup | None) -> str:
     """Put YOLO's schedule, down to lr0 * lrf: a line unless `cos_lr` asks for a cosine."""
     fraction = main.first("final_fraction")
-    cosine = next(
-        (one for one in build.settings.entries if squeezed(one.path[-1]) == "coslr" and one.value is True), None
-    )
+    cosine = _first(build, "coslr", True)
     if lr is None or fraction is None:
         return ""
     if cosine is not None:

@@ -107,8 +107,28 @@ def _count(value: Any) -> bool:
     return is_number(value) and 1 <= value < 1e8 and float(value).is_integer()
 
 
+def selected(value: Any) -> str:
+    """Return which parameters are named whose weights do not decay: a pattern, or ""."""
+    words = words_of(value if isinstance(value, list) and all(isinstance(one, str) for one in value) else [str(value)])
+    if words & {"bn", "norm", "batchnorm", "layernorm", "batch_norm"}:
+        return "@bias_and_norm"
+    return "*.bias" if words & {"bias", "biases"} else ""
+
+
+def format_of(value: Any) -> str:
+    """Return the format of numbers that a setting names, "" if it is none that a recipe has."""
+    told = str(value).lower()
+    if told in {"bf16", "bfloat16", "bf16-mixed", "bf16-true", "mixed_bfloat16", "amp_bf16"}:
+        return "bfloat16"
+    return (
+        "float16" if told in {"fp16", "float16", "16", "16-mixed", "16-true", "mixed_float16", "o1", "amp_fp16"} else ""
+    )
+
+
 _FITS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(["lr", "scaled_lr", "warmup_start", "final"], lambda v: _within(0, 1e4)(v) or _numbers(v)),
+    **dict.fromkeys(
+        ["lr", "scaled_lr", "warmup_start", "warmup_end", "final"], lambda v: _within(0, 1e4)(v) or _numbers(v)
+    ),
     **dict.fromkeys(["head_lr", "backbone_lr"], _within(0, 1e4)),
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
@@ -122,12 +142,17 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "milestones": lambda value: _numbers(value) or _positive(value),
     "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
     "ema": _within(0.5, 1),
+    "smoothing": lambda value: is_number(value) and 0 < value < 1,
+    "precision": lambda value: value is True or (isinstance(value, str | int) and bool(format_of(value))),
+    **dict.fromkeys(["mixup", "cutmix"], lambda value: is_number(value) and 0 < value < 100),
+    "erase": lambda value: is_number(value) and 0 < value <= 1,
     "eps": _within(0, 1.0000001),
     "betas": lambda value: _numbers(value) and len(value) == 2 and max(value) < 1,
     "dampening": _within(0, 1.0000001),
     "warmup": lambda value: is_number(value) and 0 < value < 1e12,
     "fraction": _within(0, 1),
     **dict.fromkeys(["final_fraction", "warmup_factor", "warmup_ratio", "pct_start"], _within(0, 1.0000001)),
+    "no_decay_names": lambda value: isinstance(value, str | list) and bool(selected(value)),
     "no_bias_and_norm_decay": lambda value: value is True or value == 1,
     **dict.fromkeys(["norm_decay_mult", "bias_decay_mult"], _within(0, 1e4)),
     **dict.fromkeys(["bias_lr_mult", "backbone_lr_mult", "head_lr_mult"], _within(0, 1e4)),
@@ -168,7 +193,7 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
         suffixes |= {".".join(keys[:2]), *keys[:-1]}
     words = set(program.replace("/", " ").split())
     for system in SYSTEMS:
-        for sign in system.signs:
+        for sign in filter(None, system.signs.split("|")):
             if all((one[1:] in words if one.startswith("$") else one in suffixes) for one in sign.split()):
                 return system
     return ANY
@@ -178,10 +203,12 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
     """Return what entries mean, those that mean nothing left out."""
     settings = Settings(system, entries)
     index = _index(system.name)
-    listed = _lists_of_schedules(entries)
+    listed = _lists_ofschedules(entries)
     by_path = {entry.path: entry for entry in entries}
     for own in entries:
         entry = _referred(own, by_path)
+        if len(entry.path) > 1 and entry.path[-1] in {"value", "default"}:  # `lr: {value: 0.1, description: ...}`
+            entry = replace(entry, path=entry.path[:-1])
         keys = bare_path(entry.path)
         if not keys:
             continue
@@ -264,12 +291,12 @@ def _last_wins(found: list[Setting]) -> None:
     found[:] = [setting for setting in found if last[setting.entry.path] is setting]
 
 
-def _lists_of_schedules(entries: list[Entry]) -> set[tuple[str, ...]]:
+def _lists_ofschedules(entries: list[Entry]) -> set[tuple[str, ...]]:
     """Return the paths of lists with more than one table whose tables are schedules."""
     counts: dict[tuple[str, ...], set[str]] = {}
     for entry in entries:
         for place, key in enumerate(entry.path):
-            if key.startswith("#") and place and _schedules(squeezed(entry.path[place - 1])):
+            if key.startswith("#") and place and schedules(squeezed(entry.path[place - 1])):
                 counts.setdefault(entry.path[:place], set()).add(key)
     return set(counts)
 
@@ -303,7 +330,7 @@ def _setting(
             continue
         if concept.endswith("_flag") and not (written.startswith("--") and value >= 2):
             continue
-        if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(_schedules, keys[:-1])):
+        if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(schedules, keys[:-1])):
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
@@ -312,7 +339,7 @@ def _setting(
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
         parent = keys[-2]
-        concept = "optimizer" if _optimizes(parent) else "policy" if _schedules(parent) else ""
+        concept = "optimizer" if _optimizes(parent) else "policy" if schedules(parent) else ""
         if parent == "solver" and squeezed(value) not in OPTIMIZERS:
             concept = ""
         near = rank(concept)
@@ -341,10 +368,11 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     words = words_of(ancestors)
     inner = keys[:-1]
     last_structure = max((place for place, key in enumerate(inner) if _structural(key, ancestors)), default=-1)
-    optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
+    optimizing = any(_optimizes(key) or schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
-        if (words & FOREIGN and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
+        foreign = words & FOREIGN - _AT_HOME.get(concept, frozenset())
+        if (foreign and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
             of_data = words & {
@@ -363,6 +391,16 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     return rank
 
 
+_AT_HOME = {
+    "ema": frozenset({"ema"}),
+    "smoothing": frozenset({"loss", "losses", "criterion"}),
+    **dict.fromkeys(
+        ["mixup", "cutmix", "erase"], frozenset({"aug", "augment", "augmentation", "augmentations", "mixup", "cutmix"})
+    ),
+}
+"""Concepts that stand in tables which are foreign to others."""
+
+
 def _about_momentum(key: str) -> bool:
     return "momentum" in key.lower() and bool(words_of([key]) & {"config", "scheduler", "schedule", "updater"})
 
@@ -371,7 +409,8 @@ def _optimizes(key: str) -> bool:
     return key in OPTIMIZING or (key.startswith("optim") and not key.endswith("wrapper"))
 
 
-def _schedules(key: str) -> bool:
+def schedules(key: str) -> bool:
+    """Return whether a table of this name is about a schedule of the learning rate."""
     return key in SCHEDULING or key.startswith(("scheduler", "lrscheduler", "lrsched"))
 
 

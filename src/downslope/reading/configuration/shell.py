@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, holds_number, listed
+from downslope.reading.configuration.literals import read_literals
 
 _WORD = re.compile(
     r"(?P<blank>[ \t]+|[\\^`][ \t]*\r?\n[ \t]*)|(?P<end>\n|;;?|&&?|\|\|?)|(?P<comment>#[^\n]*)|"
@@ -199,6 +200,10 @@ def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tupl
     if match["value"] is not None:
         found[path] = _entry(path, listed(match["value"]), word, word)
         return place
+    if place < len(words) and (inner := _table(words[place].text)):
+        for one in inner:
+            found[*path, *one.path] = _entry((*path, *one.path), one.value, word, words[place])
+        return place + 1
     values: list[Any] = []
     last = place
     while last < len(words) and not _starts_flag(words[last].text):
@@ -215,6 +220,16 @@ def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tupl
         flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
         found[path] = _entry(path, flat, word, words[last - 1])
     return last
+
+
+def _table(word: str) -> list[Entry]:
+    """Return the entries of a flag's value that is a table: `'{"momentum": 0.9}'`, `"momentum=0.9 nesterov=True"`."""
+    if word[:1] == "{" and word[-1:] == "}":
+        return read_literals(word)
+    pairs = [_ASSIGNS.fullmatch(one) for one in re.split(r"[,\s]+", word.strip()) if one]
+    if not all(pairs) or len(word) > 400 or word.count("=") < 2:
+        return []
+    return [Entry((one["name"],), listed(one["value"]), 0, 0) for one in pairs if one]
 
 
 def _numeric(value: Any) -> bool:

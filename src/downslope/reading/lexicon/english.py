@@ -24,7 +24,7 @@ ENGLISH = {
         "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
         "maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
-        "ema": "exponential moving average|moving average|ema|polyak averaging|moving averages|polyak average|"
+        "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
         "beta1": "beta1|β1",
@@ -34,7 +34,7 @@ ENGLISH = {
         "power": "power|exponent",
         "gamma": "gamma|γ",
         "patience": "patience",
-        "warmup": "warmup|warm up|warming up|warmed up|warms up|warmed|warm it up|warm the learning rate|warm the learning rate up|warmup period|warm up period|warmup phase|ramp up|"
+        "warmup": "warmup|warm up|warms|warming up|warmed up|warms up|warmed|warm it up|warm the learning rate|warm the learning rate up|warmup period|warm up period|warmup phase|ramp up|"
         "ramped up|gradual warmup|linear warmup|warmup steps|warmup epochs|warmup iterations|ramping up|ramps up|"
         "ramped|linear warm up|burn in|ramp|ramps|warmup length|learning rate warmup",
         "lr_decay": "learning rate decay|lr decay|decay factor|decay rate|annealing factor|annealing rate|"
@@ -204,7 +204,7 @@ ENGLISH = {
         "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
     },
     "unit": {
-        "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|pass|passes over the data|passes through the data|passes|ep",
+        "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
         "weight updates|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",
@@ -244,7 +244,7 @@ ENGLISH = {
         "decoder": "decoder|decoder layers",
         "last": "last layer|for the last layer|for the last layers|for last layer|for the last linear layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
         "randomly initialized layers|last classification layer|final classification layer|pretrained layers|pre trained layers",
-        "embedding": "position embeddings|word embeddings|embedding layers|token embeddings",
+        "embedding": "position embeddings|word embeddings|embedding layers|token embeddings|embedding layer|embedding table",
     },
     "and": {"and": "and|&|or|respectively|as well as|plus|both"},
     "with": {"with": "with|having"},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from downslope.core.errors import DataError
 from downslope.recipe.schema import Augment, Data
 from downslope.training.augmenting.draws import uniforms
-from downslope.training.augmenting.images import crop_centre, crop_padded, crop_resized, erase, flip, jitter
+from downslope.training.augmenting.images import crop_centre, crop_padded, crop_resized, cut_out, erase, flip, jitter
 from downslope.training.augmenting.trivial import augment_trivially
 from downslope.training.data import Dataset
 from downslope.training.data.rows import batches_of, rows_at_once
@@ -20,9 +20,9 @@ from downslope.training.run.batches import Leaf
 from downslope.training.run.objective import Mixed
 from downslope.training.run.randomness import derive_seed, permutation
 
-_CROP, _RESIZED, _FLIP, _TRIVIAL, _JITTER, _ERASE = (
+_CROP, _RESIZED, _FLIP, _TRIVIAL, _JITTER, _ERASE, _CUTOUT = (
     *(slice(0, 2), slice(2, 6), slice(6, 7)),
-    *(slice(7, 10), slice(10, 13), slice(13, 18)),
+    *(slice(7, 10), slice(10, 13), slice(13, 18), slice(18, 20)),
 )
 """Which of an example's random numbers each change takes; no two share one, so that one more moves no other."""
 
@@ -46,26 +46,17 @@ class Augmenter:
         self._augment, self._seed = augment, seed
         shape = tuple(dataset.train_inputs.shape[1:])
         flat = len(shape) == 1
-        if not dataset.train_inputs.dtype.is_floating_point or not (
-            len(shape) == 3 or (flat and dataset.image_shape is not None)
-        ):
-            raise DataError(
-                f"data.augment: changes images, (channels, height, width); an example of data.name = {dataset.name!r} "
-                f"has shape {shape}. Leave it out."
-            )
-        if dataset.train_targets.ndim > 2:
-            raise DataError(
-                f"data.augment: changes images alone; a target of data.name = {dataset.name!r} has shape "
-                f"{tuple(dataset.train_targets.shape[1:])}, places of the image that would have to move with it. Leave "
-                "it out, and change both in a Dataset of your own."
-            )
-        self._form: tuple[int, ...] = (1, *dataset.image_shape) if flat and dataset.image_shape is not None else shape
+        self._form = _image_form(dataset, "data.augment")
         _, height, width = cast("tuple[int, int, int]", self._form)
         self._size = (augment.size, augment.size) if augment.size is not None else (height, width)
         if augment.size is not None and (flat or augment.size > min(height, width)):
             raise DataError(
                 f"data.augment.size = {augment.size}: must be at most the side of an image, and images must not be "
                 f"laid out flat; an example has shape {shape}."
+            )
+        if augment.cutout > min(self._size):
+            raise DataError(
+                f"data.augment.cutout = {augment.cutout}: must be at most the side of an image, here {min(self._size)}."
             )
         if augment.trivial or augment.jitter:
             low, high = dataset.range_of_inputs()
@@ -86,7 +77,7 @@ class Augmenter:
 
     def __call__(self, leaf: Leaf, inputs: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor | Mixed]:
         """Return a leaf's examples as a step learns from them."""
-        images = self.change(inputs, leaf.examples, leaf.epoch)
+        images = self.change(inputs, leaf.examples if leaf.draws is None else leaf.draws, leaf.epoch)
         if not (self._augment.mixup or self._augment.cutmix):
             return images, targets
         return self._mix(images, targets, step, leaf.index)
@@ -96,7 +87,7 @@ class Augmenter:
 
         Args:
             inputs: Shape (examples, ...), on any device.
-            examples: Their indices, int64, on the host.
+            examples: Their indices, or those of the draws that took them, int64, on the host.
             epoch: The epoch.
         """
         augment, draws = self._augment, uniforms(self._seed, epoch, examples)
@@ -113,6 +104,8 @@ class Augmenter:
             images = jitter(images, draws[:, _JITTER], augment.jitter)
         if augment.erase:
             images = erase(images, draws[:, _ERASE], augment.erase)
+        if augment.cutout:
+            images = cut_out(images, draws[:, _CUTOUT], augment.cutout)
         return images if inputs.ndim == 4 else images.reshape(inputs.shape)
 
     def _mix(self, images: Tensor, targets: Tensor, step: int, place: int) -> tuple[Tensor, Mixed]:
@@ -172,12 +165,15 @@ def prepare_model(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool
 
     Of images larger than `data.augment.size` it takes the middle window. With `data.normalize` it subtracts the mean
     and divides by the deviation of each channel; both are buffers of its, so that they are saved with its weights.
-    Where training has `begun`, a checkpoint brings what was measured.
+    Where training has `begun`, a checkpoint brings what was measured. With `data.augment.tta`, it sees mirror images
+    too, in evaluation mode.
 
     Raises:
         DataError: If the data are no images, or have another number of channels.
     """
     size = None if data.augment is None else data.augment.size
+    if data.augment is not None and data.augment.tta is not None:
+        average_over_flips(model, dataset)
     if data.normalize is not None:
         _register_normal(model, data, dataset, begun=begun)
     if data.normalize is None and size is None:
@@ -193,6 +189,52 @@ def prepare_model(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool
 
     model.register_forward_pre_hook(begin)
     return model
+
+
+def average_over_flips(model: nn.Module, dataset: Dataset) -> None:
+    """Let a model in evaluation mode return the mean of its outputs for images and for their mirror images.
+
+    Raises:
+        DataError: If the data are no images.
+    """
+    form = _image_form(dataset, "data.augment.tta")
+
+    def average(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> Any:
+        if module.training:
+            return None
+        images, *rest = inputs  # as the model gets them: cropped and scaled
+        mirrored = images.flip(-1) if images.ndim == 4 else images.reshape(-1, *form).flip(-1).reshape(images.shape)
+        others = module.forward(mirrored, *rest)
+        if not isinstance(outputs, Tensor) or not isinstance(others, Tensor):
+            raise DataError(
+                f'data.augment.tta = "flip" averages outputs that are a tensor; the model returned '
+                f"{type(outputs).__name__}. Leave it out."
+            )
+        return (outputs + others) / 2
+
+    model.register_forward_hook(average)
+
+
+def _image_form(dataset: Dataset, key: str) -> tuple[int, ...]:
+    """Return (channels, height, width) of an example, which may be laid out flat.
+
+    Raises:
+        DataError: If it is no image.
+    """
+    shape = tuple(dataset.train_inputs.shape[1:])
+    flat = len(shape) == 1 and dataset.image_shape is not None
+    if not dataset.train_inputs.dtype.is_floating_point or not (len(shape) == 3 or flat):
+        raise DataError(
+            f"{key}: changes images, (channels, height, width); an example of data.name = {dataset.name!r} has shape "
+            f"{shape}. Leave it out."
+        )
+    if dataset.train_targets.ndim > 2:
+        raise DataError(
+            f"{key}: changes images alone; a target of data.name = {dataset.name!r} has shape "
+            f"{tuple(dataset.train_targets.shape[1:])}, places of the image that would have to move with it. Leave it "
+            "out, and change both in a Dataset of your own."
+        )
+    return (1, *dataset.image_shape) if flat and dataset.image_shape is not None else shape
 
 
 def _register_normal(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool) -> None:

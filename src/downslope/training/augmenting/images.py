@@ -141,6 +141,23 @@ def erase(images: Tensor, draws: Tensor, probability: float) -> Tensor:
     return torch.where(inside.to(images.device, non_blocking=True), images.mean((2, 3), keepdim=True), images)
 
 
+def cut_out(images: Tensor, draws: Tensor, side: int) -> Tensor:
+    """Return images in each of which a square is replaced by the image's mean (DeVries & Taylor 2017).
+
+    The square lies within the image, as in Page 2018; theirs has its middle within it.
+
+    Args:
+        images: The images.
+        draws: Two numbers an example.
+        side: Side of the square, at most that of an image.
+    """
+    height, width = images.shape[2:]
+    length = torch.tensor(side)
+    top, left = (whole(draws[:, axis], size - side + 1) for axis, size in enumerate((height, width)))
+    inside = _within(top, length, height)[:, None, :, None] & _within(left, length, width)[:, None, None, :]
+    return torch.where(inside.to(images.device, non_blocking=True), images.mean((2, 3), keepdim=True), images)
+
+
 def _within(first: Tensor, length: Tensor, size: int) -> Tensor:
     places = torch.arange(size)
     return (places >= first[:, None]) & (places < (first + length)[:, None])

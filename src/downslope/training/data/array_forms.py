@@ -10,7 +10,7 @@ import numpy as np
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
-from downslope.recipe.schema import FITTING
+from downslope.recipe.schema import BINARY, FITTING, TELLING
 from downslope.training.data.array_sources import InputKind, Layout, RawExamples
 from downslope.training.data.checking import bad_data
 from downslope.training.data.class_names import index_labels, order_classes, show_names
@@ -269,9 +269,9 @@ def _as_numbers(array: Array, place: str) -> Array:
 
 def are_classes(array: Array, loss: str) -> bool:
     """Return whether targets name classes: as the loss says, or by what they are where it is one's own."""
-    if loss in FITTING:
+    if loss in FITTING or (loss == BINARY and array.ndim == 2 and array.shape[1] > 1):  # a row of labels
         return False
-    return loss == "cross_entropy" or array.dtype.kind != "f"
+    return loss in TELLING or array.dtype.kind != "f"
 
 
 def learn_labels(
@@ -338,8 +338,16 @@ def learn_scale(array: Array, place: str, *, standardize: bool | None, loss: str
     return mean, deviation
 
 
-def check_target_options(name: str, *, classes: bool, standardize: bool | None, names: Any) -> None:
-    """Raise DataError for an option on targets that these targets have no use for."""
+def check_target_options(
+    name: str, *, classes: bool, labels: int, standardize: bool | None, names: tuple[str, ...] | None
+) -> None:
+    """Raise DataError for an option on targets that these targets have no use for; of labels, `labels` of them."""
+    if labels:
+        if standardize:
+            raise bad_data(name, "data.options.standardize_target is for numbers; these targets are labels, 0 or 1.")
+        if names is not None and len(names) != labels:
+            raise bad_data(name, f"data.options.class_names names {len(names)} of {labels} labels. Name each.")
+        return
     if classes and standardize:
         raise bad_data(name, "data.options.standardize_target is for numbers; these targets name classes.")
     if not classes and names is not None:

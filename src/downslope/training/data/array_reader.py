@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,19 @@ from downslope.core.shown import shown
 from downslope.recipe.schema import Data
 from downslope.training.data import cifar, hf, idx, npz
 from downslope.training.data.array_forms import InputForm, TargetForm, as_scaling
+from downslope.training.data.array_rows import rows_of
 from downslope.training.data.array_sources import ArrayOptions, ArraySource, InputKind, Layout, RawExamples
 from downslope.training.data.checking import bad_data, no_test, split
-from downslope.training.data.dataset import Examples, Part
+from downslope.training.data.dataset import LARGE, Examples, Part
 from downslope.training.data.image_files import SUFFIXES
 from downslope.training.data.image_reader import KeptImages
-from downslope.training.data.numpy_files import read_npy
+from downslope.training.data.numpy_files import Array, open_npy
 from downslope.training.data.part_names import HUGGING_FACE, LOOKED_AT, Kind, choose_roles
+from downslope.training.data.rows import Inputs
 from downslope.training.user_code import read_options
+
+_BYTES = 4
+"""What a number takes that a model is given."""
 
 _UNKNOWN = "the run has learned no class {}"
 _WHERE = {
@@ -146,14 +151,20 @@ class ArrayReader:
             labels=self._target.labels,
         )
 
-    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
-        """Return the examples of a file, with their targets where it holds them, or they lie beside it.
+    def stream(
+        self, given: str | Path, *, identify: str | None = None, rated: bool = False, loaders: int = 0
+    ) -> Iterator[Examples]:
+        """Yield the examples of a file, all in one part, with their targets where it holds them, or they lie beside it.
 
         Raises:
             DataError: If it cannot be read, holds something else, or has no targets and must.
         """
         if identify is not None:
             raise DataError("--id names a column of a table; these examples have none. Leave it out.")
+        yield self(given, rated=rated, loaders=loaders)
+
+    def __call__(self, given: str | Path, *, rated: bool = False, loaders: int = 0) -> Examples:
+        """Return the examples of a file, with their targets where it holds them, or they lie beside it."""
         path = expand_home(given, DataError, "--input")
         if not path.exists():
             raise DataError(f"{shown(given)}{shown(expansion_of(given))}: there is no such file.")
@@ -162,14 +173,14 @@ class ArrayReader:
             options: hf.Options = read_options(hf.Options, self._options, "data")
             raw = hf.read_further(path, options, self._width())
         if raw is None and (path.is_dir() or path.suffix.lower() in SUFFIXES):
-            return self._read_images(path, rated=rated)
+            return self._read_images(path, rated=rated, loaders=loaders)
         raw = raw or self._read_file(path)
         if rated and raw.targets is None:
             raise DataError(
                 f"{raw.place}: holds no targets to rate by. Give an .npz file with two arrays, `inputs` and `targets`, "
                 "or a file of the kind that the run learned from."
             )
-        return self._encode(raw)
+        return self._encode(raw, loaders=loaders)
 
     def part(self, part: Part, data: Data, seed: int) -> Examples:
         """Return the examples of a part of the recipe's own files now; those of no known class have no target."""
@@ -181,7 +192,7 @@ class ArrayReader:
                 where = _WHERE.get(self._name, "it is a split called test, or data.options.test_split")
                 raise no_test(self._name, where)
             kind = roles.test
-        found = self._encode(source.read(kind or "train"), any_class=True)
+        found = self._encode(source.read(kind or "train"), any_class=True, loaders=data.loaders)
         if part == "test" and roles.test == roles.held_out:
             return replace(found, notes=(*found.notes, LOOKED_AT))
         if roles.held_out is not None or part == "test":
@@ -198,7 +209,7 @@ class ArrayReader:
     def _read_file(self, path: Path) -> RawExamples:
         suffix = path.suffix.lower()
         if suffix == ".npy":
-            return RawExamples(read_npy(path), shown(path))
+            return RawExamples(open_npy(path), shown(path))
         if suffix == ".npz":
             return npz.read_one_npz(path)
         if (found := idx.read_further(path)) is not None:
@@ -211,8 +222,8 @@ class ArrayReader:
             )
         return found
 
-    def _encode(self, raw: RawExamples, *, any_class: bool = False) -> Examples:
-        inputs = torch.from_numpy(self._form.encode(raw.inputs, raw.place))
+    def _encode(self, raw: RawExamples, *, any_class: bool = False, loaders: int = 0) -> Examples:
+        inputs = self._inputs(raw, loaders)
         if raw.targets is None:
             return Examples(inputs=inputs)
         known = np.ones(len(inputs), dtype=np.bool_)
@@ -227,7 +238,17 @@ class ArrayReader:
             target_name="targets",
         )
 
-    def _read_images(self, path: Path, *, rated: bool) -> Examples:
+    def _inputs(self, raw: RawExamples, loaders: int) -> Inputs:
+        """Return inputs; of many, rows that are made of the array when they are needed."""
+
+        def encode(array: Array, begin: int) -> torch.Tensor:
+            return torch.from_numpy(self._form.encode(array, f"{raw.place}, of its examples from number {begin} on"))
+
+        if raw.inputs.size * _BYTES <= LARGE:
+            return torch.from_numpy(self._form.encode(raw.inputs, raw.place))
+        return rows_of(raw.inputs, encode, raw.place, loaders)
+
+    def _read_images(self, path: Path, *, rated: bool, loaders: int) -> Examples:
         """Return images, scaled to the run's size, or a folder of them."""
         form = self._form
         channels = form.becomes[0] if form.layout is not None else 0
@@ -240,4 +261,4 @@ class ArrayReader:
             mean, deviation = (tuple(one.ravel().tolist()) for one in form.scaling)
             scaling = mean, deviation
         kept = KeptImages(options=options, height=height, width=width, scaling=scaling)
-        return kept.reader(self._names or self._target.labels)(path, rated=rated)
+        return kept.reader(self._names or self._target.labels)(path, rated=rated, loaders=loaders)

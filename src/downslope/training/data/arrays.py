@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from downslope.recipe.schema import BINARY
 from downslope.training.data.array_forms import (
     TargetForm,
     are_classes,
@@ -24,7 +25,7 @@ from downslope.training.data.array_forms import (
 )
 from downslope.training.data.array_reader import ArrayReader, open_source, options_with_columns
 from downslope.training.data.array_sources import ArraySource, FreeOptions, RawExamples
-from downslope.training.data.checking import bad_data, check, split
+from downslope.training.data.checking import bad_data, check, split, split_marks
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.data.numpy_files import Array
 from downslope.training.data.part_names import choose_roles
@@ -77,10 +78,13 @@ def load(recipe: Recipe) -> Dataset:
     table: dict[str, Any] = {part: torch.from_numpy(array) for part, array in zip(PARTS, found, strict=True)}
     if target.labels:
         table["classes"] = len(target.labels)
+    checked = check(name, loss, table, image_shape=form.image_shape)
     return replace(
-        check(name, loss, table, image_shape=form.image_shape),
-        class_names=names,
+        checked,
+        class_names=() if checked.labels else names,
+        labels=(names or checked.labels) if checked.labels else (),
         target_scale=target.scale,
+        marks=None if other is not None else split_marks(recipe.data, recipe.seed, len(inputs)),
         reader=ArrayReader(name, options_with_columns(recipe.data.options, source), form, target, names),
         notes=(*notes, *more),
     )
@@ -105,11 +109,15 @@ def _learn_target(
         options: What is said of them.
     """
     name, loss, place = recipe.data.name, recipe.train.loss, raw.targets_place
-    classes = are_classes(learned, loss)
-    check_target_options(name, classes=classes, standardize=options.standardize_target, names=options.class_names)
+    classes, called = are_classes(learned, loss), options.class_names
+    labels = learned.shape[1] if loss == BINARY and not classes else 0
+    check_target_options(
+        name, classes=classes, labels=labels, standardize=options.standardize_target, names=called or None
+    )
+    if labels:
+        return TargetForm(), called or (), []
     if not classes:
         return TargetForm(scale=learn_scale(learned, place, standardize=options.standardize_target, loss=loss)), (), []
     others = raw.targets if other is None else other.targets
-    called = options.class_names or source.class_names
-    labels, names, notes = learn_labels(learned, others, called, source.classes, place)
-    return TargetForm(labels), names, notes
+    found, names, notes = learn_labels(learned, others, called or source.class_names, source.classes, place)
+    return TargetForm(found), names, notes

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
-from downslope.recipe.schema import FITTING, Data
-from downslope.training.data.dataset import PARTS, Dataset, Examples
+from downslope.recipe.schema import BINARY, FITTING, Data
+from downslope.training.data.dataset import PARTS, Dataset, Examples, Marks
 from downslope.training.data.rows import Inputs, Rows
 from downslope.training.run.randomness import permutation
 
@@ -27,12 +27,27 @@ def split(data: Data, seed: int, inputs: Inputs, targets: torch.Tensor) -> dict[
     """
     if len(inputs) != len(targets):
         raise bad_data(data.name, f"inputs and targets differ in length: {len(inputs)} and {len(targets)}.")
-    held_out = math.ceil(len(inputs) * data.held_out)
-    if held_out >= len(inputs):
-        raise bad_data(data.name, f"{len(inputs)} example(s) cannot be split with data.held_out = {data.held_out}.")
-    order = torch.from_numpy(permutation(seed, "held out", len(inputs)))
-    kept, out = order[held_out:], order[:held_out]
+    rows = split_rows(data, seed, len(inputs))
+    kept, out = rows["train"], rows["held_out"]
     return dict(zip(PARTS, (inputs[kept], targets[kept], inputs[out], targets[out]), strict=True))
+
+
+def split_rows(data: Data, seed: int, count: int) -> dict[Literal["train", "held_out"], torch.Tensor]:
+    """Return which of so many examples are learned from, and which are held out, in the order of these parts.
+
+    Raises:
+        DataError: If there are too few.
+    """
+    held_out = math.ceil(count * data.held_out)
+    if held_out >= count:
+        raise bad_data(data.name, f"{count} example(s) cannot be split with data.held_out = {data.held_out}.")
+    order = torch.from_numpy(permutation(seed, "held out", count))
+    return {"train": order[held_out:], "held_out": order[:held_out]}
+
+
+def split_marks(data: Data, seed: int, count: int) -> Callable[[Literal["train", "held_out"]], Marks]:
+    """Return what tells the examples of a part apart that was split from so many: which of them they are."""
+    return lambda part: Marks(index=split_rows(data, seed, count)[part])
 
 
 def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Dataset:
@@ -69,10 +84,50 @@ def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[
                 f"{like} and {part} must agree in dtype and in the shape of one example; got "
                 f"{train.dtype} {tuple(train.shape[1:])} and {other.dtype} {tuple(other.shape[1:])}.",
             )
+    binary = loss == BINARY
+    if binary:
+        targets = [part for part in parts if part.endswith("_targets")]
+        parts |= {part: as_binary(name, part, parts[part]) for part in targets}
     classes = _count_classes(name, loss, parts, table.get("classes"))
+    labels = tuple(map(str, range(parts["train_targets"].shape[1]))) if binary and classes is None else ()
     tensors: dict[str, Any] = {part: parts[part] for part in PARTS}  # or they would be checked against every field
     test = _examples_later(parts["test_inputs"], parts["test_targets"]) if tests else None
-    return Dataset(name=name, **tensors, classes=classes, image_shape=image_shape, test=test)
+    return Dataset(
+        name=name,
+        **tensors,
+        classes=classes,
+        labels=labels,
+        one_logit=binary and classes is not None,
+        image_shape=image_shape,
+        test=test,
+    )
+
+
+def as_binary(name: str, what: str, targets: torch.Tensor) -> torch.Tensor:
+    """Return targets as "binary_cross_entropy" takes them: one an example as int64 classes, several as numbers 0 or 1.
+
+    Raises:
+        DataError: If they are neither.
+    """
+    if targets.ndim > 2:
+        raise bad_data(
+            name,
+            f"train.loss = '{BINARY}' tells two classes, one target an example, or labels, a row of 0 and 1 an "
+            f"example; {what} has shape {tuple(targets.shape)}. Use a loss of your own.",
+        )
+    if targets.ndim == 1 and not targets.is_floating_point():
+        return targets
+    odd = ((targets != 0) & (targets != 1)).nonzero()
+    if len(odd):
+        raise bad_data(
+            name,
+            f"train.loss = '{BINARY}' needs targets that are 0 or 1; {what} holds "
+            f"{targets[tuple(odd[0])].item():g} in example {int(odd[0, 0])}. "
+            'To fit numbers, use train.loss = "mse".',
+        )
+    if targets.ndim == 1:
+        return targets.to(torch.int64)
+    return targets if targets.is_floating_point() else targets.to(torch.get_default_dtype())
 
 
 def _examples_later(inputs: torch.Tensor, targets: torch.Tensor) -> Callable[[], Examples]:
@@ -162,6 +217,8 @@ def _count_classes(name: str, loss: str, parts: Mapping[str, torch.Tensor], give
         if given is not None:
             raise bad_data(name, f"`classes` is for integer targets; the targets are {targets[0].dtype}.")
         return None
+    if loss == BINARY and targets[0].ndim == 1:
+        given = _two_classes(name, targets, given)
     if loss in FITTING:
         raise bad_data(
             name,
@@ -178,6 +235,18 @@ def _count_classes(name: str, loss: str, parts: Mapping[str, torch.Tensor], give
     if high >= given:
         raise bad_data(name, f"`classes` is {given}, so targets go from 0 to {given - 1}; the largest is {high}.")
     return given
+
+
+def _two_classes(name: str, targets: list[torch.Tensor], given: Any) -> Any:
+    """Return how many classes are said to be there, two where nobody says; raise if there are others."""
+    high = max(int(part.max()) for part in targets)
+    if high > 1 or (isinstance(given, int) and given != 2):
+        raise bad_data(
+            name,
+            f"train.loss = '{BINARY}' tells two classes by one logit; there are {max(high + 1, given or 0)}. Use "
+            'train.loss = "cross_entropy", which has a logit for each class.',
+        )
+    return 2 if given is None else given
 
 
 def no_test(name: str, where: str) -> DataError:

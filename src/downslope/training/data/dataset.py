@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -16,7 +16,8 @@ from downslope.training.data.rows import Inputs, Rows, in_memory
 from downslope.training.sequences.symbols import Sequences, lengths, trim
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Data, Metric
+    from downslope.recipe.measures import Metric
+    from downslope.recipe.schema import Data
 
 _LAZY = "read when needed "
 """What the fingerprint of data begins with that are not held in memory."""
@@ -25,6 +26,9 @@ LARGE = 2**29
 """How many bytes of inputs are held in memory, where the recipe leaves it open; more are read when needed."""
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
+TOP = 5
+"""Of more classes than this it is also told how often the right one is among so many with the largest logits."""
+
 Part = Literal["train", "held_out", "test"]
 """What is learned from; what is evaluated while training; what is looked at once, at the end."""
 
@@ -45,6 +49,9 @@ class Examples:
             for them.
         known: Which of `inputs` these are: int64 indices that ascend, shape (targets,).
         target_name: What the file calls them.
+        id_name: What the file calls the person's own marks.
+        index: Which example of its data set each of all is, from 0, in the data set's own order, where these are a part
+            that was drawn from it: int64, shape (all,); None otherwise.
     """
 
     inputs: Inputs
@@ -57,6 +64,8 @@ class Examples:
     targets: torch.Tensor | None = None
     known: torch.Tensor | None = None
     target_name: str = ""
+    id_name: str = ""
+    index: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Return how many there are in all."""
@@ -68,7 +77,25 @@ class Examples:
 
     def first(self, count: int | None) -> Examples:
         """Return the first so many of them; all if count is None."""
-        return self if count is None else self.take(range(min(count, len(self))))
+        if count is None or count >= len(self):
+            return self
+        last = count if self.rows is None else int((self.rows < count).sum())
+        known = targets = None
+        if self.known is not None and self.targets is not None:
+            upto = int((self.known < last).sum())
+            known, targets = self.known[:upto], self.targets[:upto]
+        return replace(
+            self,
+            inputs=self.inputs[:last] if isinstance(self.inputs, torch.Tensor) else self.inputs[torch.arange(last)],
+            total=count,
+            rows=None if self.rows is None else self.rows[:last],
+            refused={place: why for place, why in self.refused.items() if place < count},
+            names=self.names[:count],
+            ids=self.ids[:count],
+            targets=targets,
+            known=known,
+            index=None if self.index is None else self.index[:count],
+        )
 
     def take(self, wanted: Sequence[int]) -> Examples:
         """Return those of these indices among all, in this order."""
@@ -89,6 +116,7 @@ class Examples:
             refused={new: self.refused[old] for new, old in enumerate(wanted) if old in self.refused},
             names=[self.names[old] for old in wanted] if self.names else (),
             ids=[self.ids[old] for old in wanted] if self.ids else (),
+            index=torch.tensor(wanted, dtype=torch.int64) if self.index is None else self.index[torch.tensor(wanted)],
             targets=targets,
             known=known,
         )
@@ -97,13 +125,16 @@ class Examples:
 class ExampleReader(Protocol):
     """Reads a person's own examples from a file, with the preprocessing that the training examples had."""
 
-    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
-        """Return the examples of a file.
+    def stream(
+        self, given: str | Path, *, identify: str | None = None, rated: bool = False, loaders: int = 0
+    ) -> Iterator[Examples]:
+        """Yield the examples of a file part by part, in memory that does not grow with their number.
 
         Args:
             given: The file or folder, as a person wrote it.
-            identify: What marks each example, in the file's own words: a column; None for nothing.
+            identify: What marks each example, in the file's own words: a column; None for what the recipe says.
             rated: Whether all of them must have a target.
+            loaders: How many threads read ahead.
 
         Raises:
             DataError: If it cannot be read, or does not fit the data.
@@ -124,6 +155,16 @@ class ExampleReader(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What tells the examples of a part apart; as in `Examples`."""
+
+    index: torch.Tensor | None = None
+    names: Sequence[str] = ()
+    ids: Sequence[str] = ()
+    id_name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Examples to learn from and examples held out. Inputs are in memory, or `Rows`; targets always are in memory.
 
@@ -133,7 +174,10 @@ class Dataset:
         train_targets: Shape (examples, ...): int64 class indices, or floating-point numbers.
         held_out_inputs: As train_inputs.
         held_out_targets: As train_targets.
-        classes: Number of classes, or None where targets are numbers.
+        classes: Number of classes, or None where targets are numbers or labels.
+        labels: What each label is called, where an example may have several or none: targets are 0 or 1, floating-point
+            of shape (examples, labels); otherwise empty.
+        one_logit: Whether there are two classes that are told by one logit: the second's, beside 0 for the first.
         sequences: Symbols and right answers where inputs and targets are sequences, padded with 0; otherwise None.
         image_shape: (height, width) if an input is an image of one channel, flat or not; otherwise None.
         class_names: What each class is called, by index; empty where classes have no names.
@@ -142,6 +186,7 @@ class Dataset:
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
         test: Reads the examples for one look at the end, where data without a reader bring some.
+        marks: Tells the examples of "train" or "held_out" apart; None where their order is all there is.
         model_config: The configuration of a model of transformers that a run was made with; "" before there is a run.
         notes: What a person should know of how they were read.
         checksum: What `fingerprint` returns where not all examples are at hand: a data set's own way to tell whether
@@ -154,6 +199,8 @@ class Dataset:
     held_out_inputs: Inputs = field(repr=False)
     held_out_targets: torch.Tensor = field(repr=False)
     classes: int | None = None
+    labels: tuple[str, ...] = ()
+    one_logit: bool = False
     image_shape: tuple[int, int] | None = None
     sequences: Sequences | None = field(default=None, repr=False)
     class_names: tuple[str, ...] = ()
@@ -162,6 +209,7 @@ class Dataset:
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
     test: Callable[[], Examples] | None = field(default=None, repr=False, compare=False)
+    marks: Callable[[Literal["train", "held_out"]], Marks] | None = field(default=None, repr=False, compare=False)
     model_config: str = field(default="", repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     checksum: str | None = None
@@ -182,6 +230,9 @@ class Dataset:
     def _known(self, targets: torch.Tensor) -> torch.Tensor:
         """Return targets that were read, after checking that they are of the kind that was there at the start."""
         form = self.train_targets
+        if self.labels or self.one_logit:  # 0 and 1 may be written as any kind of number
+            as_form = targets.to(form.dtype)
+            targets = as_form if bool((as_form == targets).all()) else targets
         if targets.dtype != form.dtype or targets.shape[1:] != form.shape[1:]:
             raise DataError(
                 f"data.name = '{shown(self.name)}': a target is {targets.dtype} of shape {tuple(targets.shape[1:])} "
@@ -225,9 +276,17 @@ class Dataset:
         """Return what an evaluation gives, the most telling first; a loss that is the output has no answers."""
         if self.sequences is not None:
             return (*cast("tuple[Metric, Metric]", self.sequences.rates), "accuracy", "loss")
+        if self.labels:
+            return ("macro_f1", "micro_f1", "exact_match", "worst_recall", "accuracy", "loss")
         if self.classes is not None:
-            return ("accuracy", "loss")
+            top: tuple[Metric, ...] = ("top5_accuracy",) if self.classes > TOP else ()
+            return ("accuracy", "loss", *top, "balanced_accuracy", "macro_f1", "worst_recall")
         return ("loss",) if loss == "output" else ("loss", "rmse", "mae", "r2")
+
+    @property
+    def logits(self) -> int | None:
+        """How many logits tell the classes; None where targets are numbers or labels."""
+        return 1 if self.one_logit else self.classes
 
     def fingerprint(self) -> str:
         """Return a checksum of all examples, by which a resumed run knows that its data are still the same."""
@@ -255,9 +314,16 @@ def lazy_checksum(digest: Any) -> str:
     return _LAZY + digest.hexdigest()
 
 
-def take_held_out(dataset: Dataset, count: int | None) -> Examples:
-    """Return held-out examples, the first so many; all if count is None."""
-    inputs, targets = dataset.held_out_inputs, dataset.held_out_targets
-    if count is not None:
-        inputs, targets = inputs[:count], targets[:count]
-    return Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)))
+def take_part(dataset: Dataset, part: Literal["train", "held_out"]) -> Examples:
+    """Return the examples of a part, with what tells them apart."""
+    inputs: Inputs = getattr(dataset, f"{part}_inputs")
+    marks = Marks() if dataset.marks is None else dataset.marks(part)
+    return Examples(
+        inputs=inputs,
+        targets=getattr(dataset, f"{part}_targets"),
+        known=torch.arange(len(inputs)),
+        names=marks.names,
+        ids=marks.ids,
+        id_name=marks.id_name,
+        index=marks.index,
+    )

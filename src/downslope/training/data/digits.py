@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from downslope.core.errors import MissingDependencyError
-from downslope.training.data.checking import check, split
+from downslope.training.data.checking import check, split, split_marks
 from downslope.training.data.dataset import Dataset
 from downslope.training.user_code import refuse_options
 
@@ -29,7 +30,8 @@ def load(recipe: Recipe) -> Dataset:
     inputs = torch.from_numpy((pixels / 16).astype(np.float32))
     targets = torch.from_numpy(labels.astype(np.int64))
     table = {**split(recipe.data, recipe.seed, inputs, targets), "classes": 10}
-    return check(recipe.data.name, recipe.train.loss, table, image_shape=(8, 8))
+    marks = split_marks(recipe.data, recipe.seed, len(inputs))
+    return replace(check(recipe.data.name, recipe.train.loss, table, image_shape=(8, 8)), marks=marks)
 
 
 def _read() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

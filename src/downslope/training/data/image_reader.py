@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -151,14 +151,20 @@ class ImageReader:
             scaling=scaling,
         )
 
-    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
+    def stream(
+        self, given: str | Path, *, identify: str | None = None, rated: bool = False, loaders: int = 0
+    ) -> Iterator[Examples]:
+        """Yield the examples; all in one part, whose images are decoded when they are needed if they are many."""
+        if identify is not None:
+            raise DataError("--id names a column of a table; images are known by their paths. Leave it out.")
+        yield self(given, rated=rated, loaders=loaders)
+
+    def __call__(self, given: str | Path, *, rated: bool = False, loaders: int = 0) -> Examples:
         """Return inputs and the files' names; sub-folders that are called as classes tell what is right.
 
         Raises:
             DataError: If there is none, or it cannot be read, or has another size and none to be scaled to.
         """
-        if identify is not None:
-            raise DataError("--id names a column of a table; images are known by their paths. Leave it out.")
         path = expand_home(given, DataError, "--input")
         if path.is_dir():
             files = list_images(path)
@@ -177,7 +183,7 @@ class ImageReader:
             images = read_all(files, self._options, ("the run's own", (0, *self._shape)), notes)
             inputs = torch.from_numpy(scale(images, self._scaling))
         else:
-            inputs = self._rows(files)
+            inputs = self._rows(files, loaders)
         found = Examples(
             inputs=inputs,
             names=[str(one) for one in inside],
@@ -185,14 +191,14 @@ class ImageReader:
         )
         return self._with_targets(found, [one.parts[0] if len(one.parts) > 1 else "" for one in inside], path, rated)
 
-    def _rows(self, files: Sequence[Path]) -> Rows:
+    def _rows(self, files: Sequence[Path], loaders: int) -> Rows:
         """Return inputs that are decoded when they are needed."""
         options = self._options
         source = ImageSource(
             files, options.colour, self._shape, scales=options.shape is not None, reduced=options.reduced is True
         )
         source.scaling = self._scaling
-        return Rows("images", Loaders(0, {"images": source}), source.shape, torch.float32, np.arange(len(files)))
+        return Rows("images", Loaders(loaders, {"images": source}), source.shape, torch.float32, np.arange(len(files)))
 
     def part(self, part: Part, data: Data, seed: int) -> Examples:
         """Return the images of a part of the recipe's own folder now; those of no known class have no target."""
@@ -200,11 +206,11 @@ class ImageReader:
         if part == "test":
             if parts.test is None:
                 raise no_test("images", _NO_TEST)
-            found = self(parts.test)
+            found = self(parts.test, loaders=data.loaders)
             return found if parts.test != parts.held_out else replace(found, notes=(*found.notes, LOOKED_AT))
         if parts.held_out is not None:
-            return self(parts.held_out if part == "held_out" else parts.train)
-        found = self(parts.train)
+            return self(parts.held_out if part == "held_out" else parts.train, loaders=data.loaders)
+        found = self(parts.train, loaders=data.loaders)
         order = torch.arange(len(found))
         return found.take(split(data, seed, order, order)[f"{part}_inputs"].tolist())
 

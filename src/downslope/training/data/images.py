@@ -6,19 +6,19 @@ Which sub-folders are classes and which are parts is decided in `image_parts.py`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
-from downslope.training.data.checking import check, place_of, split
+from downslope.training.data.checking import check, place_of, split, split_rows
 from downslope.training.data.class_names import check_classes, order_classes, show_names
-from downslope.training.data.dataset import LARGE, Dataset
+from downslope.training.data.dataset import LARGE, PARTS, Dataset, Marks
 from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, look_at_image, sorted_entries
 from downslope.training.data.image_parts import Parts
 from downslope.training.data.image_reader import (
@@ -56,6 +56,7 @@ def load(recipe: Recipe) -> Dataset:
     if not is_held:
         return _read_when_needed(recipe, options, shape, parts, (names, files, labels), notes)
     train_images = read_all(files, options, None, notes)
+    held_files: list[Path] = []
     if parts.held_out is not None:
         held_files, held_labels = _list_held_out(parts.held_out, parts.train, names)
         table: dict[str, Any] = {
@@ -66,7 +67,7 @@ def load(recipe: Recipe) -> Dataset:
         }
     else:
         table = dict(split(recipe.data, recipe.seed, torch.from_numpy(train_images), torch.from_numpy(labels)))
-        table = {part: tensor.numpy() for part, tensor in table.items()}
+        table = {part: table[part].numpy() for part in PARTS}
     check_classes(names, table["train_targets"], f"{place_of(recipe.data.name)}: the classes of {shown(parts.train)}")
     scaling = _learn_scaling(table["train_inputs"]) if options.standardize else None
     for part in ("train_inputs", "held_out_inputs"):
@@ -80,7 +81,21 @@ def load(recipe: Recipe) -> Dataset:
     )
     resized = replace(options, size=(height, width) if options.size else None)
     reader = ImageReader(resized, (height, width), scaling, names)
-    return replace(dataset, class_names=names, reader=reader, notes=first_notes(notes))
+    marks = _marks(recipe, parts, files, held_files)
+    return replace(dataset, class_names=names, reader=reader, marks=marks, notes=first_notes(notes))
+
+
+def _marks(recipe: Recipe, parts: Parts, files: Sequence[Path], held_files: Sequence[Path]) -> Callable[[Any], Marks]:
+    """Return what tells images apart: their paths, and where a part of them was held out which of all they are."""
+
+    def marks(part: Literal["train", "held_out"]) -> Marks:
+        if parts.held_out is not None:
+            folder, some = (parts.train, files) if part == "train" else (parts.held_out, held_files)
+            return Marks(names=[str(file.relative_to(folder)) for file in some])
+        index = split_rows(recipe.data, recipe.seed, len(files))[part]
+        return Marks(index=index, names=[str(files[row].relative_to(parts.train)) for row in index.tolist()])
+
+    return marks
 
 
 def _list_held_out(folder: Path, train: Path, names: Sequence[str]) -> tuple[list[Path], Any]:
@@ -147,6 +162,7 @@ def _read_when_needed(
     return replace(
         dataset,
         class_names=names,
+        marks=_marks(recipe, parts, files, held_files),
         reader=ImageReader(options, shape, source.scaling, names),
         input_range=(low, high),
         notes=first_notes(notes),

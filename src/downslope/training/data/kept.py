@@ -116,13 +116,19 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
     sequences: KeptSequences | None
     arrays: KeptArrays | None = None
     model_config: str = ""
+    labels: tuple[str, ...] = ()
+    one_logit: bool = False
 
     def __post_init__(self) -> None:
         """Check what must agree."""
         if self.class_names and len(self.class_names) != self.classes:
             raise ValueError("there must be a name for each class")
-        if self.class_weights is not None and len(self.class_weights) != self.classes:
+        if self.class_weights is not None and len(self.class_weights) != (len(self.labels) or self.classes):
             raise ValueError("there must be a weight for each class")
+        if self.labels and (self.classes is not None or self.targets.shape != (len(self.labels),)):
+            raise ValueError("there must be a name for each label")
+        if self.one_logit and self.classes != 2:
+            raise ValueError("one logit tells two classes")
         if self.arrays is not None and self.arrays.labels and len(self.arrays.labels) != self.classes:
             raise ValueError("there must be a label for each class")
         if self.target_scale is not None and not self.target_scale[1] > 0:
@@ -154,6 +160,8 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             held_out_inputs=self.inputs.stand_in(0),
             held_out_targets=self.targets.stand_in(0),
             classes=self.classes,
+            labels=self.labels,
+            one_logit=self.one_logit,
             image_shape=self.image_shape,
             sequences=sequences,
             class_names=self.class_names,
@@ -191,6 +199,8 @@ def keep_inputs(dataset: Dataset, fingerprint: str, model: nn.Module | None = No
         arrays=found if isinstance(found, KeptArrays) else None,
         sequences=None if dataset.sequences is None else _kept_sequences(dataset.sequences),
         model_config=getattr(model, "config_text", ""),
+        labels=dataset.labels,
+        one_logit=dataset.one_logit,
     )
 
 

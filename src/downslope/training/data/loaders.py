@@ -11,10 +11,11 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, Future
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from downslope.core.errors import DataError
 from downslope.training.data.rows import Indices, Read, Source, Watch
@@ -166,6 +167,29 @@ class Loaders:
                     f"{place}: was not read within {self._timeout:g} seconds by a "
                     "loader. If it only takes that long, set data.loader_timeout higher, or 0 to wait for ever."
                 )
+
+
+Part = TypeVar("Part")
+Made = TypeVar("Made")
+
+
+def in_order(parts: Iterable[Part], make: Callable[[Part], Made], count: int) -> Iterator[Made]:
+    """Yield what is made of parts, in their order, by so many threads; as many as these and two are in memory."""
+    if not count:
+        yield from map(make, parts)
+        return
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            for part in parts:
+                waiting.append(pool.submit(make, part))
+                if len(waiting) > count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()
 
 
 def _work(jobs: queue.SimpleQueue[Reading | None], reader: Reader, watch: _Since, stopping: threading.Event) -> None:

@@ -12,7 +12,7 @@ from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.training.data.array_sources import FreeOptions, InputKind, Layout, RawExamples, find_path
 from downslope.training.data.class_names import show_names
-from downslope.training.data.numpy_files import names_in_npz, read_npz
+from downslope.training.data.numpy_files import names_in_npz, open_npz, read_npz
 from downslope.training.data.part_names import KINDS, Kind, kind_of_part
 
 _INPUTS = frozenset({"x", "inputs", "input", "images", "image", "data", "features"})
@@ -107,18 +107,18 @@ def read_one_npz(path: Path) -> RawExamples:
     names = names_in_npz(path)
     if len(names) == 1:
         place = f"{shown(path)}, `{shown(names[0])}`"
-        return RawExamples(next(iter(read_npz(path).values())), place)
+        return RawExamples(next(iter(open_npz(path).values())), place)
     inputs, targets = ([name for name in names if name.lower() in usual] for usual in (_INPUTS, _TARGETS))
     if len(names) == 2 and len(inputs) == len(targets) == 1:
-        return _read(path, inputs[0], targets[0])
+        return _read(path, inputs[0], targets[0], maps=True)
     raise DataError(
         f"{shown(path)}: must hold one array, or two called `inputs` and `targets`; got {len(names)}: "
         f"{show_names(names)}."
     )
 
 
-def _read(path: Path, inputs: str, targets: str) -> RawExamples:
-    arrays = read_npz(path, {inputs, targets})
+def _read(path: Path, inputs: str, targets: str, *, maps: bool = False) -> RawExamples:
+    arrays = (open_npz if maps else read_npz)(path, {inputs, targets})
     place, targets_place = (f"{shown(path)}, `{shown(name)}`" for name in (inputs, targets))
     return RawExamples(arrays[inputs], place, arrays[targets], targets_place)
 

@@ -11,7 +11,9 @@ import ast
 import io
 import math
 import os
+import shutil
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Container
@@ -30,6 +32,12 @@ _Found = TypeVar("_Found")
 _MOST_MEMBERS = 100_000
 _MOST_HEADER = 100_000
 _CHUNK = 1 << 22
+
+MAPPED = 1 << 26
+"""An array of more bytes is mapped into memory rather than read, where it is read part by part."""
+
+_SPARE = 1 << 28
+"""How many bytes of a disk are left free."""
 
 
 def memory_limit() -> int:
@@ -68,16 +76,17 @@ def map_npy(path: Path) -> Array:
     place = shown(path)
     try:
         with open_regular(path, DataError) as file:
-            size = os.fstat(file.fileno()).st_size
-            start = io.BytesIO(file.read(min(size, 1 << 17)))
-            shape, fortran, dtype = _check_header(start, size, place)
-            begin = start.tell()
-            if not math.prod(shape):
-                return np.empty(shape, dtype)
-            mapped: Any = np.memmap(file, dtype, "r", begin, shape, "F" if fortran else "C")
-            return mapped
+            return _map(file, os.fstat(file.fileno()).st_size, place)
     except OSError as error:
         raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
+
+
+def open_npy(path: Path) -> Array:
+    """Return the array of a .npy file, read only where it is looked at if it is large; raises as `read_npy` does."""
+    try:
+        return map_npy(path) if path.stat().st_size > MAPPED else read_npy(path)
+    except OSError as error:
+        raise DataError(f"{shown(path)}: cannot be read as NumPy's: {error.strerror or error}.") from None
 
 
 def names_in_npz(path: Path) -> list[str]:
@@ -100,6 +109,14 @@ def read_npz(path: Path, only: Container[str] | None = None) -> dict[str, Array]
         DataError: If it is no such file, a member is no array, or it would unpack to more than fits.
     """
     return _open_npz(path, lambda archive, place: _unpack(archive, place, only))
+
+
+def open_npz(path: Path, only: Container[str] | None = None) -> dict[str, Array]:
+    """Return the arrays of an .npz file by name as `read_npz` does, but a large one read only where it is looked at.
+
+    One that is packed is unpacked into a file without a name first, in the folder for temporary files (TMPDIR).
+    """
+    return _open_npz(path, lambda archive, place: _unpack(archive, place, only, maps=True))
 
 
 def _open_npz(path: Path, use: Callable[[zipfile.ZipFile, str], _Found]) -> _Found:
@@ -135,15 +152,50 @@ def _members(archive: zipfile.ZipFile, place: str) -> dict[str, zipfile.ZipInfo]
     return found
 
 
-def _unpack(archive: zipfile.ZipFile, place: str, only: Container[str] | None) -> dict[str, Array]:
+def _unpack(
+    archive: zipfile.ZipFile, place: str, only: Container[str] | None, *, maps: bool = False
+) -> dict[str, Array]:
     members = _members(archive, place)
     wanted = {name: member for name, member in members.items() if only is None or name in only}
-    check_memory(place, sum(member.file_size for member in wanted.values()), "when it is unpacked")
+    mapped = {name for name, member in wanted.items() if maps and member.file_size > MAPPED}
+    held = sum(member.file_size for name, member in wanted.items() if name not in mapped)
+    check_memory(place, held, "when it is unpacked")
     arrays: dict[str, Array] = {}
     for name, member in wanted.items():
+        called = f"{place}, `{shown(name)}`"
         with archive.open(member) as file:
-            arrays[name] = _read_array(file, member.file_size, f"{place}, `{shown(name)}`")
+            if name in mapped:
+                arrays[name] = _map_copy(file, member.file_size, called)
+            else:
+                arrays[name] = _read_array(file, member.file_size, called)
     return arrays
+
+
+def _map_copy(file: IO[bytes], size: int, place: str) -> Array:
+    """Return the one array of a member, copied into a file without a name and mapped into memory from there."""
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if size + _SPARE > free:
+        raise DataError(
+            f"{place}: needs {size:,} bytes in {shown(folder)} to be read part by part; {free:,} are free there. Set "
+            "TMPDIR to a folder on a disk with room."
+        )
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy, _CHUNK)  # to its end, where its checksum is compared
+        copy.flush()
+        return _map(copy, copy.seek(0, os.SEEK_END), place)
+
+
+def _map(file: Any, size: int, place: str) -> Array:
+    """Return the array of an open file of so many bytes, read only where it is looked at."""
+    file.seek(0)
+    start = io.BytesIO(file.read(min(size, 1 << 17)))
+    shape, fortran, dtype = _check_header(start, size, place)
+    begin = start.tell()
+    if not math.prod(shape):
+        return np.empty(shape, dtype)
+    mapped: Any = np.memmap(file, dtype, "r", begin, shape, "F" if fortran else "C")
+    return mapped
 
 
 def _read_array(file: IO[bytes], size: int, place: str) -> Array:

@@ -16,7 +16,17 @@ from torch.utils import data as torch_data
 
 from downslope.core.errors import did_you_mean
 from downslope.core.shown import shown
-from downslope.training.data.checking import bad_data, check, describe_kind, place_of, split, to_tensor
+from downslope.recipe.schema import BINARY
+from downslope.training.data.checking import (
+    as_binary,
+    bad_data,
+    check,
+    describe_kind,
+    place_of,
+    split,
+    split_marks,
+    to_tensor,
+)
 from downslope.training.data.dataset import PARTS, Dataset, Examples
 from downslope.training.data.loader_child import ChildReader
 from downslope.training.data.loaders import Loaders
@@ -68,16 +78,22 @@ def load(recipe: Recipe) -> Dataset:
     parts = returned if isinstance(returned, tuple | list) else ()
     if len(parts) == 2:
         inputs, targets = (to_tensor(name, what, part) for what, part in zip(("inputs", "targets"), parts, strict=True))
-        return check(name, loss, split(recipe.data, recipe.seed, inputs, targets))
+        return _split(recipe, inputs, targets)
     if isinstance(returned, list) and all(isinstance(item, tuple | list) and len(item) == 2 for item in parts):
         inputs, targets, _ = _read(name, returned, "it")
-        return check(name, loss, split(recipe.data, recipe.seed, inputs, targets))
+        return _split(recipe, inputs, targets)
     more = " Does it lack a `return`?" if returned is None else ""
     raise bad_data(
         name,
         f"must return (inputs, targets), a torch Dataset of such pairs, two of them (to learn from, held out), or "
         f"a dict with {', '.join(PARTS)} or with {', '.join(_KEYS)}; got {describe_kind(returned)}.{more}",
     )
+
+
+def _split(recipe: Recipe, inputs: torch.Tensor, targets: torch.Tensor) -> Dataset:
+    """Return examples of which a part is held out."""
+    data = check(recipe.data.name, recipe.train.loss, split(recipe.data, recipe.seed, inputs, targets))
+    return replace(data, marks=split_marks(recipe.data, recipe.seed, len(inputs)))
 
 
 def open_sources(recipe: Recipe) -> Mapping[str, Source]:
@@ -197,6 +213,7 @@ def _read_when_needed(recipe: Recipe, found: Found) -> Dataset:
     return replace(
         dataset,
         input_range=next(iter(ranges.values())),
+        marks=split_marks(data, seed, len(rows["all"])) if "all" in rows else None,
         checksum=checksum(digest, dataset.class_names),
         notes=(_how(data.loaders, sum(map(len, sources.values()))),),
     )
@@ -210,6 +227,8 @@ def _read_test(recipe: Recipe, found: Found) -> Examples:
     rows = Rows("test", loaders, tuple(first.shape[1:]), first.dtype, np.arange(len(source)))
     with keep_generators():
         targets, _ = look_through(rows, source, begin_digest())
+    if recipe.train.loss == BINARY:
+        targets = as_binary(recipe.data.name, "test_targets", targets)
     return Examples(inputs=rows, targets=targets, known=torch.arange(len(rows)))
 
 
@@ -244,7 +263,8 @@ def _read_now(recipe: Recipe, found: Found) -> Dataset:
         f"each of the {sum(len(one[0]) for one in read.values()):,} items of its Dataset was read once: what a "
         "transform draws at random stays as it was drawn"
     )
-    return replace(_named(name, recipe.train.loss, table, names, classes=found.classes), notes=(note,))
+    marks = split_marks(recipe.data, recipe.seed, len(inputs)) if "all" in read else None
+    return replace(_named(name, recipe.train.loss, table, names, classes=found.classes), marks=marks, notes=(note,))
 
 
 def _named(name: str, loss: str, parts: Mapping[str, Any], names: tuple[str, ...], *, classes: Any) -> Dataset:

@@ -26,12 +26,13 @@ from downslope.training.data.dataset import Dataset
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted
 from downslope.training.data.table_encoding import learn_encoding, want_features
 from downslope.training.data.table_files import open_table
+from downslope.training.data.table_marks import find_marks
 from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, TableError, advise, quoted
 from downslope.training.data.table_reader import TableReader
 from downslope.training.data.table_split import RowParts
-from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_target
+from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_targets
 from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def _load(recipe: Recipe) -> Dataset:
     file = open_table(options.path, options, f"{KEY}.path")
     notes = list(file.remarks)
     features = _choose_features(file, options, notes)
-    wanted = {**want_features(features, options), options.target: want_target(is_class)}
+    hint = "" if len(options.targets) > 1 else None
+    wanted = {**want_features(features, options), **want_targets(options.targets, is_class=is_class, hint=hint)}
     if options.split_column is not None:
         wanted[options.split_column] = Wanted("word")
     if table_large.is_large(recipe.data, file, features):
@@ -81,6 +83,7 @@ def _load(recipe: Recipe) -> Dataset:
     notes += columns.notes
     notes += _doubtful_words(columns)
     columns, train, held_out = _divide(recipe, options, file, columns, wanted, notes)
+    lines = {"train": np.array(columns.lines)[train], "held_out": np.array(held_out.lines)}
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
     target, hint = learn_target(columns, learned, options, is_class=is_class)
@@ -92,14 +95,16 @@ def _load(recipe: Recipe) -> Dataset:
             "held_out_targets": target.encode(held_out),
         }
     if is_class:
-        origin = f"{place_of(recipe.data.name)}: column `{shown(options.target)}`"
+        origin = f"{place_of(recipe.data.name)}: column `{shown(target.column)}`"
         check_classes(target.names, table["train_targets"], origin, hint)
         table["classes"] = len(target.names)
     return replace(
         check(recipe.data.name, loss, table),
         class_names=target.names,
+        labels=target.labels,
         target_scale=target.scale if options.standardize_target else None,
         reader=TableReader(encoding, target, options, file.names, named=file.is_named),
+        marks=lambda part: find_marks(options, file.names, part, lines[part]),
         notes=tuple(notes),
     )
 
@@ -142,14 +147,20 @@ def _load_large(
     notes: list[str],
 ) -> Dataset:
     """Return the examples of a table that is read part by part."""
-    data, is_class = recipe.data, wanted[options.target].kind == "word"
+    if len(options.targets) > 1:
+        raise DataError(
+            f"{KEY}.target: several columns need the table in memory, and this one is read part by part. Set "
+            "data.in_memory = true."
+        )
+    column = next(iter(options.targets))
+    data, is_class = recipe.data, wanted[column].kind == "word"
     if options.split_column is not None:
         raise DataError(
             f"{KEY}.split_column: needs the table in memory, and this one is read part by part. Set data.in_memory = "
             f"true, or write its parts into files of their own: {KEY}.held_out_path and {KEY}.test_path."
         )
     usable = table_large.choose_usable(options, _describe_missing, wanted)
-    surveys = [table_large.survey(file, wanted, options.target, usable)]
+    surveys = [table_large.survey(file, wanted, column, usable)]
     if options.held_out_path is None:
         rows = torch.arange(surveys[0].rows)
         parts = split(data, recipe.seed, rows, rows)
@@ -161,11 +172,12 @@ def _load_large(
         other.check_names(wanted, f"its columns must be those of {KEY}.path")
         if not table_large.is_large(replace(data, in_memory=False), other, features):
             raise DataError(f"{shown(other.path)}: must be read part by part as {KEY}.path is.")
-        surveys.append(table_large.survey(other, wanted, options.target, usable))
+        surveys.append(table_large.survey(other, wanted, column, usable))
         held_out = torch.arange(surveys[0].rows, surveys[0].rows + surveys[1].rows)
+    files = [seen.file for seen in surveys]
     for seen in surveys:
         notes += table_large.notes_of(seen)
-    all_targets = surveys[0].target_columns(options.target)
+    all_targets = surveys[0].target_columns(column)
     learned = all_targets if is_class else all_targets.take(train.numpy())
     target, hint = learn_target(all_targets, learned, options, is_class=is_class)
     encoding = table_large.learn_encoding(surveys[0], wanted, features, train.numpy(), options, usable)
@@ -179,7 +191,7 @@ def _load_large(
         "held_out_targets": every[held_out],
     }
     if is_class:
-        origin = f"{place_of(data.name)}: column `{shown(options.target)}`"
+        origin = f"{place_of(data.name)}: column `{shown(column)}`"
         check_classes(target.names, table["train_targets"].unique().numpy(), origin, hint)
         table["classes"] = len(target.names)
     notes.append(table_large.how_note(data, len(inputs)))
@@ -188,6 +200,12 @@ def _load_large(
         class_names=target.names,
         target_scale=target.scale if options.standardize_target else None,
         reader=TableReader(encoding, target, options, file.names, named=file.is_named),
+        marks=lambda part: find_marks(
+            options,
+            file.names,
+            part,
+            table_large.lines_of(files, wanted, usable)[train if part == "train" else held_out],
+        ),
         notes=tuple(notes),
         input_range=ends,
         checksum=table_large.checksum(digest, targets, target),
@@ -196,15 +214,16 @@ def _load_large(
 
 def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tuple[str, ...]:
     """Return the columns to learn from, and note those that are left out since they have no name."""
-    ignored = {options.target, *options.ignore} | (
-        {options.split_column} if options.split_column is not None else set()
-    )
+    apart = [name for name in (options.split_column, options.id) if name is not None]
+    ignored = {*options.targets, *options.ignore, *apart}
     left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
     present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
     absent = [name for name in options.ignore if name not in present]
     asked = {"features": options.features or (), "ignore": absent, "categories": options.categories}
-    parts = () if options.split_column is None else (options.split_column,)
-    for key, names in {**asked, "target": (options.target,), "split_column": parts}.items():
+    asked |= {key: (name,) for key in ("id", "split_column") if (name := getattr(options, key)) is not None}
+    if options.id == "":
+        file.find_nameless()
+    for key, names in {**asked, "target": options.targets}.items():
         file.check_names(names, f"{KEY}.{key} names it")
     features = options.features
     if features is None:
@@ -291,7 +310,7 @@ def _without_missing(columns: Columns, wanted: Iterable[str], options: Options, 
         return columns
     incomplete = np.logical_or.reduce(list(missing.values()))
     rows = len(columns.lines)
-    if options.missing == "error" or (options.missing == "mean" and options.target in missing):
+    if options.missing == "error" or (options.missing == "mean" and not missing.keys().isdisjoint(options.targets)):
         raise _describe_missing(columns, missing, incomplete, options)
     if options.missing == "mean":
         cells = sum(int(mask.sum()) for mask in missing.values())
@@ -314,14 +333,14 @@ def _describe_missing(columns: Columns, missing: dict[str, Any], incomplete: Any
         count = int(mask.sum())
         place = f"{columns.place(int(np.argmax(mask)), name)}: the cell is empty"
         also = f", and so are {count - 1:,} more of {rows:,}" if count > 1 else ""
-        if count == rows and name != options.target:
+        if count == rows and name not in options.targets:
             empty.append(name)
         if options.missing == "error":
             problems[f"{place}{also}.{_MISSING}"] = name
-        elif name == options.target:
+        elif name in options.targets:
             problems[f"{place}{also}, and a target cannot be filled in."] = name
     if empty:
         return TableError(list(problems), {"ignore": empty}, missing=problems)
     few = incomplete.mean() <= _FEW
-    fixes = {"missing": "drop" if options.target in missing or few else "mean"}
+    fixes = {"missing": "drop" if not missing.keys().isdisjoint(options.targets) or few else "mean"}
     return TableError(list(problems), fixes, missing=problems)

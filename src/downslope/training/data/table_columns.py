@@ -42,21 +42,26 @@ class Wanted:
     is_target: bool = False
 
 
+def targets_of(wanted: Mapping[str, Wanted]) -> frozenset[str]:
+    """Return the columns to learn among those that are asked for."""
+    return frozenset(name for name, want in wanted.items() if want.is_target)
+
+
 @dataclass(frozen=True)
 class Unnamed:
     """What to call the columns of a file that does not name them.
 
     Attributes:
         names: Their names in order; None to count them from 0.
-        absent: One of them that the file may lack: to predict, nobody needs the target.
+        absent: Those of them that the file may lack: to predict, nobody needs the target.
 
     Example:
-        >>> Unnamed().name("t.npy", 2), Unnamed(("area", "price", "rooms"), "price").name("t.npy", 2)
+        >>> Unnamed().name("t.npy", 2), Unnamed(("area", "price", "rooms"), ("price",)).name("t.npy", 2)
         (['0', '1'], ['area', 'rooms'])
     """
 
     names: tuple[str, ...] | None = None
-    absent: str | None = None
+    absent: tuple[str, ...] = ()
 
     def name(self, place: str, count: int) -> list[str]:
         """Return the names of this many columns."""
@@ -64,9 +69,10 @@ class Unnamed:
             return [str(number) for number in range(count)]
         if count == len(self.names):
             return list(self.names)
-        if self.absent in self.names and count == len(self.names) - 1:
-            return [name for name in self.names if name != self.absent]
-        allowed = f"{len(self.names)}" if self.absent is None else f"{len(self.names)}, or all of them but the target"
+        others = [name for name in self.names if name not in self.absent]
+        if count == len(others):
+            return others
+        allowed = f"{len(self.names)}" if not self.absent else f"{len(self.names)}, or all of them but the target"
         raise DataError(
             f"{place}: has {count} column(s) without names, but there must be {allowed}: "
             f"{shorten(self.names)}, in this order."
@@ -127,7 +133,7 @@ class TableFile(ABC):
         is_named: Whether it says so itself.
         has_empty_name: Whether a name without letters stands in the file, rather than being missing there.
         hint: What to do if a name is not among them.
-        rows: How many rows it has, where `chunks` can read it part by part; otherwise None.
+        rows: How many rows it has, where that is known and a step can read it part by part; otherwise None.
         remarks: What a person should know of how the names were read.
     """
 
@@ -188,12 +194,14 @@ class TableFile(ABC):
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
         """Return columns by name, all of them among `names`, and what the cells of each are to be."""
 
-    def chunks(self, wanted: Mapping[str, Wanted]) -> Iterator[Columns]:
+    @abstractmethod
+    def chunks(self, wanted: Mapping[str, Wanted], size: int | None = None) -> Iterator[Columns]:
         """Yield the rows in order, part by part, in memory that does not grow with the file; as `read` returns them.
 
-        Only where `rows` says how many there are.
+        Args:
+            wanted: As in `read`.
+            size: How many rows there may be in a part; None for `rows_at_once` of these columns.
         """
-        raise NotImplementedError
 
 
 def rows_at_once(columns: int) -> int:

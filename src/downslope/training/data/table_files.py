@@ -19,7 +19,7 @@ from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
 from downslope.recipe.given import TABLES as SUFFIXES
-from downslope.training.data.numpy_files import check_memory, first_line, map_npy, read_npy, read_npz
+from downslope.training.data.numpy_files import check_memory, first_line, open_npy, read_npz
 from downslope.training.data.table_columns import (
     Columns,
     NumberArray,
@@ -28,6 +28,7 @@ from downslope.training.data.table_columns import (
     Wanted,
     make_columns,
     rows_at_once,
+    targets_of,
 )
 from downslope.training.data.table_numbers import NumberForm
 from downslope.training.data.table_options import Options
@@ -39,9 +40,6 @@ _BYTES = 8
 
 _MAPPED_BATCHES = 16
 """So many record batches of an Arrow file are read before it is mapped anew."""
-
-_MAPPED = 2**26
-"""A .npy file of more bytes is mapped into memory rather than read."""
 
 
 def open_table(
@@ -117,11 +115,11 @@ class ColumnarTable(TableFile):
         columns = {name: self._column(table.column(name), want) for name, want in wanted.items()}
         return _convert(self.path, columns, wanted, self._form)
 
-    def chunks(self, wanted: Mapping[str, Wanted]) -> Iterator[Columns]:
+    def chunks(self, wanted: Mapping[str, Wanted], size: int | None = None) -> Iterator[Columns]:
         """Yield the rows in order, part by part."""
         begin = 0
         with self._reading(self.path):
-            for table in self._batches(list(wanted), rows_at_once(len(wanted))):
+            for table in self._batches(list(wanted), size or rows_at_once(len(wanted))):
                 columns = {name: self._column(table.column(name), want) for name, want in wanted.items()}
                 yield _convert(self.path, columns, wanted, self._form, begin)
                 begin += table.num_rows
@@ -226,11 +224,9 @@ class ArrayTable(TableFile):
         self._mapped: mmap.mmap | None = None
         if path.suffix.lower() == ".npz":
             found = read_npz(path)
-        elif path.stat().st_size > _MAPPED:
-            found = map_npy(path)
-            self._mapped = getattr(found, "_mmap", None)
         else:
-            found = read_npy(path)
+            found = open_npy(path)
+            self._mapped = getattr(found, "_mmap", None)
         is_named = True
         if isinstance(found, dict):
             self._columns = found
@@ -258,10 +254,10 @@ class ArrayTable(TableFile):
         check_memory(shown(self.path), size, f"for {len(wanted):,} columns")
         return self._part(wanted, slice(None))
 
-    def chunks(self, wanted: Mapping[str, Wanted]) -> Iterator[Columns]:
+    def chunks(self, wanted: Mapping[str, Wanted], size: int | None = None) -> Iterator[Columns]:
         """Yield the rows in order, part by part."""
-        size = rows_at_once(len(wanted))
-        for begin in range(0, self.rows or 0, size):
+        size = size or rows_at_once(len(wanted))
+        for begin in range(0, len(next(iter(self._columns.values()), ())), size):
             yield self._part(wanted, slice(begin, begin + size))
             if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
                 self._mapped.madvise(mmap.MADV_DONTNEED)  # what was read need not stay in this process's memory
@@ -304,8 +300,7 @@ def _convert(
     numbers: dict[str, NumberArray] = {}
     words: dict[str, list[str | None]] = {}
     count = 0
-    target = next((name for name, want in wanted.items() if want.is_target), None)
-    findings = Findings(form, target=target, is_text=False)
+    findings = Findings(form, targets=targets_of(wanted), is_text=False)
     for name, column in columns.items():
         count = len(column)
         place = f"{shown(path)}, row {{}}, column `{shown(name).replace('{', '{{').replace('}', '}}')}`"

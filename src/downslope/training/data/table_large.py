@@ -280,6 +280,12 @@ def how_note(data: Data, rows: int) -> str:
     )
 
 
+def lines_of(files: Sequence[TableFile], wanted: Mapping[str, Wanted], usable: Usable) -> Indices:
+    """Return where each usable row of tables, one after another, stands in its file."""
+    parts = [np.array(columns.lines) for file in files for columns, _, _ in map(usable, file.chunks(wanted))]
+    return np.concatenate(parts).astype(np.int64)
+
+
 def choose_usable(options: Options, describe_missing: Any, wanted: Mapping[str, Wanted]) -> Usable:
     """Return what makes of a part of a table the part that may be used."""
 
@@ -288,7 +294,7 @@ def choose_usable(options: Options, describe_missing: Any, wanted: Mapping[str, 
         if not missing:
             return columns, 0, 0
         incomplete = np.logical_or.reduce(list(missing.values()))
-        if options.missing == "error" or (options.missing == "mean" and options.target in missing):
+        if options.missing == "error" or (options.missing == "mean" and not missing.keys().isdisjoint(options.targets)):
             raise describe_missing(columns, missing, incomplete, options)
         if options.missing == "mean":
             return columns, 0, sum(int(mask.sum()) for mask in missing.values())

@@ -25,9 +25,10 @@ class Options:
 
     Attributes:
         path: The file: .csv, .tsv, .parquet, .npy or .npz; relative to the current directory.
-        target: The column to learn.
+        target: The column to learn; or several of 0 and 1, labels of which a row may have any number.
         features: The columns to learn from; None for all others.
         ignore: Columns to leave out.
+        id: A column that marks the rows, such as a number: no input, and told with predictions; None where none does.
         categories: Columns whose cells are words; each word becomes an input of its own, 0 or 1.
         held_out_path: A table with the examples to hold out; None to split the one by `data.held_out`.
         split_column: A column that says which part a row belongs to: train, validation or test; None where none does.
@@ -51,9 +52,10 @@ class Options:
     """
 
     path: str
-    target: str
+    target: str | tuple[str, ...]
     features: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    id: str | None = None
     categories: tuple[str, ...] = ()
     held_out_path: str | None = None
     test_path: str | None = None
@@ -84,6 +86,9 @@ class Options:
                 f"it. Leave `{given[0]}` out."
             )
         self._check_split()
+        self._check_id()
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            raise DataError(f"`target` must name a column, or several, each once; got {list(self.targets)!r}.")
         if self.features is not None and self.ignore:
             raise DataError("`ignore` says what to leave out of all columns; with `features`, leave it out there.")
         if self.features is not None and not self.features:
@@ -94,8 +99,19 @@ class Options:
                 if column in known:
                     raise DataError(f"`{name}` names '{shown(column)}' twice.")
                 known.add(column)
-            if self.target in known:
-                raise DataError(f"`{name}` names the target, '{shown(self.target)}'.")
+            for target in self.targets:
+                if target in known:
+                    raise DataError(f"`{name}` names the target, '{shown(target)}'.")
+
+    def _check_id(self) -> None:
+        """Check that the column of marks is nothing else."""
+        column = self.id
+        if column is None:
+            return
+        for name in ("target", "split_column", "features", "ignore", "categories"):
+            given = getattr(self, name)
+            if column in ((given,) if isinstance(given, str) else given or ()):
+                raise DataError(f"`id` names '{shown(column)}', and so does `{name}`. A mark is no input; give one.")
 
     def _check_split(self) -> None:
         """Check what says which rows are held out, and which are for a test."""
@@ -109,7 +125,7 @@ class Options:
                 raise DataError(
                     f"`{name}` names a table with a part, and `split_column` tells the parts of one. Give one."
                 )
-        if column == self.target:
+        if column in self.targets:
             raise DataError(f"`split_column` names the target, '{shown(column)}'.")
         for name in ("features", "ignore", "categories"):
             if column in (getattr(self, name) or ()):
@@ -150,6 +166,11 @@ class Options:
             if name in known:
                 raise DataError(f"`names` names {name!r} twice.")
             known.add(name)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to learn."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
 
     @property
     def has_header(self) -> bool:

@@ -7,6 +7,7 @@ Where options can help they are part of the error as well; `advise` tries them o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,14 +116,19 @@ class Findings:
     Args:
         form: How numbers are written, as the options say.
         semicolons: Whether a semicolon separates cells, so that commas are likely decimal ones.
-        target: The column to learn, which can be neither left out nor made categories.
+        targets: The columns to learn, which can be neither left out nor made categories.
         is_text: Whether the table is text, so that options can say how numbers are written.
     """
 
     def __init__(
-        self, form: NumberForm, *, semicolons: bool = False, target: str | None = None, is_text: bool = True
+        self,
+        form: NumberForm,
+        *,
+        semicolons: bool = False,
+        targets: AbstractSet[str] = frozenset(),
+        is_text: bool = True,
     ) -> None:
-        self._form, self._semicolons, self._target, self._is_text = form, semicolons, target, is_text
+        self._form, self._semicolons, self._targets, self._is_text = form, semicolons, targets, is_text
         self.columns: dict[str, BadCells] = {}
         self.rows: list[str] = []
         self.comments: set[str | None] = set()  # the signs by which these rows may be comments
@@ -169,10 +175,10 @@ class Findings:
                 fixes[key] = [*dict.fromkeys([*fixes.get(key, ()), *values])]
         for name, problem in self.mixed.items():
             problems.append(problem)
-            if name != self._target:
+            if name not in self._targets:
                 fixes["ignore"] = [*fixes.get("ignore", ()), name]
         # options are no help unless they mend all that is wrong
-        can_help = (not self.rows or "comment" in fixes) and self._target not in self.mixed
+        can_help = (not self.rows or "comment" in fixes) and self._targets.isdisjoint(self.mixed)
         raise TableError(problems, fixes if can_help else {}, marked=marked)
 
     def _choose_form(self, described: Iterable[Mapping[str, Cell]]) -> NumberForm:
@@ -232,8 +238,8 @@ class Findings:
                 " Dates and times are not read: give numbers such as a year and a month columns of their own, or leave "
                 f"it out: {KEY}.ignore = {toml_line([name])}."
             )
-            return hint, {} if name == self._target else {"ignore": [name]}
-        if name == self._target:
+            return hint, {} if name in self._targets else {"ignore": [name]}
+        if name in self._targets:
             return bad.hint, {}
         different = len(bad.cells) + (rows > bad.count)  # the numbers of the column count as one word more
         few = 1 < different <= _FEW_WORDS and len(bad.cells) < max(bad.count, 2)

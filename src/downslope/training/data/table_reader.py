@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from downslope.core.tables import to_table
 from downslope.recipe.schema import Data
 from downslope.training.data.checking import no_test, split
 from downslope.training.data.dataset import Examples, Part
-from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted, shorten
+from downslope.training.data.loaders import in_order
+from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted, rows_at_once, shorten
 from downslope.training.data.table_encoding import Encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY
 from downslope.training.data.table_split import RowParts
-from downslope.training.data.table_target import Target, want_target
+from downslope.training.data.table_target import Target, want_targets
 from downslope.training.user_code import read_options
 
 _WITHOUT = " To predict without comparing, take the column out."
@@ -66,7 +67,7 @@ class KeptTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         options: Options = read_options(Options, self.options, "data")
         filling = {name: np.array(values, dtype=np.float64) for name, values in self.filling.items()}
         encoding = Encoding(features=self.features, centres=self.centres, words=self.words, filling=filling)
-        target = Target(column=options.target, names=class_names, scale=target_scale or (0.0, 1.0))
+        target = Target(columns=options.targets, names=class_names, scale=target_scale or (0.0, 1.0))
         return TableReader(encoding, target, options, self.columns, named=self.named)
 
 
@@ -95,15 +96,49 @@ class TableReader:
             filling={name: tuple(values.tolist()) for name, values in encoding.filling.items()},
         )
 
-    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
-        """Return inputs, and the targets of those rows that have one.
+    def stream(
+        self, given: str | Path, *, identify: str | None = None, rated: bool = False, loaders: int = 0
+    ) -> Iterator[Examples]:
+        """Yield inputs, and the targets of those rows that have one, part by part.
 
         A row with a word that the run has not seen, or a missing cell that is not to be filled, is refused by itself.
+        A loader makes inputs of the cells of the parts to come.
 
         Raises:
             DataError: If it cannot be read, lacks features, or has a target that the run does not know.
         """
-        return self._read(given, "--input", identify=identify, rated=rated)
+        file, wanted = self._open(given, "--input", rated=rated)
+        identify = self._mark(file, identify)
+        notes, size = self._notes_on(file), rows_at_once(len(wanted))
+
+        def parts() -> Iterator[tuple[Columns, list[str]]]:
+            rows = file.chunks(wanted, size)
+            if identify is None:
+                yield from ((columns, list[str]()) for columns in rows)
+                return
+            marks = file.chunks({identify: Wanted("word")}, size)
+            for columns, marked in zip(rows, marks, strict=True):
+                yield columns, [word or "" for word in marked.words[identify]]
+
+        def encode(part: tuple[Columns, list[str]]) -> Examples:
+            examples = self._encode(part[0], rated=rated)
+            return replace(examples, notes=notes, ids=part[1], id_name="" if identify is None else identify)
+
+        empty = True
+        for examples in in_order(parts(), encode, loaders):
+            empty = False
+            yield examples
+        if empty:
+            raise DataError(f"{shown(file.path)}: holds no rows.")
+
+    def _mark(self, file: TableFile, identify: str | None) -> str | None:
+        """Return the column that marks the rows of a file: what is asked for, or the run's own where it has that."""
+        mark = self._options.id if identify is None else identify
+        if mark == "":
+            file.find_nameless()
+        if identify is not None:
+            file.check_names((identify,), "--id names it")
+        return mark if mark in file.places else None
 
     def part(self, part: Part, data: Data, seed: int) -> Examples:
         """Return the rows of a part of the recipe's own tables now; a class that is not known is no target."""
@@ -112,10 +147,10 @@ class TableReader:
                 raise no_test(
                     "table", f"{KEY}.test_path names a table of its own, {KEY}.split_column a column that tells"
                 )
-            return self._read(self._options.test_path, f"{KEY}.test_path", any_class=True)
+            return self._read(self._options.test_path, f"{KEY}.test_path")
         if part == "held_out" and self._options.held_out_path is not None:
-            return self._read(self._options.held_out_path, f"{KEY}.held_out_path", any_class=True)
-        found = self._read(self._options.path, f"{KEY}.path", any_class=True)
+            return self._read(self._options.held_out_path, f"{KEY}.held_out_path")
+        found = self._read(self._options.path, f"{KEY}.path")
         if self._options.split_column is not None:
             return self._of_part(found, part, data, seed)
         if self._options.held_out_path is not None:
@@ -134,64 +169,69 @@ class TableReader:
         chosen, notes = parts.asked_for(part, data, seed, usable)
         return replace(found.take(chosen.tolist()), notes=(*found.notes, *notes))
 
-    def _read(
-        self,
-        given: str | Path,
-        origin: str,
-        *,
-        identify: str | None = None,
-        rated: bool = False,
-        any_class: bool = False,
-    ) -> Examples:
-        unnamed = Unnamed(self._columns, self._target.column)
-        file = open_table(given, self._options, origin, unnamed=unnamed, fixed=True)
-        features = self._encoding.features
-        wanted = want_features(features, self._options)
+    def _open(self, given: str | Path, origin: str, *, rated: bool) -> tuple[TableFile, dict[str, Wanted]]:
+        """Return a table, and which columns of it are wanted: features, and the targets where it has them."""
+        columns = self._target.columns
+        file = open_table(given, self._options, origin, unnamed=Unnamed(self._columns, columns), fixed=True)
+        wanted = want_features(self._encoding.features, self._options)
         file.check_names(wanted, "the run learned from it")
-        column = self._target.column
-        if rated and column not in file.places:
-            raise DataError(
-                f"{shown(file.path)}: has no column `{shown(column)}`, the target, so that there is nothing to rate by."
-            )
-        if column in file.places:
-            wanted[column] = want_target(bool(self._target.names), "" if rated else _WITHOUT)
-        if identify is not None:
-            if not identify:
-                file.find_nameless()
-            file.check_names((identify,), "--id names it")
+        absent = [name for name in columns if name not in file.places]
+        if absent and (rated or len(absent) < len(columns)):
+            some = "so that there is nothing to rate by" if rated else "and has others of the targets. Give all or none"
+            raise DataError(f"{shown(file.path)}: has no column `{shown(absent[0])}`, the target, {some}.")
+        if not absent:
+            wanted |= want_targets(columns, is_class=bool(self._target.names), hint="" if rated else _WITHOUT)
+        return file, wanted
+
+    def _read(self, given: str | Path, origin: str) -> Examples:
+        """Return the rows of a table in memory; those whose class is not known have no target."""
+        file, wanted = self._open(given, origin, rated=False)
         rows = file.read(wanted)
-        ids = () if identify is None else [word or "" for word in file.read({identify: Wanted("word")}).words[identify]]
+        found = replace(self._encode(rows, any_class=True), notes=self._notes_on(file))
+        mark = self._mark(file, None)
+        if mark is None:
+            return found
+        ids = [word or "" for word in file.read({mark: Wanted("word")}).words[mark]]
+        return replace(found, ids=ids, id_name=mark)
+
+    def _encode(self, rows: Columns, *, rated: bool = False, any_class: bool = False) -> Examples:
+        """Return the examples that rows are."""
         inputs, usable, refused = self._encoding.encode_known(rows)
         found = Examples(
             inputs=torch.from_numpy(inputs),
             total=len(rows.lines),
             rows=torch.from_numpy(usable),
             refused=refused,
-            notes=self._notes_on(file),
-            ids=ids,
         )
-        if column not in file.places:
+        if any(name not in rows.numbers and name not in rows.words for name in self._target.columns):
             return found
         return self._with_targets(found, rows, rated=rated, any_class=any_class)
 
     def _with_targets(self, found: Examples, rows: Columns, *, rated: bool, any_class: bool) -> Examples:
         column = self._target.column
         usable = np.array(found.places(), dtype=np.int64)
-        missing = rows.is_missing(column)
+        of_each = {name: rows.is_missing(name) for name in self._target.columns}
+        missing = np.logical_or.reduce(list(of_each.values()))
         if rated and missing.any():
+            which = next(name for name, mask in of_each.items() if mask.any())
             raise DataError(
-                f"{rows.place(int(np.argmax(missing)), column)}: the cell is empty, and every row is rated."
+                f"{rows.place(int(np.argmax(of_each[which])), which)}: the cell is empty, and every row is rated."
             )
         if any_class and self._target.names:
             missing |= np.array([word not in self._target.names for word in rows.words[column]], dtype=np.bool_)
         known = np.flatnonzero(~missing[usable])
         hint = "" if rated else _WITHOUT
         targets = self._target.encode(rows.take(usable[known]), "the run has learned no class {}", hint)
-        bad = np.flatnonzero(~np.isfinite(targets))
+        bad = np.flatnonzero(~np.isfinite(targets) if targets.ndim == 1 else [])  # labels are 0 or 1
         if len(bad):
             place = rows.place(int(usable[known][bad[0]]), column)
             raise DataError(f"{place}: is too large for numbers of 32 bits.{hint}")
-        return replace(found, targets=torch.from_numpy(targets), known=torch.from_numpy(known), target_name=column)
+        return replace(
+            found,
+            targets=torch.from_numpy(targets),
+            known=torch.from_numpy(known),
+            target_name=", ".join(self._target.columns),
+        )
 
     def _notes_on(self, file: TableFile) -> tuple[str, ...]:
         """Return notes on columns that are taken in the run's order, or that the run does not know."""
@@ -199,6 +239,6 @@ class TableReader:
             if not self._named:
                 return ()
             return (f"{shown(file.path)} names no columns; they are taken in the run's order: {shorten(file.names)}",)
-        known = {*self._columns, self._target.column, ""}
+        known = {*self._columns, *self._target.columns, ""}
         extra = [name for name in file.names if name not in known]
         return (f"columns that the run does not know are left out: {shorten(extra)}",) if extra else ()

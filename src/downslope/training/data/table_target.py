@@ -1,8 +1,9 @@
-"""The target of a table: classes that have names, or a number."""
+"""The target of a table: classes that have names, labels in columns of their own, or a number."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
-from downslope.recipe.schema import FITTING
+from downslope.recipe.schema import BINARY, FITTING, TELLING
 from downslope.training.data.checking import bad_data
 from downslope.training.data.class_names import index_labels, order_classes
 from downslope.training.data.table_columns import Columns, Wanted
@@ -26,23 +27,36 @@ class Target:
     """What a table's target is.
 
     Attributes:
-        column: The column.
+        columns: The column, or those of labels.
         names: The classes that it names; empty if it is a number.
         scale: (mean, standard deviation) that a number is standardised by; (0, 1) if it is not.
     """
 
-    column: str
+    columns: tuple[str, ...]
     names: tuple[str, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def column(self) -> str:
+        """The column, or the first of labels."""
+        return self.columns[0]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of labels; none where there is one target."""
+        return self.columns if len(self.columns) > 1 else ()
 
     def encode(
         self, rows: Columns, unknown: str = "there is no class {} to learn from", hint: str = ""
     ) -> np.ndarray[Any, Any]:
-        """Return targets as the loss takes them, shape (rows,): int64 classes, or float32.
+        """Return targets as the loss takes them, shape (rows,): int64 classes, or float32; labels (rows, labels).
 
         Raises:
-            DataError: If there is a class that is none of `names`; the message says `unknown` of it, and `hint`.
+            DataError: If there is a class that is none of `names`; the message says `unknown` of it, and `hint`. Or if
+                a label is neither 0 nor 1.
         """
+        if self.labels:
+            return np.stack([_as_label(rows, name) for name in self.labels], axis=1)
         if not self.names:
             mean, deviation = self.scale
             return ((rows.numbers[self.column] - mean) / deviation).astype(np.float32)
@@ -50,12 +64,25 @@ class Target:
         return index_labels(labels, self.names, lambda row: rows.place(row, self.column), unknown, hint)
 
 
+def _as_label(rows: Columns, name: str) -> np.ndarray[Any, Any]:
+    values = rows.numbers[name]
+    odd = np.flatnonzero((values != 0) & (values != 1))
+    if len(odd):
+        raise DataError(
+            f"{rows.place(int(odd[0]), name)}: {values[odd[0]]:g} is no label: with several target columns each cell "
+            "must be 0 or 1."
+        )
+    return values.astype(np.float32)
+
+
 def learn_target(columns: Columns, learned: Columns, options: Options, *, is_class: bool) -> tuple[Target, str]:
     """Return what the target is, and a sentence on what else it may be, or nothing."""
     if is_class:
         names, hint = _class_names(columns, options)
-        return Target(column=options.target, names=names), hint
-    return Target(column=options.target, scale=_learn_scale(learned, options)), ""
+        return Target(columns=options.targets, names=names), hint
+    if len(options.targets) > 1:
+        return Target(columns=options.targets), ""
+    return Target(columns=options.targets, scale=_learn_scale(learned, options)), ""
 
 
 def target_is_class(options: Options, loss: str) -> bool:
@@ -64,7 +91,16 @@ def target_is_class(options: Options, loss: str) -> bool:
     Raises:
         DataError: If neither the loss nor the options say so, or they disagree.
     """
-    by_loss = "classes" if loss == "cross_entropy" else "number" if loss in FITTING else None
+    if len(options.targets) > 1:
+        if loss != BINARY or options.kind is not None or options.standardize_target:
+            raise bad_data(
+                "table",
+                f"data.options.target names {len(options.targets)} columns, labels of 0 and 1, which are learned with "
+                f"train.loss = '{BINARY}', without data.options.kind and standardize_target; got train.loss = {loss!r}."
+                " Name one column to learn a class or a number.",
+            )
+        return False
+    by_loss = "classes" if loss in TELLING else "number" if loss in FITTING else None
     kind = options.kind or by_loss
     if kind is None:
         raise bad_data(
@@ -78,14 +114,18 @@ def target_is_class(options: Options, loss: str) -> bool:
     return kind == "classes"
 
 
-def want_target(is_class: bool, hint: str = ' If it names classes, use train.loss = "cross_entropy".') -> Wanted:  # noqa: FBT001
-    """Return what the target's cells are."""
-    return Wanted("word", is_target=True) if is_class else Wanted("number", hint, is_target=True)
+_WHICH = ' If it names classes, use train.loss = "cross_entropy".'
+
+
+def want_targets(columns: Sequence[str], *, is_class: bool, hint: str | None = None) -> dict[str, Wanted]:
+    """Return what the cells of the columns to learn are; `hint` says what to do with one that is no number."""
+    kind = Wanted("word", is_target=True) if is_class else Wanted("number", _WHICH if hint is None else hint, True)  # noqa: FBT003
+    return dict.fromkeys(columns, kind)
 
 
 def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
     """Return the classes, and what to do if they are none: a hint where they may be numbers, or nothing."""
-    target = options.target
+    target = options.targets[0]
     labels = [label for label in columns.words[target] if label is not None]
     names = order_classes(labels)
     try:
@@ -125,10 +165,11 @@ def scales_target(options: Options, loss: str, *, is_class: bool) -> bool:
 
 
 def _learn_scale(learned: Columns, options: Options) -> tuple[float, float]:
-    values = learned.numbers[options.target]
+    column = options.targets[0]
+    values = learned.numbers[column]
     if values.min() == values.max():
         raise DataError(
-            f"{learned.file}, column `{shown(options.target)}`: is {values[0]:g} in every row to learn from; there is "
+            f"{learned.file}, column `{shown(column)}`: is {values[0]:g} in every row to learn from; there is "
             "nothing to learn."
         )
     if not options.standardize_target:
@@ -136,6 +177,6 @@ def _learn_scale(learned: Columns, options: Options) -> tuple[float, float]:
     mean, deviation = float(values.mean()), float(values.std())
     if not (0 < deviation < float("inf") and abs(mean) < float("inf")):
         raise DataError(
-            f"{learned.file}, column `{shown(options.target)}`: its numbers are too far apart, or too close, to use."
+            f"{learned.file}, column `{shown(column)}`: its numbers are too far apart, or too close, to use."
         )
     return mean, deviation

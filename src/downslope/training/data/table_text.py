@@ -6,8 +6,10 @@ import csv
 import io
 import math
 import re
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -27,7 +29,9 @@ from downslope.training.data.table_columns import (
     Wanted,
     check_count,
     make_columns,
+    rows_at_once,
     shorten,
+    targets_of,
 )
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, Findings, TableError, quoted
@@ -56,6 +60,7 @@ class CsvTable(TableFile):
             more = ", not even a line that names the columns" if options.has_header else ""
             raise DataError(f"{shown(path)}: holds nothing{more}.")
         line, first = begun[0]
+        self.first_line = line
         first = [cell.strip() for cell in first]
         self._check_cells(line, first, begun)
         numbers = [name for name in first if self._is_number(name)]
@@ -106,34 +111,22 @@ class CsvTable(TableFile):
 
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
         """Return columns by name."""
-        number_names = [name for name, want in wanted.items() if want.kind == "number"]
-        word_places = [(self.places[name], name) for name, want in wanted.items() if want.kind == "word"]
-        pick = _picker([self.places[name] for name in number_names])
-        words: dict[str, list[str | None]] = {name: [] for _, name in word_places}
-        reading = _Numbers(self, wanted, number_names)
-        known: dict[str, str | None] = dict.fromkeys(("", *self.options.missing_marks))  # equal words are one object
-        lines, numbers = array("q"), array("d")
+        return next(self.chunks(wanted, sys.maxsize))
+
+    def chunks(self, wanted: Mapping[str, Wanted], size: int | None = None) -> Iterator[Columns]:
+        """Yield the rows in order, part by part."""
+        size = size or rows_at_once(len(wanted))
+        part = _Part(self, wanted)
         width = len(self.names)
         for line, cells in self._examples():
             if len(cells) != width:
-                reading.findings.add_row(self._describe_row(line, cells), self._comment_sign(cells[0]))
+                part.reading.findings.add_row(self._describe_row(line, cells), self._comment_sign(cells[0]))
                 continue
-            lines.append(line)
-            numbers.extend(reading.row(pick(cells), line, is_first=len(lines) == 1))
-            for place, name in word_places:
-                cell = cells[place].strip()
-                words[name].append(known.setdefault(cell, cell))
-        reading.findings.raise_if_any(len(lines))
-        table = np.frombuffer(numbers, dtype=np.float64).reshape(len(lines), len(number_names))
-        columns = np.ascontiguousarray(table.T)
-        return make_columns(
-            self.path,
-            "line",
-            lines,
-            {name: columns[place] for place, name in enumerate(number_names)},
-            words,
-            reading.notes(),
-        )
+            if len(part.lines) == size:
+                yield part.columns()
+                part = _Part(self, wanted)
+            part.add(line, cells)
+        yield part.columns()
 
     def place(self, line: int, column: str) -> str:
         """Return "houses.csv, line 7, column `area`"."""
@@ -143,9 +136,11 @@ class CsvTable(TableFile):
         """Return what to do where the first line of a file without names holds words."""
         return f" It is the first line: if it names the columns, {self._advise_no_header()}"
 
-    def findings(self, target: str | None) -> Findings:
+    def findings(self, targets: AbstractSet[str]) -> Findings:
         """Return where to note what is wrong."""
-        return Findings(self.options.numbers, semicolons=self._delimiter == ";", target=target, is_text=not self._fixed)
+        return Findings(
+            self.options.numbers, semicolons=self._delimiter == ";", targets=targets, is_text=not self._fixed
+        )
 
     def _describe_row(self, line: int, cells: Sequence[str]) -> str:
         return (
@@ -282,6 +277,39 @@ class CsvTable(TableFile):
         return f"leave {KEY}.{'header' if self.options.names is None else 'names'} out."
 
 
+class _Part:
+    """Rows of a table in memory, as they are read."""
+
+    def __init__(self, table: CsvTable, wanted: Mapping[str, Wanted]) -> None:
+        self._table = table
+        self._names = [name for name, want in wanted.items() if want.kind == "number"]
+        self._word_places = [(table.places[name], name) for name, want in wanted.items() if want.kind == "word"]
+        self._pick = _picker([table.places[name] for name in self._names])
+        self._words: dict[str, list[str | None]] = {name: [] for _, name in self._word_places}
+        # equal words are one object
+        self._known: dict[str, str | None] = dict.fromkeys(("", *table.options.missing_marks))
+        self._numbers = array("d")
+        self.lines = array("q")
+        self.reading = _Numbers(table, wanted, self._names)
+
+    def add(self, line: int, cells: Sequence[str]) -> None:
+        """Add a row."""
+        self.lines.append(line)
+        is_first = len(self.lines) == 1 and line == self._table.first_line
+        self._numbers.extend(self.reading.row(self._pick(cells), line, is_first=is_first))
+        for place, name in self._word_places:
+            cell = cells[place].strip()
+            self._words[name].append(self._known.setdefault(cell, cell))
+
+    def columns(self) -> Columns:
+        """Return the rows so far by columns; raise what is wrong with any."""
+        self.reading.findings.raise_if_any(len(self.lines))
+        table = np.frombuffer(self._numbers, dtype=np.float64).reshape(len(self.lines), len(self._names))
+        columns = np.ascontiguousarray(table.T)
+        numbers = {name: columns[place] for place, name in enumerate(self._names)}
+        return make_columns(self._table.path, "line", self.lines, numbers, self._words, self.reading.notes())
+
+
 class _Lines:
     """The lines of a file for the reader of `csv`, without those that are comments where a row begins."""
 
@@ -310,7 +338,7 @@ class _Numbers:
     def __init__(self, table: CsvTable, wanted: Mapping[str, Wanted], names: Sequence[str]) -> None:
         self._table, self._wanted, self._names = table, wanted, names
         self._form = table.options.numbers
-        self.findings = table.findings(next((name for name, want in wanted.items() if want.is_target), None))
+        self.findings = table.findings(targets_of(wanted))
         self._units: dict[str, str] = {}
         self._zeros: dict[str, list[Any]] = {}
         self._foreign: dict[str, list[Any]] = {}

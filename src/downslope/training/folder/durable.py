@@ -16,6 +16,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from downslope.core.errors import CheckpointError
 from downslope.core.files import NO_FOLLOW, NO_WAIT, kind_of, open_regular, read_regular
@@ -148,6 +149,29 @@ def write_file(path: Path, data: bytes, *, sync_folder: bool = True) -> None:
             raise
     if sync_folder:
         fsync_folder(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, bit by bit, what is to stand in another; it takes its place once all of it is written.
+
+    Raises:
+        StorageError: If it cannot be written. Then, and if anything else is raised, what was there before remains.
+    """
+    partial = path.parent / f".{path.name}{_PARTIAL}"
+    with explained("write", path):
+        descriptor = _create(partial)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+    fsync_folder(path.parent)
 
 
 def _create(partial: Path) -> int:

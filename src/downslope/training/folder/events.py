@@ -7,6 +7,7 @@ equals that of one that was not.
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ def check_event(event: Mapping[str, Any]) -> str | None:
     if type(event["time"]) is not str or type(event["event"]) is not str or not is_count(event["step"]):
         return "its time or event is no word, or its step no number"
     for name, value in event.items():
-        if type(value) is not str and value is not None and not is_count(value):
+        is_number = is_count(value) or (type(value) is float and 0 <= value < math.inf)  # how far a device is in use
+        if type(value) is not str and value is not None and not is_number:
             return f"its {shown(name)} is neither a word nor a number"
     number = event.get("signal", signal.SIGINT)
     return None if isinstance(number, int) and number in _SIGNALS else "it names no signal"

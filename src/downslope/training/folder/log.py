@@ -36,6 +36,8 @@ _NONFINITE = frozenset({"nan", "inf", "-inf"})
 _WORDS = frozenset({"kind", "reason"})
 """Names of values that are words; of others, only "nan", "inf" and "-inf" are."""
 _SCALARS = frozenset({"step", "epoch", "noise", "signal"})
+_WITH_LISTS = frozenset({"measure", "classes"})
+"""Kinds of rows that have a number for each of several things, null where there is none."""
 _MAY_LACK = frozenset({"measure", "sharpness"})
 """Kinds of rows in which a value that could not be had is null."""
 _NEEDED = {"step": ("loss", "lr"), "evaluation": ("loss",), "plateau": ("lr",), "rewind": ("to",)}
@@ -73,7 +75,7 @@ class Log:
         """Append a line; it reaches the file with a later `flush` or `sync`.
 
         Args:
-            kind: "step", "evaluation", "measure", "sharpness", "skip", "rewind", "plateau" or "stop".
+            kind: "step", "evaluation", "classes", "measure", "sharpness", "skip", "rewind", "plateau" or "stop".
             step: The 0-based step the line belongs to.
             **values: Numbers, words and lists of them; inf and NaN become the strings "inf", "-inf" and "nan".
         """
@@ -230,7 +232,11 @@ def check_row(row: Mapping[str, Any]) -> str | None:
         if what is float or (what is int and -_MOST <= value <= _MOST) or (what is str and name in _WORDS):
             continue
         if what is list:
-            if kind != "measure" or name in _SCALARS or not all(item is None or _is_number(item) for item in value):
+            if (
+                kind not in _WITH_LISTS
+                or name in _SCALARS
+                or not all(item is None or _is_number(item) for item in value)
+            ):
                 return f"its {shown(name)} is a list"
         elif value is None:
             if not may_lack:

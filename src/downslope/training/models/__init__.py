@@ -25,6 +25,7 @@ MODELS = {
     "gru": "downslope.training.models.gru",
     "mlp": "downslope.training.models.mlp",
     "quadratic_deep": "downslope.training.models.quadratic_deep",
+    "resnet9": "downslope.training.models.resnet9",
     "seq2seq": "downslope.training.models.seq2seq",
 }
 """Name -> the module whose `build(recipe.model, dataset)` returns the model."""

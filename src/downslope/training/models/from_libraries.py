@@ -124,12 +124,14 @@ def _read_config(folder: str, model: Model) -> str:
 def _outputs(model: Model, dataset: Dataset) -> int:
     """Return how many numbers the model puts out for an example."""
     shape = tuple(dataset.train_targets.shape[1:])
-    if dataset.classes is None or shape:
+    if dataset.labels:
+        return len(dataset.labels)
+    if dataset.logits is None or shape:
         raise DataError(
             f"model `{shown(model.name)}`: classifies one label an example; got targets of shape "
             f"{tuple(dataset.train_targets.shape)}. Wrap it in a function of your own for another task."
         )
-    return dataset.classes
+    return dataset.logits
 
 
 def _import(library: str, extra: str) -> Any:

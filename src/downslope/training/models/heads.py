@@ -27,7 +27,7 @@ def build_head(model: str, features: int, dataset: Dataset) -> list[tuple[str, n
                 f"model `{model}`: classifies one label an example; got targets of shape "
                 f"{tuple(dataset.train_targets.shape)}."
             )
-        return [("logits", nn.Linear(features, dataset.classes))]
+        return [("logits", nn.Linear(features, dataset.logits or dataset.classes))]
     layers: list[tuple[str, nn.Module]] = [("output", nn.Linear(features, math.prod(shape)))]
     if len(shape) != 1:  # so that outputs have the targets' shape exactly
         layers.append(("shape", nn.Unflatten(1, shape) if shape else nn.Flatten(0)))

@@ -74,6 +74,11 @@ def pack_run(run: str | Path, to: Target, out: Path | None = None, *, checkpoint
         PackError: If the model cannot be written so, or what was written answers otherwise than the run.
     """
     opened = open_run(run, checkpoint)
+    if opened.dataset.one_logit or opened.dataset.labels:
+        raise PackError(
+            "packed are one class by a logit each, or numbers; this run learned by train.loss = "
+            f"'{opened.recipe.train.loss}', one logit for two classes or for each label. Use predict, or its weights."
+        )
     packed = Packed(opened).eval()
     inputs, notes = _examples(opened, packed)
     wanted = _answers(opened, Examples(inputs=inputs))

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from downslope.recipe.schema import Recipe, settle
 from downslope.training.data import Dataset, load_data
-from downslope.training.run.losses import build_loss, weigh_classes
+from downslope.training.run.class_weights import weigh_classes
+from downslope.training.run.losses import build_loss
 from downslope.training.run.objective import Mixed
 from downslope.training.run.task import build_augmenter, build_batches, count_steps
 from downslope.training.use.predict import restore_unit
@@ -90,6 +91,8 @@ def name_target(target: Tensor, dataset: Dataset) -> str:
         return dataset.sequences.targets.text(target.tolist())
     if dataset.classes is not None and target.ndim == 0:
         return dataset.class_names[int(target)] if dataset.class_names else str(int(target))
+    if dataset.labels:
+        return ", ".join(name for name, there in zip(dataset.labels, target.tolist(), strict=True) if there) or "none"
     values: Any = restore_unit(target, dataset).flatten().tolist()
     more = ", ..." if len(values) > 4 else ""
     return ", ".join(f"{value:.6g}" for value in values[:4]) + more

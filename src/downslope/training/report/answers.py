@@ -169,6 +169,7 @@ def _open(run: RunData) -> TrainedRun:
 
 
 def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
+    from downslope.training.run.losses import margin_of
     from downslope.training.use.evaluate import CHANGED
 
     opened = _open(run)
@@ -180,12 +181,36 @@ def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
     inputs, targets = examples.inputs[examples.known], examples.targets
     rates = opened.rate(dataset, inputs, targets, keep=True)
     outputs, changed = rates.outputs, CHANGED in notes or (opened.kept is None and _has_changed(run, dataset))
+    if dataset.labels and outputs is not None:
+        return _labels(dataset, targets, outputs, margin_of(run.recipe.train), changed=changed)
     if dataset.classes is None and outputs is not None and outputs.shape == targets.shape:
         return _fit(dataset, targets, outputs, rates.metrics, changed=changed)
     if dataset.classes is None or outputs is None or (targets.ndim, outputs.ndim) != (1, 2):
         return None
-    seen = summarise(_as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy())
+    seen = summarise(
+        _as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy(), margin_of(run.recipe.train)
+    )
     return replace(seen, changed=changed, names=dataset.class_names)
+
+
+def _labels(dataset: Dataset, targets: Tensor, outputs: Tensor, margin: float, *, changed: bool) -> Examples:
+    """Return how good the answers are label by label; a mistake is an example with any label wrong."""
+    from downslope.training.run.losses import has_labels
+    from downslope.training.use.label_rows import rate_labels
+
+    yes, answered = has_labels(outputs, margin)
+    right = ((yes == (targets > 0.5)) & answered).all(1)
+    return Examples(
+        pictures=[],
+        count=len(targets),
+        mistakes=int((~right).sum()),
+        confusion=[],
+        confusions=[],
+        rates=[_rates(row) for row in rate_labels(targets, outputs, margin).table()],
+        unanswered=int((~answered.all(1)).sum()),
+        changed=changed,
+        names=dataset.labels,
+    )
 
 
 def _has_changed(run: RunData, dataset: Dataset) -> bool:
@@ -215,7 +240,7 @@ def _fit(dataset: Dataset, targets: Tensor, outputs: Tensor, metrics: Mapping[st
     )
 
 
-def summarise(pixels: Any, truth: Any, logits: Any) -> Examples:
+def summarise(pixels: Any, truth: Any, logits: Any, margin: float = 0.0) -> Examples:
     """Return what the page shows of examples and the logits that a model gives them.
 
     Args:
@@ -223,20 +248,21 @@ def summarise(pixels: Any, truth: Any, logits: Any) -> Examples:
             where inputs are no images.
         truth: Class indices; integer array of shape (examples,).
         logits: float array of shape (examples, classes).
+        margin: Of two classes, how far the second's logit must be above the first's to be answered.
     """
     import torch
 
     from downslope.training.measuring.class_rates import rate_classes
     from downslope.training.run.losses import choose
 
-    chosen, answered = choose(torch.from_numpy(logits))
+    chosen, answered = choose(torch.from_numpy(logits), margin=margin)
     answers = torch.where(answered, chosen, -1)
     classes = max(logits.shape[1], int(truth.max()) + 1)
     by_class = rate_classes(torch.from_numpy(truth), answers, classes)
     prediction, told = answers.numpy(), answered.numpy()
     with np.errstate(invalid="ignore"):
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        confidence = shifted.max(axis=1) / shifted.sum(axis=1)
+        confidence = shifted[np.arange(len(shifted)), chosen.numpy()] / shifted.sum(axis=1)
     wrong = prediction != truth
     shown = np.flatnonzero(told)
     order = shown[np.lexsort((shown, np.where(wrong, -confidence, confidence)[shown], ~wrong[shown]))]

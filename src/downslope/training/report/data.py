@@ -14,6 +14,7 @@ import numpy as np
 from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import value_at
+from downslope.recipe.measures import FURTHER
 from downslope.recipe.schema import Recipe
 from downslope.training.folder.events import Session, sessions
 from downslope.training.folder.run_folder import RunFolder
@@ -183,6 +184,14 @@ def read_runs(folders: Sequence[Path]) -> list[RunData]:
         RunData(folder, name, folder.recipe(), folder.facts(), read_columns(folder.path), folder.events())
         for folder, name in zip(opened, distinct_names(resolved), strict=True)
     ]
+
+
+def metrics_of_several(runs: Sequence[RunData]) -> list[str]:
+    """Return the measures that runs are told apart by: of the further ones, those that one of the runs goes by."""
+    watched = {metric for run in runs for metric in run.recipe.watched.values()}
+    watched |= {name for run in runs for name in ("macro_f1", "micro_f1") if "micro_f1" in run.metrics}
+    every = dict.fromkeys(name for run in runs for name in run.metrics)
+    return [name for name in every if name not in FURTHER or name in watched]
 
 
 def steps_per_epoch_of(runs: Sequence[RunData]) -> int | None:

@@ -17,6 +17,7 @@ from downslope.core.rule_text import equations
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.plot.svg import COLOURS
+from downslope.recipe.measures import title_of
 from downslope.training.folder.durable import write_file
 from downslope.training.report import tables
 from downslope.training.report.answers import Fit, look_at_examples, look_at_lengths
@@ -64,7 +65,7 @@ def write_report(
 def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
     """Return the page of one run or several as HTML; `data` as in `write_report`."""
     about = _about_one(runs[0], data) if len(runs) == 1 else _about_several(runs)
-    return render_page("training/report/report.html.j2", colours=COLOURS, **about)
+    return render_page("training/report/report.html.j2", colours=COLOURS, title_of=title_of, **about)
 
 
 def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:

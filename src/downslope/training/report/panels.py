@@ -11,7 +11,8 @@ import numpy as np
 
 from downslope.core.number_text import number_text, percent_text
 from downslope.plot.svg import COLOURS
-from downslope.training.report.data import RunData, steps_per_epoch_of
+from downslope.recipe.measures import FURTHER, is_share, title_of
+from downslope.training.report.data import RunData, metrics_of_several, steps_per_epoch_of
 from downslope.training.report.numbers import whole
 from downslope.training.report.series import (
     Floats,
@@ -40,6 +41,7 @@ _BEGINNING = 0.1
 _TITLES = {
     "loss": "Loss",
     "accuracy": "Accuracy",
+    "measures": "Further measures, held-out",
     "rmse": "Root mean square error",
     "mae": "Mean absolute error",
     "r2": "R2",
@@ -152,7 +154,14 @@ def panels_of_one(run: RunData) -> list[Panel]:
         lines += line_of(HELD, held_out[name], _HELD_OUT, "dots")
         lines += line_of(HELD_AVERAGED, held_out[averaged[name]], _AVERAGED, "dots")
         found.append(_panel(name, lines, run))
-    for name in [name for name in run.metrics if name not in averaged]:
+    further = [name for name in run.metrics if name in FURTHER]
+    lines = [
+        line
+        for index, name in enumerate(further)
+        for line in line_of(title_of(name), held_out[name], index % COLOURS, "dots")
+    ]
+    found.append(_panel("measures", lines, run))
+    for name in [name for name in run.metrics if name not in averaged and name not in further]:
         lines = line_of(HELD, held_out[name], _HELD_OUT, "dots")
         if f"ema_{name}" in held_out:
             lines += line_of(HELD_AVERAGED, held_out[f"ema_{name}"], _AVERAGED, "dots")
@@ -168,7 +177,7 @@ def panels_of_one(run: RunData) -> list[Panel]:
 def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
     """Return the panels of several runs, one line for each run, in the runs' order and colours."""
     found: list[Panel | None] = []
-    for name in dict.fromkeys(["loss", "accuracy", *(name for run in runs for name in run.metrics)]):
+    for name in dict.fromkeys(["loss", "accuracy", *metrics_of_several(runs)]):
         places = (HELD, HELD_AVERAGED, "train") if name in {"loss", "accuracy"} else (HELD, HELD_AVERAGED)
         found += [_panel_of_several(name, where, runs) for where in places]
     for name in ("lr", "effective_lr", "grad_norm", "weight_norm", "momentum", "weight_decay"):
@@ -207,14 +216,17 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
     limit = run.recipe.train.clip_norm if name == "grad_norm" else None
     if limit is not None:
         notes.append(f"Dashed: clipped to {number_text(limit)}.")
+    if name == "measures" and run.recipe.train.ema is not None:
+        notes.append("Of the weights as they are; of the averaged ones they are in the log.")
+    percent = is_share(name) or name == "measures"
     frame_from = _frame_from(lines) if name == "accuracy" else None
     return Panel(
         key=name,
         title=_title(name),
         notes=notes + _frame_note(frame_from, lines) + _thin_note(lines) + _gap_note(lines),
         lines=lines,
-        percent=name == "accuracy" or name in run.rates,
-        log=name != "accuracy" and name not in run.rates and wants_log(lines),
+        percent=percent,
+        log=not percent and wants_log(lines),
         frame_from=frame_from,
         steps_per_epoch=run.steps_per_epoch,
         resumed=run.resumed,
@@ -250,7 +262,7 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
     symbols = [run.name for run in shown if run.rates] if name == "accuracy" else []
     if symbols:
         notes.append(f"In {', '.join(symbols)}: of single symbols, the true ones before them given.")
-    percent = name == "accuracy" or name.endswith("_error_rate")
+    percent = is_share(name)
     frame_from = _frame_from(lines) if name == "accuracy" else None
     return Panel(
         key=re.sub(r"\W+", "-", f"{name}-{where}").strip("-"),
@@ -266,7 +278,8 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
 
 
 def _title(name: str) -> str:
-    return _TITLES.get(name, name.replace("_", " ").capitalize())
+    title = title_of(name)
+    return _TITLES.get(name, title[:1].upper() + title[1:])
 
 
 def _moves(run: RunData, name: str) -> bool:

@@ -12,12 +12,12 @@ from downslope.core.errors import CheckpointError
 from downslope.core.number_text import duration_text, number_text
 from downslope.core.schedules import Schedule
 from downslope.core.tables import to_table
+from downslope.recipe.measures import grows, is_share, title_of
 from downslope.training.folder.checkpoint import read_manifest
 from downslope.training.folder.events import Session
-from downslope.training.report.data import RunData
+from downslope.training.report.data import RunData, metrics_of_several
 from downslope.training.report.numbers import Number, accuracy, loss, size_text, whole
 
-_SHORT = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
 _SHOWN = 12
 """How many of what may be very many (skipped steps, plateaus) are listed."""
 
@@ -44,14 +44,19 @@ def headlines(run: RunData) -> list[Headline]:
     found: list[Headline] = []
     rates = [(rate, False) for rate in run.rates]
     # Where a run writes sequences, its accuracy is that of single symbols with the true ones before them: no headline.
-    numbers = [(name, name == "r2") for name in ("rmse", "mae", "r2") if name in run.metrics]
+    usual = ("rmse", "mae", "r2", *(["macro_f1"] if "micro_f1" in run.metrics else []), *run.recipe.watched.values())
+    others = dict.fromkeys(
+        name for name in usual if name in run.metrics and name not in {"accuracy", "loss", *run.rates}
+    )
+    numbers = [(name, grows(name)) for name in others]
     for name, largest in (*(rates or [("accuracy", True)]), *numbers, ("loss", False)):
-        write = accuracy if name == "accuracy" or name in run.rates else loss
+        write = accuracy if is_share(name) else loss
         series = run.held_out[name]
         last, best = series.last(), series.best(largest=largest)
         if last is not None and best is not None:
             examples = run.facts.get("data", {}).get("held_out_examples")
-            parts = [f"{round(last[0] * examples)} of {examples} right"] if name == "accuracy" and examples else []
+            right = examples and not run.facts["data"].get("labels")  # whose accuracy is of each label
+            parts = [f"{round(last[0] * examples)} of {examples} right"] if name == "accuracy" and right else []
             parts += [f"step {whole(last[1])}"] if last[1] + 1 < run.steps_done else []
             if last == best:
                 reached = ("its best", None, "")
@@ -59,8 +64,7 @@ def headlines(run: RunData) -> list[Headline]:
                 reached = (f"best at step {whole(best[1])}", None, "")
             else:
                 reached = ("best", write(best[0]), f", step {whole(best[1])}")
-            title = _SHORT.get(name, name.replace("_", " "))
-            found.append(Headline(f"held-out {title}", write(last[0]), ", ".join(parts), reached))
+            found.append(Headline(f"held-out {title_of(name)}", write(last[0]), ", ".join(parts), reached))
     last = run.train["loss"].last()
     if last is not None:
         found.append(Headline("training loss", loss(last[0]), f"last batch, step {whole(last[1])}"))
@@ -272,7 +276,8 @@ def result_columns(runs: Sequence[RunData]) -> list[str]:
 
     The accuracy of a run that writes sequences is that of single symbols with the true ones before them: no result.
     """
-    found = dict.fromkeys(name for run in runs for name in run.metrics if name != "accuracy" or not run.rates)
+    right = any("accuracy" in run.metrics and not run.rates for run in runs)
+    found = [name for name in metrics_of_several(runs) if name != "accuracy" or right]
     first = [name for name in found if name.endswith("_error_rate")] + [name for name in found if name == "accuracy"]
     return [*first, *(name for name in found if name not in first)]
 
@@ -287,9 +292,9 @@ def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
         row["time"] = f"{'' if time[1] else 'at least '}{duration_text(time[0])}" if time else "\N{EN DASH}"
         row["state"] = state(run)
         for name in columns:
-            write = accuracy if name == "accuracy" or name.endswith("_error_rate") else loss
+            write = accuracy if is_share(name) else loss
             series = run.held_out[name] if name in run.metrics and (name != "accuracy" or not run.rates) else None
-            last, best = (series.last(), series.best(largest=name in {"accuracy", "r2"})) if series else (None, None)
+            last, best = (series.last(), series.best(largest=grows(name))) if series else (None, None)
             row[f"last_{name}"], row[f"best_{name}"] = last and write(last[0]), best and write(best[0])
             row[f"best_{name}_step"] = best and whole(best[1])
         end = run.train["loss"].last()
@@ -297,7 +302,7 @@ def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
         rows.append(row)
     alike = len({run.recipe.train.loss for run in runs}) == 1  # of two kinds of loss, none is the better
     for name in columns:
-        better = max if name in {"accuracy", "r2"} else min
+        better = max if grows(name) else min
         for column in (f"last_{name}", f"best_{name}"):
             known = [row[column].exact for row in rows if row[column] and (name != "loss" or alike)]
             for row in rows:

@@ -6,12 +6,16 @@ A pure function of the seed and the step, so that a run resumes anywhere within 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from downslope.recipe.run_length import steps_in_epoch
 from downslope.training.run.randomness import permutation
+
+if TYPE_CHECKING:
+    from downslope.training.run.sampling import ClassSampler
 
 _POOL = 64
 """Batches whose examples are sorted together: enough to leave little padding, few enough to mix well."""
@@ -25,11 +29,14 @@ class Leaf:
         index: Its place among the leaves of the step; fixes its random numbers.
         examples: int64 indices into the training examples, shape (examples,).
         epoch: The epoch that it belongs to, 0-based.
+        draws: Where examples are drawn with replacement, which of the epoch's draws each is, lest one that is drawn
+            twice be augmented twice alike; None where each is learned from once.
     """
 
     index: int
     examples: torch.Tensor
     epoch: int = 0
+    draws: torch.Tensor | None = None
 
 
 class Batches:
@@ -45,6 +52,7 @@ class Batches:
         seed: The recipe's seed.
         sizes: How long each example is, int64 of shape (count,), so that batches are made of similar ones; None for
             examples of one size.
+        sampler: Draws the examples of each epoch with replacement; None to take each once.
 
     Example:
         >>> batches = Batches(count=10, batch_size=4, accumulate=2, shards=2, seed=0)
@@ -55,7 +63,15 @@ class Batches:
     """
 
     def __init__(
-        self, *, count: int, batch_size: int, accumulate: int, shards: int, seed: int, sizes: Tensor | None = None
+        self,
+        *,
+        count: int,
+        batch_size: int,
+        accumulate: int,
+        shards: int,
+        seed: int,
+        sizes: Tensor | None = None,
+        sampler: ClassSampler | None = None,
     ) -> None:
         """Take the numbers."""
         self._count = count
@@ -64,6 +80,7 @@ class Batches:
         self._shards = shards
         self._seed = seed
         self._sizes = sizes
+        self._sampler, self._drawn = sampler, torch.empty(0)
         self._epoch = -1
         self._of_epoch: tuple[Tensor, ...] = ()
         self.steps_per_epoch = steps_in_epoch(count, self._batch_size, accumulate)
@@ -74,6 +91,12 @@ class Batches:
 
     def leaves(self, step: int) -> list[Leaf]:
         """Return the leaves of a step, in order; shards that get no example are left out."""
+        if self._sampler is None:
+            return self._cut(step)
+        return [Leaf(leaf.index, self._drawn[leaf.examples], leaf.epoch, leaf.examples) for leaf in self._cut(step)]
+
+    def _cut(self, step: int) -> list[Leaf]:
+        """Return the leaves; where examples are drawn, with the numbers of the draws."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._of_epoch = self._arrange(epoch).split(self._batch_size)  # once for all steps of the epoch
@@ -91,11 +114,14 @@ class Batches:
         ]
 
     def _arrange(self, epoch: int) -> Tensor:
-        """Return the order of an epoch's examples.
+        """Return the order of an epoch's examples, or of its draws.
 
         Where sizes differ, the examples of every `_POOL` batches, in an order drawn by lot, are sorted by size and cut
         into batches, and all whole batches of the epoch are put in an order drawn by lot.
         """
+        if self._sampler is not None:
+            self._drawn = self._sampler.draw(epoch)
+            return torch.arange(self._count)
         order = torch.from_numpy(permutation(self._seed, epoch, self._count))
         if self._sizes is None:
             return order

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from downslope.recipe.schema import GROWING, Metric
+from downslope.recipe.measures import GROWING, Metric
 
 
 @dataclass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 import downslope
 from downslope.core.shown import shown
@@ -20,7 +22,10 @@ from downslope.kernel import backend
 from downslope.training.device import HOST, describe_device, exact_arithmetic
 
 SMALL_MODEL = 500_000
-"""Parameters below which one thread is used."""
+"""Parameters below which one thread is used, unless they are used at many places."""
+
+MUCH_WORK = 2e9
+"""Multiply-adds of a batch's forward pass, as `count_work` counts them, from which a small model gets all threads."""
 
 _MATTERS = {
     "downslope": "version of Downslope",
@@ -106,17 +111,36 @@ def unfilled() -> Iterator[None]:
         switch.fill_uninitialized_memory = before
 
 
+def count_work(model: nn.Module, example: Sequence[int], batch: int) -> int:
+    """Return the multiply-adds of convolutions in a batch's forward pass, were none of them to halve the resolution.
+
+    Args:
+        model: The model.
+        example: Shape of an example: (places,), (channels, places), (channels, height, width).
+        batch: How many there are.
+    """
+    convolutions = (part for part in model.modules() if isinstance(part, nn.Conv1d | nn.Conv2d))
+    return batch * math.prod(example[1:] or example) * sum(part.weight.numel() for part in convolutions)
+
+
 @contextmanager
-def fitting_threads(parameters: int, *, shards: int = 1) -> Iterator[None]:
+def fitting_threads(parameters: int, *, shards: int = 1, work: int = 0, begun: int | None = None) -> Iterator[None]:
     """Within its ``with`` block, torch uses one thread if the model is small, or if batches are split into shards.
 
     The operations of a small model take microseconds, and handing them to threads costs more than it gains; on a
-    machine that is busy, where the threads wait for one another, fifty times as much. Shards are there to be computed
-    by several processes, whose bits must not depend on how many of them share the processors. A person's
-    OMP_NUM_THREADS is left alone.
+    machine that is busy, where the threads wait for one another, fifty times as much. Those of a convolutional network
+    with few parameters do not, if batches or images are large. Shards are there to be computed by several processes,
+    whose bits must not depend on how many of them share the processors. A person's OMP_NUM_THREADS is left alone.
+
+    Args:
+        parameters: How many the model has.
+        shards: Parts of each batch.
+        work: What `count_work` counts.
+        begun: Threads of the run that goes on; a small model that had one keeps it, and with it its bits.
     """
     before = torch.get_num_threads()
-    if (parameters < SMALL_MODEL or shards > 1) and "OMP_NUM_THREADS" not in os.environ:
+    is_small = parameters < SMALL_MODEL and (work < MUCH_WORK or begun == 1)
+    if (is_small or shards > 1) and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     try:
         yield

@@ -9,6 +9,7 @@ from torch import nn
 
 from downslope.core.errors import DataError, one_of
 from downslope.training.run.held_out import measure
+from downslope.training.run.objective import Rates
 from downslope.training.run.remarks import NONFINITE
 from downslope.training.run.task import Task
 from downslope.training.workers.workers import ALONE, Workers
@@ -30,14 +31,17 @@ def evaluate(task: Task, *, done: int, record: Callable[..., None], workers: Wor
     # Where the model is sharded, every forward pass needs the weights of all workers: each measures everything.
     measured = _measure_all(task, done, workers if task.sharding is None else ALONE)
     # What follows decides the steps to come: all workers go by the very numbers of the first.
-    state.held_out = found = workers.broadcast(lambda: measured)
+    found, by_class = workers.broadcast(lambda: measured)
+    state.held_out = found
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
-    for name, watching in (("early_stop", train.early_stop), ("plateau", train.plateau)):
-        if watching is not None and watching.metric not in found:
+    if by_class:
+        record("classes", step, epoch=task.batches.epoch(step), **by_class)
+    for key, wanted in task.recipe.watched.items():
+        if wanted not in found:
             raise DataError(
-                f'train.{name}.metric = "{watching.metric}": an evaluation of this model on these data gives '
-                f"{one_of(found)}. There is no R2 where all targets are the same, and no errors of numbers where "
-                "outputs have another shape than the targets. Watch one of those that there are."
+                f'{key} = "{wanted}": an evaluation of this model on these data gives {one_of(found)}. There is no R2 '
+                "where all targets are the same, no errors of numbers where outputs have another shape than the "
+                "targets, and no worst recall where no label occurs. Watch one of those that there are."
             )
     usable = dict(found)
     if NONFINITE in found:  # some answers are no numbers: such a model is no improvement, however many others are right
@@ -58,19 +62,21 @@ def evaluate(task: Task, *, done: int, record: Callable[..., None], workers: Wor
     return improved
 
 
-def _measure_all(task: Task, done: int, workers: Workers) -> dict[str, float]:
-    found = _measure(task, task.state.model, done, workers)
+def _measure_all(task: Task, done: int, workers: Workers) -> tuple[dict[str, float], dict[str, list[float | None]]]:
+    """Return all metrics, and the rates of each class, those of the weights as they are."""
+    rates = _measure(task, task.state.model, done, workers)
+    found = rates.metrics
     if task.state.averaged is not None:
-        of_mean = _measure(task, task.state.averaged.module, done, workers)
+        of_mean = _measure(task, task.state.averaged.module, done, workers).metrics
         found |= {f"ema_{name}": value for name, value in of_mean.items()}
-    return found
+    return found, rates.by_class
 
 
-def _measure(task: Task, model: nn.Module, done: int, workers: Workers) -> dict[str, float]:
+def _measure(task: Task, model: nn.Module, done: int, workers: Workers) -> Rates:
     data, seed = task.dataset, task.recipe.seed
     return measure(
         model, task.objective, data.held_out_inputs, data.held_out_targets, seed=seed, step=done, workers=workers
-    ).metrics
+    )
 
 
 def _reduce_lr(task: Task, factor: float, min_lr: float) -> bool:

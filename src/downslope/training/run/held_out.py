@@ -18,6 +18,7 @@ from downslope.training.device import HOST, Copied, Copier, device_of, is_channe
 from downslope.training.run.objective import Answers, Objective, Rates
 from downslope.training.run.randomness import reseed
 from downslope.training.run.remarks import NONFINITE
+from downslope.training.run.tallies import list_rates
 from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -46,7 +47,8 @@ def measure(
         keep_outputs: Whether to return what the model returned, where it is a tensor; for a worker that is alone.
 
     Returns:
-        As metrics "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further ones;
+        As metrics "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further ones, as
+        `recipe.measures` names them;
         `NONFINITE` where some answers are no finite numbers; and, where the objective has them, those by the length of
         inputs.
 
@@ -69,7 +71,7 @@ def measure(
                 if keep_outputs and answers.outputs is not None:
                     outputs.append(answers.outputs)
                 found.append((answers._replace(outputs=None), objective.weigh(targets_of[place])))
-            own = [_as_numbers(answers, terms) for answers, terms in found]  # only now is a device waited for
+            own = [as_numbers(answers, terms) for answers, terms in found]  # only now is a device waited for
             reseed(seed, step, "evaluation", device=feed.device)
             rates = objective.rate_held_out(model, workers)
     except DownslopeError:
@@ -79,31 +81,69 @@ def measure(
     finally:
         for module, training in modes:
             module.training = training
-    total, weight, correct, asked, nonfinite = 0.0, 0, 0, 0, 0
-    counts = True
-    errors: list[list[list[float]]] = []
-    for loss, terms, right, of, bad, wrong_by in chain.from_iterable(workers.gather(own)):
-        total += loss * terms
-        weight += terms
-        asked += of
-        nonfinite += bad
-        counts = counts and right is not None
-        correct += right or 0
-        errors += [] if wrong_by is None else [wrong_by]
-    result = {"loss": total / weight}
-    if counts:
-        result["accuracy"] = correct / asked
-    if len(errors) == len(targets_of):
-        sums = [torch.tensor(one, dtype=torch.float64) for one in errors]
-        result |= objective.rate_errors(sum(sums[1:], sums[0]), targets)
-    if nonfinite:
-        result[NONFINITE] = nonfinite
-    return Rates(result | rates.metrics, rates.by_length, torch.cat(outputs).cpu() if outputs else None, asked)
+    tally = Tally()
+    for one in chain.from_iterable(workers.gather(own)):
+        tally.add(one)
+    metrics = tally.metrics(objective, targets) | rates.metrics
+    kept = torch.cat(outputs).cpu() if outputs else None
+    return Rates(metrics, rates.by_length, kept, tally.asked, tally.by_class())
 
 
-_Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None"]
+_Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None", "list[int] | None"]
 """Of one batch: mean loss, how many terms it is a mean of, right answers or None, answers asked for, how many of them
-are no finite numbers, and sums of squared and absolute errors or None."""
+are no finite numbers, sums of squared and absolute errors or None, and tallies of classes or None."""
+
+
+class Tally:
+    """What is counted of batch after batch; in the same order they give the same bits."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.asked = 0
+        self._total, self._weight, self._correct, self._nonfinite, self._batches = 0.0, 0, 0, 0, 0
+        self._counts = True
+        self._sums: Tensor | None = None
+        self._summed = 0
+        self._tallies: Tensor | None = None
+        self._tallied = 0
+
+    def add(self, measured: _Measured) -> None:
+        """Count a batch."""
+        loss, terms, right, asked, nonfinite, errors, tallies = measured
+        self._batches += 1
+        self._total += loss * terms
+        self._weight += terms
+        self.asked += asked
+        self._nonfinite += nonfinite
+        self._counts = self._counts and right is not None
+        self._correct += right or 0
+        if errors is not None:
+            sums = torch.tensor(errors, dtype=torch.float64)
+            self._sums = sums if self._sums is None else self._sums + sums
+            self._summed += 1
+        if tallies is not None:
+            counts = torch.tensor(tallies)
+            self._tallies = counts if self._tallies is None else self._tallies + counts
+            self._tallied += 1
+
+    def metrics(self, objective: Objective, targets: Tensor) -> dict[str, float]:
+        """Return the means over all batches, whose targets these are."""
+        result = {"loss": self._total / self._weight}
+        if self._counts:
+            result["accuracy"] = self._correct / self.asked
+        if self._sums is not None and self._summed == self._batches:
+            result |= objective.rate_errors(self._sums, targets)
+        if self._tallies is not None and self._tallied == self._batches:
+            result |= objective.rate_tallies(self._tallies, self.asked)
+        if self._nonfinite:
+            result[NONFINITE] = self._nonfinite
+        return result
+
+    def by_class(self) -> dict[str, list[float | None]]:
+        """Return the rates of each class or label; empty where there are none."""
+        if self._tallies is None or self._tallied < self._batches:
+            return {}
+        return list_rates(self._tallies[:-1].reshape(3, -1))
 
 
 class _Feed:
@@ -135,8 +175,10 @@ class _Feed:
         return self._copier.begin(self._objective.prepare(inputs, targets), channels_last=self._channels_last)
 
 
-def _as_numbers(answers: Answers, weight: int) -> _Measured:
+def as_numbers(answers: Answers, weight: int) -> _Measured:
+    """Return what is counted of a batch; a device is waited for."""
     correct = None if answers.correct is None else int(answers.correct)
     nonfinite = 0 if answers.nonfinite is None else int(answers.nonfinite)
     errors = None if answers.errors is None else answers.errors.tolist()
-    return float(answers.loss), weight, correct, int(answers.targets), nonfinite, errors
+    tallies = None if answers.tallies is None else answers.tallies.tolist()
+    return float(answers.loss), weight, correct, int(answers.targets), nonfinite, errors, tallies

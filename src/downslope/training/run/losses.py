@@ -1,4 +1,4 @@
-"""Losses: the built-in ones, a person's own, the weights of classes, and which answers are right.
+"""Losses: the built-in ones, a person's own, and which answers are right.
 
 A loss is a mean over the examples that it is given.
 """
@@ -6,8 +6,8 @@ A loss is a mean over the examples that it is given.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -18,30 +18,31 @@ from torch.nn import functional
 
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
-from downslope.training.data.class_names import show_names
+from downslope.recipe.schema import BINARY
 from downslope.training.user_code import call, import_function, is_import_path
 
 if TYPE_CHECKING:
     from downslope.recipe.schema import Train
-    from downslope.training.data import Dataset
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From outputs and targets, example first, to the mean loss as a scalar tensor."""
 
-BUILT_IN = ("cross_entropy", "mse", "mae", "huber", "output")
-
-_KEY = "train.class_weights"
+BUILT_IN = ("cross_entropy", BINARY, "mse", "mae", "huber", "output")
 
 _OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
     {
         "l1": "torch.nn.functional.l1_loss(outputs, targets)",
         "smooth_l1": "torch.nn.functional.smooth_l1_loss(outputs, targets)",
-        "bce": "torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets)",
         "nll": "torch.nn.functional.nll_loss(outputs, targets)",
         "kl_div": 'torch.nn.functional.kl_div(outputs, targets, reduction="batchmean")',
     }
 )
 """Losses that people know, and what computes them; none is another's misspelling."""
+
+_BINARY_NAMES = frozenset(
+    {"bce", "bce_with_logits", "binary_crossentropy", "binary_cross_entropy_with_logits", "logistic"}
+)
+"""What others call `BINARY`."""
 
 
 def build_loss(name: str, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0) -> Loss:
@@ -49,7 +50,8 @@ def build_loss(name: str, class_weights: Sequence[float] | None = None, label_sm
 
     Args:
         name: A name in `BUILT_IN`, or a person's own "package.module:function".
-        class_weights: What an example of each class counts, for "cross_entropy"; None where all count alike.
+        class_weights: What an example of each class counts, for "cross_entropy" and "binary_cross_entropy"; None where
+            all count alike.
         label_smoothing: Share of each target that is spread over all classes, for "cross_entropy".
 
     Returns:
@@ -62,6 +64,8 @@ def build_loss(name: str, class_weights: Sequence[float] | None = None, label_sm
         weight = None if class_weights is None else torch.tensor(class_weights)
         is_plain = weight is None and not label_smoothing
         return cross_entropy if is_plain else partial(cross_entropy, weight=weight, label_smoothing=label_smoothing)
+    if name == BINARY:
+        return partial(binary_cross_entropy, weight=None if class_weights is None else torch.tensor(class_weights))
     if name in _OF_NUMBERS:
         return partial(_compare, name)
     if name == "output":
@@ -69,6 +73,8 @@ def build_loss(name: str, class_weights: Sequence[float] | None = None, label_sm
     if is_import_path(name):
         return _OwnLoss(name)
     near = "" if name in _OTHER_LOSSES else did_you_mean(name, BUILT_IN)
+    if name in _BINARY_NAMES:
+        near = f" Did you mean `{BINARY}`?"
     own = _OTHER_LOSSES.get(name, "torch.nn.functional.l1_loss(outputs, targets)")
     raise DataError(
         f"train.loss = {shown(name)!r}: there is no such loss.{near} Use {one_of(BUILT_IN)}, or a function of your own "
@@ -100,6 +106,57 @@ def cross_entropy(
             f"cross_entropy: the model's outputs have shape {tuple(outputs.shape)}, so for {outputs.shape[1]} classes; "
             f"the targets are classes up to {int(targets.max())}, which needs {int(targets.max()) + 1}."
         ) from None
+
+
+def binary_cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return the mean binary cross-entropy of logits.
+
+    Args:
+        outputs: Of two classes one logit an example, the second class's, shape (examples,) or (examples, 1); of labels
+            one each, shape (examples, labels).
+        targets: Classes 0 and 1, int64 of shape (examples,); or labels 0 or 1, floating-point.
+        weight: What an example of each class counts in the mean, shape (2,); of labels, what having one counts beside
+            not having it, shape (labels,): the `pos_weight` of torch. None where all count alike.
+
+    Raises:
+        DataError: If the outputs are no tensor of such a shape.
+    """
+    _check_tensor(BINARY, outputs)
+    if weight is not None:
+        weight = _beside(weight, outputs.device, outputs.dtype)
+    if targets.is_floating_point():
+        _check_labels(outputs, targets)
+        return functional.binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype), pos_weight=weight)
+    logits, wanted = logit_of_second(outputs, targets), targets.to(outputs.dtype)
+    if weight is None:
+        return functional.binary_cross_entropy_with_logits(logits, wanted)
+    counts = weight[targets]
+    return functional.binary_cross_entropy_with_logits(logits, wanted, counts, reduction="sum") / counts.sum()
+
+
+def logit_of_second(outputs: Any, targets: Tensor) -> Tensor:
+    """Return the one logit of each example that tells two classes, shape (examples,).
+
+    Raises:
+        DataError: If there is another number of them.
+    """
+    _check_tensor(BINARY, outputs)
+    if outputs.shape not in {targets.shape, (*targets.shape, 1)}:
+        raise DataError(
+            f"{BINARY}: two classes are told by one logit an example, of shape {tuple(targets.shape)} or "
+            f"{(*targets.shape, 1)} here; the model's outputs have shape {tuple(outputs.shape)}. For a logit of each "
+            'class, use train.loss = "cross_entropy".'
+        )
+    return outputs.reshape(targets.shape)
+
+
+def _check_labels(outputs: Any, targets: Tensor) -> None:
+    _check_tensor(BINARY, outputs)
+    if outputs.shape != targets.shape:
+        raise DataError(
+            f"{BINARY}: a logit for each label, so of shape {tuple(targets.shape)} here; the model's outputs have "
+            f"shape {tuple(outputs.shape)}."
+        )
 
 
 @lru_cache(maxsize=8)
@@ -164,7 +221,41 @@ def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
     return outputs.mean()
 
 
-def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
+def margin_of(train: Train) -> float:
+    """Return how far above 0 a logit must be for a yes, so that its probability is above the recipe's threshold.
+
+    Example:
+        >>> from downslope.recipe.schema import Train
+        >>> margin_of(Train(steps=1)), round(margin_of(Train(steps=1, loss="binary_cross_entropy", threshold=0.9)), 4)
+        (0.0, 2.1972)
+    """
+    share = 0.5 if train.threshold is None else train.threshold
+    return math.log(share) - math.log1p(-share)
+
+
+def beside_zero(logits: Tensor) -> Tensor:
+    """Return one logit an example as two: 0 for the first class, and it for the second, shape (examples, 2, ...)."""
+    return torch.stack([torch.where(torch.isfinite(logits), 0.0, logits), logits], 1)
+
+
+def has_labels(outputs: Tensor, margin: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Return of each label whether it is answered with yes, and whether there is an answer: it is a finite number."""
+    outputs = outputs.detach()
+    return outputs > margin, torch.isfinite(outputs)
+
+
+def count_labels(outputs: Tensor, targets: Tensor, margin: float = 0.0) -> Tensor:
+    """Return the number of labels that are answered as they are, as a 0-d tensor.
+
+    Raises:
+        DataError: If the outputs are no tensor of the targets' shape.
+    """
+    _check_labels(outputs, targets)
+    yes, answered = has_labels(outputs, margin)
+    return torch.count_nonzero((yes == (targets > 0.5)) & answered)
+
+
+def count_correct(outputs: Tensor, targets: Tensor, loss: Tensor | None = None, *, margin: float = 0.0) -> Tensor:
     """Return the number of targets whose class has the largest logit, as a 0-d tensor.
 
     Of equal logits the first is the largest. Where the largest is no finite number there is no answer, so none is
@@ -173,21 +264,28 @@ def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices of shape (examples, ...).
+        loss: Their cross-entropy, if that is known and on the host.
+        margin: As in `choose`.
 
     Raises:
         DataError: If the outputs are no tensor of such a shape.
     """
+    if (
+        loss is not None and not margin and math.isfinite(loss.item())
+    ):  # then every largest logit is finite, and the shapes fit
+        return torch.count_nonzero(outputs.argmax(1) == targets)
     _check_logits("accuracy", outputs, targets)
-    chosen, answered = choose(outputs)
+    chosen, answered = choose(outputs, margin=margin)
     return torch.count_nonzero((chosen == targets) & answered)  # takes half as long as a sum of truths
 
 
-def choose(outputs: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
+def choose(outputs: Tensor, dim: int = 1, *, margin: float = 0.0) -> tuple[Tensor, Tensor]:
     """Return the class with the largest logit, and whether there is an answer at all.
 
     Args:
         outputs: Logits of shape (examples, classes, ...).
         dim: Where the classes are.
+        margin: Of two classes, how far the second's logit must be above the first's.
 
     Returns:
         int64 indices, and bools, both of shape (examples, ...). The largest of logits is NaN if one of them is, and
@@ -197,7 +295,11 @@ def choose(outputs: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
         >>> choose(torch.tensor([[1.0, 2.0], [torch.nan, 2.0], [-torch.inf, 3.0]]))
         (tensor([1, 0, 1]), tensor([ True, False,  True]))
     """
-    largest, chosen = outputs.detach().max(dim)
+    outputs = outputs.detach()
+    largest, chosen = outputs.max(dim)
+    if margin:
+        first, second = outputs.unbind(dim)
+        chosen = (second - first > margin).to(chosen.dtype)
     return chosen, torch.isfinite(largest)
 
 
@@ -264,46 +366,3 @@ def _loss_function(path: str) -> Any:
     except ValueError:
         pass  # a built-in without a signature
     return function
-
-
-def weigh_classes(train: Train, dataset: Dataset) -> Dataset:
-    """Return the data with the class weights that the recipe asks for; unchanged where it asks for none.
-
-    Raises:
-        DataError: If there are no classes to weigh, or not these.
-    """
-    wanted = train.class_weights
-    if wanted is None:
-        return dataset
-    if dataset.classes is None or dataset.sequences is not None or train.loss != "cross_entropy":
-        what = "a loss of your own weighs its examples itself" if dataset.classes else "these have none"
-        raise DataError(f'{_KEY}: is for data with classes and train.loss = "cross_entropy"; {what}. Leave it out.')
-    return replace(dataset, class_weights=_weights(wanted, dataset))
-
-
-def _weights(wanted: Any, dataset: Dataset) -> tuple[float, ...]:
-    classes = dataset.classes or 0
-    names = dataset.class_names or tuple(str(number) for number in range(classes))
-    if isinstance(wanted, str):
-        counts = torch.bincount(dataset.train_targets.flatten(), minlength=classes)
-        if not bool((counts > 0).all()):
-            absent = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
-            raise DataError(
-                f'{_KEY} = "balanced": there is no example to learn from of {show_names(absent)}. Give a weight for '
-                "each class instead."
-            )
-        return tuple((int(counts.sum()) / (classes * counts.double())).tolist())
-    if isinstance(wanted, Mapping):
-        unknown = [name for name in wanted if name not in names]
-        missing = [name for name in names if name not in wanted]
-        if unknown:
-            raise DataError(
-                f"{_KEY}: there is no class {shown(unknown[0])!r}.{did_you_mean(unknown[0], names)} "
-                f"There are {show_names(names)}."
-            )
-        if missing:
-            raise DataError(f"{_KEY}: lacks {show_names(missing)}. Give a weight for each class.")
-        return tuple(float(wanted[name]) for name in names)
-    if len(wanted) != classes:
-        raise DataError(f"{_KEY}: must hold a weight for each of {classes} classes, in their order; got {len(wanted)}.")
-    return tuple(map(float, wanted))

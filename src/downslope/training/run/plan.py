@@ -17,7 +17,7 @@ from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
-from downslope.recipe.schema import Data, Recipe, Train, settle
+from downslope.recipe.schema import Augment, Data, Recipe, Train, settle
 from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.folder.checkpoint import (
     FOLDER,
@@ -281,6 +281,8 @@ def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
     # Of settings that are newer than the run, it had what is now the default; all others are stated.
     train = {key: value for key, value in to_table(Train(steps=1)).items() if key != "steps"}
     told = {**to_table(Data()), **data, "options": dict(stated)}
+    if told.get("augment") is not None:
+        told["augment"] = {**to_table(Augment()), **told["augment"]}
     return {**then, "data": told, "train": {**train, **then["train"]}}
 
 

@@ -120,10 +120,18 @@ def reseed_example(seed: int, purpose: str, epoch: int, *indices: int) -> None:
         epoch: Epoch, 0-based.
         *indices: The example's index, or those of a batch.
     """
-    value = derive_seed(seed, "example", purpose, epoch, *indices)
+    digest = _begun(seed, purpose, epoch).copy()
+    digest.update(",".join(map(str, indices)).encode() + b"]")
+    value = int.from_bytes(digest.digest(), "little")  # that of derive_seed(seed, "example", purpose, epoch, *indices)
     torch.default_generator.manual_seed(value)
     np.random.seed(value & 0xFFFFFFFF)  # noqa: NPY002  the global generator, for data that draw from it
     random.seed(value)
+
+
+@lru_cache(maxsize=16)
+def _begun(seed: int, purpose: str, epoch: int) -> hashlib.blake2b:
+    """Return what has taken in all of a text for `derive_seed` but the indices: half of the time is to write that."""
+    return hashlib.blake2b(_as_text([seed, "example", purpose, epoch])[:-1].encode() + b",", digest_size=8)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from downslope.core.errors import CheckpointError, DataError, GroupError, StateError, one_of
 from downslope.core.settings import Settings
-from downslope.recipe.schema import Group, Metric, Train
+from downslope.recipe.measures import Metric
+from downslope.recipe.schema import Group, Train
 from downslope.torch import SGD, GradScaler
 from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
@@ -65,12 +66,13 @@ class TrainingState:
             tensors["ema"] = model_tensors(self.averaged.module)
         return tensors
 
-    @torch.no_grad()
     def update_average(self) -> None:
         """Take the model's weights into their average, if there is one."""
-        averaged = self.averaged
-        if averaged is None:
-            return
+        if self.averaged is not None:
+            self._update(self.averaged)
+
+    @torch.no_grad()
+    def _update(self, averaged: AveragedModel) -> None:
         if is_host(device_of(self.model)):
             averaged.update_parameters(self.model)
             return
@@ -158,6 +160,7 @@ def build_state(
     train: Train,
     *,
     metrics: Sequence[Metric],
+    watched: Mapping[str, Metric] = MappingProxyType({}),
     frozen: frozenset[str] = frozenset(),
 ) -> TrainingState:
     """Return the state before the first step.
@@ -168,20 +171,17 @@ def build_state(
         groups: The parameter groups with settings of their own.
         train: The recipe's section.
         metrics: What an evaluation gives, the most telling one first.
+        watched: As in `Recipe`; the first of them, or else the most telling, tells the best checkpoint.
         frozen: Names of the parameters that are not learned.
 
     Raises:
         DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
     """
-    for name in ("early_stop", "plateau"):
-        watch = getattr(train, name)
-        if watch is not None and watch.metric not in metrics:
-            raise DataError(
-                f'train.{name}.metric = "{watch.metric}": an evaluation of these data gives {one_of(metrics)}.'
-            )
+    for key, metric in watched.items():
+        if metric not in metrics:
+            raise DataError(f'{key} = "{metric}": an evaluation of these data gives {one_of(metrics)}.')
     model_tensors(model)
-    watched: Any = train.early_stop or train.plateau
-    metric: Metric = metrics[0] if watched is None else watched.metric
+    telling: list[Metric] = [*watched.values(), metrics[0]]
     early, plateau = train.early_stop, train.plateau
     try:
         optimizer = SGD(
@@ -198,7 +198,7 @@ def build_state(
         model=model,
         optimizer=optimizer,
         averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
-        best=Patience(metric),
+        best=Patience(telling[0]),
         early_stop=None if early is None else Patience(early.metric, early.min_delta),
         plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
         spikes=None if train.spike is None else Spikes(train.spike.factor, train.spike.window),

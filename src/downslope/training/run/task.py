@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
 from downslope.recipe.run_length import steps_in_epochs
-from downslope.recipe.schema import Recipe, Train
+from downslope.recipe.schema import Augment, Recipe, Train
 from downslope.training.data import Dataset, load_data
 from downslope.training.device import HOST, is_channels_last, is_host, name_of, place_model, prefers_channels_last
 from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
@@ -27,10 +28,12 @@ from downslope.training.folder.manifest import Start
 from downslope.training.folder.names import ANEW
 from downslope.training.models import MODELS, build_model
 from downslope.training.run.batches import Batches
-from downslope.training.run.environment import describe_environment, differences
+from downslope.training.run.class_weights import weigh_classes
+from downslope.training.run.environment import count_work, describe_environment, differences, fitting_threads
 from downslope.training.run.freezing import freeze
-from downslope.training.run.losses import build_loss, weigh_classes
+from downslope.training.run.losses import build_loss, margin_of
 from downslope.training.run.objective import Objective, Supervised
+from downslope.training.run.sampling import build_sampler
 from downslope.training.run.starting import lines_of, start
 from downslope.training.run.state import TrainingState, build_state, checksum_of
 from downslope.training.workers.workers import ALONE, Workers
@@ -89,6 +92,7 @@ class Task:
                 "classes": data.classes,
                 **_most_frequent(data),
                 **({"class_names": list(data.class_names)} if data.class_names else {}),
+                **({"labels": list(data.labels)} if data.labels else {}),
                 "fingerprint": self.fingerprint,
             },
             "steps_per_epoch": self.batches.steps_per_epoch,
@@ -110,6 +114,7 @@ class Task:
         """Return the lines that training begins with."""
         data, model = self.dataset, self.state.model
         kinds = "" if data.classes is None else f", {data.classes} classes"
+        kinds = f", {len(data.labels)} labels" if data.labels else kinds
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
         still = sum(p.numel() for name, p in model.named_parameters() if name in self.frozen)
         frozen = f" that are learned, {still:,} frozen" if self.frozen else ""
@@ -119,6 +124,7 @@ class Task:
         return [
             f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
             *(f"            {shown(note, 400)}" for note in data.notes),
+            *(["            drawn by class, with replacement"] if self.recipe.data.sampling is not None else []),
             f"model       {self.recipe.model.name}: {count:,} parameters{frozen}",
             *([] if self.start is None else lines_of(self.start)),
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
@@ -136,6 +142,17 @@ class Task:
         how = [train.precision if train.precision != "float32" else "float32 with TF32" if train.tf32 else "float32"]
         how += ["channels last"] if is_channels_last(self.state.model) else []
         return f"{name_of(self.device)}, {', '.join(how)}; {told}"
+
+    def fitting_threads(self, checkpoint: Checkpoint | None) -> AbstractContextManager[None]:
+        """Return what has torch use as many threads as fit what is trained, from a checkpoint on, within a ``with``."""
+        recipe, model = self.recipe, self.state.model
+        example = self.dataset.train_inputs.shape[1:]
+        return fitting_threads(
+            sum(p.numel() for p in model.parameters()),
+            shards=recipe.train.shards,
+            work=count_work(model, example, recipe.data.batch_size) if is_host(self.device) else 0,
+            begun=None if checkpoint is None else checkpoint.manifest["environment"].get("threads"),
+        )
 
     def restore(self, checkpoint: Checkpoint | None) -> list[str]:
         """Take up a checkpoint, after checking that it belongs to this task; return notes for the person.
@@ -211,7 +228,13 @@ def build_task(
         objective=build_objective(in_steps, dataset),
         batches=batches,
         state=build_state(
-            model, in_steps.sgd, in_steps.groups, train, metrics=dataset.metrics(train.loss), frozen=frozen
+            model,
+            in_steps.sgd,
+            in_steps.groups,
+            train,
+            metrics=dataset.metrics(train.loss),
+            watched=recipe.watched,
+            frozen=frozen,
         ),
         total_steps=count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
@@ -231,16 +254,18 @@ def build_batches(recipe: Recipe, dataset: Dataset) -> Batches:
         shards=recipe.train.shards,
         seed=recipe.seed,
         sizes=dataset.sizes(),
+        sampler=build_sampler(recipe.data, dataset, recipe.seed),
     )
 
 
 def build_augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
     """Return what changes the examples of each step at random, or None."""
-    if recipe.data.augment is None:
+    augment = recipe.data.augment
+    if augment is None or replace(augment, tta=None) == Augment():
         return None
     from downslope.training.augmenting.augment import Augmenter
 
-    return Augmenter(recipe.data.augment, dataset, recipe.train.loss, recipe.seed)
+    return Augmenter(augment, dataset, recipe.train.loss, recipe.seed)
 
 
 def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
@@ -267,7 +292,10 @@ def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
     return Supervised(
         build_loss(train.loss, dataset.class_weights, train.label_smoothing),
         dataset.classes,
-        class_weights=dataset.class_weights,
+        labels=len(dataset.labels),
+        one_logit=dataset.one_logit,
+        margin=margin_of(train),
+        class_weights=None if dataset.labels else dataset.class_weights,
         held_out_loss=build_loss(train.loss, dataset.class_weights) if train.label_smoothing else None,
         unit=None if train.loss == "output" else unit,
     )

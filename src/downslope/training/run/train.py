@@ -36,7 +36,7 @@ from downslope.training.folder.trust import seal_of, state_folder
 from downslope.training.measuring import Measurements
 from downslope.training.run.ahead import Ahead
 from downslope.training.run.bad_steps import BadSteps, advise_on_divergence
-from downslope.training.run.environment import deterministic, fitting_threads, unfilled
+from downslope.training.run.environment import deterministic, unfilled
 from downslope.training.run.evaluation import evaluate
 from downslope.training.run.feed import Feed
 from downslope.training.run.gradients import StepResult, compute_gradients
@@ -137,8 +137,7 @@ def train(
         stack.callback(task.dataset.close)
         if task.sharding is not None and plan.checkpoint is not None:
             plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
-        parameters = sum(p.numel() for p in task.state.model.parameters())
-        stack.enter_context(fitting_threads(parameters, shards=recipe.train.shards))
+        stack.enter_context(task.fitting_threads(plan.checkpoint))
         for note in [*task.restore(plan.checkpoint), *synchronise(workers, task)]:
             console.say(note)
         # The folder is locked before anything in it is changed, and only then made ready.

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from downslope.core.errors import DataError, MissingDependencyError, one_of
+from downslope.training.data.dataset import Dataset, Examples
 from downslope.training.device import device_of
 from downslope.training.models.seq2seq import Seq2Seq
+from downslope.training.run.task import build_objective
 from downslope.training.sequences.pairs import read_lines
 from downslope.training.sequences.search import Hypothesis, search_greedily, search_with_beam
 from downslope.training.sequences.symbols import Sequences, trim
-from downslope.training.use.evaluate import TrainedRun
+from downslope.training.use.answering import Form
+
+if TYPE_CHECKING:
+    from downslope.training.use.evaluate import TrainedRun
 
 _FORMATS = (".png", ".svg", ".pdf")
+
+_TOLD_AT_ONCE = 64
 
 _BLANK: dict[str, Any] = {"output": None, "probability": None, "ended": None}
 
@@ -79,17 +86,56 @@ def transcribe(
             attention = None
             if len(inputs) > 1:
                 notes.append("the picture shows the attention of the first input")
-        prediction = {
-            "example": number,
-            "input": sequences.inputs.text(row.tolist()),
-            **_told(sequences, found, number),
-        }
+        prediction = _row(sequences, number, row, found, answers.get(number, ()))
         if beam > 1:
             prediction["alternatives"] = [_told(sequences, [one], number) for one in found[1:]]
-        if number in answers:
-            prediction["targets"] = [sequences.targets.text(one) for one in answers[number]]
         predictions[number] = prediction
     return {"predictions": [predictions[number] for number in sorted(predictions)], "notes": notes}
+
+
+def tell_examples(
+    opened: TrainedRun, dataset: Dataset, examples: Examples, tell: Callable[[list[dict[str, Any]], Form], None]
+) -> None:
+    """Tell what a run's model writes for examples, as `transcribe` returns it, with the loss of each; some at a time.
+
+    Args:
+        opened: The run, with its model.
+        dataset: The data in which the examples are held out.
+        examples: They, in memory.
+        tell: Is given some rows.
+    """
+    sequences, model = cast("Sequences", dataset.sequences), cast("Seq2Seq", opened.model)
+    objective = build_objective(opened.recipe, dataset)
+    rows = {place: number for number, place in enumerate(examples.places())}
+    found: list[dict[str, Any]] = []
+    for place in range(len(examples)):
+        if place in examples.refused:
+            found.append({"example": place, "input": None, **_BLANK, "note": examples.refused[place]})
+        else:
+            number = rows[place]
+            given = trim(examples.inputs[number][None]).to(device_of(model))
+            row = _row(sequences, place, given[0].cpu(), search_greedily(model, given), sequences.references[number])
+            right = cast("torch.Tensor", examples.targets)[number][None].to(given.device)
+            with torch.no_grad():
+                row["loss"] = float(objective.answer(model, given, trim(right), step=None).loss)
+            found.append(row)
+        if len(found) == _TOLD_AT_ONCE:
+            tell(found, Form(has_target=True, has_loss=True))
+            found = []
+    if found:
+        tell(found, Form(has_target=True, has_loss=True))
+
+
+def _row(
+    sequences: Sequences,
+    number: int,
+    given: torch.Tensor,
+    found: Sequence[Hypothesis],
+    answers: Sequence[tuple[int, ...]],
+) -> dict[str, Any]:
+    """Return what is said of one input."""
+    row = {"example": number, "input": sequences.inputs.text(given.tolist()), **_told(sequences, found, number)}
+    return {**row, "targets": [sequences.targets.text(one) for one in answers]} if answers else row
 
 
 def _told(sequences: Sequences, found: Sequence[Hypothesis], number: int) -> dict[str, Any]:

@@ -6,30 +6,30 @@ reads the training data but the held-out examples, where these are asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError, one_of
 from downslope.core.shown import shown
-from downslope.recipe.schema import Recipe
+from downslope.recipe.schema import Augment, Recipe
 from downslope.training.data import Dataset, load_data
-from downslope.training.data.checking import no_test
-from downslope.training.data.dataset import Examples, Part, take_held_out
+from downslope.training.data.checking import as_binary, no_test
+from downslope.training.data.dataset import Examples, Part, is_lazy, take_part
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
 from downslope.training.data.rows import Inputs
 from downslope.training.device import HOST, find_device, place_model
 from downslope.training.folder.run_folder import RunFolder
-from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
+from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.held_out import measure
-from downslope.training.run.losses import choose, weigh_classes
 from downslope.training.run.objective import LengthRates, Rates
 from downslope.training.run.remarks import NONFINITE, not_finite
 from downslope.training.run.task import build_objective
+from downslope.training.use.answering import Form, Pass, Row
 from downslope.training.use.input_files import read_examples
 from downslope.training.use.weights import Weights, find_weights, load_weights
 from downslope.training.user_code import is_import_path
@@ -56,6 +56,7 @@ class TrainedRun:
         weights: The weights and their origin.
         model: The model with these weights, in evaluation mode.
         notes: What a person should know.
+        loaders: How many threads or processes read examples ahead, where they are read when needed.
     """
 
     recipe: Recipe
@@ -64,6 +65,13 @@ class TrainedRun:
     weights: Weights
     model: nn.Module
     notes: tuple[str, ...]
+    loaders: int = 0
+
+    @property
+    def _to_read(self) -> Recipe:
+        """The recipe by which its data are read now."""
+        loaders = self.loaders if self.kept is not None and is_lazy(self.kept.fingerprint) else self.recipe.data.loaders
+        return replace(self.recipe, data=replace(self.recipe.data, loaders=loaders))
 
     def part(self, part: Part) -> tuple[Dataset, Examples, tuple[str, ...]]:
         """Return data with the examples of a part in them, these examples, and notes.
@@ -82,9 +90,9 @@ class TrainedRun:
             )
         reader = self.dataset.reader
         if part == "test" and reader is not None:
-            found = reader.part(part, self.recipe.data, self.recipe.seed)
+            found = reader.part(part, self._to_read.data, self.recipe.seed)
             return self.dataset, found, found.notes
-        data = self.dataset if self.kept is None else load_data(self.recipe, self.kept.fingerprint)
+        data = self.dataset if self.kept is None else load_data(self._to_read, self.kept.fingerprint)
         if part == "test":
             if data.test is None:
                 raise no_test(data.name, "it has a part to learn from and one to hold out")
@@ -93,14 +101,13 @@ class TrainedRun:
             _check_test(self.dataset, examples)
             return self.dataset, examples, ()
         if self.kept is None or data.fingerprint() == self.kept.fingerprint:
-            inputs, targets = data.train_inputs, data.train_targets
-            return self.dataset, Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs))), ()
+            return self.dataset, take_part(data, "train"), ()
         if reader is None:
             raise DataError(
                 "--split train: the data have changed since the run was trained, so that what it learned from cannot "
                 "be had any more. Put them back, or give examples with --input."
             )
-        found = reader.part(part, self.recipe.data, self.recipe.seed)
+        found = reader.part(part, self._to_read.data, self.recipe.seed)
         return self.dataset, found, (CHANGED_TRAIN, *found.notes)
 
     def held_out(self, data: Dataset | None = None) -> tuple[Dataset, Examples, tuple[str, ...]]:
@@ -116,18 +123,18 @@ class TrainedRun:
             DataError: If they cannot be read.
         """
         if self.kept is None:
-            return self.dataset, take_held_out(self.dataset, None), ()
+            return self.dataset, take_part(self.dataset, "held_out"), ()
         reader, examples, why = self.dataset.reader, None, ""
         try:
-            found = load_data(self.recipe, self.kept.fingerprint) if data is None else data
+            found = load_data(self._to_read, self.kept.fingerprint) if data is None else data
             if found.fingerprint() == self.kept.fingerprint:
-                return replace(found, class_weights=self.kept.class_weights), take_held_out(found, None), ()
+                return replace(found, class_weights=self.kept.class_weights), take_part(found, "held_out"), ()
             examples = None if reader is not None else _held_out_alike(self.dataset, found)
         except DownslopeError as error:
             why = str(error)
         try:  # they may be no data to learn from any more, and yet some to read
             if reader is not None:
-                examples = reader.part("held_out", self.recipe.data, self.recipe.seed)
+                examples = reader.part("held_out", self._to_read.data, self.recipe.seed)
         except DownslopeError as error:
             why = why or str(error)
         if examples is None:
@@ -136,13 +143,15 @@ class TrainedRun:
                 "your own with --input, or put the data back."
             ) from None
         if isinstance(examples, Dataset):
-            return examples, take_held_out(examples, None), (CHANGED,)
+            return examples, take_part(examples, "held_out"), (CHANGED,)
         return self.dataset, examples, (CHANGED, *examples.notes)
 
     def rate(
         self, dataset: Dataset, inputs: Inputs, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
         """Return how good the model is on examples."""
+        if dataset.labels:
+            targets = as_binary(dataset.name, "what is right", targets)
         return measure(
             self.model if model is None else model,
             build_objective(self.recipe, dataset),  # an evaluation never asks for a schedule's value
@@ -154,6 +163,9 @@ class TrainedRun:
         )
 
 
+Tell = Callable[[list[Row], Form], None]
+
+
 def evaluate_run(
     run: str | Path,
     checkpoint: str = "last",
@@ -161,6 +173,11 @@ def evaluate_run(
     *,
     split: Part = "held_out",
     device: str | None = None,
+    loaders: int | None = None,
+    tta: str | None = None,
+    identify: str | None = None,
+    tell: Tell | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Return how good a run's model is on its held-out examples, on another part of its data, or on a file's.
 
@@ -171,15 +188,22 @@ def evaluate_run(
             own data.
         split: Which part: "held_out", "train", or "test" where the data bring one.
         device: What computes, as `train.device`; None for what the recipe says.
+        loaders: How many threads or processes read examples ahead; None for what the recipe says.
+        tta: "flip" or "none" for `data.augment.tta`; None for what the recipe says.
+        identify: As in `predict_run`.
+        tell: Is given what `predict_run` says of each example, in order, some at a time, and what these may hold.
+        threshold: In place of the recipe's `train.threshold`; None for that.
 
     Returns:
         "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "split" if it is of the run's
         own data, "examples", "loss",
-        "accuracy" in [0, 1] where there are classes, "rmse", "mae" and "r2" where targets are numbers, in their own
-        unit, error rates where sequences are written, "nonfinite_outputs" where some outputs are no finite numbers, the
+        "accuracy" in [0, 1] and the further measures of classes or labels where there are such, "rmse", "mae" and "r2"
+        where targets are numbers, in their own unit, error rates where sequences are written, "nonfinite_outputs" where
+        some outputs are no finite numbers, the
         same with "ema_" before them where there is an average, and "notes". Where one class is to be told, "classes":
         a row for each with "class", "name", "examples", "precision", "recall" and "f1" (None where not defined); and
-        "confusion": how often each class (row) was taken for each (column), unless there are very many. "refused": how
+        "confusion": how often each class (row) was taken for each (column), unless there are very many. Of labels
+        "labels", such a row for each. "refused": how
         many examples of a file the model cannot be given. Where some held-out inputs are longer than any learned from,
         "by_length": for each length "shortest", "longest" (the same, unless there are very many lengths), "longer"
         (than any learned from), "examples" and the error rates.
@@ -192,85 +216,151 @@ def evaluate_run(
         raise DataError(f"split must be {one_of(get_args(Part))}; got {shown(repr(split), 60)}.")
     if source is not None and split != "held_out":
         raise DataError(f"--split {split} is a part of the run's own data, and --input a file of yours. Give one.")
-    opened = open_run(run, checkpoint, device)
-    weights = opened.weights
-    if source is None:
-        dataset, examples, notes = opened.part(split)
+    opened = open_run(run, checkpoint, device, loaders=loaders, tta=tta, threshold=threshold)
+    if opened.dataset.sequences is not None:
+        refuse_options(identify, loaders)
+        found = _rate_sequences(opened, source, split, tell)
     else:
-        dataset, examples = read_rated(opened, source)
-        notes = examples.notes
-    inputs, targets, left_out = _rated(examples)
-    notes = (*notes, *left_out)
-    found: dict[str, Any] = {}
-    for prefix, state in (("", weights.model), ("ema_", weights.ema)):
-        if state is None:
-            continue
-        load_weights(opened.model, state, weights.origin)
-        rates = opened.rate(dataset, inputs, targets, keep=not prefix)
-        found |= {prefix + name: value for name, value in rates.metrics.items()}
-        if NONFINITE in rates.metrics:
-            bad, whose = int(rates.metrics[NONFINITE]), " of the averaged model" if prefix else ""
-            said = f"{bad:,} of {rates.asked:,} outputs{whose} are no finite numbers; none of these counts as right"
-            notes = (*notes, said)
-        elif said := not_finite(rates.metrics):
-            notes = (*notes, f"{said}{' with the averaged model' if prefix else ''}")
-        if rates.by_length:
-            found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
-        by_class = None if prefix else classes_of(dataset, targets, rates.outputs)
-        if by_class is not None:
-            found["classes"] = by_class.table(dataset.class_names)
-            found |= {} if by_class.confusion is None else {"confusion": by_class.confusion.tolist()}
+        if source is None and identify is not None:
+            raise DataError("--id names a column of the file given with --input. Give both.")
+        found = _rate_examples(opened, source, split, loaders, identify, tell)
     return {
         "run": str(run),
-        "checkpoint": str(weights.origin),
-        "step": weights.step,
+        "checkpoint": str(opened.weights.origin),
+        "step": opened.weights.step,
         **({"split": split} if source is None else {}),
-        "examples": len(inputs),
         **found,
-        "refused": len(examples.refused),
-        "notes": [*opened.notes, *notes],
+        "notes": [*opened.notes, *found["notes"]],
     }
 
 
-def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None) -> ClassRates | None:
-    """Return the rates of each class, or None where an example has not one class to be told."""
-    if dataset.classes is None or outputs is None or outputs.ndim != 2 or targets.ndim != 1:
-        return None
-    chosen, answered = choose(outputs)
-    return rate_classes(targets, torch.where(answered, chosen, -1), max(dataset.classes, outputs.shape[1]))
+def refuse_options(identify: str | None, loaders: int | None) -> None:
+    """Raise DataError if an option is given that sequences have no use for."""
+    if identify is not None:
+        raise DataError("--id names a column of a table; this run learned sequences. Leave it out.")
+    if loaders is not None:
+        raise DataError("--loaders is for examples that are read when needed; sequences are in memory. Leave it out.")
 
 
-def read_rated(opened: TrainedRun, source: str | Path) -> tuple[Dataset, Examples]:
-    """Return the examples of a file or folder that holds the targets too, and data that they belong to.
+def _states(opened: TrainedRun) -> Iterator[str]:
+    """Yield what stands before the numbers of each model that there is, its weights loaded."""
+    for prefix, state in (("", opened.weights.model), ("ema_", opened.weights.ema)):
+        if state is not None:
+            load_weights(opened.model, state, opened.weights.origin)
+            yield prefix
 
-    Raises:
-        DataError: If it cannot be read, or lacks targets.
-    """
-    dataset = opened.dataset
-    if dataset.sequences is not None:
+
+def _rate_examples(
+    opened: TrainedRun,
+    source: str | Path | None,
+    split: Part,
+    loaders: int | None,
+    identify: str | None,
+    tell: Tell | None,
+) -> dict[str, Any]:
+    """Return how good a run's model is on examples with one target each, and the average of its weights."""
+    found: dict[str, Any] = {}
+    notes: list[str] = []
+    dataset, own = opened.dataset, None
+    if source is None:
+        dataset, own, told = opened.part(split)
+        notes += told
+        own = replace(own, notes=())
+    for prefix in _states(opened):
+        parts = read_parts(opened, source or "", identify=identify, rated=True) if own is None else iter([own])
+        passed = Pass(opened, dataset, parts, "the held-out examples" if own is not None else "these examples")
+        if prefix or tell is None:
+            passed.run()
+        else:
+            for rows in passed.batches():
+                tell(rows, passed.form)
+        if not passed.rated:
+            reasons = [passed.first_refused] if passed.first_refused else []
+            raise DataError("; ".join(["there is no example with a target to rate", *reasons]) + ".")
+        if not prefix:
+            notes += [*passed.notes, *_notes_on_rest(passed), *idle_loaders(passed, loaders)]
+            found |= {"examples": passed.rated}
+        metrics = passed.metrics()
+        found |= {prefix + name: value for name, value in metrics.items()}
+        notes += _notes_on_numbers(metrics, prefix, passed.tally.asked)
+        by_class = None if prefix else passed.class_rates()
+        if by_class is not None:
+            found["labels" if dataset.labels else "classes"] = by_class.table(dataset.labels or dataset.class_names)
+            found |= {} if by_class.confusion is None else {"confusion": by_class.confusion.tolist()}
+        found["refused"] = passed.refused
+    return {**found, "notes": notes}
+
+
+def _rate_sequences(opened: TrainedRun, source: str | Path | None, split: Part, tell: Tell | None) -> dict[str, Any]:
+    """Return how good a run's model is at writing sequences, and the average of its weights."""
+    if source is None:
+        dataset, examples, told = opened.part(split)
+    else:
         from downslope.training.sequences.pairs import read_pairs
 
-        return read_pairs(source, dataset)
-    if dataset.reader is not None:
-        return dataset, dataset.reader(source, rated=True)
-    return dataset, read_examples(source, dataset, rated=True)
-
-
-def _rated(examples: Examples) -> tuple[Inputs, Tensor, list[str]]:
-    """Return the inputs that have a target, these targets, and a note on those that are left out."""
-    targets, known = examples.targets, examples.known
-    if targets is None or known is None or len(known) == 0:
-        reasons = list(examples.refused.values())[:1]
-        raise DataError("; ".join(["there is no example with a target to rate", *reasons]) + ".")
-    notes: list[str] = []
+        dataset, examples = read_pairs(source, opened.dataset)
+        told = examples.notes
+    notes, found, targets = list(told), dict[str, Any](), examples.targets
+    if targets is None:
+        raise DataError("there is no example with a target to rate.")
     if examples.refused:
         first = next(iter(examples.refused.values()))
         notes.append(f"{len(examples.refused):,} of {len(examples):,} examples are not rated; the first: {first}")
-    if len(known) < len(examples.inputs):
+    for prefix in _states(opened):
+        if tell is not None and not prefix:
+            from downslope.training.sequences.transcribe import tell_examples
+
+            tell_examples(opened, dataset, examples, tell)
+        rates = opened.rate(dataset, examples.inputs, targets)
+        found |= {prefix + name: value for name, value in rates.metrics.items()}
+        notes += _notes_on_numbers(rates.metrics, prefix, rates.asked)
+        if rates.by_length:
+            found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
+    return {"examples": len(examples.inputs), **found, "refused": len(examples.refused), "notes": notes}
+
+
+def _notes_on_numbers(metrics: Mapping[str, float], prefix: str, asked: int) -> list[str]:
+    """Return a note where outputs, or what follows from them, are no finite numbers."""
+    if NONFINITE in metrics:
+        bad, whose = int(metrics[NONFINITE]), " of the averaged model" if prefix else ""
+        return [f"{bad:,} of {asked:,} outputs{whose} are no finite numbers; none of these counts as right"]
+    said = not_finite(metrics)
+    return [f"{said}{' with the averaged model' if prefix else ''}"] if said else []
+
+
+def _notes_on_rest(passed: Pass) -> list[str]:
+    """Return a note on the examples that are not rated."""
+    notes: list[str] = []
+    if passed.refused:
         notes.append(
-            f"{len(examples.inputs) - len(known):,} of {len(examples):,} examples have no target that is known"
+            f"{passed.refused:,} of {passed.total:,} examples are not rated; the first: {passed.first_refused}"
         )
-    return examples.inputs[known], targets, notes
+    if passed.rated < passed.usable:
+        notes.append(f"{passed.usable - passed.rated:,} of {passed.total:,} examples have no target that is known")
+    return notes
+
+
+def idle_loaders(passed: Pass, loaders: int | None) -> list[str]:
+    """Return a note where loaders were asked for and had nothing to do."""
+    idle = bool(loaders) and not passed.read_ahead
+    return ["--loaders had nothing to do: the examples fit into memory, and are read at once"] if idle else []
+
+
+def read_parts(
+    opened: TrainedRun, source: str | Path, *, identify: str | None = None, rated: bool = False
+) -> Iterator[Examples]:
+    """Yield the examples of a file or folder part by part, read as the run read its own.
+
+    Raises:
+        DataError: If it cannot be read, does not fit the run, or lacks targets where it is to be rated.
+    """
+    reader, loaders = opened.dataset.reader, opened.loaders
+    if reader is not None:
+        yield from reader.stream(source, identify=identify, rated=rated, loaders=loaders)
+        return
+    if identify is not None:
+        raise DataError("--id names a column of a table; this run takes arrays without names. Leave it out.")
+    yield read_examples(source, opened.dataset, rated=rated, loaders=loaders)
 
 
 def _held_out_alike(form: Dataset, found: Dataset) -> Dataset:
@@ -284,7 +374,9 @@ def _held_out_alike(form: Dataset, found: Dataset) -> Dataset:
 
         return respell(found, form)
     _check_form(form, found)
-    return replace(form, held_out_inputs=found.held_out_inputs, held_out_targets=found.held_out_targets)
+    return replace(
+        form, held_out_inputs=found.held_out_inputs, held_out_targets=found.held_out_targets, marks=found.marks
+    )
 
 
 def _check_test(form: Dataset, found: Examples) -> None:
@@ -326,15 +418,33 @@ def _as_table(rated: LengthRates) -> dict[str, Any]:
     return {**table, **rated.rates}
 
 
-def open_run(run: str | Path, checkpoint: str = "last", device: str | None = HOST.type) -> TrainedRun:
-    """Return a run with its trained model, on a device; None for the recipe's.
+def open_run(
+    run: str | Path,
+    checkpoint: str = "last",
+    device: str | None = HOST.type,
+    *,
+    loaders: int | None = None,
+    tta: str | None = None,
+    threshold: float | None = None,
+) -> TrainedRun:
+    """Return a run with its trained model, on a device, answering by a threshold; None for the recipe's.
+
+    Args:
+        run: The run folder.
+        checkpoint: As in `evaluate_run`.
+        device: What computes.
+        loaders: As in `evaluate_run`.
+        tta: As in `evaluate_run`.
+        threshold: As in `evaluate_run`.
 
     Raises:
         CheckpointError: As in `evaluate_run`.
         DeviceError: If there is no such device.
     """
     folder = RunFolder(run)
-    recipe = folder.recipe()
+    recipe = _with_tta(folder.recipe(), tta)
+    if threshold is not None:
+        recipe = replace(recipe, train=replace(recipe.train, threshold=threshold))
     weights = find_weights(folder.path, checkpoint)
     kept = read_inputs_kept(folder.path)
     dataset, notes = _what_is_known(recipe, kept)
@@ -345,7 +455,24 @@ def open_run(run: str | Path, checkpoint: str = "last", device: str | None = HOS
     model = build_model(recipe, dataset)
     load_weights(model, weights.model, weights.origin)
     model = place_model(model.eval(), find_device(recipe.train.device if device is None else device))
-    return TrainedRun(recipe=recipe, dataset=dataset, kept=kept, weights=weights, model=model, notes=notes)
+    return TrainedRun(
+        recipe=recipe,
+        dataset=dataset,
+        kept=kept,
+        weights=weights,
+        model=model,
+        notes=notes,
+        loaders=recipe.data.loaders if loaders is None else loaders,
+    )
+
+
+def _with_tta(recipe: Recipe, tta: str | None) -> Recipe:
+    """Return a recipe that averages over mirror images, or does not, as it was asked for."""
+    augment = recipe.data.augment
+    if tta is None or (augment is None and tta == "none"):
+        return recipe
+    augment = replace(augment or Augment(), tta="flip" if tta == "flip" else None)
+    return replace(recipe, data=replace(recipe.data, augment=augment))
 
 
 def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tuple[str, ...]]:

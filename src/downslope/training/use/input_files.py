@@ -18,8 +18,10 @@ from downslope.core.files import open_regular
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.training.data import Dataset
-from downslope.training.data.dataset import Examples
-from downslope.training.data.numpy_files import check_memory, read_npy, read_npz
+from downslope.training.data.array_rows import rows_of
+from downslope.training.data.dataset import LARGE, Examples
+from downslope.training.data.numpy_files import check_memory, open_npy, open_npz
+from downslope.training.data.rows import Inputs
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
@@ -29,7 +31,7 @@ INPUTS, TARGETS = "inputs", "targets"
 """What an .npz file calls its arrays where it holds targets too."""
 
 
-def read_examples(given: str | Path, dataset: Dataset, *, rated: bool = False) -> Examples:
+def read_examples(given: str | Path, dataset: Dataset, *, rated: bool = False, loaders: int = 0) -> Examples:
     """Return the examples of a file, of the shapes and dtypes that the run has, with their targets where it holds them.
 
     Args:
@@ -37,6 +39,7 @@ def read_examples(given: str | Path, dataset: Dataset, *, rated: bool = False) -
             without a header.
         dataset: The run's data, or what it keeps of them.
         rated: Whether there must be targets.
+        loaders: How many threads make inputs of a large array ahead of time.
 
     Raises:
         DataError: If it cannot be read, holds other than finite numbers, or an example or target is none of the run's.
@@ -51,21 +54,21 @@ def read_examples(given: str | Path, dataset: Dataset, *, rated: bool = False) -
     elif suffix == ".npz":
         arrays = _read_npz(path)
     elif suffix == ".npy":
-        arrays = {INPUTS: read_npy(path)}
+        arrays = {INPUTS: open_npy(path)}
     else:
         raise DataError(f"{name}: must be a .npy, .npz or .csv file.")
     if rated and TARGETS not in arrays:
         raise DataError(
             f"{name}: holds no targets to rate by. Give an .npz file with two arrays, `{INPUTS}` and `{TARGETS}`."
         )
-    inputs = _check_inputs(path, arrays[INPUTS], dataset)
+    inputs = _check_inputs(path, arrays[INPUTS], dataset, loaders)
     if TARGETS not in arrays:
         return Examples(inputs=inputs)
     targets = _check_targets(name, arrays[TARGETS], len(inputs), dataset)
     return Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)), target_name=TARGETS)
 
 
-def _check_inputs(path: Path, array: Array, dataset: Dataset) -> Tensor:
+def _check_inputs(path: Path, array: Array, dataset: Dataset, loaders: int) -> Inputs:
     name = shown(path)
     if array.dtype.kind not in "fiub":
         raise DataError(f"{name}: must hold numbers; got dtype {array.dtype}.")
@@ -81,13 +84,17 @@ def _check_inputs(path: Path, array: Array, dataset: Dataset) -> Tensor:
         )
     if len(array) == 0:
         raise DataError(f"{name}: holds no example.")
-    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-    if bad.size:
-        raise DataError(f"{name}: {bad.size} example(s) hold inf or NaN, the first is example {bad[0]}.")
     dtype = dataset.train_inputs.dtype
-    if not dtype.is_floating_point and (array != np.floor(array)).any():
-        raise DataError(f"{name}: this run's inputs are integers ({dtype}); the file holds fractions.")
-    return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+    def encode(rows: Array, begin: int) -> Tensor:
+        bad = np.flatnonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
+        if bad.size:
+            raise DataError(f"{name}: {bad.size} example(s) hold inf or NaN, the first is example {begin + bad[0]}.")
+        if not dtype.is_floating_point and (rows != np.floor(rows)).any():
+            raise DataError(f"{name}: this run's inputs are integers ({dtype}); the file holds fractions.")
+        return torch.from_numpy(np.array(rows)).to(dtype)  # a copy: what is mapped is read-only
+
+    return encode(array, 0) if array.size * dtype.itemsize <= LARGE else rows_of(array, encode, name, loaders)
 
 
 def _check_targets(name: str, array: Array, count: int, dataset: Dataset) -> Tensor:
@@ -114,7 +121,7 @@ def _check_targets(name: str, array: Array, count: int, dataset: Dataset) -> Ten
 
 
 def _read_npz(path: Path) -> Arrays:
-    arrays = read_npz(path)
+    arrays = open_npz(path)
     if arrays.keys() == {INPUTS, TARGETS}:
         return arrays
     if len(arrays) != 1:

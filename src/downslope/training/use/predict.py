@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,112 @@ from torch import Tensor
 from downslope.core.errors import DataError
 from downslope.training.data import Dataset
 from downslope.training.data.dataset import Examples
-from downslope.training.data.rows import Inputs, batches_of, in_memory, rows_at_once
+from downslope.training.data.rows import Inputs, batches_of, rows_at_once
 from downslope.training.device import device_of
-from downslope.training.run.losses import choose, kind_of
 from downslope.training.run.randomness import reseed
-from downslope.training.use.evaluate import TrainedRun, open_run
-from downslope.training.use.input_files import read_examples, show_shape
+from downslope.training.use.answering import Form, Pass, Row, needs_tensor, restore_unit
+from downslope.training.use.evaluate import TrainedRun, idle_loaders, open_run, read_parts, refuse_options
 from downslope.training.user_code import FAILURES, describe
+
+__all__ = ["Predictions", "compute_outputs", "predict_examples", "predict_run", "restore_unit"]
+
+
+class Predictions:
+    """What a run's model predicts, example by example; arguments as in `predict_run`.
+
+    Attributes:
+        rows: Yields some of the predictions at a time, in order: the items of `predict_run`'s "predictions".
+
+    Raises:
+        CheckpointError: As in `evaluate_run`.
+        DataError: If the options do not fit the run; the rows raise it if the examples do not.
+    """
+
+    def __init__(
+        self,
+        run: str | Path,
+        source: str | Path | None = None,
+        *,
+        checkpoint: str = "last",
+        count: int | None = None,
+        identify: str | None = None,
+        beam: int | None = None,
+        attention: Path | None = None,
+        device: str | None = None,
+        loaders: int | None = None,
+        tta: str | None = None,
+        threshold: float | None = None,
+    ) -> None:
+        """Open the run; no example is read yet."""
+        self._run, self._source, self._count, self._loaders = run, source, count, loaders
+        self._opened = opened = open_run(run, checkpoint, device, loaders=loaders, tta=tta, threshold=threshold)
+        self._notes = list(opened.notes)
+        self._passed: Pass | None = None
+        self._unpredicted, self._form = 0, Form()
+        if opened.dataset.sequences is not None:
+            refuse_options(identify, loaders)
+            self.rows = self._transcribe(beam or 1, attention)
+            return
+        if beam is not None or attention is not None:
+            option = "--beam" if beam is not None else "--attention"
+            raise DataError(
+                f"{option} is for runs that write sequences; {run} learned {opened.dataset.name!r}. Leave it out."
+            )
+        if source is None and identify is not None:
+            raise DataError("--id names a column of the file given with --input. Give both.")
+        self._identify = identify
+        self.rows = self._predict()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each class is called."""
+        return self._opened.dataset.labels or self._opened.dataset.class_names
+
+    @property
+    def form(self) -> Form:
+        """What the rows may hold, once the first were told."""
+        return self._form if self._passed is None else self._passed.form
+
+    def summary(self) -> dict[str, Any]:
+        """Return all that `predict_run` returns but the predictions, once all of them were told."""
+        metrics = {}
+        if self._passed is not None and self._source is not None and self._passed.rated:
+            metrics = {"metrics": {"examples": self._passed.rated, **self._passed.metrics()}}
+        return {
+            "run": str(self._run),
+            "checkpoint": str(self._opened.weights.origin),
+            "step": self._opened.weights.step,
+            "notes": self._notes,
+            "unpredicted": self._unpredicted if self._passed is None else self._passed.unpredicted,
+            **({"names": list(self.names)} if self.names else {}),
+            **metrics,
+        }
+
+    def _predict(self) -> Iterator[list[Row]]:
+        opened, dataset = self._opened, self._opened.dataset
+        parts: Iterable[Examples]
+        if self._source is None:
+            dataset, examples, of_data = opened.held_out()
+            parts = [examples]
+            self._notes += of_data
+        else:
+            parts = read_parts(opened, self._source, identify=self._identify)
+        self._passed = passed = Pass(opened, dataset, _first(parts, self._count), "these examples")
+        yield from passed.batches()
+        if self._source is not None:
+            self._notes += [*passed.notes, *_target_notes(passed)]
+            self._notes += _range_notes(passed, dataset) if dataset.reader is None else []
+        self._notes += idle_loaders(passed, self._loaders)
+
+    def _transcribe(self, beam: int, attention: Path | None) -> Iterator[list[Row]]:
+        from downslope.training.sequences.transcribe import transcribe
+
+        text = None if self._source is None else str(self._source)
+        found = transcribe(self._opened, text, count=self._count, beam=beam, attention=attention)
+        self._notes += found["notes"]
+        self._unpredicted = sum("note" in row for row in found["predictions"])
+        self._form = Form(has_target=any("targets" in row for row in found["predictions"]))
+        yield found["predictions"]
 
 
 def predict_run(
@@ -32,6 +130,9 @@ def predict_run(
     beam: int | None = None,
     attention: Path | None = None,
     device: str | None = None,
+    loaders: int | None = None,
+    tta: str | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Return what a run's model predicts.
 
@@ -42,15 +143,21 @@ def predict_run(
             examples, whose targets are then given too.
         checkpoint: As in `evaluate_run`.
         count: How many examples, from the first; None for all.
-        identify: For a table, a column whose cells are given as "id" of each prediction.
+        identify: For a table, a column whose cells are given as "id" of each prediction; None for `data.options.id`.
         beam: For sequences, as in `sequences.transcribe`, and then `source` may be text; None for 1.
         attention: For sequences, as in `sequences.transcribe`.
         device: As in `evaluate_run`.
+        loaders: As in `evaluate_run`.
+        tta: As in `evaluate_run`.
+        threshold: As in `evaluate_run`.
 
     Returns:
         "run", "checkpoint", "step", "notes", and "predictions": for each example a dict with "example" (0-based) and,
-        for a classifier, "class", "probability" and "probabilities", or else "value"; "target" where it is known; and
-        "class_name", "target_name" and "name" (of the example) where there are names. Where there is no prediction,
+        for a classifier, "class", "probability" and "probabilities", where there are labels "labels" (the names of
+        those that it is answered to have) and "probabilities", or else "value"; "true_labels" or "target", and "loss",
+        where it is known; "class_name", "target_name" and "name" (of the example) where there are names; and "index",
+        which of its data set's own examples it is, where the held-out ones were drawn from it. Where there is no
+        prediction,
         because the model cannot be given the example or its outputs are no finite numbers, these are None, and "note"
         says why; "unpredicted" is how many they are. "names" are those of the classes. Where a file gives targets too,
         "metrics": what `evaluate_run` would give for them, and "examples", how many they are.
@@ -60,201 +167,72 @@ def predict_run(
         CheckpointError: As in `evaluate_run`.
         DataError: If the file cannot be read or does not fit the run.
     """
-    opened = open_run(run, checkpoint, device)
-    dataset, notes = opened.dataset, list(opened.notes)
-    if dataset.sequences is not None:
-        from downslope.training.sequences.transcribe import transcribe
-
-        if identify is not None:
-            raise DataError("--id names a column of a table; this run learned sequences. Leave it out.")
-        text = None if source is None else str(source)
-        found = transcribe(opened, text, count=count, beam=beam or 1, attention=attention)
-        return _result(run, opened, [*notes, *found["notes"]], found["predictions"])
-    if beam is not None or attention is not None:
-        option = "--beam" if beam is not None else "--attention"
-        raise DataError(f"{option} is for runs that write sequences; {run} learned {dataset.name!r}. Leave it out.")
-    metrics: dict[str, float] | None = None
-    if source is None:
-        if identify is not None:
-            raise DataError("--id names a column of the file given with --input. Give both.")
-        _, examples, of_data = opened.held_out()
-        examples = examples.first(count)
-        notes += of_data
-    else:
-        examples = _read(opened, source, identify).first(count)
-        notes += examples.notes
-        metrics = _measure(opened, examples)
-        notes += _target_notes(examples)
-        if dataset.reader is None:
-            notes += _range_notes(in_memory(examples.inputs), dataset)
-    predictions = predict_examples(opened, examples)
-    _add_labels(predictions, dataset, examples.names, examples.ids)
-    return _result(run, opened, notes, predictions) | ({} if metrics is None else {"metrics": metrics})
+    found = Predictions(
+        run,
+        source,
+        checkpoint=checkpoint,
+        count=count,
+        identify=identify,
+        beam=beam,
+        attention=attention,
+        device=device,
+        loaders=loaders,
+        tta=tta,
+        threshold=threshold,
+    )
+    rows = [row for some in found.rows for row in some]
+    return {**found.summary(), "predictions": rows}
 
 
-def _read(opened: TrainedRun, source: str | Path, identify: str | None) -> Examples:
-    if opened.dataset.reader is not None:
-        return opened.dataset.reader(source, identify=identify)
-    if identify is not None:
-        raise DataError("--id names a column of a table; this run takes arrays without names. Leave it out.")
-    return read_examples(source, opened.dataset)
-
-
-def predict_examples(opened: TrainedRun, examples: Examples) -> list[dict[str, Any]]:
+def predict_examples(opened: TrainedRun, examples: Examples) -> list[Row]:
     """Return a prediction for each example, those that the model cannot be given included."""
-    dataset = opened.dataset
-    outputs = compute_outputs(opened, examples.inputs) if len(examples.inputs) else None
-    if dataset.classes is not None:
-        blank: dict[str, Any] = {"class": None, "probability": None, "probabilities": None}
-    else:
-        blank = {"value": None}
-    rows: list[dict[str, Any]] = []
-    if outputs is not None:
-        rows = _classes(outputs) if dataset.classes is not None else _values(outputs, dataset)
-    reasons = _why_not_finite(examples.inputs, dataset)
-    predictions: list[dict[str, Any]] = [{"example": number} for number in range(len(examples))]
-    for number, (place, row) in enumerate(zip(examples.places(), rows, strict=True)):
-        predictions[place] |= row if _is_told(row) else {**blank, "note": reasons(number, place)}
-    for place, reason in examples.refused.items():
-        predictions[place] |= {**blank, "note": reason}
-    if examples.targets is not None and examples.known is not None:
-        places = examples.places()
-        targets = restore_unit(examples.targets, dataset).tolist()
-        for row, target in zip(examples.known.tolist(), targets, strict=True):
-            predictions[places[row]]["target"] = target
-    return predictions
-
-
-def _add_labels(
-    predictions: Sequence[dict[str, Any]], dataset: Dataset, names: Sequence[str] = (), ids: Sequence[str] = ()
-) -> None:
-    """Add to each prediction "class_name" and "target_name" where classes have names, "name" and "id" of examples."""
-    for number, prediction in enumerate(predictions):
-        if names:
-            prediction["name"] = names[number]
-        if ids:
-            prediction["id"] = ids[number]
-        for key in ("class", "target"):
-            index = prediction.get(key)
-            # a model of one's own may have more outputs than there are classes
-            if dataset.class_names and index is not None and index < len(dataset.class_names):
-                prediction[f"{key}_name"] = dataset.class_names[index]
-
-
-def restore_unit(values: Tensor, dataset: Dataset) -> Tensor:
-    """Return outputs or targets in the target's own unit, float64 where they were standardised.
-
-    Args:
-        values: Shape (examples, ...).
-        dataset: The run's data.
-    """
-    if dataset.target_scale is None:
-        return values
-    mean, deviation = dataset.target_scale
-    return values.double() * deviation + mean
-
-
-def _is_told(row: dict[str, Any]) -> bool:
-    """Return whether a prediction consists of finite numbers."""
-    told = row.get("probability", row.get("value"))
-    return all(map(math.isfinite, _flat(told)))
-
-
-def _flat(value: Any) -> list[float]:
-    return [number for item in value for number in _flat(item)] if isinstance(value, list) else [float(value)]
-
-
-def _why_not_finite(inputs: Inputs, dataset: Dataset) -> Any:
-    """Return what says, of an input and its place among all, why its outputs are no finite numbers."""
-    low, high = dataset.range_of_inputs() if dataset.sequences is None else (0.0, 0.0)
-
-    def explain(number: int, place: int) -> str:
-        values = inputs[number].double()
-        reached = float(values.flatten()[values.abs().argmax()])
-        far = not math.isfinite(reached) or abs(reached) > 100 * max(abs(low), abs(high), 1e-30)
-        what = f"reach {reached:g}" if math.isfinite(reached) else "are too large for 32-bit numbers"
-        why = f": its inputs {what}, and those learned from lie from {low:g} to {high:g}" if far else ""
-        return f"example {place}: the model's outputs are no finite numbers{why}"
-
-    return explain
-
-
-def _measure(opened: TrainedRun, examples: Examples) -> dict[str, float] | None:
-    """Return how good the model is on the examples that have targets, measured as an evaluation measures; or None."""
-    targets, known = examples.targets, examples.known
-    if targets is None or known is None or len(known) == 0:
-        return None
-    return {"examples": len(known), **opened.rate(opened.dataset, examples.inputs[known], targets).metrics}
-
-
-def _target_notes(examples: Examples) -> list[str]:
-    """Return a note if targets have a place in the file, but not all are there."""
-    if examples.known is None or len(examples.known) == len(examples.inputs) or not examples.target_name:
-        return []
-    place = f"`{examples.target_name}`"
-    if len(examples.known) == 0:
-        return [f"the column {place} is empty, so there is nothing to compare with"]
-    without = len(examples.inputs) - len(examples.known)
-    return [f"rows without {place}: {without:,} of {len(examples.inputs):,}; the others are compared"]
-
-
-def _result(
-    run: str | Path, opened: TrainedRun, notes: Sequence[str], predictions: list[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "run": str(run),
-        "checkpoint": str(opened.weights.origin),
-        "step": opened.weights.step,
-        "notes": list(notes),
-        "unpredicted": sum("note" in prediction for prediction in predictions),
-        **({"names": list(opened.dataset.class_names)} if opened.dataset.class_names else {}),
-        "predictions": predictions,
-    }
+    passed = Pass(opened, opened.dataset, [examples], "these examples")
+    return [row for rows in passed.batches() for row in rows]
 
 
 def compute_outputs(opened: TrainedRun, inputs: Inputs) -> Tensor:
     """Return what a run's model gives for inputs, on the host."""
     parts: list[Tensor] = []
     device = device_of(opened.model)
-    reseed(opened.recipe.seed, opened.weights.step or 0, "evaluation", device=device)
     with torch.no_grad():
-        for part in batches_of(inputs, range(-(-len(inputs) // rows_at_once(inputs)))):
+        for place, part in enumerate(batches_of(inputs, range(-(-len(inputs) // rows_at_once(inputs))))):
+            reseed(opened.recipe.seed, opened.weights.step or 0, f"evaluation {place}", device=device)
             try:
-                parts.append(opened.model(part.to(device)))
+                outputs: Any = opened.model(part.to(device))
             except FAILURES as error:
                 raise DataError(f"the model raised {describe(error)} on these examples.") from error
-            if not isinstance(parts[-1], Tensor):
-                raise DataError(
-                    f"predicting needs a model that returns a tensor; this one returned {kind_of(parts[-1])}."
-                )
+            if not isinstance(outputs, Tensor):
+                raise needs_tensor(outputs)
+            parts.append(outputs)
     return torch.cat(parts).cpu()
 
 
-def _classes(outputs: Tensor) -> list[dict[str, Any]]:
-    if outputs.ndim != 2:
-        raise DataError(
-            "predict shows one class an example, from logits of shape (examples, classes); this model's outputs have "
-            f"shape {show_shape(tuple(outputs.shape))}. Load its weights with safetensors to use it otherwise."
-        )
-    probabilities = outputs.double().softmax(1)
-    chosen = choose(outputs)[0]  # by the logits, as an evaluation chooses: two probabilities may be rounded to one
-    top = probabilities.gather(1, chosen[:, None])[:, 0]
-    return [
-        {"class": index, "probability": probability, "probabilities": row}
-        for index, probability, row in zip(chosen.tolist(), top.tolist(), probabilities.tolist(), strict=True)
-    ]
+def _first(parts: Iterable[Examples], count: int | None) -> Iterator[Examples]:
+    """Yield parts until there are so many examples; what comes after is not read."""
+    left = count
+    for part in parts:
+        yield part.first(left)
+        left = None if left is None else left - len(part)
+        if left is not None and left <= 0:
+            return
 
 
-def _values(outputs: Tensor, dataset: Dataset) -> list[dict[str, Any]]:
-    return [{"value": row} for row in restore_unit(outputs, dataset).tolist()]
+def _target_notes(passed: Pass) -> list[str]:
+    """Return a note if targets have a place in the file, but not all are there."""
+    if passed.rated == passed.usable or not passed.target_name:
+        return []
+    place = f"`{passed.target_name}`"
+    if not passed.rated:
+        return [f"the column {place} is empty, so there is nothing to compare with"]
+    without = passed.usable - passed.rated
+    return [f"rows without {place}: {without:,} of {passed.usable:,}; the others are compared"]
 
 
-def _range_notes(inputs: Tensor, dataset: Dataset) -> list[str]:
+def _range_notes(passed: Pass, dataset: Dataset) -> list[str]:
     """Return a note if inputs lie far outside those trained on: most often they were not scaled alike."""
     low, high = dataset.range_of_inputs()
-    got_low, got_high = float(inputs.min()), float(inputs.max())
     room = high - low
-    if got_low >= low - room and got_high <= high + room:
+    if passed.low >= low - room and passed.high <= high + room:
         return []
     trained_on = f"those trained on from {low:g} to {high:g}"
-    return [f"the inputs go from {got_low:g} to {got_high:g}, {trained_on}: were they scaled alike?"]
+    return [f"the inputs go from {passed.low:g} to {passed.high:g}, {trained_on}: were they scaled alike?"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from downslope.core.number_text import percent_text
+from downslope.recipe.measures import grows, is_share, title_of
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.-=+*%#"
@@ -16,6 +17,8 @@ LABEL = 12
 """Columns of the words on the left, as in the lines that training begins with."""
 
 _WINDOW = 15.0
+_FEWEST = 8
+"""Speed is that of the last `_WINDOW` seconds, or of so many looks where steps take longer."""
 _SPARK = 32
 _BAR = 40
 
@@ -25,14 +28,18 @@ class View:
 
     Args:
         total: Steps in all, or None if that is not known.
-        examples: Examples to a step.
+        examples: Examples to a step, in the mean.
         step: Steps done already.
         now: The clock, in seconds; only differences count.
+        watched: Measures that are shown besides, since something goes by them.
     """
 
-    def __init__(self, *, total: int | None, examples: int, step: int, now: float) -> None:
+    def __init__(
+        self, *, total: int | None, examples: float, step: int, now: float, watched: Iterable[str] = ()
+    ) -> None:
         """Begin with nothing seen."""
-        self._total, self._examples = total, examples
+        self._watched = frozenset(watched)
+        self._total, self.examples = total, examples
         self._loss, self._held_out = Thinned(), Thinned()
         self._last: dict[str, float] = {}
         self._rated: dict[str, list[float]] = {}
@@ -51,7 +58,8 @@ class View:
             self._held_out.add(float(fields["loss"]))
             self._last["held out"] = float(fields["loss"])
             rates = [name for name in fields if name.endswith("_error_rate")][:1]
-            for name in rates or [name for name in fields if name in {"accuracy", "rmse"}]:
+            usual = {"macro_f1"} if "micro_f1" in fields else {"accuracy", "rmse"}
+            for name in rates or [name for name in fields if name in usual | self._watched - {"loss"}]:
                 self._rated.setdefault(name, []).append(float(fields[name]))
         elif kind == "plateau":
             self._last["lr"] = float(fields["lr"])
@@ -65,7 +73,7 @@ class View:
         """Note how many steps are done now."""
         self.step = step
         self._ticks.append((now, step))
-        while len(self._ticks) > 2 and now - self._ticks[0][0] > _WINDOW:
+        while len(self._ticks) > _FEWEST and now - self._ticks[0][0] > _WINDOW:
             self._ticks.popleft()
 
     def rate(self) -> float | None:
@@ -76,7 +84,7 @@ class View:
     def fields(self) -> dict[str, float]:
         """Return the last loss and lr, and one number of the last evaluation, for a line of progress."""
         found = {name: self._last[name] for name in ("loss", "lr") if name in self._last}
-        rated = {f"held-out {name.replace('_', ' ')}": values[-1] for name, values in self._rated.items()}
+        rated = {f"held-out {title_of(name)}": values[-1] for name, values in self._rated.items()}
         if not rated and "held out" in self._last:
             rated = {"held-out loss": self._last["held out"]}
         return {**found, **rated}
@@ -91,13 +99,14 @@ class View:
         if "held out" in self._last:
             found.append(("held out", self._with_curve(f"{self._last['held out']:.4g}", self._held_out, room, blocks)))
         for name, values in self._rated.items():
-            best = (max if name == "accuracy" else min)([one for one in values if math.isfinite(one)] or values)
-            write = _number if name == "rmse" else percent_text
+            best = (max if grows(name) else min)([one for one in values if math.isfinite(one)] or values)
+            write = percent_text if is_share(name) else _number
             told = write(values[-1]) + ("" if best == values[-1] else f", best {write(best)}")
-            if name == "rmse":
-                found.append(("RMSE", told))
-                continue
-            found.append(("accuracy", told) if name == "accuracy" else ("errors", f"{told} ({name.replace('_', ' ')})"))
+            if name.endswith("_error_rate"):
+                found.append(("errors", f"{told} ({title_of(name)})"))
+            else:
+                short = len(title_of(name)) < LABEL
+                found.append((title_of(name), told) if short else ("measure", f"{told} ({title_of(name)})"))
         if "lr" in self._last:
             found.append(("lr", f"{self._last['lr']:.4g}"))
         if goes_on:
@@ -127,7 +136,7 @@ class View:
         parts: list[str] = []
         rate = self.rate()
         if rate is not None:
-            parts.append(f"{rate * self._examples:,.0f} examples/s")
+            parts.append(speed_text(rate * self.examples, "examples"))
             if self._total:
                 parts.append(f"{duration((self._total - self.step) / rate)} left")
         if self._saved is not None:
@@ -181,6 +190,16 @@ def sparkline(values: Sequence[float], length: int, blocks: str = BLOCKS) -> str
     if high == low:
         return blocks[0] * count
     return "".join(blocks[min(int(8 * (mean - low) / (high - low)), 7)] for mean in means)
+
+
+def speed_text(rate: float, what: str) -> str:
+    """Return how many of something there are in a second, in a few characters.
+
+    Example:
+        >>> speed_text(2560.2, "examples"), speed_text(0.1234, "steps")
+        ('2,560 examples/s', '0.12 steps/s')
+    """
+    return f"{rate:,.0f} {what}/s" if rate >= 10 else f"{rate:.2g} {what}/s"
 
 
 def duration(seconds: float) -> str:

@@ -22,6 +22,7 @@ from downslope.training.folder.log import Tail
 from downslope.training.folder.names import FACTS, RECIPE, read_facts, read_recipe
 from downslope.training.view.console import progress_line
 from downslope.training.view.live_view import BLOCKS, LABEL, View, duration
+from downslope.training.view.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class WatchedRun:
 
     def line(self) -> str:
         """Return how far the run has come, in one line."""
-        return progress_line(self._view.step, self._total, self._view.fields(), self._view.rate())
+        return progress_line(self._view.step, self._total, self._view.fields(), self._view)
 
     def _check_there(self) -> None:
         if identify(self._folder) != self._identity or identify(self._folder / RECIPE, follow=False) is None:
@@ -155,16 +156,18 @@ class WatchedRun:
         self._stop: str | None = None
         begun = next((i for i in range(len(self._events) - 1, -1, -1) if self._events[i]["event"] in OPENING), 0)
         told = [(event, time.timestamp()) for event in self._events[begun:] if (time := time_of(event)) is not None]
+        facts: dict[str, Any] = {}
         try:
-            self._total: int | None = read_facts(self._folder)["total_steps"]
+            facts = read_facts(self._folder)
         except CheckpointError:
             if identify(self._folder / FACTS, follow=False) is not None:
-                raise
-            self._total = None  # lost; a run that goes on writes it again
+                raise  # one that is lost, a run that goes on writes again
+        self._total: int | None = facts.get("total_steps")
         recipe = read_recipe(self._folder)
         first, when = (told[0][0]["step"], told[0][1]) if told else (0, _written(self._folder / log.NAME) or 0.0)
-        examples = recipe.data.batch_size * recipe.train.accumulate
-        self._view = View(total=self._total, examples=examples, step=first, now=when)
+        learned = facts["data"].get("train_examples", 0) / facts["steps_per_epoch"] if facts else 0.0
+        examples = learned or recipe.data.batch_size * recipe.train.accumulate
+        self._view = View(total=self._total, examples=examples, step=first, now=when, watched=recipe.watched.values())
         for event, time in told:
             self._take_event(event, time)
 
@@ -191,6 +194,8 @@ class WatchedRun:
     def _take_event(self, event: dict[str, Any], time: float) -> None:
         if event["event"] == "checkpoint":
             self._view.saved(event["step"], time)
+            usage = Usage.of_event(event)
+            self._view.device = "" if usage is None else f"{usage.text()}, when it was saved"
         self._advance(event["step"], time)
 
     def _take_rows(self) -> bool:

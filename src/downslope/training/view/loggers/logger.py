@@ -10,7 +10,7 @@ from typing import Any, Protocol
 Scalars = dict[str, float]
 """Numbers by name: "train/loss", "held out/accuracy", "measure/rotation/*.bias"."""
 
-_PLACES = {"step": "train", "evaluation": "held out"}
+_PLACES = {"step": "train", "evaluation": "held out", "classes": "held out"}
 _LEFT_OUT = frozenset({"kind", "step", "epoch"})
 
 
@@ -73,6 +73,8 @@ def scalars_of(kind: str, fields: Mapping[str, Any], groups: Sequence[str]) -> S
         {'held out/loss': 0.5, 'held out/accuracy': nan}
         >>> scalars_of("measure", {"rotation": [0.25, None]}, ["*.bias", "all the others"])
         {'measure/rotation/*.bias': 0.25}
+        >>> scalars_of("classes", {"recall": [0.5, None]}, [])
+        {'held out/recall/0': 0.5}
     """
     place = _PLACES.get(kind, kind)
     found: Scalars = {}
@@ -80,7 +82,7 @@ def scalars_of(kind: str, fields: Mapping[str, Any], groups: Sequence[str]) -> S
         if name in _LEFT_OUT or value is None:
             continue
         if isinstance(value, list):
-            parts = zip(groups, value, strict=False)
+            parts = zip(groups if kind == "measure" else map(str, range(len(value))), value, strict=False)
             found |= {f"{place}/{name}/{group}": float(part) for group, part in parts if part is not None}
         elif isinstance(value, int | float) or value in {"nan", "inf", "-inf"}:
             found[f"{place}/{name}"] = float(value)
