@@ -164,21 +164,21 @@ def test_both_readmes_say_the_same():
 
 
 def test_chinese_pages_show_what_the_english_ones_do():
-    """Each Chinese page lies under the English one's name, each leads to the other, and its code is the English one's."""
+    """Each lies under the English one's name, each of the two leads to the other, and its code is the English one's."""
+    everything = [block for kind in ("python", "toml", "sh") for block in blocks(kind)]
 
     def code(path):
-        return [
-            re.sub(r"[ ]+#.*", "", b.text) for kind in ("python", "toml", "sh") for b in blocks(kind) if b.path == path
-        ]
+        return [re.sub(r"[ ]+#.*", "", block.text) for block in everything if block.path == path]
+
+    def leads_to(path):
+        return {(path.parent / link.partition("#")[0]).resolve() for link in links(path)}
 
     pages = sorted((ROOT / "docs/zh").rglob("*.md"))
     assert {"getting-started", "reading", "explain", "training", "data"} <= {page.stem for page in pages}
     for page in pages:
         english = ROOT / "docs" / page.relative_to(ROOT / "docs/zh")
-        there = {(path.parent / link.partition("#")[0]).resolve() for path in (page,) for link in links(path)}
-        back = {(english.parent / link.partition("#")[0]).resolve() for link in links(english)}
-        assert english in there, relative(page)
-        assert page in back, relative(english)
+        assert english in leads_to(page), relative(page)
+        assert page in leads_to(english), relative(english)
         unknown = [text for text in code(page) if text not in code(english)]
         assert not unknown, f"{relative(page)}: the English page has no such code:\n{unknown[0]}"
 

@@ -105,6 +105,18 @@ def pins(*files):
     return dict(zip(names, (match[2] for match in found), strict=True))
 
 
+def test_the_lock_has_the_pinned_versions_and_names_no_address():
+    """Each package has its checksums, and where constraints.txt has it too the version that stands there."""
+    text = (ROOT / "requirements-lock.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+).*\\\n    --hash=sha256:[0-9a-f]{64}", text, flags=re.MULTILINE))
+    assert len(locked) == len(re.findall("==.*", re.sub(r"^#.*\n|;.*", "", text, flags=re.MULTILINE)))
+    versions = pins("constraints.txt")
+    both = {name: version for name, version in locked.items() if canonicalize_name(name) in versions}
+    assert {"torch", "numpy", "msgspec", "scikit-learn", "matplotlib", "safetensors"} <= set(both)
+    assert both == {name: versions[canonicalize_name(name)] for name in both}
+
+
 def wanted(requirements, extras):
     """Return those of a package's requirements that hold here, with some of its extras."""
     parsed = [Requirement(text) for text in requirements]
