@@ -97,7 +97,7 @@ SITE := .venv-site
 site: $(SITE)/.installed
 	PYTHONPATH=src $(SITE)/bin/python site/assemble.py
 	set -e; for language in en zh; do \
-	  NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet --strict -f build/site-source/$$language.yml; done
+	  NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict -f build/site-source/$$language.yml; done
 	@echo "build/site/index.html"
 
 $(SITE)/.installed: pyproject.toml constraints.txt constraints-site.txt

@@ -275,7 +275,7 @@ def configure(language: str, folder: Path, nav: list[Any]) -> None:
                 "show_root_full_path": False, "show_signature_annotations": True, "separate_signature": True,
                 "signature_crossrefs": True, "line_length": 88, "members_order": "source", "filters": ["!^_"],
                 "merge_init_into_class": True, "show_symbol_type_heading": True, "show_symbol_type_toc": True,
-                "docstring_section_style": "list", "show_bases": False,
+                "extensions": [f"{ROOT}/site/docstrings.py"], "docstring_section_style": "list", "show_bases": False,
             },
         }}}})  # fmt: skip
     config["markdown_extensions"] = [
