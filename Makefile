@@ -7,6 +7,8 @@
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
 #   make nightly                        the same with new random cases, twenty times as many; hours
 #   make lowest                         the front doors' tests with the lowest versions that are allowed, in .venv-lowest
+#   make guests                         tests/guests with trainers of others (Lightning, Accelerate, ...), in .venv-guests
+#   make guests-table                   the same, and write the table of docs/guests/index.md from what was found
 #   make crash-matrix                   kill a run at every one of its file-system calls; some minutes
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
@@ -26,7 +28,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast nightly lowest crash-matrix lint format bench device-check results aarch64 dist site clean
+.PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results aarch64 dist site clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -49,6 +51,21 @@ lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install -c constraints-lowest.txt -e ".[train,flax,keras,tables]" pytest hypothesis pexpect
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -m "not slow" $(DOORS) $(ARGS)
+
+# In an environment of its own, since trainers pin one another's versions.
+GUESTS := .venv-guests
+ON_JAX := KERAS_BACKEND=jax OMP_NUM_THREADS=1
+
+guests: $(GUESTS)/.installed
+	$(ON_JAX) $(GUESTS)/bin/python -m pytest tests/guests $(ARGS)
+
+guests-table: $(GUESTS)/.installed
+	DOWNSLOPE_GUESTS_TABLE=write $(ON_JAX) $(GUESTS)/bin/python -m pytest tests/guests $(ARGS)
+
+$(GUESTS)/.installed: pyproject.toml constraints.txt constraints-guests.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt)
+	$(PYTHON) -m venv $(GUESTS)
+	$(GUESTS)/bin/python -m pip install --no-compile -c constraints.txt -c constraints-guests.txt -e ".[guests]"
+	touch $@
 
 crash-matrix: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 DOWNSLOPE_EVERY_CALL=1 $(VENV)/bin/python -m pytest -s tests/training/test_kills.py $(ARGS)
@@ -117,5 +134,5 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(SITE) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(GUESTS) $(SITE) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -55,7 +55,7 @@ def main() -> None:
     places |= {ROOT / "recipes": "recipes/index.md", ROOT / "examples": "examples/index.md"}
     places = {path: page for path, page in places.items() if path.exists() and path.stem != "package"}
     zh = {ROOT / "README.zh-CN.md": "zh/index.md"}
-    zh |= {path: f"zh/{path.stem}.md" for path in (ROOT / "docs/zh").glob("*.md")}
+    zh |= {path: f"zh/{path.relative_to(ROOT / 'docs/zh').as_posix()}" for path in (ROOT / "docs/zh").rglob("*.md")}
     everything = places | zh
 
     english, chinese = BUILD / "en", BUILD / "zh"
@@ -167,8 +167,7 @@ def reference_pages(folder: Path) -> list[str]:
         ]
         for name, file in DOORS.items()
     }  # fmt: skip - a function of the name of its module is asked for within it
-    submodules = {"downslope.kernel", "downslope.schedules"}
-    pages["downslope"] = [n for n in pages["downslope"] if n not in submodules and not n.endswith("__")]
+    pages["downslope"] = [name for name in pages["downslope"] if not name.endswith(("kernel", "schedules", "__"))]
     pages["downslope.schedules"] = [
         f"{getattr(schedules, name).__module__}.{name}" for name in schedules.__all__ if name != "SCHEDULES"
     ]
@@ -241,7 +240,9 @@ def chinese_nav(zh: dict[Path, str]) -> list[Any]:
     pages = {page.removeprefix("zh/") for page in zh.values()}
     guides = [f"{name}.md" for names in CHINESE.values() for name in names]
     listed = [page for page in guides if page in pages]
-    rest = sorted(pages - {"index.md", "getting-started.md", *guides})
+    rest = sorted(
+        pages - {"index.md", "getting-started.md", *guides}, key=lambda page: (not page.endswith("index.md"), page)
+    )
     return [{"首页": "index.md"}, {"快速上手": "getting-started.md"}, {next(iter(CHINESE)): [*listed, *rest]}]
 
 

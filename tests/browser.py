@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -32,4 +33,4 @@ def measure(page, widths, script):
         capture_output=True, text=True, check=True, timeout=120, encoding="utf-8",
     )  # fmt: skip
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout)[1].split()
-    return [list(map(int, one.split(":"))) for one in found]
+    return [list(map(json.loads, one.split(":"))) for one in found]

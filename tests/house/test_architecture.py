@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "reading": {"core", "systems", "recipe", "theory", "exporting"},
     "comparing": {"core", "systems", "recipe", "theory", "exporting", "reading"},
     "explaining": {"core", "systems", "recipe", "theory", "exporting", "reading", "plot"},
+    "lab": {"core"},
     "training": {"core", "kernel", "recipe", "theory", "plot", "torch"},
     "__main__": {"cli"},
 }
@@ -195,6 +196,7 @@ OPENS_ITSELF = {
     "recipe/known.py": "files of the package",
     "explaining/language.py": "files of the package",
     "exporting/template.py": "files of the package",
+    "lab/page.py": "files of the package",
 }
 
 

@@ -29,7 +29,11 @@ from downslope.recipe.overrides import recipe_paths
 from house.documents import DOCUMENTS, anchors, blocks, links, shell_lines
 from house.source_tree import PROJECT, ROOT, relative
 
-PYTHON = [pytest.param(b, id=str(b), marks=[pytest.mark.slow] if "runs/" in b.text else []) for b in blocks("python")]
+PYTHON = [
+    pytest.param(b, id=str(b), marks=[pytest.mark.slow] if "runs/" in b.text else [])
+    for b in blocks("python")
+    if b.path.parent.name != "guests"  # tests/guests runs these, where the guests are installed
+]
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 

@@ -14,7 +14,7 @@ import downslope
 from downslope import __version__
 from house.source_tree import PACKAGE, PROJECT, ROOT
 
-ALONE = {"site"}
+ALONE = {"guests", "site"}
 """Extras that are installed in environments of their own, with pins of their own besides."""
 
 

@@ -181,3 +181,13 @@ def test_functions_are_for_torch_alone():
     group = Group(match=lambda name, param: True, weight_decay=0.0)
     with pytest.raises(GroupError, match=r"downslope\.torch alone"):
         _ = group.patterns
+
+
+def test_groups_of_parameters_alone_are_parameters():
+    """As skorch passes them: dictionaries without settings leave the choice to `groups`."""
+    model = model_with_norm()
+    own = [{"params": [param]} for param in model.parameters()]
+    optimizer = SGD(own, lr=0.1, weight_decay=0.1, groups={"@bias_and_norm": {"weight_decay": 0.0}}, model=model)
+    assert decays(model, optimizer) == NO_DECAY
+    with pytest.raises(GroupError, match=r"exclude each other.*param_groups\(model, groups\)"):
+        SGD([{"params": list(model.parameters()), "lr": 0.2}], lr=0.1, groups={"*.bias": {"lr": 0.3}}, model=model)

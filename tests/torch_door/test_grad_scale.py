@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import pytest
@@ -313,3 +314,28 @@ def test_in_a_compiled_function_a_factor_breaks_the_graph_and_holds() -> None:
     optimizer = SGD([param], lr=1.0)
     torch.compile(lambda: optimizer.step(grad_scale=0.5), backend="eager")()
     assert param.tolist() == [-0.5] * 3
+
+
+def test_a_scaler_that_is_idle_says_so_once():
+    """Who unscales before every step, as Lightning does, gains nothing by ours; who does so now and then, may."""
+    param = torch.nn.Parameter(torch.ones(2))
+    optimizer = SGD([param], lr=0.1)
+
+    def steps(scaler, unscales, *args):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            for unscale in unscales:
+                scaler.scale(param.sum()).backward()
+                if unscale:
+                    scaler.unscale_(optimizer)
+                scaler.step(optimizer, *args)
+                scaler.update()
+                optimizer.zero_grad()
+        return [str(one.message) for one in warned]
+
+    (said,) = steps(GradScaler("cpu", init_scale=4.0), [True] * 9)
+    assert "GradScaler is idle" in said
+    assert steps(GradScaler("cpu", init_scale=4.0), [True, True, False] * 3) == []
+    before = param.detach().clone()
+    assert steps(GradScaler("cpu", init_scale=4.0), [False], None) == []  # Accelerate's closure of None
+    assert torch.equal(param, before - 0.1)

@@ -240,3 +240,24 @@ def test_torchs_functions_are_its_own_again_when_the_optimizer_is_gone() -> None
         del optimizer
     assert [getattr(clip_grad, name) for name in names] == own
     assert torch.nn.utils.clip_grad_norm_ is own[0]
+
+
+def test_a_norm_that_is_only_measured_is_not_known() -> None:
+    """Hugging Face's Trainer asks for it with an infinite largest norm, for its log: NaN, and nothing is lost."""
+    model, optimizer = model_and_optimizer(step_in_backward=True)
+    backward(model, 0)
+    assert torch.nn.utils.clip_grad_norm_(list(model.parameters()), float("inf")).isnan()
+    optimizer.step()
+    plain, _ = model_and_optimizer()
+    backward(plain, 0)
+    assert torch.nn.utils.clip_grad_norm_(list(plain.parameters()), float("inf")) > 0
+
+
+def test_gradients_that_are_to_be_made_by_example_are_not_stepped_before() -> None:
+    """Opacus marks its parameters with `grad_sample`; the error comes before anything moves."""
+    model, _optimizer = model_and_optimizer(step_in_backward=True)
+    before = [param.detach().clone() for param in model.parameters()]
+    model[0].weight.grad_sample = None
+    with pytest.raises(SettingsError, match="under Opacus"):
+        backward(model, 0)
+    assert_same_bits(model.parameters(), before)

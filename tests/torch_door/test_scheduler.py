@@ -294,3 +294,22 @@ def test_wrapped_optimizers():
     own.step()
     assert own.last_epoch == 0
     assert isinstance(downslope.torch.scheduler(optimizer), LRScheduler)
+
+
+def test_last_epoch_is_the_last_step_done():
+    """As torch's schedulers and skorch count."""
+    schedule = schedules.Linear(0.4, 0.0, 4)
+    assert scheduler(model_and(SGD)[1], schedule, last_epoch=0).get_last_lr() == pytest.approx([0.3])
+    own = scheduler(model_and(torch.optim.SGD)[1], schedule, 2)
+    assert own.last_epoch == 3
+    assert own.get_last_lr() == own.get_lr() == pytest.approx([0.1])
+    with pytest.raises(SettingsError, match="`last_epoch` must be an integer >= -1"):
+        scheduler(model_and(SGD)[1], schedule, last_epoch=-2)
+
+
+def test_get_lr_is_that_of_last_epoch_whoever_moved_it():
+    """ignite's wrapper of torch's schedulers counts by itself."""
+    own = scheduler(model_and(SGD)[1], schedules.Linear(0.4, 0.0, 4))
+    own.last_epoch += 2
+    assert own.get_lr() == pytest.approx([0.2])
+    assert own.get_last_lr() == [0.4]

@@ -17,6 +17,7 @@ from downslope.training import device as devices
 from downslope.training.device import HOST, DeviceError, LocalPlace, fetch, find_device
 from downslope.training.run.environment import deterministic, differences
 from downslope.training.run.gradients import computing_in
+from downslope.training.run.task import build_task
 from downslope.training.view.console import PlainConsole
 from downslope.training.view.usage import Usage
 from downslope.training.view.watch import Status, WatchedRun
@@ -250,8 +251,6 @@ def test_an_average_on_a_device_is_torchs(monkeypatch):
     ends = []
     for on_host in (True, False):
         monkeypatch.setattr(state, "is_host", lambda _, on_host=on_host: on_host)
-        from downslope.training.run.task import build_task
-
         torch.manual_seed(0)
         made = build_task(tiny(train__ema="0.9")).state
         for _ in range(3):
@@ -323,5 +322,9 @@ def test_who_watches_a_run_on_a_device_sees_how_far_it_is_in_use(here, monkeypat
     watched.look()
     assert "device      1.50 GiB (at most 2.00), 75 % busy, when it was saved" in watched.lines(100, 0.0)
     assert watched.line().endswith("device 1.50 GiB (at most 2.00), 75 % busy, when it was saved")
-    PlainConsole(err=sys.stderr, seconds=0).progress(10, 20, {"loss": 0.5, "device": usage.text(), "examples": 8})
-    assert capsys.readouterr().err == ("step 10 of 20 (50 %): loss 0.5, device 1.50 GiB (at most 2.00), 75 % busy\n")
+    console = PlainConsole(err=sys.stderr, seconds=0)
+    console.begin(build_task(tiny()), Path("out"), 0)
+    console.progress(10, 20, {"loss": 0.5, "device": usage.text()})
+    told = capsys.readouterr().err
+    assert told.startswith("step 10 of 20 (50 %): loss 0.5, ")
+    assert told.endswith(" examples/s, device 1.50 GiB (at most 2.00), 75 % busy\n")

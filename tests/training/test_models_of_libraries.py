@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from test_models import dataset, message_of
-from torchvision_operators import declare
 
 from cli.command_line import fail, succeed
 from downslope.core.errors import DataError
+from torchvision_operators import declare
 
 declare()
 transformers = pytest.importorskip("transformers")

@@ -36,6 +36,9 @@ class Bare(TableFile):
     def read(self, wanted):
         raise NotImplementedError
 
+    def chunks(self, wanted, size=None):
+        raise NotImplementedError
+
     def texts(self, place):
         raise NotImplementedError
 

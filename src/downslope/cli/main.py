@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "recipes": "list the recipes that come with Downslope, or print one",
         "read": "what the words of a paper, a command line or a solver mean as a recipe",
         "explain": "what a recipe means: equations, schedule, timescales, limits",
+        "lab": "a page with sliders: what follows from the numbers of SGD",
         "export": "a recipe as code for PyTorch, Keras, TensorFlow, optax, timm or Caffe",
         "compare": "whether two ways of training are the same rule, and if not, where they part",
         "convert": "carry optimizer state over to another framework",

@@ -8,7 +8,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
 from downslope.core.posix import need_posix
 from downslope.recipe.load import INHERITED
+from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
 from downslope.training.run.remarks import diverged
@@ -207,9 +208,10 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     early = ", by an early stop" if outcome.stopped is not None else ""
     lines = [f"finished    {steps} in {duration_text(outcome.seconds)}{early}"] if had_work else []
     if outcome.held_out:
-        lines.append(f"held out    {describe_metrics(outcome.held_out)}")
-        if "ema_loss" in outcome.held_out:
-            lines.append(f"            {describe_metrics(outcome.held_out, 'ema_')}, with the averaged weights")
+        told = _headline(outcome.held_out, recipe)
+        lines.append(f"held out    {describe_metrics(told)}")
+        if "ema_loss" in told:
+            lines.append(f"            {describe_metrics(told, 'ema_')}, with the averaged weights")
     said = diverged(outcome.held_out)  # which is the message in the end
     lines += [f"note        {sentence}" for sentence in outcome.remarks if sentence != said]
     if early and outcome.step < outcome.total_steps and (stop := recipe.train.early_stop) is not None:
@@ -220,3 +222,9 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     if outcome.report is not None:
         lines.append(f"report      {outcome.report}")
     return lines
+
+
+def _headline(held_out: Mapping[str, float], recipe: Recipe) -> dict[str, float]:
+    """Return the measures for one line: those beside the accuracy only where the recipe watches them."""
+    further = set[str](FURTHER) - set(recipe.watched.values()) if "accuracy" in held_out else set[str]()
+    return {name: value for name, value in held_out.items() if name.removeprefix("ema_") not in further}

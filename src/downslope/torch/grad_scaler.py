@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -57,9 +58,12 @@ class GradScaler(torch.amp.GradScaler):
             NonFiniteGradientError: If so many steps were left out that the scale has become 0.
             SettingsError: If the optimizer steps within the backward pass, which has moved the parameters already.
         """
+        if args == (None,):  # Accelerate's closure
+            args = ()
         if not self._enabled or not isinstance(optimizer, SGD) or optimizer.step_in_backward or args or kwargs:
             return super().step(optimizer, *args, **kwargs)
         state = self._per_optimizer_states[id(optimizer)]
+        self._note_unscaled(state["stage"] is OptState.UNSCALED)
         if state["stage"] is not OptState.READY or not any(p.grad is not None for p in _params(optimizer)):
             return super().step(optimizer)
         scale, _ = self._check_scale_growth_tracker("step")
@@ -83,6 +87,22 @@ class GradScaler(torch.amp.GradScaler):
         state["found_inf_per_device"] = {scale.device: found}
         state["stage"] = OptState.STEPPED
         return result
+
+    def _note_unscaled(self, unscaled: bool) -> None:
+        """Warn once if one step after the other finds its gradients unscaled: nobody looks at each of them."""
+        self._unscaled = getattr(self, "_unscaled", 0) + 1 if unscaled else 0
+        if self._unscaled == _IDLE_AFTER:
+            warnings.warn(
+                "downslope.torch.GradScaler is idle: unscale_() was called before every step, as Lightning does and "
+                "clipping by a trainer needs, so that the step finds nothing to unscale. All is computed as "
+                "torch.amp.GradScaler does, which will do here. To clip within the step, give SGD clip_norm and leave "
+                "out unscale_().",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+_IDLE_AFTER = 3
 
 
 @lru_cache(maxsize=16)

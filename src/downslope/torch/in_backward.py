@@ -263,6 +263,8 @@ class StepInBackward:
             self.begin_anew()
         if self._steps & (self._steps - 1) == 0:  # 0, 1, 2, 4, 8, ...: a wrapper may come after the optimizer
             _refuse_replicas(self._params)
+            _refuse_samples(self._params)
+            _replace_all()
         if self._steps == 0:
             options = optimizer.shared["options"]
             optimizer.reserved.update(reserve_velocities(groups, optimizer.state, options))
@@ -317,9 +319,10 @@ class StepInBackward:
         return (
             f"{self._name(optimizer, param)} has a second gradient in step {optimizer.step_count}, and was already "
             f"stepped by the first ({self.moved()}). To add up the gradients of several backward passes, run all but "
-            "the last within optimizer.accumulate(); between steps call optimizer.step(). If a backward pass failed "
-            "midway, call zero_grad() and then step(), which closes the step as it is, or load a saved state of model "
-            "and optimizer. (Reentrant activation checkpointing runs several passes; pass it use_reentrant=False.)"
+            "the last within optimizer.accumulate() (in Lightning: Trainer(callbacks=[StepInBackward()]), of "
+            "downslope.torch.lightning); between steps call optimizer.step(). If a backward pass failed midway, call "
+            "zero_grad() and then step(), which closes the step as it is, or load a saved state of model and "
+            "optimizer. (Reentrant activation checkpointing runs several passes; pass it use_reentrant=False.)"
         )
 
     def moved(self) -> str:
@@ -416,6 +419,15 @@ def _refuse_replicas(params: Iterable[Tensor]) -> None:
             )
 
 
+def _refuse_samples(params: Iterable[Tensor]) -> None:
+    """Raise if gradients are to be clipped and blurred by example first, as Opacus marks it on every parameter."""
+    if any(hasattr(param, "grad_sample") for param in params):
+        raise SettingsError(
+            "`step_in_backward=True` under Opacus: the backward pass would step with gradients that are neither "
+            "clipped by example nor noisy, which Opacus makes of them in its own step. Leave step_in_backward False."
+        )
+
+
 def _wrappers() -> list[Any]:
     kinds: list[type] = [torch.nn.parallel.DistributedDataParallel]
     sharded = sys.modules.get("torch.distributed.fsdp")  # where it was not imported, nobody has wrapped anything in it
@@ -447,17 +459,29 @@ took the function before it was replaced is found out too. (clip_grad_value_ fai
 _stepping: weakref.WeakSet[StepInBackward] = weakref.WeakSet()
 _replaced: list[tuple[Any, str, Any]] = []
 
+_OTHERS = (
+    ("timm.utils.agc", "adaptive_clip_grad"),
+    ("timm.utils.clip_grad", "adaptive_clip_grad"),
+    ("timm.utils", "adaptive_clip_grad"),
+)
+"""Clipping of others that asks none of torch's functions, wherever it is looked up: (module, name)."""
+
 
 def _watch_clipping(within: StepInBackward) -> None:
     """Refuse clipping of the parameters that this optimizer's hooks have stepped, as long as it lives."""
     _stepping.add(within)
     weakref.finalize(within, _leave_if_none).atexit = False
-    if _replaced:
-        return
-    for module in (clip_grad, torch.nn.utils):
-        for name in _ASKED:
-            if hasattr(module, name):
-                _replace(module, name)
+    _replace_all()
+
+
+def _replace_all() -> None:
+    """Replace what is loaded by now and was not replaced before."""
+    places = [(module, name) for module in (clip_grad, torch.nn.utils) for name in _ASKED]
+    places += [(sys.modules[module], name) for module, name in _OTHERS if module in sys.modules]
+    done = {(id(module), name) for module, name, _ in _replaced}
+    for module, name in places:
+        if hasattr(module, name) and (id(module), name) not in done:
+            _replace(module, name)
 
 
 def _replace(module: Any, name: str) -> None:
@@ -465,6 +489,8 @@ def _replace(module: Any, name: str) -> None:
 
     @functools.wraps(own)
     def asking(*args: Any, **kwargs: Any) -> Any:
+        if name == "clip_grad_norm_" and _only_measures(*args, **kwargs):
+            return torch.tensor(torch.nan)
         return own(*_ask(args, kwargs), **kwargs)
 
     _replaced.append((module, name, own))
@@ -495,6 +521,17 @@ def _ask(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
             if not ids.isdisjoint(within.stepped):
                 raise SettingsError(_refusal(within))
     return args
+
+
+def _only_measures(parameters: Any = (), max_norm: Any = 0.0, *_: Any, **__: Any) -> bool:
+    """Whether the norm of gradients that are gone is asked for, and nothing to be clipped.
+
+    Hugging Face's Trainer does so for its log, where max_grad_norm is 0. The answer is NaN: nobody knows it.
+    """
+    if max_norm != torch.inf or not isinstance(parameters, Iterable) or inspect.isgenerator(parameters):
+        return False
+    ids = set(map(id, [parameters] if isinstance(parameters, Tensor) else parameters))
+    return any(not ids.isdisjoint(within.stepped) for within in _stepping)
 
 
 def _refusal(within: StepInBackward) -> str:

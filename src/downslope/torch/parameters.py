@@ -72,6 +72,8 @@ def parameters_of(params: Any, groups: Groups, model: nn.Module | None = None, *
         items: list[Any] = [params]
     else:
         params = items = [_listed(item) for item in in_order(params)]
+        if groups and all(_is_group(item) and set(item) <= {"params", "param_names"} for item in items):
+            params = items = [each for item in items for each in item["params"]]  # as skorch and timm pass them
     if model is not None:
         params = items = named_by(model, items)
         norm_names |= norm_parameter_names(model)
@@ -86,7 +88,8 @@ def parameters_of(params: Any, groups: Groups, model: nn.Module | None = None, *
     if any(isinstance(item, dict) for item in items):
         raise GroupError(
             "`groups` and parameters in groups of your own exclude each other. Pass the module itself or "
-            "model.named_parameters(), or put the settings into your dictionaries."
+            "model.named_parameters(), or put the settings into your dictionaries; where a trainer asks for the "
+            "groups, downslope.torch.param_groups(model, groups) returns them."
         )
     is_named = all(isinstance(item, tuple) and len(item) == 2 for item in items)
     if is_named:

@@ -16,7 +16,9 @@ from downslope.core.shown import shown
 from downslope.torch.sgd import SGD
 
 
-def scheduler(optimizer: Any, schedule: Schedule | Sequence[Schedule | None] | None = None) -> Scheduler:
+def scheduler(
+    optimizer: Any, schedule: Schedule | Sequence[Schedule | None] | None = None, last_epoch: int = -1
+) -> Scheduler:
     """Return a scheduler that a trainer may call as it calls torch's own.
 
     With a schedule it writes the schedule's value to the lr of every group: that of step n after n calls of `step`.
@@ -27,10 +29,12 @@ def scheduler(optimizer: Any, schedule: Schedule | Sequence[Schedule | None] | N
         optimizer: A `downslope.torch.SGD`, any other torch optimizer, or a wrapper of one with its `param_groups`.
         schedule: A schedule in steps, in the trainer's own: whenever it calls `step()`. Or one for each group, None
             for a group whose lr stays. Where groups have `lr_scale`, as timm writes, it multiplies the value.
+        last_epoch: The last step done, as torch's schedulers and skorch count: -1 begins at step 0.
 
     Raises:
-        SettingsError: If the schedule is in epochs; if there are more or fewer schedules than groups; if one schedule
-            is to drive groups whose lr differ; or if the optimizer has a schedule for the lr already.
+        SettingsError: If the schedule is in epochs, or `last_epoch` below -1; if there are more or fewer schedules than
+            groups; if one schedule is to drive groups whose lr differ; or if the optimizer has a schedule for the lr
+            already.
 
     Example:
         >>> import torch
@@ -45,7 +49,7 @@ def scheduler(optimizer: Any, schedule: Schedule | Sequence[Schedule | None] | N
         >>> lr.get_last_lr()
         [0.3902113032590307]
     """
-    return Scheduler(optimizer, schedule)
+    return Scheduler(optimizer, schedule, last_epoch)
 
 
 class Scheduler(LRScheduler):
@@ -57,7 +61,9 @@ class Scheduler(LRScheduler):
         base_lrs: What each group's lr starts from or warms up to.
     """
 
-    def __init__(self, optimizer: Any, schedule: Schedule | Sequence[Schedule | None] | None = None) -> None:
+    def __init__(
+        self, optimizer: Any, schedule: Schedule | Sequence[Schedule | None] | None = None, last_epoch: int = -1
+    ) -> None:
         """Check the schedule, and write its first value; torch's own writes marks to the groups that ours refuses."""
         groups = getattr(optimizer, "param_groups", None)
         if not isinstance(groups, list) or not groups:
@@ -68,8 +74,12 @@ class Scheduler(LRScheduler):
         self._schedules = _by_group(schedule, groups)
         self._sgd = _unwrapped(optimizer)
         self._seen = self._counts()
-        self.last_epoch = 0
-        self._step_count = 1
+        if not isinstance(last_epoch, int) or isinstance(last_epoch, bool) or last_epoch < -1:
+            raise SettingsError(
+                f"`last_epoch` must be an integer >= -1, the last step done; got {shown(repr(last_epoch))}."
+            )
+        self.last_epoch = last_epoch + 1
+        self._step_count = self.last_epoch + 1
         for group, own in zip(groups, self._schedules, strict=True):
             if own is not None:  # what some ways of weight decay, and trainers, take for the lr to begin with
                 group["initial_lr"], group["max_lr"] = own.reference, own.extremes()[1]
@@ -95,8 +105,9 @@ class Scheduler(LRScheduler):
         self._write()
 
     def get_lr(self) -> list[float | Tensor]:
-        """Return the lr of each group for the optimizer's next step."""
-        return [*self.get_last_lr()]
+        """Return the lr of each group at step `last_epoch`, which others may have moved, as ignite does."""
+        groups = zip(self.optimizer.param_groups, self._schedules, self.get_last_lr(), strict=True)
+        return [last if own is None else self._value(own, group) for group, own, last in groups]
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the lr of each group for the optimizer's next step."""
@@ -145,11 +156,14 @@ class Scheduler(LRScheduler):
         for group, schedule in zip(groups, self._schedules, strict=True):
             if schedule is None:
                 continue
-            value = schedule(self.last_epoch) * group.get("lr_scale", 1.0)
+            value = self._value(schedule, group)
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(value)
             else:
                 group["lr"] = value
+
+    def _value(self, schedule: Schedule, group: dict[str, Any]) -> float:
+        return schedule(self.last_epoch) * group.get("lr_scale", 1.0)
 
     def _counts(self) -> tuple[int, int] | None:
         """Return the steps that the optimizer has done and skipped, where it counts them and they matter."""

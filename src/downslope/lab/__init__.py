@@ -1,0 +1,5 @@
+"""A page to learn by: sliders for the numbers of SGD, and what the rule makes of them, computed in the browser."""
+
+from downslope.lab.page import render, write_page
+
+__all__ = ["render", "write_page"]

@@ -1,0 +1,62 @@
+"""The update rule as JavaScript: `sgd_rule` and the ways of weight decay run on symbols, nothing repeated."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import get_args
+
+from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.settings import Decay, scalars
+from downslope.core.symbols import PYTHON, Term
+
+NUMBERS = ("lr", "momentum", "weight_decay", "dampening")
+
+
+def rule_source() -> str:
+    """Return two JavaScript functions: `scalars(settings)` of a step, and `step(param, grad, velocity, s)`.
+
+    `settings` has lr, momentum, weight_decay, dampening, nesterov and decay; of a constant lr, which is also what some
+    ways of decay divide by. `step` returns [delta, velocity]. Operations and their order are those of Python, so the
+    numbers are the same doubles.
+    """
+    given = {name: Term("name", (f"settings.{name}",)) for name in NUMBERS}
+    cases: list[str] = []
+    for way in get_args(Decay):
+        found = scalars(
+            **given,  # type: ignore[arg-type] -- symbols in the place of numbers
+            nesterov=False,
+            decay=way,
+            lr_in_velocity=False,
+            maximize=False,
+            lr_initial=given["lr"],  # type: ignore[arg-type]
+            lr_max=given["lr"],  # type: ignore[arg-type]
+            decays=True,
+        )
+        parts = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "nesterov"}
+        inside = ", ".join(f"{name}: {_text(value)}" for name, value in parts.items())
+        cases.append(f'    case "{way}": return {{ nesterov: settings.nesterov, {inside} }};')
+    return "\n".join(
+        [
+            "function scalars(settings) {",
+            "  switch (settings.decay) {",
+            *cases,
+            "  }",
+            "  throw new Error(`no such decay: ${settings.decay}`);",
+            "}",
+            "function step(param, grad, velocity, s) {",
+            f"  if (s.nesterov) {{ {_body(nesterov=True)} }}",
+            f"  {_body(nesterov=False)}",
+            "}",
+        ]
+    )
+
+
+def _body(*, nesterov: bool) -> str:
+    param, grad, velocity = (Term("name", (name,)) for name in ("param", "grad", "velocity"))
+    symbols = {field.name: Term("name", (f"s.{field.name}",)) for field in fields(StepScalars)}
+    delta, new = sgd_rule(param, grad, velocity, StepScalars(**{**symbols, "nesterov": nesterov}))  # type: ignore[arg-type]
+    return f"const v = {new.text({}, PYTHON)}; return [{delta.text({id(new): 'v'}, PYTHON)}, v];"
+
+
+def _text(value: Term | float) -> str:
+    return value.text({}, PYTHON) if isinstance(value, Term) else repr(float(value))

@@ -1,0 +1,217 @@
+"""The page with sliders: its rule is ours to the last digits, and a person can use it by hand, keyboard and phone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from typing import get_args
+
+import pytest
+
+from browser import CHROMIUM, measure
+from cli.command_line import fail, succeed
+from downslope import Settings
+from downslope.core.errors import SettingsError
+from downslope.core.rule import sgd_rule
+from downslope.core.schedules import Cosine
+from downslope.core.settings import Decay
+from downslope.theory.stability import largest_lr_heavy_ball, largest_lr_nesterov
+
+pytest.importorskip("jinja2")
+
+from downslope.lab import render, write_page
+
+BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to look at the page with")
+SETTINGS = [
+    Settings(lr=0.05, momentum=0.9),
+    Settings(lr=0.02, momentum=0.95, nesterov=True, weight_decay=0.01),
+    Settings(lr=0.1),
+    *[Settings(lr=0.03, momentum=0.8, dampening=0.3, weight_decay=0.02, decay=way) for way in get_args(Decay)],
+    Settings(lr=0.03, momentum=0.7, dampening=0.5, nesterov=True, weight_decay=0.001, decay="decoupled"),
+]
+
+
+def as_script(settings):
+    """Return settings as the page's functions take them."""
+    names = ("lr", "momentum", "weight_decay", "dampening", "nesterov", "decay")
+    return json.dumps({name: getattr(settings, name) for name in names})
+
+
+def walk(settings, curvatures, start, steps):
+    """Return the last positions by the rule itself, in Python's doubles."""
+    found = []
+    for curvature, param in zip(curvatures, start, strict=True):
+        velocity = 0.0
+        for step in range(steps):
+            delta, velocity = sgd_rule(param, curvature * param, velocity, settings.at(step, first=step == 0))
+            param += delta  # noqa: PLW2901 -- it walks
+        found.append(param)
+    return found
+
+
+@pytest.mark.slow
+@BROWSER
+def test_a_thousand_steps_are_ours(tmp_path):
+    """In a real browser, for every way of decay, within 1e-12 of Python."""
+    curvatures, start = (0.01, 1.5), (-1.0, 0.25)
+    calls = ",".join(
+        f"...f.contentWindow.run({as_script(one)}, {list(curvatures)}, {list(start)}, 1000)[1000]" for one in SETTINGS
+    )
+    [[_, *found]] = measure(write_page(tmp_path / "lab.html"), (1280,), f"return [{calls}];")
+    wanted = [number for one in SETTINGS for number in walk(one, curvatures, start, 1000)]
+    assert found == pytest.approx(wanted, rel=1e-12, abs=1e-300)
+    assert len({round(number, 12) for number in found[::2]}) > 5
+
+
+@pytest.mark.slow
+@BROWSER
+def test_what_it_says_of_settings(tmp_path):
+    """Largest stable lr and effective lr are the closed forms that `explain` has, where those hold."""
+    script = ",".join(
+        f"f.contentWindow.largestLr({as_script(one)}, 20), f.contentWindow.effectiveLr({as_script(one)})"
+        for one in SETTINGS
+    )
+    [[_, *found]] = measure(write_page(tmp_path / "lab.html"), (1280,), f"return [{script}];")
+    for settings, largest, effective in zip(SETTINGS, found[::2], found[1::2], strict=True):
+        scale = 1 - settings.dampening
+        steady = settings.lr * scale / (1 - settings.momentum)
+        if settings.nesterov:
+            steady = settings.lr * (1 + settings.momentum * scale / (1 - settings.momentum))
+        assert effective == pytest.approx(steady)
+        limit = largest_lr_nesterov if settings.nesterov else largest_lr_heavy_ball
+        assert largest == pytest.approx(limit(20.0, settings.momentum, dampening=settings.dampening), rel=1e-6)
+
+
+@pytest.mark.slow
+@BROWSER
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_by_hand_and_on_a_phone(lang, tmp_path):
+    """Nothing is wider than the window; sliders move numbers, plots, the line of code and the address; reset undoes."""
+    script = """
+    const w = f.contentWindow, at = (id) => page.getElementById(id), seen = [];
+    const ink = (id) => at(id + "-plot").toDataURL().length;
+    seen.push(page.documentElement.scrollWidth, w.performance.getEntriesByType("resource").length);
+    const before = at("code").textContent, pictures = ["valley", "course", "damping"].map(ink);
+    at("lr").value = 700; at("lr").dispatchEvent(new w.Event("input"));
+    at("nesterov").checked = true; at("nesterov").dispatchEvent(new w.Event("change"));
+    w.draw();
+    seen.push(at("code").textContent !== before ? 1 : 0, at("code").textContent.includes("nesterov=True") ? 1 : 0);
+    seen.push(w.location.hash.includes("lr=") && w.location.hash.includes("nesterov=true") ? 1 : 0);
+    seen.push(["valley", "course", "damping"].filter((id, i) => ink(id) !== pictures[i]).length);
+    at("reset").click(); w.draw();
+    seen.push(at("code").textContent === before ? 1 : 0, w.location.hash === "" ? 1 : 0);
+    at("momentum").focus();
+    seen.push(page.activeElement === at("momentum") ? 1 : 0, at("momentum").getAttribute("aria-valuetext") * 1);
+    const right = [...page.querySelectorAll("canvas, dd, dt, label")].map((e) => e.getBoundingClientRect().right);
+    seen.push(right.filter((edge) => edge > f.width * 1 + 1).length);
+    return seen;
+    """
+    found = measure(write_page(tmp_path / "lab.html", lang=lang), (1280, 400), script)
+    assert [width for width, *_ in found] == [1280, 400]
+    for width, scroll, requests, *rest in found:
+        assert scroll <= width
+        assert requests == 0
+        assert rest == [1, 1, 1, 3, 1, 1, 1, 0.9, 0]
+
+
+@pytest.mark.slow
+@BROWSER
+def test_a_link_holds_the_numbers(tmp_path):
+    """An address with numbers shows them; nonsense in it is left alone."""
+    page = write_page(tmp_path / "lab.html")
+    script = """
+    const w = f.contentWindow, seen = [];
+    const look = (hash) => { w.history.replaceState(null, "", hash); const s = w.fromAddress();
+      seen.push(s.lr, s.momentum, s.nesterov ? 1 : 0, s.decay === "relative" ? 1 : 0); };
+    look("#lr=0.3&momentum=0.5&nesterov=true&decay=relative");
+    look("#lr=-1&momentum=1.5&decay=<b>&along=x");
+    return seen;
+    """
+    [[_, *found]] = measure(page, (1280,), script)
+    assert found == [0.3, 0.5, 1, 1, 0.05, 0.9, 0, 0]
+
+
+class Scripts(HTMLParser):
+    """Collects the scripts of a page and its policy."""
+
+    def __init__(self):
+        super().__init__()
+        self.scripts, self.policy, self.inside = [], "", False
+
+    def handle_starttag(self, tag, attrs):
+        """Note the policy, and that a script begins."""
+        table = dict(attrs)
+        if table.get("http-equiv") == "Content-Security-Policy":
+            self.policy = table["content"]
+        self.inside = tag == "script"
+        assert not {"onclick", "onload", "src", "href"} & set(table)
+
+    def handle_endtag(self, tag):
+        """Note that a script ends."""
+        self.inside = False
+
+    def handle_data(self, data):
+        """Collect a script."""
+        if self.inside:
+            self.scripts.append(data)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_one_script_whose_hash_is_in_the_policy(lang):
+    """Nothing else may run, and nothing is fetched; the page is small."""
+    text = render(lang=lang)
+    page = Scripts()
+    page.feed(text)
+    [script] = page.scripts
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert page.policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert len(text.encode()) < 60_000
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(|eval\(|innerHTML|https?://", script)
+
+
+def test_sentences_of_both_languages_are_the_same():
+    """Every name is in both."""
+    scripts = [render(lang=lang) for lang in ("en", "zh")]
+    words = [json.loads(re.search(r"const WORDS = (.*);\n", one)[1]) for one in scripts]
+    assert set(words[0]) == set(words[1])
+    assert all(words[0][name] != words[1][name] for name in words[0] if name != "nesterov")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"settings": Settings(lr=Cosine(0.1, 0.0, 9))}, "driven by a schedule"),
+        ({"settings": Settings(lr=0.1, momentum=0.9, lr_in_velocity=True)}, "lr_in_velocity"),
+        ({"settings": Settings(lr=0.1, maximize=True)}, "maximize"),
+        ({"curvatures": (0.0, 1.0)}, "curvatures must be above 0"),
+        ({"lang": "de"}, "there is no language"),
+    ],
+)
+def test_what_no_slider_holds(arguments, message):
+    """Refused, with what to do."""
+    with pytest.raises(SettingsError, match=message):
+        render(**arguments)
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    """With a recipe, a sentence, overrides, or nothing; a schedule's nominal value is said."""
+    monkeypatch.chdir(tmp_path)
+    begin = re.compile(r"const BEGIN = (.*);\n")
+
+    def began(*words):
+        succeed(["lab", *words, "--out", "lab.html"], capsys)
+        return json.loads(begin.search((tmp_path / "lab.html").read_text(encoding="utf-8"))[1])
+
+    assert began()["lr"] == 0.05
+    assert began("--sgd.lr", "0.2", "--sgd.nesterov", "true") | {"lr": 0, "nesterov": 0} == began() | {
+        "lr": 0,
+        "nesterov": 0,
+    }
+    assert began("SGD, lr 0.3, momentum 0.8, 9 epochs, batch size 8")["momentum"] == 0.8
+    assert began("digits")["lr"] == 0.1
+    assert "there is no language" in fail(["lab", "--lang", "de", "--out", "x.html"], capsys)
+    printed = succeed(["lab"], capsys)
+    assert re.search(r"page: .*lab\.html\nopen it in a browser", printed)
