@@ -208,7 +208,16 @@ def defaults(table: Any, prefix: str) -> dict[str, str]:
     for field in fields(table):
         value = field.default if field.default is not MISSING else field.default_factory
         value = value() if callable(value) else value
-        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "augment", "early_stop", "plateau", "spike"}:
+        if is_dataclass(value) or field.name in {
+            "sgd",
+            "train",
+            "groups",
+            "augment",
+            "early_stop",
+            "plateau",
+            "spike",
+            "tune",
+        }:
             continue
         if value is MISSING or (prefix == "sgd." and field.name == "lr"):
             text = "required"
@@ -237,6 +246,7 @@ def test_every_key_of_a_recipe_is_documented():
         **defaults(schema.Spike, "train.spike."),
         **defaults(schema.Checkpoint, "checkpoint."),
         **defaults(schema.Log, "log."),
+        **defaults(schema.Tune, "tune."),
     }
     assert documented_keys() == expected
     assert set(recipe_paths()) - {"groups"} <= set(expected)

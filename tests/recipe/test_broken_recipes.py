@@ -37,7 +37,7 @@ BROKEN = [
         "[sdg]\nlr = 0.1\n" + TRAIN,
         (
             "my.toml: unknown key `sdg`. Did you mean `sgd`? "
-            "Allowed here: title, source, seed, data, model, sgd, groups, train, checkpoint, log."
+            "Allowed here: title, source, seed, data, model, sgd, groups, train, checkpoint, log, tune."
         ),
     ),
     (

@@ -86,6 +86,8 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "data.in_memory",
         "data.normalize",
         "data.sampling",
+        "data.split_seed",
+        "data.validation",
         "train.steps",
         "train.teacher_forcing",
         "train.sharpness_every",
@@ -100,7 +102,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "checkpoint.every_steps",
         "checkpoint.metric",
     }
-    tables = ("data.augment.", "train.early_stop.", "train.plateau.", "train.spike.")
+    tables = ("data.augment.", "train.early_stop.", "train.plateau.", "train.spike.", "tune.")
     off |= {path for path in recipe_paths() if path.startswith(tables)}
     assert set(recipe_paths()) - printed == off
 

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "train": "train by a recipe; without one, on handwritten digits",
         "resume": "go on with a run that was stopped",
         "watch": "see from another terminal how a run goes on",
+        "tune": "search for settings by trials, and say how far the winner can be trusted",
         "evaluate": "loss and accuracy of a run on its held-out examples",
         "predict": "what a run's model says about examples",
         "pack": "a trained run as an ONNX file or a torch.export program",

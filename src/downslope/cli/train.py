@@ -31,6 +31,7 @@ def execute(words: Sequence[str]) -> int:
         ),
         example="downslope train recipe.toml --sgd.lr 0.05 --train.epochs 20 --out runs/first",
         overrides=True,
+        repeatable=("--sweep",),
     )
     parser.add_argument(
         "recipe",
@@ -59,6 +60,13 @@ def execute(words: Sequence[str]) -> int:
         help="write a page with the first sixteen examples as training will see them, each beside its original, and "
         f"stop (default: {_PREVIEW})",
     )
+    parser.add_argument(
+        "--sweep",
+        metavar="LINE",
+        action="append",
+        help="train once for each value, such as 'sgd.lr = [0.01, 0.1, 1]' or 'seed = [0, 1, 2]'; of several lines, "
+        "all combinations. The runs and a page that compares them lie in --out (default: sweeps/ and the recipe)",
+    )
     add_watching(parser)
     add_trust_option(parser)
     arguments = parser.read(words)
@@ -78,6 +86,12 @@ def execute(words: Sequence[str]) -> int:
         what = write_preview(recipe, name, arguments.preview)
         print(f"preview     {shown(arguments.preview, 1000)}: {what}; nothing was trained")
         return 0
+    if arguments.sweep is not None:
+        from downslope.cli.sweep import run_sweep
+
+        if arguments.resume != "auto":
+            parser.error("--sweep goes on with each of its runs by itself, so that --resume says nothing. Leave it out")
+        return run_sweep(recipe, name, arguments)
     return run_training(
         recipe,
         name=name,
@@ -102,6 +116,7 @@ def _refuse_with_preview(parser: CommandParser, arguments: argparse.Namespace) -
         "--quiet": arguments.quiet,
         "--dry-run": arguments.dry_run,
         "--print-config": arguments.print_config,
+        "--sweep": arguments.sweep is not None,
     }
     if also := [option for option, there in given.items() if there]:
         parser.error(f"--preview writes a page and makes no run, so that {also[0]} says nothing. Leave one out")

@@ -18,6 +18,16 @@ def number_text(number: float, digits: int = 6) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
+def short_text(number: float) -> str:
+    """Return a number in four digits, for measurements whose further ones are noise.
+
+    Example:
+        >>> short_text(0.963889), short_text(12345)
+        ('0.9639', '1.234e4')
+    """
+    return number_text(number, 4)
+
+
 def percent_text(fraction: float, digits: int = 2) -> str:
     """Return a fraction in percent, in the one way in which all of Downslope writes it: "97.22 %".
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from downslope.core.errors import MissingSystemError
 
 try:
@@ -25,3 +27,13 @@ def need_posix(what: str) -> None:
             "Windows, install Downslope in WSL. The optimizers, and read, explain, export, compare, convert, recipes "
             "and schema, work here as well."
         )
+
+
+def locks() -> Any:
+    """Return the module of file locks.
+
+    Raises:
+        MissingSystemError: If the system has none.
+    """
+    need_posix("a lock of a file")
+    return fcntl

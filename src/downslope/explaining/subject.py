@@ -88,7 +88,7 @@ def _of_recipe(recipe: Recipe) -> Subject:
         title=recipe.title,
         batch_size=data.batch_size,
         accumulate=recipe.train.accumulate,
-        examples=digits_to_learn_from(data.held_out) if data.name == "digits" else None,
+        examples=digits_to_learn_from(data.held_out, data.validation) if data.name == "digits" else None,
         epochs=recipe.train.epochs,
         steps=recipe.train.steps,
     )

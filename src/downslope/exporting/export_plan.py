@@ -197,7 +197,7 @@ def _count(recipe: Recipe, examples: int | None) -> tuple[int | None, str]:
     if examples is None:
         if data.name != "digits":
             return None, ""
-        examples = digits_to_learn_from(data.held_out)
+        examples = digits_to_learn_from(data.held_out, data.validation)
         whose = f"the {examples} training examples of the embedded digits (for other data give --examples)"
     steps = steps_in_epoch(examples, data.batch_size, accumulate)
     return steps, f"{steps} steps an epoch: {whose}, {data.batch_size * accumulate} to a step"

@@ -10,9 +10,10 @@ DIGITS = 1797
 """Examples of the embedded data set, before some are held out."""
 
 
-def digits_to_learn_from(held_out: float) -> int:
-    """Return how many of the digits are left where a fraction of them is held out."""
-    return DIGITS - math.ceil(DIGITS * held_out)
+def digits_to_learn_from(held_out: float, validation: float | None = None) -> int:
+    """Return how many of the digits are left where a fraction of them is held out, and one of the others validates."""
+    left = DIGITS - math.ceil(DIGITS * held_out)
+    return left - math.ceil(left * (validation or 0.0))
 
 
 def steps_in_epoch(examples: int, batch_size: int, accumulate: int = 1) -> int:

@@ -95,6 +95,9 @@ class Data:
             the keyword argument `path`.
         batch_size: Examples per batch; the last batch of an epoch may be smaller.
         held_out: Fraction of the examples held out for evaluation, where the data does not bring its own split.
+        split_seed: Seed by which examples are held out and the validation part is chosen; None for the recipe's `seed`.
+        validation: Fraction of the examples to learn from that takes the place of those held out, of which the run then
+            sees nothing; None for none.
         sampling: How often an example of each class is drawn, with replacement: "balanced" (each class as often as
             every other), a list in the order of the classes or a table by their names; None for each example once an
             epoch.
@@ -116,6 +119,8 @@ class Data:
     path: str | None = None
     batch_size: int = 64
     held_out: float = 0.2
+    split_seed: int | None = None
+    validation: float | None = None
     sampling: Literal["balanced"] | tuple[float, ...] | Mapping[str, float] | None = None
     loaders: int = 0
     loader_timeout: float = 300.0
@@ -131,6 +136,10 @@ class Data:
         _at_least("loader_timeout", self.loader_timeout, 0)
         if not 0 < self.held_out < 1:
             raise RecipeError(f"`held_out` must be a fraction in (0, 1) such as 0.2; got {self.held_out!r}.")
+        if self.split_seed is not None:
+            _at_least("split_seed", self.split_seed, 0)
+        if self.validation is not None and not 0 < self.validation < 1:
+            raise RecipeError(f"`validation` must be a fraction in (0, 1) such as 0.2; got {self.validation!r}.")
         if self.path is not None and (other := self.options.get("path", self.path)) != self.path:
             raise RecipeError(f"`path` is {self.path!r}, and options.path is {other!r}: they are one thing. Give one.")
         _check_weights("sampling", self.sampling)
@@ -478,6 +487,41 @@ class Log:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tune:
+    """What `downslope tune` searches, and how: the table ``[tune]``. It changes no number of a run.
+
+    Attributes:
+        search: What is searched, a path of the recipe or a coordinate, and within what: "log(1e-3, 1)",
+            "uniform(0, 0.99)", "int(1, 4)" or "choice([64], [128])"; empty for what `coordinates` names.
+        coordinates: What is searched where `search` is empty: "decoupled" for effective lr, timescale of the decay and
+            horizon of the velocity; "raw" for lr, weight_decay and momentum.
+        sampler: Who proposes: "tpe", "random", "grid" or "cmaes".
+        trials: How many settings are tried.
+        halving: Successive halving: of so many trials one goes on at each rung; None for all to the end.
+        validation: Fraction of the examples to learn from that trials are judged by.
+        metric: What they are judged by; None for the first that an evaluation gives.
+        seeds: How many runs of the winner, each with a seed of its own, see the held-out examples.
+    """
+
+    search: Mapping[str, str] = field(default_factory=dict[str, str])
+    coordinates: Literal["decoupled", "raw"] = "decoupled"
+    sampler: Literal["tpe", "random", "grid", "cmaes"] = "tpe"
+    trials: int = 40
+    halving: int | None = None
+    validation: float = 0.2
+    metric: Metric | None = None
+    seeds: int = 5
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, low in (("trials", 1), ("seeds", 1), ("halving", 2)):
+            if (value := getattr(self, name)) is not None:
+                _at_least(name, value, low)
+        if not 0 < self.validation < 1:
+            raise RecipeError(f"`validation` must be a fraction in (0, 1) such as 0.2; got {self.validation!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A complete training recipe.
 
@@ -494,6 +538,7 @@ class Recipe:
         train: How long and how to train.
         checkpoint: When to save.
         log: Where the log goes besides the run folder.
+        tune: What `downslope tune` searches, or None for its defaults.
     """
 
     NAMED: ClassVar[tuple[str, ...]] = ("data", "model")
@@ -512,6 +557,7 @@ class Recipe:
     train: Train
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     log: Log = field(default_factory=Log)
+    tune: Tune | None = None
 
     def __post_init__(self) -> None:
         """Check what no table can check alone."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import torch
 from torch import Tensor
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.recipe.given import options_for_folder, options_for_table
-from downslope.training.data.dataset import PARTS, Dataset, is_lazy
+from downslope.training.data.dataset import PARTS, Dataset, Marks, is_lazy
 from downslope.training.data.part_names import HUGGING_FACE
+from downslope.training.run.randomness import permutation
 from downslope.training.user_code import is_import_path
 
 if TYPE_CHECKING:
@@ -61,15 +64,52 @@ def load_data(recipe: Recipe, known: str | None = None) -> Dataset:
     if known is not None and data.in_memory is None:
         recipe = replace(recipe, data=replace(recipe.data, in_memory=not is_lazy(known)))
     if name in DATA_SETS:
-        return _check_how(data, import_module(DATA_SETS[name]).load(recipe))
+        return _validated(recipe, _check_how(data, import_module(DATA_SETS[name]).load(recipe)))
     if name.startswith(HUGGING_FACE):
-        return _check_how(data, import_module("downslope.training.data.arrays").load(recipe))
+        return _validated(recipe, _check_how(data, import_module("downslope.training.data.arrays").load(recipe)))
     if is_import_path(name):
-        return _check_how(data, import_module("downslope.training.data.own").load(recipe))
+        return _validated(recipe, _check_how(data, import_module("downslope.training.data.own").load(recipe)))
     near = _if_known(name) or did_you_mean(name, DATA_SETS)
     raise DataError(
         f"data.name = '{shown(name)}': there is no such data set.{near}{_if_path(name)} "
         f'Use {", ".join(DATA_SETS)}, "{HUGGING_FACE}FOLDER", or your own function as "package.module:function".'
+    )
+
+
+def _validated(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """Return the data with the validation part of what is learned from in the place of what is held out, if asked."""
+    data, count = recipe.data, len(dataset.train_inputs)
+    if data.validation is None:
+        return dataset
+    size = math.ceil(count * data.validation)
+    if size >= count:
+        raise DataError(
+            f"data.validation = {data.validation}: of {count} example(s) to learn from none would be left. Give less."
+        )
+    seed = recipe.seed if data.split_seed is None else data.split_seed
+    order = torch.from_numpy(permutation(seed, "validation", count))
+    kept, out = order[size:], order[:size]
+    checksum = dataset.checksum
+
+    def marks(part: Literal["train", "held_out"]) -> Marks:
+        rows = kept if part == "train" else out
+        known = Marks() if dataset.marks is None else dataset.marks("train")
+        return replace(
+            known,
+            index=rows if known.index is None else known.index[rows],
+            names=[known.names[row] for row in rows.tolist()] if known.names else (),
+            ids=[known.ids[row] for row in rows.tolist()] if known.ids else (),
+        )
+
+    return replace(
+        dataset,
+        train_inputs=dataset.train_inputs[kept],
+        train_targets=dataset.train_targets[kept],
+        held_out_inputs=dataset.train_inputs[out],
+        held_out_targets=dataset.train_targets[out],
+        marks=None if dataset.marks is None else marks,
+        checksum=None if checksum is None else f"{checksum}, validation {data.validation} by seed {seed}",
+        notes=(*dataset.notes, "held out here is a part of what is learned from: data.validation"),
     )
 
 

@@ -41,6 +41,7 @@ def split_rows(data: Data, seed: int, count: int) -> dict[Literal["train", "held
     held_out = math.ceil(count * data.held_out)
     if held_out >= count:
         raise bad_data(data.name, f"{count} example(s) cannot be split with data.held_out = {data.held_out}.")
+    seed = seed if data.split_seed is None else data.split_seed
     order = torch.from_numpy(permutation(seed, "held out", count))
     return {"train": order[held_out:], "held_out": order[:held_out]}
 

@@ -93,6 +93,7 @@ def train(
     report: bool = True,
     observers: Sequence[Observer] = (),
     workers: Workers | None = None,
+    until: int | None = None,
 ) -> Outcome:
     """Train as planned, and return how it ended.
 
@@ -103,6 +104,7 @@ def train(
         report: Whether to write the report page at the end.
         observers: Are told of every row of the log.
         workers: The workers that share each step; None for this process alone.
+        until: Updates after which to save and pause, so that training goes on from there another time; None for none.
 
     Raises:
         DownslopeError: If the data, model, checkpoint or disk do not allow it, or a gradient is not finite and the
@@ -158,6 +160,7 @@ def train(
                 plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint, task.state.model))
             )
         trainer = Trainer(task, plan, console, workers, observers)
+        trainer.until = until
         try:
             trainer.run()
         except (DivergenceError, NonFiniteGradientError):
@@ -194,7 +197,10 @@ class Trainer:
     Attributes:
         step: Updates done.
         saver: Writes the checkpoints.
+        until: Updates after which it pauses, or None.
     """
+
+    until: int | None = None
 
     def __init__(
         self, task: Task, plan: Plan, console: Console, workers: Workers, observers: Sequence[Observer] = ()
@@ -251,6 +257,10 @@ class Trainer:
         """Whether there is no step left to do."""
         return self.step >= self._task.total_steps or self._state.stopped is not None
 
+    @property
+    def _paused(self) -> bool:
+        return self.until is not None and self.step >= self.until
+
     def run(self) -> None:
         """Train until the end or a signal, and close the files whatever happens; a failure is noted in the events.
 
@@ -291,7 +301,7 @@ class Trainer:
         begins = self.step == 0 and self._task.start is not None
         if self._bad_steps.begin(self.step, self._workers) or begins:
             self._save()  # for a rewind to lead to, or so that no resume needs the weights that it begins with
-        while not self.finished and self._workers.signal is None:
+        while not self.finished and not self._paused and self._workers.signal is None:
             rewinds = len(self._state.bad_steps.rewinds)
             self.train_step()
             rewound = len(self._state.bad_steps.rewinds) != rewinds

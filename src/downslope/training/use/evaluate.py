@@ -38,6 +38,7 @@ CHANGED = (
     "the data have changed since the run was trained: these are not its held-out examples, and it may have learned "
     "from some of them"
 )
+CHANGED_VALIDATION = "the data have changed, and a validation part was cut from them."
 CHANGED_TRAIN = "the data have changed since the run was trained: these are not the examples that it learned from"
 NOT_KEPT = (
     "the run is of an earlier version and keeps nothing of its inputs, so its training data were read for it. Going on "
@@ -102,7 +103,7 @@ class TrainedRun:
             return self.dataset, examples, ()
         if self.kept is None or data.fingerprint() == self.kept.fingerprint:
             return self.dataset, take_part(data, "train"), ()
-        if reader is None:
+        if reader is None or self.recipe.data.validation is not None:
             raise DataError(
                 "--split train: the data have changed since the run was trained, so that what it learned from cannot "
                 "be had any more. Put them back, or give examples with --input."
@@ -133,11 +134,12 @@ class TrainedRun:
         except DownslopeError as error:
             why = str(error)
         try:  # they may be no data to learn from any more, and yet some to read
-            if reader is not None:
+            if reader is not None and self.recipe.data.validation is None:
                 examples = reader.part("held_out", self._to_read.data, self.recipe.seed)
         except DownslopeError as error:
             why = why or str(error)
         if examples is None:
+            why = why or CHANGED_VALIDATION
             raise DataError(
                 f"the held-out examples cannot be read: {why} The run itself needs no data any more: give examples of "
                 "your own with --input, or put the data back."

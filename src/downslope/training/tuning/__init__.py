@@ -1,0 +1,1 @@
+"""`downslope tune`: which settings to take, by trials that are ordinary runs."""

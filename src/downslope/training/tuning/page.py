@@ -1,0 +1,201 @@
+"""The page of a study and the page of a sweep: one file each, without network and script, in the reports' style."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from downslope.core.number_text import short_text
+from downslope.plot.svg import Plot
+from downslope.recipe.measures import GROWING
+from downslope.recipe.schema import Recipe
+from downslope.training.folder.durable import write_file
+from downslope.training.report.templates import render_page
+from downslope.training.tuning.coordinates import coordinates_of
+from downslope.training.tuning.plots import Dot, draw_bars, draw_dots, draw_map, draw_spread
+from downslope.training.tuning.propose import Known, importances
+from downslope.training.tuning.result import best_toml, measured, outcome_of, sentences
+from downslope.training.tuning.space import Dimension, Value
+from downslope.training.tuning.study import State
+from downslope.training.tuning.sweep import Row
+from downslope.training.tuning.work import Design
+
+PAGE = "study.html"
+_TEMPLATE = "training/tuning/page.html.j2"
+_NONE = "\N{EN DASH}"
+
+
+def write_study_page(plan: Design, state: State, out: Path) -> Path:
+    """Write the page of a finished study.
+
+    Raises:
+        MissingDependencyError: If matplotlib or jinja2 is not installed.
+    """
+    write_file(out, render_study(plan, state).encode("utf-8", "surrogateescape"))
+    return out
+
+
+def render_study(plan: Design, state: State) -> str:
+    """Return the page of a study as HTML."""
+    dots = _dots(plan, state)
+    name = plan.metric.replace("_", " ")
+    history = draw_dots(
+        "history", f"Validation {name}, trial by trial",
+        "The line is the best so far. An open circle was still falling at its end, a cross diverged.",
+        [dots(number, float(number)) for number in sorted(state.points)],
+        axis="trial", best_so_far=plan.metric in GROWING,
+    )  # fmt: skip
+    slices = [_slice(one, state, dots, name) for one in plan.space]
+    where = [
+        (lies["effective_lr"], lies["decay_epochs"], dot)
+        for number, point in sorted(state.points.items())
+        if (lies := coordinates_of(plan.trial(number, point), plan.validated))
+        and 0 < lies["decay_epochs"] < math.inf
+        and lies["effective_lr"] > 0
+        for dot in [_signed(plan, dots(number, 0.0))]
+    ]
+    drawn: list[Plot] = [history, *_importances(plan, state), *([draw_map(where)] if where else [])]
+    winner = plan.winner(state)
+    finals = [measured(plan, one.value) for _, one in sorted(state.finals.items()) if math.isfinite(one.value)]
+    headlines = [("trials", str(len(state.points)), f"by {plan.tune.sampler}")]
+    if winner is not None:
+        value = measured(plan, outcome_of(state, winner).value)
+        headlines.append((f"validation {name}", short_text(value), f"the best of {len(state.points)} trials"))
+    if finals:
+        spread = f"± {short_text(statistics.stdev(finals))}, " if len(finals) > 1 else ""
+        told = f"{spread}{len(finals)} seeds, looked at once"
+        headlines.append((f"held-out {name}", short_text(statistics.fmean(finals)), told))
+    rows = [
+        [
+            str(number),
+            *(_shown(state.points[number][one.name]) for one in plan.space),
+            _NONE if math.isnan(dots(number, 0.0).y) else short_text(dots(number, 0.0).y),
+            f"{outcome_of(state, number).step:,}",
+            {"falling": "still falling"}.get(outcome_of(state, number).outcome, outcome_of(state, number).outcome),
+        ]
+        for number in sorted(state.points, key=lambda n: (outcome_of(state, n).value, n))
+    ]
+    headers = ["trial", *(one.name for one in plan.space), name, "steps", "state"]
+    return render_page(
+        _TEMPLATE,
+        title=f"Study of {plan.recipe.title or plan.recipe.data.name}",
+        headlines=headlines,
+        says=sentences(plan, state),
+        sections=[("The study", drawn), ("Setting by setting", slices)],
+        table_title="All trials, the best first",
+        headers=headers,
+        numbers={*headers} - {"state"},
+        rows=rows,
+        recipe=best_toml(plan, state) if winner is not None else "",
+    )
+
+
+def _dots(plan: Design, state: State) -> Callable[[int, float], Dot]:
+    """Return what makes a trial's dot at an x."""
+    winner = plan.winner(state)
+
+    def dot(number: int, x: float) -> Dot:
+        one = outcome_of(state, number)
+        value = measured(plan, one.value) if math.isfinite(one.value) else math.nan
+        return Dot(x, value, "best" if number == winner else one.outcome)
+
+    return dot
+
+
+def _signed(plan: Design, dot: Dot) -> Dot:
+    return dot if plan.metric in GROWING else Dot(dot.x, -dot.y, dot.mark)
+
+
+def _slice(one: Dimension, state: State, dots: Callable[[int, float], Dot], name: str) -> Plot:
+    def x_of(value: Value) -> float:
+        return float(one.choices.index(value)) if isinstance(value, str) else float(value)
+
+    found = [dots(number, x_of(point[one.name])) for number, point in sorted(state.points.items())]
+    key = "slice-" + one.name.replace(".", "-")
+    title, caption = one.name, f"Validation {name} of each trial; {one}."
+    return draw_dots(key, title, caption, found, axis=one.name, log=one.kind == "log", words=one.choices)
+
+
+def _importances(plan: Design, state: State) -> list[Plot]:
+    known = [
+        Known(state.points[number], value)
+        for number in sorted(state.points)
+        if math.isfinite(value := outcome_of(state, number).value)
+    ]
+    shares: dict[str, float] = {}
+    with contextlib.suppress(ImportError):  # scikit-learn, for the forest
+        shares = importances(plan.space, known)
+    if not shares:
+        return []
+    bars = sorted(shares.items(), key=lambda pair: -pair[1])
+    caption = (
+        f"Share of the variance among {len(known)} trials that each setting explains (fANOVA, Hutter et al. 2014)."
+    )
+    return [draw_bars("What mattered", caption, bars)]
+
+
+def _shown(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+# A sweep
+
+
+def write_sweep_page(out: Path, base: Recipe, metric: str, rows: Sequence[Row]) -> Path:
+    """Write the page that compares a sweep's settings: the metric against each, mean and spread over seeds."""
+    name = metric.replace("_", " ")
+    paths = [path for path, _ in rows[0].values]
+    plots: list[Plot] = []
+    for at, path in enumerate(paths):
+        texts = list(dict.fromkeys(row.values[at][1] for row in rows))
+        numbers = [_number(text) for text in texts]
+        plain = all(value is not None for value in numbers)
+        order = sorted(texts, key=lambda text: (_number(text) or 0.0) if plain else texts.index(text))
+        places: list[Any] = [_number(text) if plain else float(order.index(text)) for text in order]
+        found = [(place, [end for row in rows if row.values[at][1] == text for end in row.ends])
+                 for place, text in zip(places, order, strict=True)]  # fmt: skip
+        log = plain and min(places) > 0 and max(places) >= 10 * min(places)
+        caption = "A dot is a run, the bar their mean; a cross diverged." + (
+            " The runs of a value differ in the other settings too." if len(paths) > 1 else ""
+        )
+        words = () if plain else order
+        key = f"sweep-{at}"
+        plots.append(draw_spread(key, path, caption, found, axis=path, log=log, words=words))
+    headers = [*paths, f"held-out {name}", "standard deviation", "from", "to", "runs"]
+    table = [
+        [
+            *(text for _, text in row.values),
+            short_text(row.mean) if row.ends else "diverged",
+            short_text(row.spread) if len(row.ends) > 1 else _NONE,
+            short_text(min(row.ends)) if row.ends else _NONE,
+            short_text(max(row.ends)) if row.ends else _NONE,
+            f"{len(row.ends)} of {row.runs}",
+        ]
+        for row in rows
+    ]
+    text = render_page(
+        _TEMPLATE,
+        title=f"Sweep of {base.title or base.data.name}",
+        headlines=[],
+        says=[f"the held-out {name} at the end of each run; chosen by it, the best looks better than it is"],
+        sections=[("Against each setting", plots)],
+        table_title="All settings, the best first",
+        headers=headers,
+        numbers={*headers},
+        rows=table,
+        recipe="",
+    )
+    write_file(out, text.encode("utf-8", "surrogateescape"))
+    return out
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
