@@ -16,6 +16,7 @@
 #   make results                        train the recipes of docs/results.md and write it; ARGS="--only NAME" for some
 #   make aarch64                        build the kernels for aarch64, run them under emulation: the same bits
 #   make dist                           build the source distribution and the wheel, and try them as installed; minutes
+#   make site                           build the documentation's site into build/site, strictly, in .venv-site
 #   make clean                          remove .venv and what tools left behind; runs/ is yours and stays
 
 PYTHON ?= python3
@@ -27,7 +28,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results aarch64 dist clean
+.PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results aarch64 dist site clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -107,6 +108,20 @@ aarch64:
 dist:
 	tests/installed/run.sh $(PYTHON)
 
+# The package without its kernel, since the reference is read and not run. English first: it empties the folder.
+SITE := .venv-site
+
+site: $(SITE)/.installed
+	PYTHONPATH=src $(SITE)/bin/python site/assemble.py
+	set -e; for language in en zh; do \
+	  NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict -f build/site-source/$$language.yml; done
+	@echo "build/site/index.html"
+
+$(SITE)/.installed: pyproject.toml constraints.txt constraints-site.txt
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet -c constraints.txt -c constraints-site.txt mkdocs-material "mkdocstrings[python]" jieba ruff numpy msgspec tomli-w
+	touch $@
+
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt) | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e ".[$*]"
@@ -119,5 +134,5 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(GUESTS) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(GUESTS) $(SITE) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from downslope.recipe.schema import Recipe
     from downslope.rescaling import rescale
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Settings": "downslope.core.settings",

@@ -171,6 +171,26 @@ def test_both_languages_say_the_same(page):
     assert {link for link in links(english) if not link.endswith(".zh-CN.md")} <= set(links(chinese))
 
 
+def test_chinese_pages_show_what_the_english_ones_do():
+    """Each lies under the English one's name, each of the two leads to the other, and its code is the English one's."""
+    everything = [block for kind in ("python", "toml", "sh") for block in blocks(kind)]
+
+    def code(path):
+        return [re.sub(r"[ ]+#.*", "", block.text) for block in everything if block.path == path]
+
+    def leads_to(path):
+        return {(path.parent / link.partition("#")[0]).resolve() for link in links(path)}
+
+    pages = sorted((ROOT / "docs/zh").rglob("*.md"))
+    assert {"getting-started", "reading", "explain", "training", "data"} <= {page.stem for page in pages}
+    for page in pages:
+        english = ROOT / "docs" / page.relative_to(ROOT / "docs/zh")
+        assert english in leads_to(page), relative(page)
+        assert page in leads_to(english), relative(english)
+        unknown = [text for text in code(page) if text not in code(english)]
+        assert not unknown, f"{relative(page)}: the English page has no such code:\n{unknown[0]}"
+
+
 def test_what_works_names_every_command():
     """The table of what works names every command that there is, and none of them as missing."""
     lines = (ROOT / "docs/what-works.md").read_text(encoding="utf-8").splitlines()

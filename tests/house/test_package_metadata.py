@@ -14,6 +14,9 @@ import downslope
 from downslope import __version__
 from house.source_tree import PACKAGE, PROJECT, ROOT
 
+ALONE = {"guests", "site"}
+"""Extras that are installed in environments of their own, with pins of their own besides."""
+
 
 def test_the_page_of_the_package_leads_nowhere_in_the_checkout():
     """Shown on an index it has no folder around it: no link, picture or reference but to a full address."""
@@ -102,6 +105,18 @@ def pins(*files):
     return dict(zip(names, (match[2] for match in found), strict=True))
 
 
+def test_the_lock_has_the_pinned_versions_and_names_no_address():
+    """Each package has its checksums, and where constraints.txt has it too the version that stands there."""
+    text = (ROOT / "requirements-lock.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+).*\\\n    --hash=sha256:[0-9a-f]{64}", text, flags=re.MULTILINE))
+    assert len(locked) == len(re.findall("==.*", re.sub(r"^#.*\n|;.*", "", text, flags=re.MULTILINE)))
+    versions = pins("constraints.txt")
+    both = {name: version for name, version in locked.items() if canonicalize_name(name) in versions}
+    assert {"torch", "numpy", "msgspec", "scikit-learn", "matplotlib", "safetensors"} <= set(both)
+    assert both == {name: versions[canonicalize_name(name)] for name in both}
+
+
 def wanted(requirements, extras):
     """Return those of a package's requirements that hold here, with some of its extras."""
     parsed = [Requirement(text) for text in requirements]
@@ -135,15 +150,15 @@ def all_requirements(extras):
 @pytest.mark.parametrize(
     ("extras", "files"),
     [
-        ({*PROJECT["optional-dependencies"]} - {"guests"}, ["constraints.txt"]),
-        ({"guests"}, ["constraints.txt", "constraints-guests.txt"]),
+        ({*PROJECT["optional-dependencies"]} - ALONE, ["constraints.txt"]),
+        *(({name}, ["constraints.txt", f"constraints-{name}.txt"]) for name in sorted(ALONE)),
     ],
-    ids=["all", "guests"],
+    ids=["all", *sorted(ALONE)],
 )
 def test_everything_that_the_extras_bring_is_pinned(extras, files):
     """Every requirement of every package has its pin, and the pin fits it."""
     versions, met = pins(*files), all_requirements(extras)
-    assert len({one.name for _, one in met}) > (60 if len(extras) > 1 else 10)  # the walk went through the frameworks
+    assert len({one.name for _, one in met}) > (60 if len(extras) > 1 else 4)  # the walk went through the frameworks
     missing = sorted({f"{one.name}, for {asker}" for asker, one in met if canonicalize_name(one.name) not in versions})
     assert missing == []
     unfit = [

@@ -41,5 +41,9 @@ for other in "compiled $sdist" "fallback $(echo "$work"/pure/*.whl)"; do
 done
 
 mkdir -p "$root/dist"
-cp "$sdist" "$wheel" "$root/dist/"
-echo "built and tried: dist/$(basename "$sdist") dist/$(basename "$wheel")"
+pure="$(echo "$work"/pure/*.whl)"
+cp "$sdist" "$wheel" "$pure" "$root/dist/"
+echo "built and tried, with their bytes:"
+for made in "$sdist" "$wheel" "$pure"; do
+  printf '%10d  dist/%s\n' "$(wc -c < "$made")" "$(basename "$made")"
+done

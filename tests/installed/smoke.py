@@ -1,6 +1,7 @@
 """Try the installed package, away from the checkout: its files, its recipes, every command that its documents show.
 
-To be run by the Python that it is installed for, with what `backend()` must begin with: `smoke.py compiled`.
+To be run by the Python that it is installed for, with what `backend()` must begin with: `smoke.py compiled`. With
+`--files` after it only the files are looked at and two steps taken, for which NumPy is enough.
 """
 
 from __future__ import annotations
@@ -41,6 +42,20 @@ def check_files(wanted: str) -> None:
     print("ok:", package, backend())
 
 
+def check_steps() -> None:
+    """Two steps with momentum 0.5 from 1, by gradients of 1: velocities 1 and 1.5."""
+    import numpy as np
+
+    import downslope.numpy
+
+    params = {"w": np.ones(1000, np.float32)}
+    optimizer = downslope.numpy.SGD(params, lr=0.1, momentum=0.5)
+    for _ in range(2):
+        optimizer.step({"w": np.ones(1000, np.float32)})
+    assert np.allclose(params["w"], 1 - 0.1 - 0.15), params
+    print("ok: two steps in NumPy, on Python", sys.version.split()[0])
+
+
 def check_commands(folder: Path) -> None:
     """The recipes of the checkout are there by name, and each command of the first page and the README works."""
     names = {path.stem for path in (ROOT / "recipes").glob("*.toml")}
@@ -69,5 +84,8 @@ def check_commands(folder: Path) -> None:
 
 if __name__ == "__main__":
     check_files(sys.argv[1])
+    check_steps()
+    if sys.argv[2:] == ["--files"]:
+        sys.exit()
     with tempfile.TemporaryDirectory(prefix="downslope-smoke-") as made:
         check_commands(Path(made))

@@ -18,6 +18,7 @@ from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
+from downslope.core.posix import need_posix
 from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
@@ -104,6 +105,8 @@ def run_training(
     Raises:
         DivergenceError: If the last evaluation holds what is no finite number; all of the run is saved.
     """
+    if not dry_run:
+        need_posix("training")
     rendezvous = find_rendezvous(workers)
     size = rendezvous.size if rendezvous is not None else workers or 1
     check_number(recipe.train.shards, recipe.train.accumulate, size)

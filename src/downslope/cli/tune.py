@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.core.number_text import short_text
+from downslope.core.posix import need_posix
 from downslope.core.shown import shown
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe
@@ -73,6 +74,7 @@ def execute(words: Sequence[str]) -> int:
     )
     parser.add_argument("--quiet", action="store_true", help="show only the last lines")
     arguments = parser.read(words)
+    need_posix("a search")
     recipe = _with_options(load_recipe(arguments.recipe, arguments.overrides), arguments)
     name = DEFAULT if arguments.recipe is None else Path(arguments.recipe).stem
     if arguments.range_test:

@@ -63,6 +63,12 @@ class MissingDependencyError(DownslopeError, ImportError):
     """A feature needs a package that is not installed."""
 
 
+class MissingSystemError(DownslopeError, OSError):
+    """A feature needs what the operating system does not have."""
+
+    exit_code = 1
+
+
 class NonFiniteGradientError(DownslopeError, ArithmeticError):
     """A gradient holds inf or NaN and the optimizer was told to raise.
 

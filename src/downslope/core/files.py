@@ -16,6 +16,12 @@ from downslope.core.shown import shown
 
 MIB = 2**20
 
+# Windows lacks all but the last, and what they are for: no FIFO lies in a folder there, no descriptor is inherited. The
+# last is its own, without which some bytes of a file would be taken for line endings.
+NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)
+_READ = os.O_RDONLY | NO_WAIT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a FIFO (a named pipe)"),
@@ -50,9 +56,8 @@ def open_regular(
     """
     if not follow and os.path.islink(path):  # noqa: PTH114  # the same for str, bytes and Path
         raise error(f"{shown(path)}: is a symbolic link, which is not followed here. Put the file itself there.")
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, _READ if follow else _READ | NO_FOLLOW)
     except OSError:
         refuse_irregular(path, error)  # a socket cannot even be opened
         raise

@@ -156,7 +156,10 @@ def _ends_well(opened: Any) -> bool:
         return opened.format in {"WEBP", "TIFF"}  # others are not compressed: decoding them is only reading
     file = opened.fp
     size = os.fstat(file.fileno()).st_size
-    tail = os.pread(file.fileno(), _TAIL, max(0, size - _TAIL))
+    place = file.tell()
+    file.seek(max(0, size - _TAIL))
+    tail = file.read(_TAIL)
+    file.seek(place)
     return mark in tail
 
 

@@ -22,6 +22,7 @@ import msgspec
 import torch
 
 from downslope.core.errors import DataError
+from downslope.core.posix import need_posix
 from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 from downslope.training.data.rows import Indices, Read, Source, Watch
@@ -71,6 +72,7 @@ class ChildReader:
 
     def __init__(self, recipe: Recipe, sources: Mapping[str, Source]) -> None:
         """Start the process."""
+        need_posix("reading by loaders of their own")
         self._sources = sources
         ours, theirs = socketpair()
         self._memory = make_memory()

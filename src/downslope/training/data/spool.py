@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from downslope.core.errors import DataError
+from downslope.core.posix import need_posix
 from downslope.core.shown import shown
 from downslope.training.data.rows import Read, Source, Watch
 
@@ -36,6 +37,7 @@ class Spool(Source):
 
     def __init__(self, count: int, width: int, place: str) -> None:
         """Make the file; it is full once `count` rows are written."""
+        need_posix(f"{place}, read while training and not held in memory,")
         self.shape = (width,)
         self._count, self._place = count, place
         folder, size = tempfile.gettempdir(), count * width * 4

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from downslope.core.errors import CheckpointError
-from downslope.core.files import kind_of, open_regular, read_regular
+from downslope.core.files import NO_FOLLOW, NO_WAIT, kind_of, open_regular, read_regular
+from downslope.core.posix import fcntl
 from downslope.core.shown import shown
 
 _PARTIAL = ".partial"
@@ -43,7 +44,7 @@ _REASONS = {
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """What systems answer where a name cannot stand for anything."""
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | getattr(os, "O_BINARY", 0)
 _LONGEST = 4096
 """Characters of a path that are shown: all of any that a system knows."""
 
@@ -190,7 +191,7 @@ def open_for_append(path: Path) -> int:
     """
     with explained("write", path):
         is_new = not os.path.lexists(path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW | NO_WAIT, 0o666)
         _check_regular(descriptor, path)
     if is_new:  # syncing the content alone does not keep the name
         fsync_folder(path.parent)
@@ -230,7 +231,7 @@ def cut_file(path: Path, length: int) -> None:
     with explained("write", path):
         if not os.path.lexists(path):
             return
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDWR | NO_FOLLOW | NO_WAIT)
         status = _check_regular(descriptor, path)
         try:
             if status.st_nlink == 1 and status.st_size > length:
@@ -263,6 +264,8 @@ def fsync_folder(path: Path) -> None:
     Raises:
         StorageError: If the folder cannot be synced.
     """
+    if fcntl is None:  # Windows opens no folder, and keeps names by itself
+        return
     with explained("sync", path):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -6,7 +6,6 @@ process does once it has the folder is in `run_folder.py`; whether the lock is s
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import re
@@ -18,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downslope.core.errors import CheckpointError
-from downslope.core.files import kind_of, read_regular
+from downslope.core.files import NO_FOLLOW, NO_WAIT, kind_of, read_regular
+from downslope.core.posix import fcntl, need_posix
 from downslope.core.shown import shown
 from downslope.training.folder import durable
 from downslope.training.folder.guard import identify
@@ -54,6 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         CheckpointError: If another process does.
     """
+    need_posix("training")
     path = folder / LOCK
     descriptor = _open(path)
     try:
@@ -73,7 +74,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _open(path: Path) -> int:
     with durable.explained("write", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW | NO_WAIT, 0o666)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -101,7 +102,7 @@ def _exchange(path: Path) -> int:
     partial = path.parent / f".{LOCK}.partial"
     with durable.explained("write", path):
         partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             partial.replace(path)
@@ -136,7 +137,10 @@ def holder_of(folder: Path) -> Holder | None:
     if named is None:
         return None
     holder = Holder(int(named[1]), named[2], elsewhere=named[2] != platform.node())
-    return holder if holder.elsewhere or _has_open(holder.process, path) else None
+    if holder.elsewhere:
+        return holder
+    # Without locks no run can be here, and to ask after a process would end it.
+    return holder if fcntl is not None and _has_open(holder.process, path) else None
 
 
 def _has_open(process: int, path: Path) -> bool:

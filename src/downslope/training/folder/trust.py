@@ -21,7 +21,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from downslope.core.errors import DownslopeError
-from downslope.core.files import read_regular
+from downslope.core.files import NO_FOLLOW, read_regular
 from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
 from downslope.training.folder.names import FACTS, RECIPE, read_recipe
@@ -123,7 +123,7 @@ def _note(secret: bytes, folder: Path, named: Mapping[str, str], made: str | Non
 def _write_note(path: Path, folder: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
         os.write(descriptor, os.fsencode(folder.resolve()) + b"\n")  # for the person who looks
         os.close(descriptor)
     except OSError:
@@ -157,7 +157,7 @@ def _make_secret(root: Path) -> None:
     """Write a new secret; of several processes that do so at once, one wins, and all then read the same."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = root / f".{_SECRET}.{os.getpid()}.{secrets.token_hex(4)}"
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
     try:
         os.write(descriptor, secrets.token_hex(_LENGTH // 2).encode() + b"\n")
         os.fsync(descriptor)

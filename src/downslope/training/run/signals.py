@@ -12,13 +12,14 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HANGUP: int | None = getattr(signal, "SIGHUP", None)  # which Windows lacks
+WATCHED = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANGUP) if number is not None)
 
 
 def take_over(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
     """Have a function called at each of the signals; return the handlers there were, by number."""
-    hangs_on = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup asks for
-    return {number: signal.signal(number, handler) for number in WATCHED if not (number == signal.SIGHUP and hangs_on)}
+    hangs_on = _HANGUP is not None and signal.getsignal(_HANGUP) == signal.SIG_IGN  # as nohup asks for
+    return {number: signal.signal(number, handler) for number in WATCHED if not (number == _HANGUP and hangs_on)}
 
 
 class Signals:

@@ -6,7 +6,6 @@ the study's folder, which all processes see. Results are JSON; nothing is unpick
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DownslopeError
+from downslope.core.posix import locks
 from downslope.core.shown import shown
 from downslope.training.folder import durable
 from downslope.training.tuning.ladder import Job
@@ -114,7 +114,7 @@ class Study:
         descriptor = durable.open_for_append(self.folder / _LOCKS / name)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if job is None else fcntl.LOCK_NB))
+                locks().flock(descriptor, locks().LOCK_EX | (0 if job is None else locks().LOCK_NB))
                 held = True
             except BlockingIOError:
                 held = False
@@ -210,7 +210,7 @@ class _Lock:
     def acquire(self) -> bool:
         """Wait for the lock, and have it."""
         self._descriptor = durable.open_for_append(self._path)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        locks().flock(self._descriptor, locks().LOCK_EX)
         # A line that a power cut left half written would spoil the one that is appended to it.
         data = durable.read_file(self._path)
         if data and not data.endswith(b"\n"):
