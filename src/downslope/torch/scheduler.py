@@ -47,7 +47,7 @@ def scheduler(
         ...     optimizer.step()
         ...     lr.step()
         >>> lr.get_last_lr()
-        [0.3902113032590307]
+        [0.39021130325903075]
     """
     return Scheduler(optimizer, schedule, last_epoch)
 

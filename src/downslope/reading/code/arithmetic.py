@@ -131,7 +131,7 @@ def binary(op: ast.operator, left: Any, right: Any, steps: int | None) -> Any:
 
     Example:
         >>> binary(ast.Mult(), 30, PerEpoch(1), None)
-        PerEpoch(epochs=30, steps=0.0)
+        PerEpoch(epochs=30, steps=0.0, examples=False)
         >>> binary(ast.Pow(), 10, 10**10, None)
         Unknown(hint='')
     """
