@@ -40,6 +40,8 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--out", metavar="FILE", type=written_file, help="write to a new file instead of printing")
     parser.add_argument("--reading", metavar="N", type=count, default=1, help="which reading of words (default: 1)")
     arguments = parser.read(words)
+    if arguments.batch_size is None and arguments.devices is None and arguments.epochs is None:
+        parser.error("nothing to rescale to: give --batch-size, --devices or --epochs")
     recipe = find_recipe("rescale", arguments.text, arguments.overrides, number=arguments.reading)
     found = rescale(
         recipe,

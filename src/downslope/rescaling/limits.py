@@ -92,15 +92,15 @@ def _at_peak(settings: Settings) -> StepScalars:
 
 
 def _of_decay(now: StepScalars, size: int, factor: float) -> Iterator[str]:
-    """Say from which batch on weights forget no longer slowly beside the velocity: then no timescale is kept."""
+    """Say from which batch on weight decay acts as fast as the velocity: then no timescale is kept."""
     per_step = forgotten_per_step(now) * (1 - now.momentum)
     if not per_step:
         return
     most = (1 - math.sqrt(now.momentum)) ** 2 / per_step
     if most < max(64.0, 2 * factor):
         yield (
-            f"from a batch of {size * most:,.0f} on weights would forget no longer slowly beside the velocity "
-            "(linear rule): they swing, and no timescale is kept"
+            f"from a batch of {size * most:,.0f} on weight decay would act as fast as the velocity "
+            "(linear rule): weights swing, and no timescale is kept"
         )
 
 
