@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "reading": {"core", "systems", "recipe", "theory", "exporting"},
     "comparing": {"core", "systems", "recipe", "theory", "exporting", "reading"},
     "explaining": {"core", "systems", "recipe", "theory", "exporting", "reading", "plot"},
-    "lab": {"core"},
+    "lab": {"core", "plot"},
     "training": {"core", "kernel", "recipe", "theory", "plot", "torch"},
     "auditing": {"core", "recipe", "theory", "reading", "explaining", "training"},
     "__main__": {"cli"},

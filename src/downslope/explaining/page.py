@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from downslope import __version__
-from downslope.core.errors import DownslopeError, MissingDependencyError
+from downslope.core.errors import DownslopeError
 from downslope.explaining.explanation import Explanation
 from downslope.explaining.language import Words, epochs_text, short, whole, words_of
 from downslope.explaining.plots import describe_paths, draw_curves, draw_damping_map, draw_decay_map, draw_paths
 from downslope.explaining.sections import write_document
+from downslope.plot.template import render_page
 
 _SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
 
@@ -38,25 +38,14 @@ def render(explanation: Explanation, *, lang: str = "en") -> str:
         MissingDependencyError: If matplotlib or jinja2 is not installed.
         SettingsError: If there is no such language.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingDependencyError('a page needs jinja2. Install it with: pip install "downslope[plot]"') from None
     words, document = words_of(lang), write_document(explanation, lang)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("downslope", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     plots = {
         "schedule": draw_curves(explanation, words),
         "decay": [draw_decay_map(explanation, words)],
         "damping": [draw_damping_map(explanation, words), *draw_paths(explanation, words)],
     }
-    text = environment.get_template("explaining/page.html.j2").render(
-        version=__version__,
+    return render_page(
+        "explaining/page.html.j2",
         lang=words.say("language"),
         say=words.say,
         document=document,
@@ -65,7 +54,6 @@ def render(explanation: Explanation, *, lang: str = "en") -> str:
         valley=describe_paths(explanation, words),
         plots={name: [plot for plot in drawn if plot is not None] for name, drawn in plots.items()},
     )
-    return re.sub(r"\n\s*\n+", "\n", text)
 
 
 def _headlines(explanation: Explanation, words: Words) -> list[tuple[str, str, str]]:

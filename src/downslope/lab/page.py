@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from downslope import __version__
-from downslope.core.errors import DownslopeError, MissingDependencyError, SettingsError, one_of
+from downslope.core.errors import DownslopeError, SettingsError, one_of
 from downslope.core.settings import Decay, Settings
 from downslope.lab.javascript import rule_source
+from downslope.plot.template import render_page
 
 LANGUAGES = ("en", "zh")
 DEFAULT = Settings(lr=0.05, momentum=0.9)
@@ -55,10 +56,6 @@ def render(settings: Settings = DEFAULT, *, curvatures: tuple[float, float] = CU
         MissingDependencyError: If jinja2 is not installed.
         SettingsError: If there is no such language, or the sliders cannot hold the settings.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingDependencyError('a page needs jinja2. Install it with: pip install "downslope[plot]"') from None
     if lang not in LANGUAGES:
         raise SettingsError(f"there is no language {lang!r}; there are {one_of(LANGUAGES)}.")
     words = tomllib.loads(_text("words.toml"))[lang]
@@ -72,15 +69,16 @@ def render(settings: Settings = DEFAULT, *, curvatures: tuple[float, float] = CU
             _text("lab.js"),
         ]
     )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("downslope", "."), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    script = re.sub(r"\n\s*\n+", "\n", script)  # as the page is laid out, or its hash would be another
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("lab/lab.html.j2").render(
-        version=__version__, lang="zh-Hans" if lang == "zh" else lang, words=words, script=script, digest=digest,
+    return render_page(
+        "lab/lab.html.j2",
+        lang="zh-Hans" if lang == "zh" else lang,
+        words=words,
+        script=script,
+        digest=digest,
         decays=get_args(Decay),
-    )  # fmt: skip
+    )
 
 
 def _begin(settings: Settings, curvatures: tuple[float, float]) -> dict[str, Any]:

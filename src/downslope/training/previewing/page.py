@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import MissingDependencyError
+from downslope.plot.template import render_page
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset
 from downslope.training.folder.durable import write_file
 from downslope.training.packing.preprocessing import build_preprocessing
 from downslope.training.packing.table_cells import TableCells
 from downslope.training.previewing.examples import COUNT, Seen, is_image, look_ahead
-from downslope.training.report.templates import render_page
 from downslope.training.run.task import build_augmenter
 
 _COLUMNS = 12

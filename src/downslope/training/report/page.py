@@ -17,6 +17,7 @@ from downslope.core.rule_text import equations
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.plot.svg import COLOURS
+from downslope.plot.template import render_page
 from downslope.recipe.measures import title_of
 from downslope.training.folder.durable import write_file
 from downslope.training.report import tables
@@ -25,7 +26,6 @@ from downslope.training.report.data import RunData, read_runs
 from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
 from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
 from downslope.training.report.plots import draw, draw_progress
-from downslope.training.report.templates import render_page
 
 if TYPE_CHECKING:
     from downslope.training.data import Dataset

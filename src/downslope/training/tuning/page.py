@@ -11,10 +11,10 @@ from typing import Any
 
 from downslope.core.number_text import short_text
 from downslope.plot.svg import Plot
+from downslope.plot.template import render_page
 from downslope.recipe.measures import GROWING
 from downslope.recipe.schema import Recipe
 from downslope.training.folder.durable import write_file
-from downslope.training.report.templates import render_page
 from downslope.training.tuning.coordinates import coordinates_of
 from downslope.training.tuning.plots import Dot, draw_bars, draw_dots, draw_map, draw_spread
 from downslope.training.tuning.propose import Known, importances

@@ -16,10 +16,10 @@ from downslope.core.errors import DivergenceError, DownslopeError, NonFiniteGrad
 from downslope.core.number_text import short_text
 from downslope.core.schedules import Exponential
 from downslope.core.schedules.schedule import Schedule
+from downslope.plot.template import render_page
 from downslope.recipe.schema import Log, Recipe, Tune
 from downslope.training.folder.durable import write_file
 from downslope.training.folder.log import read_rows
-from downslope.training.report.templates import render_page
 from downslope.training.run.plan import plan_run
 from downslope.training.run.train import train
 from downslope.training.tuning.plots import draw_range

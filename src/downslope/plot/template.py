@@ -1,4 +1,4 @@
-"""Pages out of templates: what every page of a run shares."""
+"""Pages out of templates: what every page shares."""
 
 from __future__ import annotations
 
