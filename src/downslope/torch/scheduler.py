@@ -25,6 +25,8 @@ def scheduler(
     Without one it is idle, for an optimizer that holds its schedules (``SGD(..., lr=schedule)``) or a constant lr: it
     only answers what the lr is. Nothing is saved but numbers, since a schedule is a function of the step.
 
+    Whether a step was skipped is asked at each call, which with our `GradScaler` on a device waits for that.
+
     Args:
         optimizer: A `downslope.torch.SGD`, any other torch optimizer, or a wrapper of one with its `param_groups`.
         schedule: A schedule in steps, in the trainer's own: whenever it calls `step()`. Or one for each group, None
