@@ -322,7 +322,7 @@ def _python(text: str) -> str:
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
-_BUILDERS = frozenset(["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str"])
+_BUILDERS = frozenset(["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str", "round", "min", "max", "abs"])
 
 
 def _does_something(statement: ast.stmt) -> bool:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any, ClassVar
 
 from downslope.reading.code.arithmetic import compare, concrete
@@ -50,6 +51,7 @@ from downslope.reading.configuration.entries import Entry
 _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
+_DEEPEST = 8
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
 _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 
@@ -126,7 +128,9 @@ class Interpreter(Expressions):
         elif isinstance(node.value, ast.YieldFrom):
             frame.yields += self.iterable(self.evaluate(node.value.value, scope)) or []
         else:
-            self.evaluate(node.value, scope)
+            value = self.evaluate(node.value, scope)
+            if isinstance(value.data, Namespace | dict):
+                self.enter((), value)
         return ""
 
     def _assignment(self, node: ast.Assign | ast.AnnAssign, scope: Scope, frame: Frame) -> str:
@@ -152,6 +156,7 @@ class Interpreter(Expressions):
             if isinstance(value.data, Made) and not value.data.bound:
                 value.data.bound = target.id
             self.note(target.id, value)
+            self.enter((target.id,), value)
             if isinstance(value.data, Unknown) and value.data.hint in {"", "list"}:
                 value = Value(Unknown(target.id), value.start, value.end, sources=value.sources)
             scope.put(target.id, value)
@@ -174,9 +179,15 @@ class Interpreter(Expressions):
             self._set_item(of, self.evaluate(target.slice, scope).data, value)
 
     def enter(self, path: tuple[str, ...], value: Value) -> None:
-        """Note an entry that a configuration is given: `cfg.SOLVER.BASE_LR = 0.1`."""
-        if path and value.literal and value.start >= 0 and not value.file and len(self.entries) < MOST_ITEMS:
-            data = [item.data for item in value.data] if isinstance(value.data, list | tuple) else value.data
+        """Note an entry that a configuration is given: `cfg.SOLVER.BASE_LR = 0.1`, or a table of such."""
+        table = value.data.attributes if isinstance(value.data, Namespace) else value.data
+        if len(self.entries) >= MOST_ITEMS or len(path) > _DEEPEST or self.unsure or self.loops:
+            return
+        if isinstance(table, dict):
+            for key, item in islice(table.items(), MOST_ITEMS):
+                self.enter((*path, str(key)), item)
+        elif path and value.literal and value.start >= 0 and not value.file:
+            data = [item.data for item in table] if isinstance(table, list | tuple) else table
             self.entries.append(Entry(path, data, value.start, value.end))
 
     def _set(self, of: Value, name: str, value: Value) -> None:

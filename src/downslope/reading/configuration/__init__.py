@@ -92,6 +92,8 @@ def _darknet_path(text: str, entry: Entry) -> tuple[str, ...]:
     path: tuple[str, ...] = entry.path
     if len(path) > 1 and path[0] not in {"net", "network"}:
         return ("layer", *path)
+    if path[-1:] not in {("batch",), ("subdivisions",)}:  # all that testing has of its own
+        return path[-1:]
     block = text[max(text.rfind("\n\n", 0, entry.start), entry.start - 500, 0) : entry.start].lower()
     comments = [line for line in block.splitlines() if line.lstrip().startswith("#")]
     told = next((line for line in reversed(comments) if "train" in line or "test" in line), "")

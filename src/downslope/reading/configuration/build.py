@@ -16,6 +16,7 @@ from downslope.reading.remarks import shown
 NORMS = "@bias_and_norm"
 _UNKNOWN = ("auto", "none", "default", "custom", "optim", "build", "config", "wrapper", "make", "get")
 _BASES = frozenset(["base", "baseconfig", "inheritfrom", "defaults"])
+_DECOUPLED = ("sgdw", "sgdwoptimizer")
 _SIZED = 1e6
 """The largest norm that gradients are clipped at; a larger one clips nothing."""
 
@@ -119,7 +120,11 @@ def put_values(build: Build) -> None:
     _put_length(build)
     decayed = build.found.fields.get("sgd.weight_decay")
     if decayed is not None and decayed.value and build.found.optimizer in {"", "sgd", "lars"}:
-        build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
+        named = settings.by_concept.get("optimizer", ())
+        if any(squeezed(one.value).endswith(_DECOUPLED) for one in named[:1]):
+            build.imply("sgd.decay", "decoupled", None, "SGDW decays apart from the gradient")
+        else:
+            build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
     if inherits:
         build.say("base", words=" ".join(build.words(inherits[0]).split()))
 

@@ -11,6 +11,7 @@ from typing import Any
 from downslope.reading.configuration.entries import Entry, as_number, is_number, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
+    BEFORE,
     FOREIGN,
     GENERIC,
     LEVELS,
@@ -18,12 +19,14 @@ from downslope.reading.configuration.keys import (
     OPTIMIZERS,
     OPTIMIZING,
     PASSED_OVER,
+    POLICIES,
     SCHEDULING,
     SHORT_FLAGS,
     STRUCTURE,
     SYSTEMS,
     System,
 )
+from downslope.reading.configuration.shapes import amount, plain
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,7 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
 
 def find_settings(entries: list[Entry], system: System) -> Settings:
     """Return what entries mean, those that mean nothing left out."""
+    entries = plain(entries)
     settings = Settings(system, entries)
     index = _index(system.name)
     listed = _lists_ofschedules(entries)
@@ -212,7 +216,7 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         keys = bare_path(entry.path)
         if not keys:
             continue
-        setting = _setting(entry, keys, index, listed)
+        setting = _named_by_key(entry, keys) or _setting(entry, keys, index, listed)
         if setting is not None:
             settings.by_concept.setdefault(setting.concept, []).append(setting)
     if system.name == "tensorflow":
@@ -301,13 +305,23 @@ def _lists_ofschedules(entries: list[Entry]) -> set[tuple[str, ...]]:
     return set(counts)
 
 
+def _named_by_key(entry: Entry, keys: tuple[str, ...]) -> Setting | None:
+    """Return which optimizer or schedule a table's own key names: `optimizers: {decoupled_sgdw: {lr: 0.1}}`."""
+    if entry.value is not None or len(keys) < 2 or words_of(entry.path[:-1]) & FOREIGN:
+        return None
+    optimizer = _optimizes(keys[-2]) and keys[-1].removeprefix("decoupled") in OPTIMIZERS
+    policy = schedules(keys[-2]) and keys[-2].endswith("s") and any(mark in keys[-1] for mark, _ in POLICIES)
+    concept = "optimizer" if optimizer else "policy" if policy else ""
+    return Setting(concept, entry.path[-1], entry, "", 0) if concept else None
+
+
 def _setting(
     entry: Entry,
     keys: tuple[str, ...],
     index: dict[str, list[tuple[tuple[str, ...], str, bool]]],
     listed: set[tuple[str, ...]],
 ) -> Setting | None:
-    value = _coerced(entry.value)
+    value, said = amount(_coerced(entry.value))
     written = entry.path[-1]
     scheduler = next(
         (
@@ -323,18 +337,25 @@ def _setting(
     if written.startswith("-") and not written.startswith("--") and len(written) == 2:
         return None
     rank = _rank(entry.path[:-1], keys)
-    for pattern, concept, own in index.get(keys[-1], ()):
+    patterns = index.get(keys[-1]) or index.get(_own(written), ())
+    for pattern, concept, own in patterns:
         if concept == "" and own and keys[-len(pattern) :] == pattern:
             return None
-        if keys[-len(pattern) :] != pattern or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
+        fits = pattern == (_own(written),) or keys[-len(pattern) :] == pattern
+        concept = _OF_UNIT.get((concept, said), concept)
+        if concept == "ema" and len(pattern) == 1 and pattern != keys[-1:]:
+            continue  # the average of what was measured in training
+        if not fits or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
             continue
-        if concept.endswith("_flag") and not (written.startswith("--") and value >= 2):
+        if concept.endswith("_flag") and not (value >= 2 and (written.startswith("--") or concept == "epochs_flag")):
             continue
+        if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in index.get(keys[-2], ())):
+            continue  # those that another setting is searched among
         if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(schedules, keys[:-1])):
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
-            return Setting(concept, value, entry, _unit_of(entry.path[-1]), near, scheduler)
+            return Setting(concept, value, entry, said or _unit_of(entry.path[-1]), near, scheduler)
     if entry.value is True and keys[-1] in _COSINE and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
@@ -346,6 +367,20 @@ def _setting(
         if concept and near is not None:
             return Setting(concept, value, entry, "", near, scheduler)
     return None
+
+
+_RATES = frozenset({"lr", "policy", "times", "gamma"})
+_OF_UNIT = {
+    ("length", "epoch"): "epochs", ("length", "step"): "steps", ("warmup", "epoch"): "warmup_epochs",
+    ("warmup", "step"): "warmup_steps", ("warmup", "part"): "warmup_ratio",
+}  # fmt: skip
+"""What a time means that is written with its unit."""
+
+
+def _own(key: str) -> str:
+    """Return a key without a first word that says that it is the trained model's own: "student_lr" is "lr"."""
+    first, _, rest = key.lstrip("-").replace("-", "_").partition("_")
+    return squeezed(rest) if first.lower() in BEFORE else ""
 
 
 def _coerced(value: Any) -> Any:
