@@ -21,7 +21,8 @@ _FORMATS = {
     "jsonnet": "json", "libsonnet": "json", "ini": "ini", "conf": "ini", "properties": "ini", "env": "ini",
     "cfg": "ini", "prototxt": "prototxt", "pbtxt": "prototxt", "textproto": "prototxt", "config": "prototxt",
     "sh": "shell", "bash": "shell", "zsh": "shell", "shell": "shell", "console": "shell", "bat": "shell",
-    "lua": "lua", "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
+    **dict.fromkeys("lua m matlab jl julia r cpp c++ cc c h hpp cu java js javascript ts typescript rs rust cs go scala".split(), "program"),
+    "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
 }  # fmt: skip
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
 
@@ -80,13 +81,12 @@ _APART = re.compile(
 )
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
 
-_LUA_OPTION = re.compile(r"^[ \t]*\w+:option\([ \t]*[\"']-", re.MULTILINE)
 _PARAMETER = re.compile(
     r"\s*\w{1,40}\s?:\s?[A-Za-z][\w.]{0,40}(?:\[[^\n=]{0,60}\])?(?: \| None)?\s?=\s?\S.*[,)]\s*(?:#.*)?$"
 )
 """A parameter of a function, with its type and its default."""
 
-_JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:\s?\S.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
+_JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
 """A line of JSON, of which the beginning may be missing."""
 
 _SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
@@ -195,8 +195,6 @@ def tell(text: str) -> str:
         lines.pop()
     if _is_script(head, lines):
         return "shell"
-    if _LUA_OPTION.search(head):
-        return "lua"
     if _SOLVER.search(head) and all(map(_of_solver, lines)):
         return "prototxt"
     if _DARKNET.search(head) and all(_COMMENT.match(one) or _SECTION.match(one) or _assigned(one) for one in lines):
@@ -209,6 +207,8 @@ def tell(text: str) -> str:
         return "json"
     if sum(bool(_PARAMETER.match(line)) for line in lines) >= max(2, len(lines) // 3):
         return "python"
+    if _elsewhere(head) and (not _python(text) or "trainingOptions(" in head):
+        return "program"
     told = _told_by_lines(lines)
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
@@ -220,6 +220,12 @@ def tell(text: str) -> str:
     from downslope.reading.code.looks import looks_like_python as looks_like_pieces
 
     return "python" if looks_like_pieces(text) else told
+
+
+def _elsewhere(head: str) -> str:
+    from downslope.reading.configuration.programs import tell_language
+
+    return tell_language(head)
 
 
 def _closed(text: str) -> bool:

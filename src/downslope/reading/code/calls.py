@@ -6,7 +6,7 @@ from downslope.reading.code.values import words_of
 
 OPTIMIZERS = {
     "sgd": "sgd", "momentum": "sgd", "momentumsgd": "sgd", "correctedmomentumsgd": "sgd", "nesterovag": "sgd",
-    "nag": "sgd",
+    "nag": "sgd", "descent": "sgd", "nesterov": "sgd",
     "momentumoptimizer": "sgd", "gradientdescentoptimizer": "sgd", "gradientdescent": "sgd", "sgdoptimizer": "sgd",
     "fusedsgd": "sgd", "nesterov_momentum": "sgd", "build_sgd": "sgd", "sgdw": "sgdw", "adam": "adam", "adamw": "adamw",
     "adamoptimizer": "adam", "fusedadam": "adam", "adamweightdecay": "adamw", "adamwoptimizer": "adamw",
@@ -70,6 +70,8 @@ SIGNATURES = {
     "flax.momentum": "lr beta weight_decay nesterov",
     "momentum": "params lr momentum weight_decay",
     "jax.sgd": "lr",
+    "descent": "lr",
+    "nesterov": "lr momentum",
     "jax.momentum": "lr momentum",
     "momentumoptimizer": "lr momentum use_locking name nesterov",
     "gradientdescentoptimizer": "lr",

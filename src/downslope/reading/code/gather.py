@@ -34,7 +34,7 @@ _RANGES = {
     "data.augment.crop": (1, 1e4), "data.augment.size": (1, 1e5),
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
-_BESIDE = ("data.augment.", "train.label_smoothing", "train.accumulate")
+_BESIDE = ("data.augment.", "train.label_smoothing", "train.accumulate", "train.ema")
 """Fields that follow from names and calls which are nearly, not always, what a recipe calls so."""
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)

@@ -10,8 +10,9 @@ from typing import Any
 from downslope.reading.configuration.build import Build, leave_unread, put_conventions, put_groups, put_values
 from downslope.reading.configuration.dictionaries import read_dictionaries
 from downslope.reading.configuration.entries import Entry
-from downslope.reading.configuration.lines import read_lines, read_options, read_pairs
+from downslope.reading.configuration.lines import read_lines, read_pairs
 from downslope.reading.configuration.literals import read_literals
+from downslope.reading.configuration.programs import read_program
 from downslope.reading.configuration.prototxt import read_prototxt
 from downslope.reading.configuration.rates import put_rate
 from downslope.reading.configuration.settings import find_settings, tell_system
@@ -27,7 +28,7 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
     "darknet": read_lines,
     "prototxt": read_prototxt,
     "pairs": read_pairs,
-    "lua": read_options,
+    "program": read_program,
     "dictionary": read_dictionaries,
 }
 

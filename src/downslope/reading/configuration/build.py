@@ -99,7 +99,6 @@ def put_values(build: Build) -> None:
         ("weight_decay", "sgd.weight_decay"),
         ("nesterov", "sgd.nesterov"),
         ("dampening", "sgd.dampening"),
-        ("ema", "train.ema"),
     ):
         setting = settings.by_concept.get(concept, [None])[0]
         default = None if inherits else settings.system.defaults.get(concept)
@@ -239,7 +238,7 @@ def _put_beside(build: Build) -> None:
     """Put what is nearly, not always, what a recipe calls so."""
     settings = build.settings
     for concept, path in (
-        ("accumulate", "train.accumulate"), ("smoothing", "train.label_smoothing"), ("mixup", "data.augment.mixup"),
+        ("ema", "train.ema"), ("accumulate", "train.accumulate"), ("smoothing", "train.label_smoothing"), ("mixup", "data.augment.mixup"),
         ("cutmix", "data.augment.cutmix"), ("erase", "data.augment.erase"),
     ):  # fmt: skip
         setting = settings.first(concept)

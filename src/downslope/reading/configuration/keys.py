@@ -18,7 +18,7 @@ GENERIC: dict[str, str] = {
     "baselearningrate eta0 maxlr peaklr lrmax initlearningrate startinglearningrate optimlr optimizerlr optlr lrbase "
     "learningratebase lrrate startinglr initiallearnrate initialrate learnrate lrpeak peaklearningrate maxlearningrate "
     "lrstart startlearningrate trainlr lrsgd sgdlr"
-    " basiclr cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
+    " basiclr η cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
     "final": "minlr lrmin endlearningrate etamin finallr lrend endlr minimumlearningrate finallearningrate "
@@ -212,7 +212,7 @@ OPTIMIZERS: dict[str, str] = {
     "gradientdescent": "sgd", "decentralizedsgd": "sgd", "adamwtorch": "adamw", "adabelief": "adabelief", "sgdnesterov": "sgd",
     "rmspropoptimizerv2": "rmsprop", "larsmomentum": "lars", "adan": "adan", "adamp": "adamp", "gradientdescentoptimizer": "sgd",
     "adambelief": "adabelief", "fusednovograd": "novograd", "novograd": "novograd", "shampoo": "shampoo", "muon": "muon",
-    "stochasticgradientdescent": "sgd", "decoupledsgdw": "sgd", "decoupledadamw": "adamw", "sgdmomentum": "sgd", "momentumoptimizervalue": "sgd", "lbfgs": "lbfgs",
+    "stochasticgradientdescent": "sgd", "decoupledsgdw": "sgd", "decoupledadamw": "adamw", "sgdmomentum": "sgd", "descent": "sgd", "nesterovs": "sgd", "momentumoptimizervalue": "sgd", "lbfgs": "lbfgs",
 }  # fmt: skip
 """An optimizer's name -> ours."""
 

@@ -140,7 +140,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
-    **dict.fromkeys(["optimizer", "policy", "warmup_method"], _name),
+    **dict.fromkeys(["optimizer", "warmup_method"], _name),
+    "policy": lambda value: _name(value) and any(mark in squeezed(value.rpartition(".")[2]) for mark, _ in POLICIES),
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "milestones": lambda value: _numbers(value) or _positive(value),
     "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
@@ -209,6 +210,7 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
     index = _index(system.name)
     listed = _lists_ofschedules(entries)
     by_path = {entry.path: entry for entry in entries}
+    log = any(is_number(one.value) and squeezed(one.path[-1]) in _MEASURED for one in entries)
     for own in entries:
         entry = _referred(own, by_path)
         if len(entry.path) > 1 and entry.path[-1] in {"value", "default"}:  # `lr: {value: 0.1, description: ...}`
@@ -217,7 +219,7 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         if not keys:
             continue
         setting = _named_by_key(entry, keys) or _setting(entry, keys, index, listed)
-        if setting is not None:
+        if setting is not None and not (log and setting.concept == "epochs_flag"):
             settings.by_concept.setdefault(setting.concept, []).append(setting)
     if system.name == "tensorflow":
         _add_tensorflow(settings)
@@ -227,6 +229,11 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         found.sort(key=lambda one: one.rank)
     return settings
 
+
+_MEASURED = frozenset(
+    "loss trainloss valloss testloss acc accuracy trainacc valacc testacc valaccuracy top1 bestacc best_acc map".split()
+)
+"""Keys of a row of a log, whose epoch is the one that it is of."""
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
@@ -364,7 +371,7 @@ def _setting(
         if parent == "solver" and squeezed(value) not in OPTIMIZERS:
             concept = ""
         near = rank(concept)
-        if concept and near is not None:
+        if concept and near is not None and _FITS[concept](value):
             return Setting(concept, value, entry, "", near, scheduler)
     return None
 
