@@ -1,0 +1,93 @@
+"""Numbers and schedules that say nothing of this training: marks of lists, pages, trials, failures, other subjects."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+
+from downslope.reading.facts import Board
+
+_NUMBER = r"\d[\d.]{0,12}(?:\s?\*\s?10\^-?\d+|e-?\d+)?"
+_LIST = rf"{_NUMBER}(?:\s?(?:[,、/;]\s?(?:and\s|or\s|和|与)?|\sand\s|\sor\s|和|与|或){_NUMBER}){{1,12}}"
+_CONCEPT = (
+    r"(?:(?:learning rate|lr|step size|weight decay|batch size|batch|momentum)s?(?: value| coefficient)?s?"
+    r"|学习率|动量|权重衰减|批大小|批量大小|批次大小)"
+)
+_TRIED = r"(?:tested|tried|explored|evaluated|compared|considered|swept|searched|experimented with|examined|investigated)"
+_FAILS = (
+    r"(?:overshoot|diverg|explod|oscillat|fail(?:s|ed)\b|blows? up|blew up|does ?n[o']t (?:converge|work|train|learn)"
+    r"|did ?n[o']t (?:converge|work|train|learn)|(?:the )?(?:model|training|network|loss|it) "
+    r"(?:diverg|explod|oscillat|does ?n[o']t|did ?n[o']t|did not|does not|failed|blew|became nan)"
+    r"|(?:is|was|are|were|seems|seemed) (?:far |way |much |clearly )?too (?:high|low|large|small|big|aggressive)"
+    r"|(?:gave|gives|led to|leads to|results? in|resulted in|caused?s?) (?:nan|diverg|instab|worse|poor))"
+)
+_BLANK = [
+    re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?=[ ][^\W\d]))", re.ASCII),
+    re.compile(r"[^\n]{20,}\n(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
+    re.compile(r"\(\s?(?P<blank>1)\s?-\s?\(?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
+]
+"""Digits that count something in the text itself: entries of a list, pages; and the 1 of a polynomial's formula."""
+
+_ASIDE = [
+    re.compile(one)
+    for one in (
+        rf"{_CONCEPT} ?(?:of|=|:|in|from)? ?[(\[{{]?{_LIST}[)\]}}]? (?:were|was|are|have been|has been) (?:also |all |each )?{_TRIED}",
+        rf"{_TRIED}(?: with| several| different| various| out)* {_CONCEPT} ?(?:of|=|:|in|from)? ?[(\[{{]?{_LIST}",
+        rf"(?:尝试|测试|比较|对比|试验|实验)了?[^,。;\d]{{0,8}}{_LIST}[^,。;\d]{{0,6}}{_CONCEPT}",
+        rf"(?:尝试|测试|比较|对比|试验)了?[^,。;\d]{{0,8}}{_CONCEPT}[^,。;\d]{{0,6}}{_LIST}",
+        rf"{_CONCEPT} ?(?:of|=|at|:|is|was)? ?{_NUMBER},? (?:\w+ ){{0,2}}?{_FAILS}",
+        rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}(?:时)?[,]?(?:就|会|则|训练|模型|网络|损失)*(?:过大|太大|过高|太高|过小|太小|发散|不收敛|震荡|爆炸)",
+        r"\b(?:measured|averaged|evaluated|computed|repeated|smoothed) (?:\w+ )?(?:over|across|for) (?:the (?:last|past) )?\d+ \w+",
+        r"\b(?:exponential(?:ly)?|linear(?:ly)?|cosine)[- ]?(?:weighted|decaying|decayed|decreasing)?[- ](?:moving )?"
+        r"(?:averages?|means?|weights?|weighting|window)\b",
+        r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
+    )
+]
+"""Values that were tried, or failed, spans that something is measured over, and schedules of averages."""
+
+_AVERAGES = re.compile(
+    r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of (?:the |all |its |past |our )?"
+    r"(?!model|weight|param|network|student|teacher)(?:\w+ ){0,3}[^.;\n]{0,40}|"
+    r"\b(?:running|smoothed|average) (?:loss|reward|cost|statistics)[^.;,\n]{0,20}\b(?:ema|moving average)\b[^.;,\n]{0,40}"
+)
+"""Moving averages of what is no model."""
+
+_OF_RATE = re.compile(r"learning|\blr\b|学习率|sgd|optimi|优化|schedul|warm|退火|anneal|momentum|动量|epoch|训练|train|rate")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def blank_marks(plain: str) -> str:
+    r"""Return a text whose marks of lists, page numbers and formulas' ones are blanks.
+
+    Example:
+        >>> blank_marks("lr\n1、momentum 0.9")
+        'lr\n;  momentum 0.9'
+    """
+    for pattern in _BLANK:
+        pieces, here = [], 0
+        for match in pattern.finditer(plain):
+            start, end = match.span("blank")
+            pieces += [plain[here:start], (";" if pattern is _BLANK[0] else " ").ljust(end - start)]
+            here = end
+        plain = "".join([*pieces, plain[here:]])
+    return plain
+
+
+def find_asides(board: Board) -> None:
+    """Take out of all further reading what is said of values that are none, and of schedules of other things."""
+    plain = board.text.plain
+    starts = [item.start for item in board.items]
+
+    def leave(start: int, end: int) -> None:
+        board.used.update(range(bisect_left(starts, start), bisect_left(starts, end)))
+
+    for pattern in (*_ASIDE, _AVERAGES):
+        for match in pattern.finditer(plain):
+            leave(*match.span())
+    bounds = [0, *(match.end() for match in _PARAGRAPH.finditer(plain)), len(plain)]
+    paragraphs = [(start, end) for start, end in zip(bounds, bounds[1:], strict=False) if end > start]
+    own = [bool(_OF_RATE.search(plain, start, end)) for start, end in paragraphs]
+    for (start, end), told in zip(paragraphs, own, strict=True):
+        if not told and any(own):  # nothing is said there of training
+            left, right = bisect_left(starts, start), bisect_left(starts, end)
+            board.used.update(p for p in range(left, right) if board.items[p].kind == "schedule")
