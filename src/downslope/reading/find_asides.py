@@ -46,13 +46,13 @@ _ASIDE = [
 """Values that were tried, or failed, spans that something is measured over, and schedules of averages."""
 
 _AVERAGES = re.compile(
-    r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of (?:the |all |its |past |our )?"
-    r"(?!model|weight|param|network|student|teacher)(?:\w+ ){0,3}[^.;\n]{0,40}|"
+    r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
+    r"(?!(?:the |all |its |our |trained )*(?:model|weight|param|network|student|teacher))(?:\w+ ){0,3}[^.;\n]{0,40}|"
     r"\b(?:running|smoothed|average) (?:loss|reward|cost|statistics)[^.;,\n]{0,20}\b(?:ema|moving average)\b[^.;,\n]{0,40}"
 )
 """Moving averages of what is no model."""
 
-_OF_RATE = re.compile(r"learning|\blr\b|学习率|sgd|optimi|优化|schedul|warm|退火|anneal|momentum|动量|epoch|训练|train|rate")
+_OF_RATE = re.compile(r"learning|\blr\b|学习率|sgd|optimi|优化|schedul|warm|退火|anneal|momentum|动量|epoch|训练|train")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
