@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from itertools import pairwise
 
 from downslope.reading.facts import Board
 
@@ -13,7 +14,9 @@ _CONCEPT = (
     r"(?:(?:learning rate|lr|step size|weight decay|batch size|batch|momentum)s?(?: value| coefficient)?s?"
     r"|学习率|动量|权重衰减|批大小|批量大小|批次大小)"
 )
-_TRIED = r"(?:tested|tried|explored|evaluated|compared|considered|swept|searched|experimented with|examined|investigated)"
+_TRIED = r"(?:tested|tried|explored|evaluated|compared|considered|swept|searched|experimented with|examined)"
+_OF = r"(?:of|=|:|in|from|at|is|was)"
+_ADVERBS = r"(?:(?:that|which|already|quickly|soon|and|but|so|then|always|often) )*"
 _FAILS = (
     r"(?:overshoot|diverg|explod|oscillat|fail(?:s|ed)\b|blows? up|blew up|does ?n[o']t (?:converge|work|train|learn)"
     r"|did ?n[o']t (?:converge|work|train|learn)|(?:the )?(?:model|training|network|loss|it) "
@@ -22,24 +25,23 @@ _FAILS = (
     r"|(?:gave|gives|led to|leads to|results? in|resulted in|caused?s?) (?:nan|diverg|instab|worse|poor))"
 )
 _BLANK = [
-    re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?=[ ][^\W\d]))", re.ASCII),
+    re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?= [^\W\d]))"),
     re.compile(r"[^\n]{20,}\n(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
     re.compile(r"\(\s?(?P<blank>1)\s?-\s?\(?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
 ]
 """Digits that count something in the text itself: entries of a list, pages; and the 1 of a polynomial's formula."""
 
 _ASIDE = [
-    re.compile(one)
+    re.compile(one.replace(" ", r"[ \n]"))
     for one in (
-        rf"{_CONCEPT} ?(?:of|=|:|in|from)? ?[(\[{{]?{_LIST}[)\]}}]? (?:were|was|are|have been|has been) (?:also |all |each )?{_TRIED}",
-        rf"{_TRIED}(?: with| several| different| various| out)* {_CONCEPT} ?(?:of|=|:|in|from)? ?[(\[{{]?{_LIST}",
+        rf"{_CONCEPT} ?{_OF}? ?[(\[{{]?{_LIST}[)\]}}]? (?:were|was|are|has been|have been) {_TRIED}",
+        rf"{_TRIED}(?: with| several| different| various| out)* {_CONCEPT} ?{_OF}? ?[(\[{{]?{_LIST}",
         rf"(?:尝试|测试|比较|对比|试验|实验)了?[^,。;\d]{{0,8}}{_LIST}[^,。;\d]{{0,6}}{_CONCEPT}",
         rf"(?:尝试|测试|比较|对比|试验)了?[^,。;\d]{{0,8}}{_CONCEPT}[^,。;\d]{{0,6}}{_LIST}",
-        rf"{_CONCEPT} ?(?:of|=|at|:|is|was)? ?{_NUMBER},? (?:\w+ ){{0,2}}?{_FAILS}",
-        rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}(?:时)?[,]?(?:就|会|则|训练|模型|网络|损失)*(?:过大|太大|过高|太高|过小|太小|发散|不收敛|震荡|爆炸)",
-        r"\b(?:measured|averaged|evaluated|computed|repeated|smoothed) (?:\w+ )?(?:over|across|for) (?:the (?:last|past) )?\d+ \w+",
-        r"\b(?:exponential(?:ly)?|linear(?:ly)?|cosine)[- ]?(?:weighted|decaying|decayed|decreasing)?[- ](?:moving )?"
-        r"(?:averages?|means?|weights?|weighting|window)\b",
+        rf"{_CONCEPT} ?{_OF}? ?{_NUMBER},? {_ADVERBS}{_FAILS}",
+        rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}时?,?(?:就|会|则|训练|模型|网络|损失)*(?:[过太][大高小低]|发散|不收敛|震荡|爆炸)",
+        r"\b(?:measured|averaged|evaluated|computed|repeated|smoothed) (?:\w+ )?(?:over|across|for) \d+ \w+",
+        r"\b(?:exponential|linear)(?:ly)?[- ]?(?:weighted|decay(?:ing|ed))?[- ](?:moving )?(?:average|mean|weight)",
         r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
     )
 ]
@@ -48,7 +50,7 @@ _ASIDE = [
 _AVERAGES = re.compile(
     r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
     r"(?!(?:the |all |its |our |trained )*(?:model|weight|param|network|student|teacher))(?:\w+ ){0,3}[^.;\n]{0,40}|"
-    r"\b(?:running|smoothed|average) (?:loss|reward|cost|statistics)[^.;,\n]{0,20}\b(?:ema|moving average)\b[^.;,\n]{0,40}"
+    r"\b(?:running|smoothed) (?:loss|reward|cost|statistics)[^.;,\n]{0,20}\b(?:ema|moving average)\b[^.;,\n]{0,40}"
 )
 """Moving averages of what is no model."""
 
@@ -85,7 +87,7 @@ def find_asides(board: Board) -> None:
         for match in pattern.finditer(plain):
             leave(*match.span())
     bounds = [0, *(match.end() for match in _PARAGRAPH.finditer(plain)), len(plain)]
-    paragraphs = [(start, end) for start, end in zip(bounds, bounds[1:], strict=False) if end > start]
+    paragraphs = [(start, end) for start, end in pairwise(bounds) if end > start]
     own = [bool(_OF_RATE.search(plain, start, end)) for start, end in paragraphs]
     for (start, end), told in zip(paragraphs, own, strict=True):
         if not told and any(own):  # nothing is said there of training

@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from downslope.reading.findings import Kind, Part
+from downslope.reading.languages import tell_language
 
 _FORMATS = {
     "py": "python", "python": "python", "pyi": "python", "py3": "python", "pycon": "python", "ipynb": "notebook",
@@ -21,7 +22,9 @@ _FORMATS = {
     "jsonnet": "json", "libsonnet": "json", "ini": "ini", "conf": "ini", "properties": "ini", "env": "ini",
     "cfg": "ini", "prototxt": "prototxt", "pbtxt": "prototxt", "textproto": "prototxt", "config": "prototxt",
     "sh": "shell", "bash": "shell", "zsh": "shell", "shell": "shell", "console": "shell", "bat": "shell",
-    **dict.fromkeys("lua m matlab jl julia r cpp c++ cc c h hpp cu java js javascript ts typescript rs rust cs go scala".split(), "program"),
+    "lua": "program", "m": "program", "matlab": "program", "jl": "program", "julia": "program", "r": "program",
+    "cpp": "program", "cc": "program", "c++": "program", "h": "program", "java": "program", "js": "program",
+    "javascript": "program", "ts": "program", "rs": "program", "rust": "program", "cs": "program",
     "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
 }  # fmt: skip
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
@@ -207,7 +210,7 @@ def tell(text: str) -> str:
         return "json"
     if sum(bool(_PARAMETER.match(line)) for line in lines) >= max(2, len(lines) // 3):
         return "python"
-    if _elsewhere(head) and (not _python(text) or "trainingOptions(" in head):
+    if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
         return "program"
     told = _told_by_lines(lines)
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
@@ -220,12 +223,6 @@ def tell(text: str) -> str:
     from downslope.reading.code.looks import looks_like_python as looks_like_pieces
 
     return "python" if looks_like_pieces(text) else told
-
-
-def _elsewhere(head: str) -> str:
-    from downslope.reading.configuration.programs import tell_language
-
-    return tell_language(head)
 
 
 def _closed(text: str) -> bool:
@@ -328,7 +325,9 @@ def _python(text: str) -> str:
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
-_BUILDERS = frozenset(["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str", "round", "min", "max", "abs"])
+_BUILDERS = frozenset(
+    ["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str", "round", "min", "max", "abs"]
+)
 
 
 def _does_something(statement: ast.stmt) -> bool:

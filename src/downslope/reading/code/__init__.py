@@ -69,7 +69,9 @@ def _configured(part: Part, on: Interpreter, found: Found) -> None:
     for name, value in on.options.items():
         on.enter((name,), value)
     build = build_from(part, on.entries)
-    rate, told = ({p: f for p, f in one.items() if p.startswith("sgd.lr")} for one in (found.fields, build.found.fields))
+    rate, told = (
+        {p: f for p, f in one.items() if p.startswith("sgd.lr")} for one in (found.fields, build.found.fields)
+    )
     known = build.settings.system.name and told
     flat = all(f.value == "warmup" for p, f in rate.items() if p.endswith("schedule"))
     base = rate.get("sgd.lr") or rate.get("sgd.lr.then")

@@ -18,7 +18,7 @@ OPTIMIZERS = {
     "lamb": "lamb",
     "lamboptimizer": "lamb", "fusedlamb": "lamb", "lion": "lion", "adafactor": "adafactor", "adabelief": "adabelief",
     "sgdp": "sgdp", "adamp": "adamp", "rprop": "rprop", "lbfgs": "lbfgs", "asgd": "asgd", "sparseadam": "adam",
-    "yogi": "yogi",
+    "yogi": "yogi", "decoupledsgdw": "sgdw", "momentum_sgd": "sgd",
     "novograd": "novograd", "ftrl": "ftrl", "ftrloptimizer": "ftrl", "lookahead": "", "adam8bit": "adam",
     "adamw8bit": "adamw", "amsgrad": "adam", "polyoptimizer": "sgd",
 }  # fmt: skip
@@ -36,7 +36,7 @@ NESTEROV = frozenset({"nesterovag", "nag", "nesterov_momentum"})
 SETTINGS = {
     "lr": "lr learning_rate learning_rate_init base_lr base_learning_rate eta step_size",
     "momentum": "momentum mom mu beta mass sgd_momentum",
-    "weight_decay": "weight_decay wd weight_decay_rate",
+    "weight_decay": "weight_decay wd weight_decay_rate l2_regularization_weight",
     "nesterov": "nesterov use_nesterov nesterovs_momentum",
     "dampening": "dampening",
     "beta1": "beta1 beta_1 b1 adam_beta1",
@@ -71,6 +71,7 @@ SIGNATURES = {
     "momentum": "params lr momentum weight_decay",
     "jax.sgd": "lr",
     "descent": "lr",
+    "momentum_sgd": "params lr momentum",
     "nesterov": "lr momentum",
     "jax.momentum": "lr momentum",
     "momentumoptimizer": "lr momentum use_locking name nesterov",
@@ -190,7 +191,7 @@ NAMES = {
     "sgd.momentum": "momentum sgd_momentum",
     "sgd.weight_decay": "weight_decay wd weightdecay l2_reg",
     "data.batch_size": "batch_size train_batch_size batchsize batch_size_train train_batch bs mini_batch_size "
-    "minibatch_size",
+    "minibatch_size total_batch_size global_batch_size",
     "train.epochs": "epochs num_epochs n_epochs max_epochs total_epochs nepochs nb_epoch max_epoch epoch_num "
     "num_epoch train_epochs "
     "num_train_epochs number_epochs number_of_epochs num_of_epochs n_epoch nb_epochs training_epochs epochs_num",

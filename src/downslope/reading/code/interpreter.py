@@ -140,6 +140,9 @@ class Interpreter(Expressions):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         for target in targets:
             start = self.program.place(target)[0]
+            counts = name_of(target).lower() == "epoch" and is_number(value.data) and value.data > 1 and not self.loops
+            if counts:  # a counter begins at 0 or 1
+                self.note("epochs", value.within(start, self.program.place(node.value)[1]))
             self.assign(target, value.within(start, self.program.place(node.value)[1]), scope)
         return ""
 

@@ -255,9 +255,17 @@ def chain_settings(one: Optimizer, on: Interpreter) -> None:
         if first is None or not is_number(first.data):
             continue
         if made.name == "add_decayed_weights":
+            links = next((chain.args for chain in on.made if chain.name == "chain" and _place(chain, made) > 0), [])
+            before = [getattr(link.data, "name", "") for link in links if link.start < made.start]
+            one.name = "sgdw" if one.name == "sgd" and "trace" in before else one.name  # added after the velocity
             one.settings.setdefault("weight_decay", made.kwargs.get("weight_decay") or first)
         elif made.name == "WeightDecay" and one.framework in {"chainer", ""}:
             one.settings.setdefault("weight_decay", made.kwargs.get("rate") or first)
+
+
+def _place(chain: Made, made: Made) -> int:
+    """Return which of a chain's links a call is, -1 if it is none."""
+    return next((place for place, arg in enumerate(chain.args) if arg.data is made), -1)
 
 
 def from_parts(on: Interpreter) -> Optimizer | None:

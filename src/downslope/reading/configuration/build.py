@@ -193,8 +193,11 @@ def _optimizer_of(name: str) -> str:
 
 
 def _put_strength(build: Build) -> None:
-    """Put the weight decay that a bare strength is, where a key beside it says that it is one."""
+    """Put the weight decay that a bare decay of its size is, or a strength that a key beside it calls one."""
     settings = build.settings
+    decay = settings.first("bare_decay") if settings.system.name != "keras" else None
+    if decay is not None and "sgd.weight_decay" not in build.found.fields and settings.by_concept.get("lr"):
+        build.imply("sgd.weight_decay", _float(decay.value), decay)
     strength = settings.first("strength")
     if strength is None or "sgd.weight_decay" in build.found.fields:
         return
@@ -238,8 +241,9 @@ def _put_beside(build: Build) -> None:
     """Put what is nearly, not always, what a recipe calls so."""
     settings = build.settings
     for concept, path in (
-        ("ema", "train.ema"), ("accumulate", "train.accumulate"), ("smoothing", "train.label_smoothing"), ("mixup", "data.augment.mixup"),
+        ("accumulate", "train.accumulate"), ("smoothing", "train.label_smoothing"), ("mixup", "data.augment.mixup"),
         ("cutmix", "data.augment.cutmix"), ("erase", "data.augment.erase"),
+        ("ema", "train.ema"),
     ):  # fmt: skip
         setting = settings.first(concept)
         if setting is not None and not (concept == "accumulate" and setting.value == 1):

@@ -138,6 +138,7 @@ GENERIC: dict[str, str] = {
     "head_lr_mult": "headlrmult headlrfactor headlrratio lrheadmult classifierlrmult headlrmultiplier",
     "backbone_lr": "backbonelr lrbackbone lrencoder encoderlr",
     "head_lr": "headlr lrhead classifierlr lrclassifier fclr lrfc lrdecoder decoderlr",
+    "bare_decay": "decay",
     "strength": "lambda reglambda regweight regcoeff regularization regularizationstrength weightreg",
 }
 """A concept -> the keys that mean it anywhere."""

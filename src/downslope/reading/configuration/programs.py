@@ -7,23 +7,13 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, listed
-
-_SIGNS = {
-    "lua": ("--", r"^\s*local [\w, ]+=|~=|^\s*(?:else)?if\b[^;\n]*\bthen\b|:option\(\s*[\"']-|\blapp\s?\[\[|^require[ (]*['\"]"),
-    "matlab": ("%", r"\.\.\.[ \t]*$|trainingOptions\(|vl_argparse|^[ \t]*%[^\n]*\n\s*\w+ ?= ?[^=\n]*;"),
-    "julia": ("#", r"^using \w|\w::(?:Float|Int|Bool)\w*|@kwdef|\bFlux\.|\bOptimiser\(|train!\("),
-    "r": ("#", r"\w\s?<-\s?\S|%>%|\|>"),
-    "c": ("//", r"^\s*(?:public|private|static|final|const|constexpr|let|var|auto|double|float|int|int64_t)\b.*[;{(,]\s*$|"
-          r"^#define \w+ |^DEFINE_\w+\(|\bnew \w+\(|^#include\b"),
-}  # fmt: skip
-"""A language, or several alike -> what begins a comment in it, and what only it has."""
+from downslope.reading.languages import LANGUAGES, tell_language
 
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFlLdD]?(?![\w.])"
 _VALUE = (
     rf"(?P<value>(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
     r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
 )
-_ENDS = (";", "{", "}", ",", "(", ")", "[[", "]]", "...", "end", "then", "do")
 _WAYS = [
     re.compile(way + _VALUE, re.MULTILINE)
     for way in (
@@ -32,7 +22,7 @@ _WAYS = [
         r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
-        r"(?<=[)\s])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize|numEpochs)\([ \t]*",
+        r"(?<=[)\s])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
     )
 ]
 """How a key is given a value: assigned or named in a call, declared, paired, defined, built."""
@@ -48,15 +38,6 @@ _PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",)}
 _ROW = re.compile(rf"[{{\[]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})(?:\s*,\s*{_NUMBER})*\s*,?\s*[}}\]]")
 
 
-def tell_language(text: str) -> str:
-    """Return which language a text is in, or is alike; "" if it is none of these."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    code = sum(line.endswith(_ENDS) or "=" in line or line.startswith("#define") or "(default " in line for line in lines)
-    if code * 5 < len(lines) * 2:
-        return ""
-    return next((name for name, (_, sign) in _SIGNS.items() if re.search(sign, text, re.MULTILINE)), "")
-
-
 def read_program(text: str) -> list[Entry]:
     r"""Return the settings that a program gives names, options and known optimizers; of a name, what it was given.
 
@@ -65,7 +46,7 @@ def read_program(text: str) -> list[Entry]:
         >>> [(one.path, one.value) for one in read_program(program)]
         [(('-LR',), 0.1), (('wd',), 0.0001)]
     """
-    begun = _SIGNS.get(tell_language(text), ("//",))[0]
+    begun = LANGUAGES.get(tell_language(text), ("//",))[0]
     comment = re.compile(rf"(\"[^\"\n]*\"|'[^'\n]*')|{begun}[^\n]*|/\*(?:[^*]|\*(?!/))*")
     clean = comment.sub(lambda match: match[0] if match[1] else re.sub(r"[^\n]", " ", match[0]), text)
     clean = re.sub(r"\.\.\.(?=[ \t]*\n)", "   ", clean)

@@ -143,6 +143,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["optimizer", "warmup_method"], _name),
     "policy": lambda value: _name(value) and any(mark in squeezed(value.rpartition(".")[2]) for mark, _ in POLICIES),
     **dict.fromkeys(["times", "scales", "values"], _numbers),
+    "bare_decay": _within(1e-5, 0.05),
     "milestones": lambda value: _numbers(value) or _positive(value),
     "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
     "ema": _within(0.5, 1),
@@ -231,7 +232,7 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
 
 
 _MEASURED = frozenset(
-    "loss trainloss valloss testloss acc accuracy trainacc valacc testacc valaccuracy top1 bestacc best_acc map".split()
+    ["loss", "trainloss", "valloss", "testloss", "acc", "accuracy", "trainacc", "valacc", "testacc", "top1", "bestacc"]
 )
 """Keys of a row of a log, whose epoch is the one that it is of."""
 
@@ -345,19 +346,22 @@ def _setting(
         return None
     rank = _rank(entry.path[:-1], keys)
     patterns = index.get(keys[-1]) or index.get(_own(written), ())
-    for pattern, concept, own in patterns:
-        if concept == "" and own and keys[-len(pattern) :] == pattern:
+    for pattern, named, own in patterns:
+        if named == "" and own and keys[-len(pattern) :] == pattern:
             return None
         fits = pattern == (_own(written),) or keys[-len(pattern) :] == pattern
-        concept = _OF_UNIT.get((concept, said), concept)
+        concept = _OF_UNIT.get((named, said), named)
         if concept == "ema" and len(pattern) == 1 and pattern != keys[-1:]:
             continue  # the average of what was measured in training
         if not fits or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
             continue
         if concept.endswith("_flag") and not (value >= 2 and (written.startswith("--") or concept == "epochs_flag")):
             continue
-        if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in index.get(keys[-2], ())):
+        outer = index.get(keys[-2], ()) if len(keys) > 1 else ()
+        if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
             continue  # those that another setting is searched among
+        if concept == "bare_decay" and any(map(schedules, keys[:-1])):
+            continue
         if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(schedules, keys[:-1])):
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)

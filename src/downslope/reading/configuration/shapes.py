@@ -9,7 +9,7 @@ from typing import Any
 
 from downslope.reading.configuration.entries import Entry, as_number, scalar, squeezed
 
-_TYPES = frozenset("str string int integer float double number bool boolean list".split())
+_TYPES = frozenset({"str", "string", "int", "integer", "float", "double", "number", "bool", "boolean", "list"})
 _NAMES = frozenset({"name", "key", "param", "parameter", "arg", "argument", "option", "dest", "flag"})
 _VALUES = frozenset({"value", "default", "current", "val"})
 _AMOUNT = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)\s?(ep|ba|dur|it|epochs?|iters?|iterations?|steps?|batches)")
