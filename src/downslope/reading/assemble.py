@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
-from downslope.reading.draft import Draft, whole
+from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
+from downslope.reading.order import tidy, whole
 from downslope.reading.reading import ADAMS
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
@@ -376,7 +377,7 @@ def _put_groups(draft: Draft) -> None:
         path = f"groups.{groups.setdefault(match, len(groups))}"
         draft.put(f"{path}.match", match, "implied", words)
         if fact.factor and base is not None:
-            draft.put(f"{path}.{fact.what}", float(f"{draft.value(base) * fact.value:.12g}"), "implied", words)
+            draft.put(f"{path}.{fact.what}", tidy(draft.value(base) * fact.value), "implied", words)
         else:
             draft.put(f"{path}.{fact.what}", fact.value, "stated", words)
         draft.remarks.say("group" if fact.value == 0 else "own_group", match=match)
