@@ -197,7 +197,7 @@ def _take_first(draft: Draft, plan: Plan, name: str, *keys: str) -> None:
     """Put the first value of one of these concepts, if there is any."""
     found = next(draft.values(*keys), None)
     if found is not None:
-        plan.tell(draft.words(found), **{name: float(found.value)})
+        plan.put(name, told(float(found.value), draft.words(found)))
 
 
 def _plateau(draft: Draft, changes: list[Change]) -> Plan:
@@ -252,9 +252,8 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
             draft.remarks.say("reduced_sometime", count=factor.count)
         plan = Plan("multistep").tell(_say(draft, fact or factor), schedule="multistep")
         return plan.put("initial", rate).tell(words, factor=factor.value)
-    stated = (
-        "stated" if named.kind == "exponential" else "implied" if period or [*draft.values("lr_every")] else "assumed"
-    )
+    stated = "implied" if [*draft.values("lr_every")] else "assumed"
+    stated = "stated" if named.kind == "exponential" else stated
     plan = Plan("exponential").tell(_say(draft, fact or factor), stated, schedule="exponential")
     plan.put("initial", rate).tell(words, rate=factor.value)
     if period is not None:

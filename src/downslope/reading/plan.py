@@ -1,7 +1,7 @@
 """The plan of a learning rate: every reader fills in what its input says, and `complete` works out the rest, once.
 
-That is units, parts of the whole training, one factor where levels have it, ends and lengths, a warmup with what follows
-it, and what to remark on.
+That is units, parts of the whole training, one factor where levels have it, ends and lengths, a warmup joined with what
+follows it, and what to remark on.
 """
 
 from __future__ import annotations
@@ -194,9 +194,9 @@ def _put_duration(plan: Plan, warmup: Plan | None, total: tuple[float, str, str]
     """Put the length of a schedule that is not said: to the end of training, less a warmup that it begins after."""
     if "duration" in plan.fields:
         return
-    before = None if warmup is None or warmup.clocked else warmup.value("duration")
-    apart = warmup is not None and before is not None and total is not None
-    if total is None or (apart and (warmup.value("unit") != total[1] or before >= total[0])):
+    first = warmup or plan
+    before = None if first is plan or first.clocked else first.value("duration")
+    if total is None or (before is not None and (first.value("unit") != total[1] or before >= total[0])):
         say("no_duration", schedule=plan.kind)
         return
     why = f"to the end of training: {total[2]}"
