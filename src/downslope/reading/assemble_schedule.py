@@ -19,7 +19,7 @@ def put_learning_rate(draft: Draft) -> None:
     """Put the fields of the learning rate: `sgd.lr`, or those of a schedule, within a warmup if there is one."""
     rate, warmup, knots = find_rate(draft), _warmup(draft), knots_plan(draft)
     plan = knots or _choose(draft, rate, warmup) or Plan("constant").put("value", rate)
-    plan.held = _held(draft)
+    plan.held = plan.held or _held(draft)
     whole_plan = plan if knots or warmup is None else _with_warmup(draft, warmup, rate, plan)
     draft.fields |= complete(whole_plan, draft.fields, draft.remarks.say)
     if knots:

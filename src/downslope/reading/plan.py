@@ -135,9 +135,9 @@ def _alone(plan: Plan, warmup: Plan | None, known: dict[str, Field], say: Say) -
         say("no_factor")
     if plan.kind in {"multistep", "sequence"}:
         _put_times(plan, total, say)
-        _put_unit(plan, plan.value("milestones") or plan.value("boundaries"), known)
+        put_unit(plan, plan.value("milestones") or plan.value("boundaries"), known)
     elif plan.kind == "exponential":
-        _put_unit(plan, [plan.value("every")], known)
+        put_unit(plan, [plan.value("every")], known)
     elif plan.kind == "inverse":
         plan.put("unit", Field("step", "implied", PER_STEP))
     if plan.kind in RAMPS:
@@ -146,7 +146,7 @@ def _alone(plan: Plan, warmup: Plan | None, known: dict[str, Field], say: Say) -
         plan.put("power", Field(0.9, "assumed", "the usual power of a poly policy"))
     if plan.kind in {*RAMPS, "onecycle"}:
         _put_duration(plan, warmup, total, say)
-        _put_unit(plan, [plan.value("duration")], known)
+        put_unit(plan, [plan.value("duration")], known)
     return _held(plan)
 
 
@@ -177,7 +177,7 @@ def _put_times(plan: Plan, total: tuple[float, str, str] | None, say: Say) -> No
     plan.put("milestones" if plan.kind == "multistep" else "boundaries", times)
 
 
-def _put_unit(plan: Plan, times: list[float | None] | None, known: dict[str, Field]) -> None:
+def put_unit(plan: Plan, times: list[float | None] | None, known: dict[str, Field]) -> None:
     """Put the unit that is not said: that of the training's length, if they lie within it, else by their size."""
     counted = [time for time in times or [] if time is not None]
     if "unit" in plan.fields or not counted:

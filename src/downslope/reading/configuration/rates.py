@@ -11,7 +11,7 @@ from downslope.reading.configuration.entries import Entry, holds_number, is_numb
 from downslope.reading.configuration.keys import POLICIES
 from downslope.reading.configuration.settings import Setting, Settings, bare_path, schedules
 from downslope.reading.order import tidy, whole
-from downslope.reading.plan import LENGTHS, PER_STEP, RAMPS, Plan, complete, total_of
+from downslope.reading.plan import LENGTHS, PER_STEP, RAMPS, Plan, complete, put_unit, total_of
 from downslope.reading.reading import Field
 
 Base = tuple[float, Setting] | None
@@ -449,9 +449,10 @@ class _Filling:
         self._factor("rate")
         self.take(every=every.concept, staircase="staircase") if every is not None else self.take(staircase="staircase")
         self._unit(every)
-        unit = self.plan.value("unit")
         self.plan.put("every", self.build.field(1, "implied", "once per call"))
-        if kind != "exponential" or (every is None and unit == "epoch") or self.system.name == "tensorflow":
+        put_unit(self.plan, [self.plan.value("every")], self.build.found.fields)
+        by_epoch = every is None and self.plan.value("unit") == "epoch"
+        if kind != "exponential" or by_epoch or self.system.name == "tensorflow":
             self.plan.put("staircase", self.build.field(True, "implied", "it drops at once"))
         return self.plan
 
