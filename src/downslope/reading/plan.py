@@ -49,21 +49,24 @@ class Plan:
         kind: Name of the schedule in a recipe; "constant" where the rate does not change, "levels" where its rates are
             listed, "plateau" where what is measured changes it.
         fields: Its fields by their names in a recipe, as far as they are said: "schedule" has the words that name it.
-            A constant is "value"; milestones and boundaries are "times", rates one after the other "levels".
+            A constant is "value"; milestones and boundaries are "times", rates one after the other "levels". Those of
+            code are its own values until all is known.
         parts: Whether its times are parts of the whole training.
         clocked: Of a warmup, whether what follows counts from the start of training; None for what is usual.
         held: How long a constant phase lasts before it, and its unit.
         then: What comes after a warmup.
+        early: Whether each drop comes one epoch or step before a multiple of its period.
     """
 
     kind: str
-    fields: dict[str, Field] = field(default_factory=dict[str, Field])
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
     parts: bool = False
     clocked: bool | None = None
     held: tuple[Field, str] | None = None
     then: Plan | None = None
+    early: bool = False
 
-    def put(self, name: str, found: Field | None) -> Plan:
+    def put(self, name: str, found: Any) -> Plan:
         """Set a field, unless there is none or it has been set; return the plan."""
         if found is not None:
             self.fields.setdefault(name, found)
@@ -154,8 +157,8 @@ def _tell_levels(plan: Plan) -> None:
     """Make levels the steps of one factor where they have one, else a sequence."""
     levels = plan.fields.pop("levels")
     ratio = ratio_of(levels.value)
-    plan.kind = "sequence" if ratio is None else "multistep"
-    if ratio is None:
+    plan.kind = "sequence" if ratio is None or ratio > 1 else "multistep"
+    if plan.kind == "sequence":
         plan.fields.pop("initial", None)
         plan.put("schedules", levels)
     else:

@@ -41,7 +41,7 @@ def recognise(samples: Samples, end: float) -> Shape | None:
         >>> recognise([(t, 0.1 * 0.1 ** (t // 30)) for t in range(140)], 90)
         Shape(kind='exponential', fields={'initial': 0.1, 'rate': 0.1, 'every': 30, 'staircase': True})
         >>> recognise([(t, 0.1 if t < 60 else 0.02) for t in range(140)], 90)
-        Shape(kind='multistep', fields={'initial': 0.1, 'factor': 0.2, 'milestones': [60]})
+        Shape(kind='multistep', fields={'initial': 0.1, 'factor': 0.2, 'times': [60]})
     """
     if len(samples) < 2 or not all(math.isfinite(value) for _, value in samples):
         return None
@@ -53,7 +53,7 @@ def recognise(samples: Samples, end: float) -> Shape | None:
         found = _without_warmup(samples, inside, end)
         if found is None and len(samples) > len(inside):
             found = _without_warmup(inside, inside, end)
-        if found is None or found.kind == "sequence":
+        if found is None or found.kind == "levels":
             found = _with_warmup(samples, inside, end, first) or found
     except ArithmeticError:  # values so far apart are no schedule
         return None
@@ -96,7 +96,7 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
     moved = [(time - duration, value) for time, value in rest]
     inner = [(time - duration, value) for time, value in within]
     for restart, shape in ((False, _clocked(rest, end)), (True, _without_warmup(moved, inner, end - duration))):
-        if shape is None or shape.kind == "sequence":
+        if shape is None or shape.kind == "levels":
             continue
         top = value_at(shape, 0 if restart else duration)
         if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
@@ -153,9 +153,9 @@ def _levels(samples: Samples, end: float) -> Shape | None:
     changes = inside or changes
     times = [nice(time) for time, *_ in changes]
     if all(_same(ratio, ratios[0], 1e-4) for ratio in ratios) and math.isfinite(ratios[0]):
-        return Shape("multistep", {"initial": nice(first), "factor": nice(ratios[0]), "milestones": times})
+        return Shape("multistep", {"initial": nice(first), "factor": nice(ratios[0]), "times": times})
     levels = [nice(first), *(nice(after) for *_, after in changes)]
-    return Shape("sequence", {"schedules": levels, "boundaries": times})
+    return Shape("levels", {"levels": levels, "times": times})
 
 
 def _floored(samples: Samples, changes: list[tuple[float, float, float, float]], first: float) -> Shape | None:
@@ -274,7 +274,7 @@ _FORMULAS: dict[str, Callable[[dict[str, Any], float], float]] = {
     "polynomial": lambda f, time: _ramp(lambda done: (1 - done) ** f["power"])(f, time),
     "exponential": _exponential,
     "inverse": lambda f, time: f["initial"] * (1 + f["gamma"] * time) ** -f["power"],
-    "multistep": lambda f, time: f["initial"] * f["factor"] ** sum(time >= m for m in f["milestones"]),
+    "multistep": lambda f, time: f["initial"] * f["factor"] ** sum(time >= m for m in f["times"]),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
@@ -20,36 +20,13 @@ from downslope.reading.code.values import (
     join_sources,
     pretended_rate,
 )
+from downslope.reading.plan import Plan
 
 _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
 PRETENDED = (10, 7)
 """Steps of an epoch that are pretended, where a program does not say how many there are."""
 _SAMPLE_BUDGET = 60_000
-
-
-@dataclass
-class Plan:
-    """A schedule in a program.
-
-    Attributes:
-        kind: Its name in a recipe, or "constant".
-        fields: Its fields; a warmup's `then` is a plan.
-        start: Place of the words that say it.
-        end: Place after them.
-        early: Whether each drop comes one epoch or step before a multiple of its period.
-    """
-
-    kind: str
-    fields: dict[str, Value | Plan] = field(default_factory=dict[str, "Value | Plan"])
-    start: int = -1
-    end: int = -1
-    early: bool = False
-
-    def value(self, name: str) -> Value | None:
-        """Return a field's value, or None."""
-        found = self.fields.get(name)
-        return found if isinstance(found, Value) else None
 
 
 def time_parameter(function: Function) -> tuple[str, str]:
@@ -237,7 +214,7 @@ def _longest(shape: Shape) -> float:
     return max([shape.fields.get("duration", 0.0), *inner])
 
 
-_LENGTHS = frozenset({"every", "duration", "milestones", "boundaries"})
+_LENGTHS = frozenset({"every", "duration", "times"})
 
 
 def _in_epochs(shape: Shape, steps: int) -> Shape:
@@ -254,14 +231,10 @@ def _in_epochs(shape: Shape, steps: int) -> Shape:
 
 def relative(plan: Plan) -> Plan:
     """Return a plan without its levels, where it is not known what they are relative to."""
-    if plan.kind in {"sequence", "constant"}:
+    if plan.kind in {"levels", "constant"}:
         return Plan("constant")
-    return Plan(
-        plan.kind,
-        {k: relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
-        plan.start,
-        plan.end,
-    )
+    own = {name: value for name, value in plan.fields.items() if name not in _LEVELS}
+    return replace(plan, fields=own, then=relative(plan.then) if plan.then is not None else None)
 
 
 _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
@@ -270,17 +243,17 @@ _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
 def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
     """Return a shape with the words of each field: those of the literal that says it, or else of the whole function."""
     used: set[int] = set()
-    plan = Plan(shape.kind, {}, *place, early="early" in shape.fields)
+    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early="early" in shape.fields)
     for name, data in shape.fields.items():
         if name == "early":
             continue
         if isinstance(data, Shape):
-            plan.fields[name] = with_words(data, unit, sources, base, place)
+            plan.then = with_words(data, unit, sources, base, place)
         elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
             plan.fields[name] = base
             used |= {base.start, *base.sources}
         else:
-            told = _as_written(data, sources) if name in {"milestones", "boundaries"} and unit == "step" else data
+            told = _as_written(data, sources) if name == "times" and unit == "step" else data
             plan.fields[name] = _with_source(told, sources, used, place, base if name in {"initial", "value"} else None)
     if shape.kind != "constant":
         plan.fields["unit"] = Value(unit, *place)
