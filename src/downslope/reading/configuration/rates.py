@@ -11,7 +11,7 @@ from downslope.reading.configuration.entries import Entry, holds_number, is_numb
 from downslope.reading.configuration.keys import POLICIES
 from downslope.reading.configuration.settings import Setting, Settings, bare_path, schedules
 from downslope.reading.order import tidy, whole
-from downslope.reading.plan import LENGTHS, PER_STEP, RAMPS, Plan, complete, put_unit, total_of
+from downslope.reading.plan import LENGTHS, PER_STEP, RAMPS, Plan, complete, put_unit, ratio_of, total_of
 from downslope.reading.reading import Field
 
 Base = tuple[float, Setting] | None
@@ -399,11 +399,15 @@ class _Filling:
         """Put steps by factors that differ: Darknet's factors in a row, or rates relative to the first."""
         relative = len(scales.value) == len(milestones) + 1
         factors = scales.value if relative else [*accumulate([1, *scales.value[: len(milestones)]], lambda a, b: a * b)]
-        if self.lr is None:
+        ratio = ratio_of(factors)
+        if self.lr is not None:
+            levels = [tidy(self.lr[0] * factor) for factor in factors]
+            self.plan.put("levels", self.build.field(levels, "implied", "", scales.entry))
+        elif ratio is not None:
+            self.plan.put("factor", self.build.field(ratio, "implied", "", scales.entry))
+        else:
             return None
-        levels = [tidy(self.lr[0] * factor) for factor in factors]
-        self.plan.put("levels", self.build.field(levels, "implied", "", scales.entry))
-        self._named("levels", self.policy or times)
+        self._named("multistep" if self.lr is None else "levels", self.policy or times)
         return self._put_times(times, milestones)
 
     def _levels(self, times: Setting | None) -> Plan | None:
