@@ -103,7 +103,7 @@ FRAMEWORKS = (
 """A framework -> what its paths hold, in lower case."""
 
 _STARTS_AT_0 = "start=0.0 restart=True"
-_AFTER_WARMUP = f"optimizer warmup<num_warmup_steps total<num_training_steps {_STARTS_AT_0}"
+_WARMED_UP = "optimizer warmup<num_warmup_steps total<num_training_steps"
 _OPTAX_WARMUP = "start<init_value initial<peak_value warmup<warmup_steps"
 _MXNET_WARMUP = "warmup<warmup_steps start<warmup_begin_lr=0.0"
 _TIMM_WARMUP = "warmup<warmup_t start<warmup_lr_init restart<warmup_prefix=False unit='epoch'"
@@ -112,8 +112,8 @@ _TIMM_WORDS = "duration<epochs final<min_lr warmup<warmup_epochs start<warmup_lr
 ROWS = {
     "CosineAnnealingWarmRestarts": "cosine optimizer T_0 T_mult eta_min=0.0",
     "LinearLR": "linear optimizer start_factor=0.3333333333333333 end_factor=1.0 total_iters=5",
-    "OneCycleLR": "onecycle optimizer max_lr total_steps epochs steps_per_epoch pct_start anneal_strategy cycle_momentum "
-    "base_momentum max_momentum div_factor final_div_factor three_phase unit='step'",
+    "OneCycleLR": "onecycle optimizer max_lr total_steps epochs steps_per_epoch pct_start anneal_strategy "
+    "cycle_momentum base_momentum max_momentum div_factor final_div_factor three_phase unit='step'",
     "exponential_decay": "exponential learning_rate global_step decay_steps decay_rate staircase=False",
     "polynomial_decay": "polynomial learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0 cycle",
     "cosine_decay": "cosine learning_rate global_step decay_steps alpha=0.0",
@@ -129,11 +129,10 @@ ROWS = {
     "warmup_cosine_decay_schedule": f"cosine {_OPTAX_WARMUP} total<decay_steps end_value=0.0 exponent restart=True",
     "warmup_exponential_decay_schedule": f"exponential {_OPTAX_WARMUP} transition_steps decay_rate transition_begin "
     "staircase end_value restart=True",
-    "transformers.linear": f"linear {_AFTER_WARMUP}",
-    "transformers.cosine": f"cosine {_AFTER_WARMUP} num_cycles".replace(_STARTS_AT_0, "") + f" {_STARTS_AT_0}",
-    "transformers.constant": f"constant {_AFTER_WARMUP}",
-    "transformers.polynomial": "polynomial optimizer warmup<num_warmup_steps total<num_training_steps lr_end=1e-07 "
-    f"power=1.0 {_STARTS_AT_0}",
+    "transformers.linear": f"linear {_WARMED_UP} {_STARTS_AT_0}",
+    "transformers.cosine": f"cosine {_WARMED_UP} num_cycles {_STARTS_AT_0}",
+    "transformers.constant": f"constant {_WARMED_UP} {_STARTS_AT_0}",
+    "transformers.polynomial": f"polynomial {_WARMED_UP} lr_end=1e-07 power=1.0 {_STARTS_AT_0}",
     "paddle.StepDecay": "exponential learning_rate step_size gamma=0.1",
     "paddle.MultiStepDecay": "multistep learning_rate milestones gamma=0.1",
     "paddle.CosineAnnealingDecay": "cosine learning_rate T_max eta_min=0.0",
@@ -192,8 +191,7 @@ FIELD_OF = {
     "times": "milestones step_epoch step_iter times",
     "peak": "peak_value lr_max max_lr",
 }
-"""Our field -> the arguments for it, its own name where none stand here; which is meant where there are two, the kind of
-schedule decides."""
+"""Our field -> the arguments for it, its own name where none stand here; which of two is meant, the kind decides."""
 
 KINDS = {
     "exponential": "initial rate every staircase end",

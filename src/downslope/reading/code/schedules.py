@@ -400,7 +400,7 @@ class Schedules:
             if parts is None or times is None:
                 return self._ramps_in_turn(plans)
             return self._levels_in_turn(plans, times, parts, made)
-        (first, second), then = listed, self.of(listed[1], base)
+        first, then = listed[0], self.of(listed[1], base)
         if isinstance(first.data, Made) and first.data.name in {"LinearLR", "ConstantLR"}:
             return self.raise_to(first.data, then, base, times.data[0])
         before = self.of(first, base)
