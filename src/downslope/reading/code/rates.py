@@ -9,7 +9,7 @@ from itertools import pairwise
 from downslope.reading.code.calling import Change
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
-from downslope.reading.code.recognise import Shape, nice, recognise
+from downslope.reading.code.recognise import nice, recognise
 from downslope.reading.code.sampling import PRETENDED, alike, relative, sample_function, time_parameter, with_words
 from downslope.reading.code.schedules import Schedules, reason
 from downslope.reading.code.values import (
@@ -270,7 +270,7 @@ def _steps(on: Interpreter) -> float | None:
 
 def _recognised(
     changes: list[Change], base: Value | None, end: float | None, gone: tuple[float, int], steps: int = 0
-) -> tuple[Shape | None, dict[int, Value]]:
+) -> tuple[Plan | None, dict[int, Value]]:
     """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it.
 
     `gone` is the last round of the loop that was gone through, and how many were.
@@ -311,7 +311,7 @@ def _within_epochs(
     on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]
 ) -> Plan | None:
     """Return the plan of changes batch by batch, where two pretended lengths of an epoch agree on it."""
-    shapes: list[Shape] = []
+    shapes: list[Plan] = []
     sources: dict[int, Value] = {}
     for steps in PRETENDED:
         again = Interpreter(on.program, on.flags, steps, on.beside)

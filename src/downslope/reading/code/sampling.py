@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
-from downslope.reading.code.recognise import Samples, Shape, nice, recognise
+from downslope.reading.code.recognise import Samples, nice, recognise
 from downslope.reading.code.tree import unit_of
 from downslope.reading.code.values import (
     NOWHERE,
@@ -130,7 +130,7 @@ def _sampled(
     place = on.program.place(node)
     try:
         for pretended in ((None,), PRETENDED):
-            shapes: list[Shape] = []
+            shapes: list[Plan] = []
             sources: dict[int, Value] = {}
             for per_epoch in pretended:
                 on.steps, on.budget = per_epoch, _SAMPLE_BUDGET
@@ -185,7 +185,7 @@ def _largest(sources: dict[int, Value], limit: float) -> float:
 
 
 def _merged(
-    shapes: list[Shape], unit: str, sources: dict[int, Value], base: Value, place: tuple[int, int]
+    shapes: list[Plan], unit: str, sources: dict[int, Value], base: Value, place: tuple[int, int]
 ) -> Plan | None:
     """Return one plan of the shapes that pretended lengths of an epoch gave: in epochs, if they scale with these."""
     if len(shapes) == 1:
@@ -197,9 +197,9 @@ def _merged(
 
 
 def alike(one: object, two: object) -> bool:
-    """Return whether two shapes, numbers or lists of numbers are the same but for rounding."""
-    if isinstance(one, Shape) and isinstance(two, Shape):
-        same = one.kind == two.kind and one.fields.keys() == two.fields.keys()
+    """Return whether two plans, numbers or lists of numbers are the same but for rounding."""
+    if isinstance(one, Plan) and isinstance(two, Plan):
+        same = one.kind == two.kind and one.fields.keys() == two.fields.keys() and alike(one.then, two.then)
         return same and all(alike(value, two.fields[name]) for name, value in one.fields.items())
     if isinstance(one, list) and isinstance(two, list):
         return len(one) == len(two) and all(map(alike, one, two))
@@ -208,25 +208,18 @@ def alike(one: object, two: object) -> bool:
     return one == two
 
 
-def _longest(shape: Shape) -> float:
-    """Return the longest duration in a shape."""
-    inner = [_longest(value) for value in shape.fields.values() if isinstance(value, Shape)]
-    return max([shape.fields.get("duration", 0.0), *inner])
+def _longest(shape: Plan) -> float:
+    """Return the longest duration in a plan."""
+    return max(shape.fields.get("duration", 0.0), _longest(shape.then) if shape.then is not None else 0.0)
 
 
-_LENGTHS = frozenset({"every", "duration", "times"})
-
-
-def _in_epochs(shape: Shape, steps: int) -> Shape:
-    fields: dict[str, object] = {}
-    for name, value in shape.fields.items():
-        if isinstance(value, Shape):
-            fields[name] = _in_epochs(value, steps)
-        elif name in _LENGTHS:
+def _in_epochs(shape: Plan, steps: int) -> Plan:
+    fields = dict(shape.fields)
+    for name in ("every", "duration", "times"):
+        if name in fields:
+            value = fields[name]
             fields[name] = [nice(item / steps) for item in value] if isinstance(value, list) else nice(value / steps)
-        else:
-            fields[name] = value
-    return Shape(shape.kind, fields)
+    return replace(shape, fields=fields, then=_in_epochs(shape.then, steps) if shape.then is not None else None)
 
 
 def relative(plan: Plan) -> Plan:
@@ -240,16 +233,14 @@ def relative(plan: Plan) -> Plan:
 _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
 
 
-def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
+def with_words(shape: Plan, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
     """Return a shape with the words of each field: those of the literal that says it, or else of the whole function."""
     used: set[int] = set()
-    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early="early" in shape.fields)
+    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early=shape.early)
+    if shape.then is not None:
+        plan.then = with_words(shape.then, unit, sources, base, place)
     for name, data in shape.fields.items():
-        if name == "early":
-            continue
-        if isinstance(data, Shape):
-            plan.then = with_words(data, unit, sources, base, place)
-        elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
+        if name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
             plan.fields[name] = base
             used |= {base.start, *base.sources}
         else:
