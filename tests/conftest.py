@@ -32,7 +32,7 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported and collected out of every later search for garbage: it is a million objects, and none."""
+    """Leave what was imported and collected out of every later search for garbage: a million objects, and none."""
     gc.freeze()
     gc.enable()
 
