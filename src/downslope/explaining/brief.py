@@ -50,8 +50,8 @@ def describe_briefly(explanation: Explanation, lang: str = "en", *, width: int =
 
     Example:
         >>> from downslope import Settings, explain
-        >>> print(describe_briefly(explain(Settings(lr=0.5))).splitlines()[3].strip())
-        lr                          constant, 0.5; effective learning rate 0.5
+        >>> [*filter(None, describe_briefly(explain(Settings(lr=0.5))).splitlines())][2].split(maxsplit=1)
+        ['lr', 'constant, 0.5; effective learning rate 0.5']
     """
     words, document = words_of(lang), write_document(explanation, lang)
     lines = [*wrap(document.title, width), *(wrap(document.run, width) if document.run else []), ""]
