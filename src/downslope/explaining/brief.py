@@ -1,7 +1,7 @@
 """An explanation on one screen: every number in a line with its name, without formulas, sources and derivations.
 
-A sentence's line is the language's `brief.NAME`: "what it is | number", "+ more on the line before", or nothing. What
-has none stands as the whole sentence.
+A sentence's line is the language's `brief.NAME`: "what it is | number", which goes on the line before if that is of the
+same, "+ more on the line before", or nothing. What has none stands as the whole sentence.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def _lines(section: Section, words: Words) -> Iterator[Line]:
             found.append(("", sentence.text))
             continue
         said = words.say(f"brief.{sentence.name}", **sentence.numbers)
-        if said.startswith("+ ") and found:
-            found[-1] = (found[-1][0], words.join_clauses((found[-1][1], said[2:])))
+        label, _, text = said.removeprefix("+ ").rpartition(" | ")
+        if found and (said.startswith("+ ") or (label and label == found[-1][0])):
+            found[-1] = (found[-1][0], words.join_clauses((found[-1][1], text)))
         elif said:
-            label, _, text = said.removeprefix("+ ").rpartition(" | ")
             found.append((label, text))
     yield from found
 
