@@ -10,19 +10,15 @@ import subprocess
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def measure(pages, widths, script):
-    """Return for each page and width the width, and the numbers that a script returns as a list.
+def measure(page, widths, script):
+    """Return for each width the width, and the numbers that a script returns as a list.
 
     Args:
-        pages: Path of the page, or of several in one folder; what the browser needs is written beside the first.
+        page: Path of the page; what the browser needs is written beside it.
         widths: Of the windows, in pixels.
         script: Body of a function of `f`, the frame with the page, and `page`, its document.
     """
-    pages = pages if isinstance(pages, list) else [pages]
-    page = pages[0]
-    frames = "".join(
-        f'<iframe src="{one.name}" width="{width}" height="900"></iframe>' for one in pages for width in widths
-    )
+    frames = "".join(f'<iframe id="w{w}" src="{page.name}" width="{w}" height="900"></iframe>' for w in widths)
     outer = page.with_name("frames.html")
     outer.write_text(
         f"<body>{frames}<pre id=found></pre><script>onload = () => {{"

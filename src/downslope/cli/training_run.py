@@ -232,7 +232,7 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
 
 
 def _curve(folder: Path) -> list[str]:
-    """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if it has one."""
+    """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
     rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
     if len(rows) < 2:
         return []

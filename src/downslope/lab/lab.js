@@ -41,7 +41,11 @@ function fromAddress() {
 function toAddress() {
   const changed = Object.entries(state).filter(([name, value]) => value !== NUMBERS[name]);
   const text = changed.map(([name, value]) => `${name}=${value}`).join("&");
-  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  try {
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  } catch {
+    // within another document, such as a notebook, a page has no address of its own
+  }
 }
 
 // ---- the plots
