@@ -87,7 +87,7 @@ function tickText(value, percent) {
 
 function linearTicks(low, high, count) {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const by = power * ([1, 2, 5].find((factor) => factor * power >= rough) || 10);
+  const by = power * ([1, 2, 5].find((factor) => factor * power >= 0.8 * rough) || 10);
   const first = Math.ceil(low / by - 1e-9), found = [];
   for (let i = first; i * by <= high + by * 1e-9; i++) found.push(Number((i * by).toPrecision(12)));
   return found;
@@ -306,7 +306,7 @@ function axes(chart, log, [low, high]) {
   draw(svg, "line", { x1: frame.left, x2: frame.right, y1: frame.bottom, y2: frame.bottom, class: "axis" });
   const words = chart.axis?.words;
   const ticks = words ? words.map((_, i) => i).filter((i) => i >= from && i <= to)
-    : chart.axis?.log ? logTicks(from, to, wide / 70) : linearTicks(Math.max(from, chart.byStep ? 0 : -Infinity), to, Math.max(2, Math.floor(wide / 75)));
+    : chart.axis?.log ? logTicks(from, to, wide / 70) : linearTicks(Math.max(from, chart.byStep ? 0 : -Infinity), to, Math.max(2, Math.floor(wide / 66)));
   for (const value of ticks) {
     const x = chart.x(value);
     draw(svg, "line", { x1: x, x2: x, y1: frame.bottom, y2: frame.bottom + 3, class: "axis" });
