@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-_VOID = {"meta", "img", "br", "link", "input", "hr"}
+_VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 _INLINE = {"a", "b", "code", "data", "i", "span", "strong", "time", "var"}
 _FETCHING = {"src", "href", "srcset", "poster", "action", "data", "xlink:href"}
 

@@ -28,13 +28,17 @@ const figure = (key) => page.querySelector(`figure[data-chart="${key}"]`);
 const box = (key) => svg(key).getBoundingClientRect();
 // where a value lies on a chart's lower axis, told by its ticks
 const pixel = (key, value) => {
-  const ticks = [...svg(key).querySelectorAll(".tick.x")].map((t) => [Number(t.textContent.replace("k", "e3")), Number(t.getAttribute("x"))]);
+  const number = (t) => [Number(t.textContent.replace("k", "e3")), Number(t.getAttribute("x"))];
+  const ticks = [...svg(key).querySelectorAll(".tick.x")].map(number);
   const [a, b] = [ticks[0], ticks.at(-1)], scale = box(key).width / svg(key).viewBox.baseVal.width;
   return box(key).left + scale * (a[1] + ((value - a[0]) / (b[0] - a[0])) * (b[1] - a[1]));
 };
 const point = (key, kind, x, more) => svg(key).dispatchEvent(new w.PointerEvent(kind,
   { clientX: x, clientY: box(key).top + 60, button: 0, pointerType: "mouse", bubbles: true, ...more }));
-const press = (key, name, more) => { svg(key).focus(); svg(key).dispatchEvent(new w.KeyboardEvent("keydown", { key: name, ...more })); };
+const press = (key, name) => {
+  svg(key).focus();
+  svg(key).dispatchEvent(new w.KeyboardEvent("keydown", { key: name }));
+};
 const tip = (key) => figure(key).querySelector(".tip");
 const told = (key) => (tip(key).hidden ? null : [tip(key).querySelector(".where").textContent,
   ...[...tip(key).querySelectorAll(".row")].map((row) => [...row.children].map((part) => part.textContent).slice(1))]);
@@ -44,7 +48,7 @@ const drag = (key, from, to) => { const [a, b] = [pixel(key, from), pixel(key, t
   point(key, "pointerdown", a); point(key, "pointermove", (a + b) / 2); point(key, "pointerup", b); };
 const button = (text) => [...page.querySelectorAll(".tools button")].find((one) => one.textContent === text);
 const saved = async (key) => { let kept; w.URL.createObjectURL = (blob) => ((kept = blob), "#kept");
-  w.HTMLAnchorElement.prototype.click = function () {}; figure(key).querySelector(".csv").click(); return kept.text(); };
+  w.HTMLAnchorElement.prototype.click = () => {}; figure(key).querySelector(".csv").click(); return kept.text(); };
 """
 
 
@@ -89,11 +93,14 @@ def exponential(step, horizon, name="loss"):
 @pytest.mark.parametrize("dark", [False, True])
 def test_values_by_pointer_and_keyboard(page, dark):
     """At step 100 the mean, the step's own value, and the evaluation of step 91, which is nearest; keys walk on."""
-    script = HANDS + """
+    script = (
+        HANDS
+        + """
     const seen = {};
     seen.width = [page.documentElement.scrollWidth, Math.max(...[...page.querySelectorAll("svg.plot, figure, button")]
       .map((one) => one.getBoundingClientRect().right))];
-    seen.colours = [w.getComputedStyle(page.documentElement).backgroundColor, w.getComputedStyle(svg("loss").querySelector("path.line")).stroke];
+    const look = (one) => w.getComputedStyle(one);
+    seen.colours = [look(page.documentElement).backgroundColor, look(svg("loss").querySelector("path.line")).stroke];
     point("loss", "pointermove", pixel("loss", 100));
     seen.hover = told("loss");
     seen.inside = tip("loss").getBoundingClientRect().right;
@@ -108,6 +115,7 @@ def test_values_by_pointer_and_keyboard(page, dark):
     seen.requests = w.performance.getEntriesByType("resource").length;
     return seen;
     """
+    )
     found, console = ask(page, (1280, 400), script, dark=dark)
     assert console == []
     for width, seen in zip((1280, 400), found, strict=True):
@@ -136,16 +144,19 @@ def test_values_by_pointer_and_keyboard(page, dark):
 
 def test_switches_scales_zoom_units_and_reset(page):
     """Each changes what is drawn and the address; undone, the address is empty again."""
-    script = HANDS + """
+    script = (
+        HANDS
+        + """
     const seen = {}, hash = () => w.location.hash, key = figure("loss").querySelectorAll("button.key")[1];
-    const first = [lines("loss"), ticks("loss", "x").join(), ticks("loss", "y").join()];
+    const drawn = () => [lines("loss"), ticks("loss", "x").join(), ticks("loss", "y").join()], first = drawn();
     key.click();
     seen.hidden = [lines("loss"), key.getAttribute("aria-pressed"), hash()];
     point("loss", "pointermove", pixel("loss", 100));
     seen.rows = told("loss").length;
     key.click();
     figure("loss").querySelector(".scale").click();
-    seen.scale = [figure("loss").querySelector(".scale").textContent, hash(), ticks("loss", "y").join() !== first[2]];
+    const scale = figure("loss").querySelector(".scale");
+    seen.scale = [scale.textContent, hash(), ticks("loss", "y").join() !== first[2]];
     press("loss", "l");
     drag("loss", 100, 200);
     seen.zoom = [hash(), ticks("loss", "x"), ticks("lr", "x")];
@@ -156,7 +167,7 @@ def test_switches_scales_zoom_units_and_reset(page):
     press("loss", "0");
     drag("grad_norm", 0, 50);
     button("show all").click();
-    seen.whole = [hash(), [lines("loss"), ticks("loss", "x").join(), ticks("loss", "y").join()].join() === first.join()];
+    seen.whole = [hash(), drawn().join() === first.join()];
     button("epoch").click();
     seen.epoch = [hash(), ticks("loss", "x").at(-1), svg("loss").querySelector(".name").textContent];
     drag("loss", 2, 6);
@@ -164,7 +175,8 @@ def test_switches_scales_zoom_units_and_reset(page):
     seen.examples = [hash().split("&")[0], ...hash().split("zoom=")[1].split("~").map(Number)];
     const slider = page.querySelector(".tools input");
     slider.value = 12; slider.dispatchEvent(new w.Event("input"));
-    seen.smooth = [hash().match(/smooth=([\\d.]+)/)[1] * 1, page.querySelector(".tools output").textContent, figure("accuracy").querySelectorAll("path.faint").length];
+    seen.smooth = [hash().match(/smooth=([\\d.]+)/)[1] * 1, page.querySelector(".tools output").textContent,
+      figure("accuracy").querySelectorAll("path.faint").length];
     button("show all").click(); button("step").click();
     point("loss", "pointermove", pixel("loss", 150));
     seen.ema = told("loss")[1];
@@ -175,6 +187,7 @@ def test_switches_scales_zoom_units_and_reset(page):
     seen.end = [hash(), button("reset").disabled, lines("loss")];
     return seen;
     """
+    )
     [seen], console = ask(page, (1280,), script)
     assert console == []
     assert seen["hidden"] == [1, "false", "#hide=loss.1"]
@@ -202,10 +215,13 @@ def test_switches_scales_zoom_units_and_reset(page):
 
 def test_a_link_shows_what_was_seen(page):
     """Units, smoothing, zoom, scale and switches come from the address; nonsense in it is left alone."""
-    script = HANDS + """
+    script = (
+        HANDS
+        + """
     return [w.location.hash, svg("loss").querySelector(".name").textContent, ticks("loss", "x"), lines("loss"),
       figure("loss").querySelector(".scale").textContent, page.querySelector(".tools output").textContent];
     """
+    )
     address = "#x=epoch&smooth=20&zoom=2~6&log.loss=0&hide=loss.1"
     [seen], console = ask(page, (1280,), script, address=address)
     assert console == []
@@ -240,8 +256,10 @@ def test_the_file_of_a_plot_has_the_logs_numbers(page, several):
 
 
 def test_several_runs_by_epochs(several):
-    """Runs of different batches meet at the same epoch; a run that ended is not told of; one switch hides it everywhere."""
-    script = HANDS + """
+    """Runs of different batches meet at the same epoch; one that ended is silent; one switch hides it everywhere."""
+    script = (
+        HANDS
+        + """
     const seen = {};
     seen.scroll = page.documentElement.scrollWidth;
     button("epoch").click();
@@ -262,6 +280,7 @@ def test_several_runs_by_epochs(several):
     seen.pinned = first.getBoundingClientRect().left - before;
     return seen;
     """
+    )
     found, console = ask(several, (1280, 400), script)
     assert console == []
     for width, seen in zip((1280, 400), found, strict=True):
@@ -282,7 +301,8 @@ def test_several_runs_by_epochs(several):
 def test_nothing_else_may_run(page):
     """What somebody puts into a page neither runs nor loads; the page's own script does."""
     text = page.read_text(encoding="utf-8")
-    evil = '<script>window.broken = 1</script><img src="x.png" onerror="window.broken = 2"><b onclick="window.broken = 3">b</b>'
+    evil = '<script>window.broken = 1</script><img src="x.png" onerror="window.broken = 2">'
+    evil += '<b onclick="window.broken = 3">b</b>'
     other = page.with_name("other.html")
     other.write_text(text.replace("</footer>", f"{evil}</footer>"), encoding="utf-8")
     script = HANDS + "page.querySelector('footer b').click(); return [w.broken ?? null, lines('loss')];"

@@ -8,10 +8,14 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 _NUMBERS = "@the numbers of the plots@"
 """Where a template leaves room for them: how many fit is known when the rest of the page is."""
+
+_PARTS = ("numbers", "drawing", "hands", "bar")
+"""The files that the script is put together from, in order."""
 
 MOST = 490_000
 """Bytes of a page with its numbers, as long as the rest of it leaves them room."""
@@ -19,8 +23,9 @@ MOST = 490_000
 
 def script() -> str:
     """Return the script, as it stands on a page."""
-    text = (resources.files("downslope.plot") / "charts.js").read_text(encoding="utf-8")
-    return "\n".join(line for line in text.splitlines() if line.strip())
+    folder = resources.files("downslope.plot") / "live"
+    texts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in _PARTS]
+    return "\n".join(line for text in texts for line in text.splitlines() if line.strip())
 
 
 def for_template() -> dict[str, str]:
@@ -53,7 +58,7 @@ def pack_steps(steps: Sequence[int]) -> Any:
         >>> pack_steps([4, 6, 8, 10]), pack_steps([0, 1, 5])
         ({'from': 4, 'by': 2, 'n': 4}, [0, 1, 4])
     """
-    differences = [after - before for before, after in zip(steps, steps[1:], strict=False)]
+    differences = [after - before for before, after in pairwise(steps)]
     if len(steps) > 2 and len(set(differences)) == 1:
         return {"from": steps[0], "by": differences[0], "n": len(steps)}
     return [*steps[:1], *differences]

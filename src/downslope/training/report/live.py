@@ -69,38 +69,38 @@ def _chart(panel: Panel, stretches: int | None) -> dict[str, Any]:
     curves = [_curve(line, stretches, faint=id(_raw(line)) in behind) for line in fronts]
     gaps = [[line.run, int(step)] for line in fronts for step in line.series.nonfinite]
     places = sorted(set(np.linspace(0, len(gaps) - 1, _TICKS).astype(int).tolist())) if len(gaps) > _TICKS else None
-    chart: dict[str, Any] = {"title": panel.title, "lines": curves}
-    for name, value in (
-        ("percent", panel.percent),
-        ("log", panel.log),
-        ("floor", panel.frame_from),
-        ("levels", None if panel.limit is None else [{"y": panel.limit}]),
-        ("resumed", panel.resumed),
-        ("gaps", gaps if places is None else [gaps[place] for place in places]),
-        ("ends", panel.end_labels),
-        ("note", _note(curves, fronts)),
-    ):
-        if value is not None and value is not False and value != [] and value != "":  # noqa: PLC1901 -- 0 is a floor
-            chart[name] = value
-    return chart
+    some = {
+        "percent": panel.percent,
+        "log": panel.log,
+        "levels": [] if panel.limit is None else [{"y": panel.limit}],
+        "resumed": panel.resumed,
+        "gaps": gaps if places is None else [gaps[place] for place in places],
+        "ends": panel.end_labels,
+        "note": _note(curves, fronts),
+    }
+    floor = {} if panel.frame_from is None else {"floor": panel.frame_from}
+    return {"title": panel.title, "lines": curves, **_present(some), **floor}
+
+
+def _present(table: dict[str, Any]) -> dict[str, Any]:
+    """Return what is there: the script takes what is left out as 0, false or none."""
+    return {name: value for name, value in table.items() if value}
 
 
 def _curve(line: Line, stretches: int | None, *, faint: bool) -> dict[str, Any]:
     raw = _raw(line)
     shown = raw if stretches is None else thin(raw, stretches)
-    curve: dict[str, Any] = {"name": line.name, "colour": line.colour, "s": pack_steps(shown.steps.tolist())}
-    curve["v"] = pack_values(shown.values.tolist())
-    for name, value in (
-        ("run", line.run),
-        ("dash", line.dash),
-        ("dots", line.style == "dots"),
-        ("faint", faint),
-        ("window", line.window if line.window > 1 else 0),
-        ("m", _means(raw, stretches) if stretches and len(shown) < len(raw) and line.window > 1 else 0),
-    ):
-        if value:
-            curve[name] = value
-    return curve
+    cut = stretches is not None and len(shown) < len(raw)
+    some = {
+        "run": line.run,
+        "dash": line.dash,
+        "dots": line.style == "dots",
+        "faint": faint,
+        "window": line.window if line.window > 1 else 0,
+        "m": _means(raw, stretches) if stretches and cut and line.window > 1 else {},
+    }
+    steps, values = pack_steps(shown.steps.tolist()), pack_values(shown.values.tolist())
+    return {"name": line.name, "colour": line.colour, "s": steps, "v": values, **_present(some)}
 
 
 def _means(raw: Series, stretches: int) -> dict[str, Any]:

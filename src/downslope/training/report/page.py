@@ -1,7 +1,7 @@
 """The report of a run, or of several laid over one another: one page that needs no network.
 
-Its plots are drawn beforehand; where scripts run, the page's own draws them anew, so that they answer. What is on it comes from the other files here; `report.html.j2` and `plot/page.css` lay it out. The same runs give the
-same bytes: nothing on the page depends on when or where it is written.
+Its plots are drawn beforehand; where scripts run, the page's own script draws them anew, so that they answer to a hand.
+`report.html.j2` lays out what the other files here find. The same runs give the same bytes, wherever and whenever.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from downslope.training.report.panels import (
     panels_of_steps,
 )
 from downslope.training.report.plots import draw, draw_progress
+from downslope.training.report.transcripts import look_at_transcripts
 
 if TYPE_CHECKING:
     from downslope.training.data import Dataset
@@ -79,8 +80,9 @@ def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
     page = render_page(
         "training/report/report.html.j2", colours=COLOURS, title_of=title_of, live=for_template(), **about
     )
+    charts = about["fit"].charts if about.get("fit") else {}
     name = re.sub(r"\W+", "-", runs[0].name).strip("-") if len(runs) == 1 else "compared"
-    return with_numbers(page, numbers_of(name, runs, panels, {}, room_on(page)))
+    return with_numbers(page, numbers_of(name, runs, panels, charts, room_on(page)))
 
 
 def _about_one(run: RunData, data: Dataset | None) -> tuple[dict[str, Any], list[Panel]]:
@@ -111,6 +113,7 @@ def _about_one(run: RunData, data: Dataset | None) -> tuple[dict[str, Any], list
         "not_measured": not_measured(run),
         "examples": None if isinstance(seen, Fit) else seen,
         "fit": seen if isinstance(seen, Fit) else None,
+        "transcripts": look_at_transcripts(run, data),
         "lengths": look_at_lengths(run, data),
         "story": tables.story(run.sessions),
         "progress": draw_progress(run.sessions),

@@ -334,18 +334,16 @@ def line_of(
     return [Line(name, thin(shown, stretches), colour, style, series, dash)]
 
 
-def line_of_each(
-    runs: Sequence[RunData], series: Callable[[RunData], Series], *, smoothed: bool = False
-) -> list[Line]:
+def line_of_each(runs: Sequence[RunData], series: Callable[[RunData], Series], *, smoothed: bool = False) -> list[Line]:
     """Return a line for each run that has one, in the runs' order and colours; smoothed or as it is."""
     found: list[Line] = []
     for index, run in enumerate(runs):
         raw = series(run)
         window = smoothing_window(len(raw)) if smoothed else 1
         drawn = smooth(raw, window) if window > 1 else raw
-        look = {"dash": index // COLOURS, "share": len(runs)}
-        for line in line_of(run.name, drawn, index % COLOURS, **look):
-            found.append(replace(line, run=index, raw=raw if window > 1 else None, window=window))
+        lines = line_of(run.name, drawn, index % COLOURS, dash=index // COLOURS, share=len(runs))
+        before = raw if window > 1 else None
+        found += [replace(line, run=index, raw=before, window=window) for line in lines]
     return found
 
 
@@ -361,7 +359,8 @@ def _smoothed(name: str, series: Series, colour: int, *, background: bool) -> li
     if window == 1:
         return line_of(name, series, colour, "dots")
     behind = line_of(f"{name}, every step", series, colour, "faint") if background else []
-    return [*behind, *(replace(one, raw=series, window=window) for one in line_of(name, smooth(series, window), colour))]
+    front = line_of(name, smooth(series, window), colour)
+    return [*behind, *(replace(line, raw=series, window=window) for line in front)]
 
 
 def wants_log(lines: Sequence[Line]) -> bool:
