@@ -10,7 +10,6 @@ from downslope.cli.arguments import CommandParser, count
 from downslope.comparing import Comparison, compare, fields_shown
 from downslope.core.tables import to_table
 
-
 _WIDE = 100
 """A field's two values stand on a line of their own each where together they are wider than this."""
 

@@ -135,6 +135,7 @@ function heights(chart) {
     const room = (high / low) ** 0.05;
     return low === high ? [low / 2, high * 2] : [low / room, high * room];
   }
+  if (chart.heights && !log) return chart.heights;
   chart.cut = chart.floor !== undefined && !zoomOf(chart) && low < chart.floor && chart.floor < high;
   if (chart.cut) low = chart.floor;
   const spread = high - low || Math.abs(high) || 1;
@@ -242,6 +243,7 @@ function path(chart, parent, line, places, values, kind) {
   });
   const made = draw(parent, "path", { d: text, class: kind, "stroke-dasharray": kind === "faint" ? "none" : DASHES[line.dash ?? 0] });
   made.style.stroke = paint(line);
+  if (line.alpha) made.style.opacity = line.alpha;
 }
 
 function drawLine(chart, parent, { line, places, values }) {
@@ -257,6 +259,10 @@ function drawLine(chart, parent, { line, places, values }) {
 function point(parent, line, x, y, radius = 3.4) {
   if (line.marks === "cross") {
     draw(parent, "path", { d: `M${x - 4} ${y - 4}L${x + 4} ${y + 4}M${x - 4} ${y + 4}L${x + 4} ${y - 4}`, class: "lost" });
+    return;
+  }
+  if (line.marks === "bar") {
+    draw(parent, "path", { d: `M${x - 8} ${y}L${x + 8} ${y}`, class: "line" }).style.stroke = paint(line);
     return;
   }
   const diamond = line.marks === "diamond", r = diamond ? 5.5 : radius;

@@ -117,7 +117,7 @@ function listen(chart) {
   const look = (event) => {
     const box = svg.getBoundingClientRect(), view = inView(chart);
     if (!view.length) return;
-    if (chart.byStep) return showAt(chart, chart.places.indexOf(view[nearest(view, chart.back(pixel(event)))]), false);
+    if (!chart.lines.some((line) => line.marks)) return showAt(chart, chart.places.indexOf(view[nearest(view, chart.back(pixel(event)))]), false);
     const found = nearestPoint(chart, pixel(event), ((event.clientY - box.top) / box.height) * chart.frame.height);
     if (found) showAt(chart, chart.places.indexOf(found.x), false, found);
   };
@@ -191,8 +191,9 @@ function zoomBy(chart, factor) {
 function csv(chart) {
   const rows = new Map(), quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   if (!chart.byStep) {
-    const x = (value) => (chart.axis.words ? chart.axis.words[value] : value), named = chart.lines.some((line) => line.labels);
-    const found = chart.lines.filter((line) => line.marks).flatMap((line) =>
+    const x = (value) => (chart.axis.words ? chart.axis.words[value] : value), named = chart.lines.length > 1;
+    const marked = chart.lines.some((line) => line.marks);
+    const found = chart.lines.filter((line) => line.marks || !marked).flatMap((line) =>
       line.values.map((value, i) => [...(named ? [line.labels?.[i] ?? "", line.name] : []), x(line.steps[i]), value ?? "nan"]));
     const head = [...(named ? ["which", "state"] : []), chart.axis.name, chart.height ?? chart.title];
     return `${[head, ...found].map((row) => row.map(String).map(quoted).join(",")).join("\n")}\n`;

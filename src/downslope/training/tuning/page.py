@@ -1,15 +1,18 @@
-"""The page of a study and the page of a sweep: one file each, without network and script, in the reports' style."""
+"""The page of a study and the page of a sweep: one offline file each, in the reports' style, whose plots answer."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import re
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from downslope.core.number_text import short_text
+from downslope.plot.charts import as_json, for_template, with_numbers
 from downslope.plot.svg import Plot
 from downslope.plot.template import render_page
 from downslope.recipe.measures import GROWING
@@ -56,7 +59,7 @@ def render_study(plan: Design, state: State) -> str:
         if (lies := coordinates_of(plan.trial(number, point), plan.validated))
         and 0 < lies["decay_epochs"] < math.inf
         and lies["effective_lr"] > 0
-        for dot in [_signed(plan, dots(number, 0.0))]
+        for dot in [_on_map(plan, dots(number, 0.0))]
     ]
     drawn: list[Plot] = [history, *_importances(plan, state), *([draw_map(where)] if where else [])]
     winner = plan.winner(state)
@@ -80,8 +83,7 @@ def render_study(plan: Design, state: State) -> str:
         for number in sorted(state.points, key=lambda n: (outcome_of(state, n).value, n))
     ]
     headers = ["trial", *(one.name for one in plan.space), name, "steps", "state"]
-    return render_page(
-        _TEMPLATE,
+    return lay_out(
         title=f"Study of {plan.recipe.title or plan.recipe.data.name}",
         headlines=headlines,
         says=sentences(plan, state),
@@ -94,6 +96,14 @@ def render_study(plan: Design, state: State) -> str:
     )
 
 
+def lay_out(*, sections: Sequence[tuple[str, Sequence[Plot]]], title: str, **values: Any) -> str:
+    """Return a page of plots in sections, with the numbers of those that answer."""
+    charts = dict(plot.chart for _, plots in sections for plot in plots if plot.chart is not None)
+    page = render_page(_TEMPLATE, sections=sections, title=title, live=for_template(), **values)
+    name = re.sub(r"\W+", "-", title.lower()).strip("-")
+    return with_numbers(page, as_json({"name": name, "runs": [], "charts": charts}))
+
+
 def _dots(plan: Design, state: State) -> Callable[[int, float], Dot]:
     """Return what makes a trial's dot at an x."""
     winner = plan.winner(state)
@@ -101,13 +111,15 @@ def _dots(plan: Design, state: State) -> Callable[[int, float], Dot]:
     def dot(number: int, x: float) -> Dot:
         one = outcome_of(state, number)
         value = measured(plan, one.value) if math.isfinite(one.value) else math.nan
-        return Dot(x, value, "best" if number == winner else one.outcome)
+        return Dot(x, value, "best" if number == winner else one.outcome, f"trial {number}")
 
     return dot
 
 
-def _signed(plan: Design, dot: Dot) -> Dot:
-    return dot if plan.metric in GROWING else Dot(dot.x, -dot.y, dot.mark)
+def _on_map(plan: Design, dot: Dot) -> Dot:
+    """Return a trial as the map takes it: the larger the better, and its value in its name."""
+    name = f"{dot.name}, {short_text(dot.y)}" if math.isfinite(dot.y) else dot.name
+    return replace(dot, name=name, y=dot.y if plan.metric in GROWING else -dot.y)
 
 
 def _slice(one: Dimension, state: State, dots: Callable[[int, float], Dot], name: str) -> Plot:
@@ -177,8 +189,7 @@ def write_sweep_page(out: Path, base: Recipe, metric: str, rows: Sequence[Row]) 
         ]
         for row in rows
     ]
-    text = render_page(
-        _TEMPLATE,
+    text = lay_out(
         title=f"Sweep of {base.title or base.data.name}",
         headlines=[],
         says=[f"the held-out {name} at the end of each run; chosen by it, the best looks better than it is"],
