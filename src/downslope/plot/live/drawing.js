@@ -16,7 +16,7 @@ function element(parent, name, kind, text, properties = {}) {
   parent.append(made);
   return made;
 }
-const paint = (line) => `var(--line-${line.colour})`;
+const paint = (line) => (line.lost ? "var(--warn)" : `var(--line-${line.colour})`);
 const DASHES = ["none", "6 3", "2 2.5"];
 
 // ---- one chart
@@ -48,12 +48,14 @@ function makeChart(key, data, figure) {
 function makeButtons(chart) {
   const head = chart.figure.querySelector(".head"), box = element(head, "span", "buttons");
   const heights = chart.lines.flatMap((line) => line.values).filter((value) => value !== null);
-  if (heights.some((value) => value > 0) && heights.every((value) => value >= 0)) {
+  if (!chart.axis?.ends && heights.some((value) => value > 0) && heights.every((value) => value >= 0)) {
     chart.scale = element(box, "button", "scale", "log", { type: "button", title: "logarithmic axis" });
     chart.scale.addEventListener("click", () => setLog(chart, !isLog(chart)));
   }
-  const csv = element(box, "button", "csv", "CSV", { type: "button", title: "download the numbers of this plot" });
-  csv.addEventListener("click", () => download(chart));
+  if (!chart.axis?.ends) {
+    const csv = element(box, "button", "csv", "CSV", { type: "button", title: "download the numbers of this plot" });
+    csv.addEventListener("click", () => download(chart));
+  }
   for (const key of chart.figure.querySelectorAll("[data-line]")) {
     makeSwitch(key, `${chart.key}.${key.dataset.line}`);
   }
@@ -111,7 +113,8 @@ function layOut(chart) {
   chart.whole = xLog
     ? [low / (high / low || 1) ** 0.04 / 1.05, high * (high / low || 1) ** 0.04 * 1.05]
     : [low - (chart.byStep ? 0.01 : 0.05) * (high - low || 1), high + (chart.byStep ? 0.01 : 0.05) * (high - low || 1)];
-  if (chart.axis?.words) chart.whole = [-0.5, chart.axis.words.length - 0.5];
+  const edge = chart.axis?.ends ? 0.25 : 0.5;
+  if (chart.axis?.words) chart.whole = [-edge, chart.axis.words.length - 1 + edge];
   chart.range = zoomOf(chart) ?? chart.whole;
 }
 
@@ -195,6 +198,7 @@ function describe(chart, log) {
 
 function axes(chart, log, [low, high]) {
   const { svg, frame } = chart, [from, to] = chart.range, wide = frame.right - frame.left;
+  if (chart.axis?.ends) return uprights(chart);
   for (const value of log ? logTicks(low, high, 6) : linearTicks(low, high, 5)) {
     const y = chart.y(value);
     draw(svg, "line", { x1: frame.left, x2: frame.right, y1: y, y2: y, class: "grid" });
@@ -210,6 +214,18 @@ function axes(chart, log, [low, high]) {
     draw(svg, "text", { x, y: frame.bottom + 16, class: "tick x" }, words ? words[value] : tickText(value));
   }
   draw(svg, "text", { x: frame.right, y: frame.bottom + 32, class: "tick name" }, chart.axis?.name ?? UNITS[state.x]);
+}
+
+// The axes of parallel coordinates: each upright, with what stands at its foot and its top.
+function uprights(chart) {
+  const { svg, frame } = chart, { words, ends } = chart.axis;
+  ends.forEach(([foot, top], i) => {
+    const x = chart.x(i), anchor = x < frame.left + 30 ? "start" : "middle";
+    draw(svg, "line", { x1: x, x2: x, y1: chart.y(0), y2: chart.y(1), class: "axis" });
+    for (const [text, y] of [[top, chart.y(1) - 6], [foot, chart.y(0) + 13]]) draw(svg, "text", { x, y, class: "tick x" }, text).style.textAnchor = anchor;
+    const name = draw(svg, "text", { x, y: frame.bottom + 16 + (frame.width < 500 && i % 2 ? 15 : 0), class: "tick x" }, words[i]);
+    name.style.textAnchor = anchor;
+  });
 }
 
 function marks(chart, inside) {
@@ -244,10 +260,12 @@ function path(chart, parent, line, places, values, kind) {
   const made = draw(parent, "path", { d: text, class: kind, "stroke-dasharray": kind === "faint" ? "none" : DASHES[line.dash ?? 0] });
   made.style.stroke = paint(line);
   if (line.alpha) made.style.opacity = line.alpha;
+  return made;
 }
 
 function drawLine(chart, parent, { line, places, values }) {
   if (line.marks === undefined) path(chart, parent, line, places, values, "line");
+  if (line.joined) path(chart, parent, line, places, values, "strand").dataset.line = line.index;
   const [from, to] = chart.range, few = places.filter((x) => x >= from && x <= to).length < 120;
   values.forEach((value, i) => {
     const lonely = value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null;

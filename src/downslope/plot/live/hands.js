@@ -50,7 +50,7 @@ function nearestPoint(chart, left, top) {
 function placeText(chart, x, rows) {
   if (!chart.byStep) {
     const words = chart.axis.words;
-    return `${chart.axis.name} ${words ? words[x] : written(x)}`;
+    return `${chart.axis.name} ${words ? words[x] : written(x)}`.trim();
   }
   const first = rows[0];
   if (DATA.runs.length > 1 || !first) return state.x === "step" ? `step ${grouped(x)}` : `${UNITS[state.x]} ${written(Number(x.toPrecision(4)))}`;
@@ -74,6 +74,8 @@ function showAt(chart, index, aloud, only) {
     const dot = draw(chart.cross, "circle", { cx: chart.x(row.at), cy: chart.y(row.value), r: 4 });
     dot.style.fill = paint(row.line);
   }
+  chart.svg.classList.toggle("choosing", Boolean(only?.line.joined));
+  for (const one of chart.svg.querySelectorAll(".strand")) one.classList.toggle("chosen", one.dataset.line === String(only?.line.index));
   tip.setAttribute("aria-live", aloud ? "polite" : "off");
   tip.replaceChildren();
   element(tip, "div", "where", placeText(chart, x, [...rows].sort((a, b) => Math.abs(a.place - x) - Math.abs(b.place - x))));
@@ -82,6 +84,7 @@ function showAt(chart, index, aloud, only) {
     const one = element(list, "div", "row"), mark = element(one, "i", "");
     mark.style.background = paint(row.line);
     element(one, "span", "", row.label ?? row.line.name);
+    if (chart.axis?.ends) continue;
     element(one, "b", "", row.value === null && !chart.byStep ? "diverged" : written(row.value, chart.percent));
     if (row.raw !== undefined && row.raw !== row.value) element(one, "span", "soft", `this step ${written(row.raw, chart.percent)}`);
     else if (chart.byStep && Math.abs(row.place - x) > 1e-9) element(one, "span", "soft", `at ${written(row.place)}`);
@@ -100,6 +103,7 @@ function crossLine(chart, x) {
 }
 function clearCross(chart, kept) {
   chart.cross?.replaceChildren();
+  chart.svg.classList.remove("choosing");
   if (!kept) chart.tip.hidden = true;
 }
 function hideCursor() {

@@ -18,7 +18,10 @@ from downslope.plot.template import render_page
 from downslope.recipe.measures import GROWING
 from downslope.recipe.schema import Recipe
 from downslope.training.folder.durable import write_file
+from downslope.training.folder.names import is_run_folder
+from downslope.training.report import write_report
 from downslope.training.tuning.coordinates import coordinates_of
+from downslope.training.tuning.parallel import Strand, Upright, draw_parallel, share
 from downslope.training.tuning.plots import Dot, draw_bars, draw_dots, draw_map, draw_spread
 from downslope.training.tuning.propose import Known, importances
 from downslope.training.tuning.result import best_toml, measured, outcome_of, sentences
@@ -27,7 +30,10 @@ from downslope.training.tuning.study import State
 from downslope.training.tuning.sweep import Row
 from downslope.training.tuning.work import Design
 
-PAGE = "study.html"
+PAGE, CURVES = "study.html", "best-trials.html"
+_CURVES = 5
+"""Of so many of the best trials the curves are laid over one another."""
+
 _TEMPLATE = "training/tuning/page.html.j2"
 _NONE = "\N{EN DASH}"
 
@@ -40,6 +46,26 @@ def write_study_page(plan: Design, state: State, out: Path) -> Path:
     """
     write_file(out, render_study(plan, state).encode("utf-8", "surrogateescape"))
     return out
+
+
+def write_curves(state: State, folder: Path) -> Path | None:
+    """Write the report of a study's best trials into its folder; None where there are no two to compare.
+
+    Raises:
+        MissingDependencyError: If matplotlib or jinja2 is not installed.
+    """
+    runs = [folder / name for name in _best_runs(state)]
+    return write_report(runs, folder / CURVES) if len(runs) > 1 and all(map(is_run_folder, runs)) else None
+
+
+def _best_runs(state: State) -> list[str]:
+    """Return the folders of the best trials within the study's, those on the highest rungs first."""
+    reached: dict[int, tuple[int, float]] = {}
+    for job, one in sorted(state.results.items()):
+        if math.isfinite(one.value):
+            reached[job.trial] = (-job.rung, one.value)
+    best = sorted(reached, key=lambda number: (*reached[number], number))[:_CURVES]
+    return [f"trials/{number:04d}" for number in best]
 
 
 def render_study(plan: Design, state: State) -> str:
@@ -87,12 +113,17 @@ def render_study(plan: Design, state: State) -> str:
         title=f"Study of {plan.recipe.title or plan.recipe.data.name}",
         headlines=headlines,
         says=sentences(plan, state),
-        sections=[("The study", drawn), ("Setting by setting", slices)],
+        sections=[
+            ("The study", drawn),
+            ("All settings at once", _parallel(plan, state)),
+            ("Setting by setting", slices),
+        ],
         table_title="All trials, the best first",
         headers=headers,
         numbers={*headers} - {"state"},
         rows=rows,
         recipe=best_toml(plan, state) if winner is not None else "",
+        curves=_best_runs(state),
     )
 
 
@@ -130,6 +161,27 @@ def _slice(one: Dimension, state: State, dots: Callable[[int, float], Dot], name
     key = "slice-" + one.name.replace(".", "-")
     title, caption = one.name, f"Validation {name} of each trial; {one}."
     return draw_dots(key, title, caption, found, axis=one.name, log=one.kind == "log", words=one.choices)
+
+
+def _parallel(plan: Design, state: State) -> list[Plot]:
+    """Return every trial as a line across what is searched; none where that is one number, or one trial."""
+    dot = _dots(plan, state)
+    dots = {number: dot(number, 0.0) for number in sorted(state.points)}
+    ends = [one.y for one in dots.values() if math.isfinite(one.y)]
+    if len(plan.space) < 2 or len(dots) < 2 or not ends:
+        return []
+    worst, best = (min(ends), max(ends)) if plan.metric in GROWING else (max(ends), min(ends))
+    uprights = [Upright(one.name, _shown(one.at(0.0)), _shown(one.at(1.0))) for one in plan.space]
+    uprights.append(Upright(plan.metric.replace("_", " "), short_text(worst), short_text(best)))
+    strands = [
+        Strand(
+            f"trial {number}" + (f", {short_text(one.y)}" if math.isfinite(one.y) else ", diverged"),
+            [*(axis.place(state.points[number][axis.name]) for axis in plan.space), share(one.y, worst, best)],
+            one.mark,
+        )
+        for number, one in dots.items()
+    ]
+    return [draw_parallel(uprights, strands)]
 
 
 def _importances(plan: Design, state: State) -> list[Plot]:
@@ -199,6 +251,7 @@ def write_sweep_page(out: Path, base: Recipe, metric: str, rows: Sequence[Row]) 
         numbers={*headers},
         rows=table,
         recipe="",
+        curves=[],
     )
     write_file(out, text.encode("utf-8", "surrogateescape"))
     return out

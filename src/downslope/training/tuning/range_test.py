@@ -123,6 +123,7 @@ def run_range_test(recipe: Recipe, out: Path) -> RangeTest | int:
         numbers=set[str](),
         rows=[],
         recipe="",
+        curves=[],
     )
     write_file(out / PAGE, page.encode())
     return found
