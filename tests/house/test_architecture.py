@@ -198,6 +198,7 @@ OPENS_ITSELF = {
     "recipe/known.py": "files of the package",
     "explaining/language.py": "files of the package",
     "exporting/template.py": "files of the package",
+    "plot/charts.py": "files of the package",
     "lab/page.py": "files of the package",
 }
 

@@ -118,6 +118,7 @@ def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: arg
 
 def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     load_torch()
+    from downslope.training.tuning.page import write_curves
     from downslope.training.tuning.result import BEST, sentences, write_result
     from downslope.training.tuning.study import Study
     from downslope.training.tuning.work import Interrupted, design, work_together
@@ -139,6 +140,8 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
     if page is not None:
         print(f"page        {shown(page)}")
+        if (curves := write_curves(state, out)) is not None:
+            print(f"curves      {shown(curves)}, of the best trials")
     print(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
     return 0
 
