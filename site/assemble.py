@@ -24,7 +24,8 @@ SOURCE = PROJECT.get("urls", {}).get("Source", "")
 
 # The sections of the site and their pages, each by the document's name; a document that stands nowhere joins Guides.
 SECTIONS: dict[str, list[str]] = {
-    "Guides": ["training", "data", "seq2seq", "packing", "scale", "reading", "explain", "compare", "export", "convert"],
+    "Guides": ["training", "data", "seq2seq", "packing", "scale", "reading", "explain", "compare", "export", "convert",
+               "notebooks", "assistants"],
     "Optimizer": ["optimizer", "schedules"],
     "Recipes": ["recipe"],
     "Guests": [],

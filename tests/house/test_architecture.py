@@ -31,6 +31,17 @@ MAY_IMPORT = {
     "lab": {"core", "plot"},
     "training": {"core", "kernel", "recipe", "theory", "plot", "torch"},
     "auditing": {"core", "recipe", "theory", "reading", "explaining", "training"},
+    "assistants": {
+        "core",
+        "systems",
+        "recipe",
+        "rescaling",
+        "exporting",
+        "reading",
+        "comparing",
+        "explaining",
+        "auditing",
+    },
     "__main__": {"cli"},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"__main__"}
