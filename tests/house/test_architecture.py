@@ -42,8 +42,10 @@ MAY_IMPORT = {
         "explaining",
         "auditing",
     },
+    "notebooks": set[str](),
     "__main__": {"cli"},
 }
+MAY_IMPORT["notebooks"] = set(MAY_IMPORT) - DOORS - {"kernel", "assistants", "__main__"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"__main__"}
 """Room -> the rooms that it may import; docs/architecture.md draws it."""
 

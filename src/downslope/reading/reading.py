@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from downslope.core.errors import RecipeError, SettingsError
+from downslope.core.notebook import ShownInNotebooks
 from downslope.reading.order import in_order
 from downslope.reading.remarks import MARKS, WORDS, explain
 
@@ -48,7 +50,7 @@ class Field:
 
 
 @dataclass
-class Reading:
+class Reading(ShownInNotebooks):
     """One way to understand a text.
 
     Attributes:
@@ -90,6 +92,19 @@ class Reading:
             RecipeError: As `recipe`.
         """
         return write_toml(self)
+
+
+class Readings(list[Reading], ShownInNotebooks):
+    """All readings of a text, the most plausible first, and in a notebook the text beside them.
+
+    Attributes:
+        texts: (name, text) of what was read; the name of words without one is "".
+    """
+
+    def __init__(self, readings: Iterable[Reading], texts: Iterable[tuple[str, str]]) -> None:
+        """Take readings, and what they are of."""
+        super().__init__(readings)
+        self.texts = tuple(texts)
 
 
 _TABLES = ("seed", "data", "model", "sgd", "groups", "train")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DownslopeError
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.posix import locks
 from downslope.core.shown import shown
 from downslope.training.folder import durable
@@ -61,7 +62,7 @@ class State:
     finals: Mapping[int, Result]
 
 
-class Study:
+class Study(ShownInNotebooks):
     """A study in a storage, as one process sees it.
 
     Args:
@@ -103,6 +104,10 @@ class Study:
             changes = "; ".join(_change(key, there.get(key), about[key]) for key in parts)
             raise DownslopeError(f"{folder}: {_PROBLEM}. What differs: {changes}.")
         self.about: Mapping[str, Any] = there
+
+    def __repr__(self) -> str:
+        """Return where it lies; not its storage, whose address may hold a password."""
+        return f"Study({str(self.folder)!r})"
 
     @contextmanager
     def holding(self, job: Job | int | None = None) -> Iterator[bool]:
