@@ -24,7 +24,7 @@ from typing import Any
 
 from downslope import load_recipe
 from downslope.core.errors import DivergenceError, NonFiniteGradientError
-from downslope.recipe.schema import Recipe, Tune
+from downslope.recipe.schema import Tune
 from downslope.training.run.plan import plan_run
 from downslope.training.run.train import train
 from downslope.training.tuning.ladder import Job
@@ -56,9 +56,11 @@ def main() -> None:
         draw_once()
         for one in wanted(given.studies):
             if (one["data"], one["way"], one["seed"]) not in done:
-                found = study(one["data"], one["way"], one["seed"], given.trials)
-                with given.kept.open("a") as file:
-                    print(json.dumps({**one, **found}), file=file)
+                keep(given.kept, {**one, **study(one["data"], one["way"], one["seed"], given.trials)})
+        for one in read(given.kept).values():  # the trials first: they alone are a result
+            if "worth" not in one:
+                worth = {number: measure(one, point) for number, point in one["led"].items()}
+                keep(given.kept, {"data": one["data"], "way": one["way"], "seed": one["seed"], "worth": worth})
         done = read(given.kept)
     for data in DATA:
         print_table(data, [one for one in done.values() if one["data"] == data])
@@ -77,8 +79,17 @@ def read(kept: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
     lines = kept.read_text().splitlines(keepends=True) if kept.exists() else []
     if lines and not lines[-1].endswith("\n"):
         kept.write_text("".join(lines[:-1]))
-    found = [json.loads(line) for line in lines if line.endswith("\n")]
-    return {(one["data"], one["way"], one["seed"]): one for one in found}
+    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for one in (json.loads(line) for line in lines if line.endswith("\n")):
+        key = (one["data"], one["way"], one["seed"])
+        found[key] = {**found.get(key, {}), **one}
+    return found
+
+
+def keep(kept: Path, line: dict[str, Any]) -> None:
+    """Add a line to the file."""
+    with kept.open("a") as file:
+        print(json.dumps(line), file=file)
 
 
 def draw_once() -> None:
@@ -96,47 +107,56 @@ def draw_once() -> None:
 
 
 def study(data: str, way: str, seed: int, trials: int) -> dict[str, Any]:
-    """Return the validation accuracy of each trial, None where it diverged, and of those that led what they are worth.
-
-    They are worth their mean accuracy on the held-out examples, by the trial's number.
-    """
-    name, epochs = DATA[data]
-    overrides = [("train.epochs", str(epochs)), ("seed", str(seed)), ("data.split_seed", "0")]
-    cosine = f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = {epochs}, unit = "epoch" }}'
-    recipe = load_recipe(name, [*overrides, ("sgd.lr", cosine)])
-    recipe = replace(recipe, tune=Tune(trials=trials, coordinates=way, validation=0.5, seeds=1))
-    plan = design(recipe, 1)
+    """Return the validation accuracy of each trial, None where it diverged, and what those tried that led."""
+    plan = plan_of(data, way, seed, trials)
     with tempfile.TemporaryDirectory() as folder:
         kept = Study(Path(folder) / "study", None, plan.about())
         work(kept, plan)
         state = kept.state()
     values = [-state.results[Job(number, 0)].value for number in range(trials)]
     led = [number for number in range(trials) if values[number] > max(values[:number], default=-math.inf)]
-    worth = {number: round(measure(plan, plan.best(state.points[number])), 5) for number in led}
-    return {"values": [value if math.isfinite(value) else None for value in values], "worth": worth}
+    shown = [round(value, 5) if math.isfinite(value) else None for value in values]
+    return {"values": shown, "led": {str(number): state.points[number] for number in led}}
 
 
-def measure(plan: Design, recipe: Recipe) -> float:
-    """Return the mean accuracy on the held-out examples; a run that diverges has learned nothing."""
+def plan_of(data: str, way: str, seed: int, trials: int) -> Design:
+    """Return the plan of a study."""
+    name, epochs = DATA[data]
+    overrides = [("train.epochs", str(epochs)), ("seed", str(seed)), ("data.split_seed", "0")]
+    cosine = f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = {epochs}, unit = "epoch" }}'
+    recipe = load_recipe(name, [*overrides, ("sgd.lr", cosine)])
+    recipe = replace(recipe, tune=Tune(trials=trials, coordinates=way, validation=0.5, seeds=1))
+    return design(recipe, 1)
+
+
+def measure(one: dict[str, Any], point: dict[str, float]) -> float:
+    """Return what a point is worth: its mean accuracy on the held-out examples; a run that diverges has none."""
+    plan = plan_of(one["data"], one["way"], one["seed"], len(one["values"]))
+    recipe = plan.best(point)
     found: list[float] = []
     for seed in AGAIN:
-        one = replace(recipe, seed=seed)
+        again = replace(recipe, seed=seed)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                outcome = train(plan_run(one, name="again", out=Path(folder) / "run"), one, NullConsole(), report=False)
+                outcome = train(
+                    plan_run(again, name="again", out=Path(folder) / "run"), again, NullConsole(), report=False
+                )
             except (DivergenceError, NonFiniteGradientError):
                 found.append(0.0)
             else:
+                if outcome.signal is not None:
+                    raise KeyboardInterrupt
                 found.append(outcome.held_out[plan.metric])
-    return statistics.fmean(found)
+    return round(statistics.fmean(found), 5)
 
 
 def print_table(data: str, studies: list[dict[str, Any]]) -> None:
     """Print, for each way, how many trials it took."""
     counted = {
         "the trial itself, on the validation half": [raced(one) for one in studies],
-        "the leader measured again, on the held-out examples": [worthy(one) for one in studies],
     }
+    if all("worth" in one for one in studies):
+        counted["the leader measured again, on the held-out examples"] = [worthy(one) for one in studies]
     for kind, values in counted.items():
         best = max((max(one) for one in values), default=0.0)
         print(f"\n{data}, {kind}; best known {100 * best:.2f} %\n")
