@@ -54,6 +54,7 @@ _HOMES = {
     "tune": "downslope.training.in_python",
     "show_html": "downslope.notebooks.shown",
     "show_markdown": "downslope.notebooks.shown",
+    "show_text": "downslope.notebooks.shown",
 }
 
 _MODULES = frozenset({"jax", "keras", "kernel", "numpy", "schedules", "torch"})

@@ -1,4 +1,4 @@
-"""What has no page of its own as a few blocks, written as HTML or as Markdown."""
+"""What has no page of its own as a few blocks, written as HTML, as Markdown or as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from downslope.core.columns import wrap
 from downslope.core.files import read_text
 from downslope.core.shown import printable
 from downslope.notebooks.fragment import fragment_of
@@ -79,6 +80,29 @@ def _html(block: Block) -> str:
             return f'<div class="table">{table}</div>' if rows else ""
         case Code(text, _):
             return f"<pre><code>{safe(text)}</code></pre>"
+
+
+def as_text(blocks: Sequence[Block], width: int = 100) -> str:
+    """Return blocks as text for a terminal."""
+    return "\n\n".join("\n".join(lines) for lines in (_lines(block, width) for block in blocks) if lines)
+
+
+def _lines(block: Block, width: int) -> list[str]:
+    match block:
+        case Title(text) | Text(text):
+            return wrap(printable(text), width)
+        case Points(heading, items):
+            points = [line for item in items for line in wrap(printable(item), width, "  - ", "    ")]
+            return [f"{heading}:", *points] if items else []
+        case Rows(headers, rows):
+            lines: list[str] = []
+            for row in rows:
+                name, *cells = row
+                told = [f"{head} {cell}" for head, cell in zip(headers[1:], cells, strict=True)]
+                lines += wrap(printable("; ".join(told)), width, f"  {printable(name)}: ", "      ")
+            return lines
+        case Code(text, _):
+            return printable(text).rstrip().splitlines()
 
 
 def as_markdown(blocks: Sequence[Block]) -> str:

@@ -13,11 +13,11 @@ from downslope.comparing import Comparison, fields_shown
 from downslope.core.errors import MissingDependencyError
 from downslope.core.number_text import short_text
 from downslope.explaining.explanation import Explanation
-from downslope.notebooks.blocks import Block, Code, Points, Rows, Text, Title, as_html, as_markdown
+from downslope.notebooks.blocks import Block, Code, Points, Rows, Text, Title, as_html, as_markdown, as_text
 from downslope.notebooks.fragment import fragment_of
 from downslope.reading.order import in_order
 from downslope.reading.reading import Reading, Readings
-from downslope.reading.shown import marks_of, quoted, shown, title_of
+from downslope.reading.shown import describe, marks_of, quoted, shown, title_of
 from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 from downslope.rescaling.rescaled import Rescaled
@@ -42,6 +42,20 @@ def show_markdown(thing: Any) -> str | None:
     """Return the same in short as Markdown; None for a thing whose page is pictures."""
     blocks = _blocks_of(thing)
     return as_markdown(blocks) if blocks else None
+
+
+def show_text(thing: Any) -> str:
+    """Return it as a terminal has it: as the command prints it where it is one's result."""
+    match thing:
+        case Reading():
+            return describe([thing])
+        case Readings():
+            return describe(thing, texts=dict(thing.texts))
+        case Explanation() | Audit():
+            return str(thing)
+        case _:
+            blocks = _blocks_of(thing)
+            return as_text(blocks) if blocks else repr(thing)
 
 
 def _page_of(thing: Any) -> str | None:
