@@ -114,7 +114,7 @@ def page_of(path: Path, page: str, places: dict[Path, str]) -> str:
 
 
 def notebook_page(text: str) -> str:
-    """Return a notebook as a page: its cells, and their outputs as Markdown where they have it, else as they are shown."""
+    """Return a notebook as a page: its cells and their outputs, as Markdown where they have it."""
     parts: list[str] = []
     for cell in json.loads(text)["cells"]:
         source = "".join(cell["source"])
