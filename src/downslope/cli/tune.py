@@ -65,8 +65,8 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="Optuna's storage, such as postgresql://HOST/NAME, for machines that share DIR (default: a journal file "
-        "in DIR)",
+        help="Optuna's storage, such as postgresql+psycopg://HOST/NAME (extra postgres), for machines that share DIR "
+        "(default: a journal file in DIR)",
     )
     parser.add_argument(
         "--range-test",
