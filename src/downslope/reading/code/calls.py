@@ -97,7 +97,7 @@ SIGNATURES = {
 """An optimizer, or "framework.optimizer" -> its arguments in order."""
 
 FRAMEWORKS = (
-    ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("jax", ("jax",)),
+    ("downslope", ("downslope",)), ("composer", ("composer",)), ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("jax", ("jax",)),
     ("paddle", ("paddle", "fluid")),
     ("mindspore", ("mindspore", "nn.momentum", "nn.optim.", "nn.sgd")), ("mxnet", ("mxnet", "mx.", "gluon")),
     ("chainer", ("chainer",)), ("lasagne", ("lasagne",)), ("tensorflow", ("tensorflow", "tf.", "slim.", "tensorpack")),
@@ -173,6 +173,22 @@ ROWS = {
     "PolyOptimizer": "polynomial params lr weight_decay max_step power<lr_power final=0.0 unit='step'",
     "WarmupMultiStepLR": "multistep optimizer milestones gamma=0.1 start_factor<warmup_factor warmup<warmup_iters "
     "unit='step'",
+    "downslope.Constant": "constant value",
+    "downslope.Exponential": "exponential initial<initial rate every unit='step' staircase=False end<end",
+    "downslope.MultiStep": "multistep initial<initial factor times<milestones unit='step'",
+    "downslope.Linear": "linear initial<initial final duration unit='step'",
+    "downslope.Polynomial": "polynomial initial<initial final duration unit='step' power=1.0",
+    "downslope.Cosine": "cosine initial<initial final duration unit='step'",
+    "downslope.Inverse": "inverse initial<initial gamma power=1.0 unit='step'",
+    "downslope.OneCycle": "onecycle peak<peak duration unit='step' pct_start=0.3 div_factor=25.0 final_div_factor=1e4",
+    "StepScheduler": "exponential step_size gamma=0.1 staircase=True unit='epoch'",
+    "MultiStepScheduler": "multistep milestones gamma=0.1 unit='epoch'",
+    "MultiStepWithWarmupScheduler": "multistep warmup<t_warmup milestones gamma=0.1 unit='epoch'",
+    "CosineAnnealingScheduler": "cosine duration<t_max alpha_f=0.0 unit='epoch'",
+    "CosineAnnealingWithWarmupScheduler": "cosine warmup<t_warmup duration<t_max alpha_f=0.0 unit='epoch'",
+    "LinearScheduler": "linear alpha_i=1.0 alpha_f=0.0 duration<t_max unit='epoch'",
+    "LinearWithWarmupScheduler": "linear warmup<t_warmup alpha_i=1.0 alpha_f=1.0 duration<t_max unit='epoch'",
+    "PolynomialScheduler": "polynomial power duration<t_max alpha_f=0.0 unit='epoch'",
     "fit_one_cycle": "onecycle n_epoch lr_max div div_final pct_start unit='epoch'",
     "ExponentialShift": "exponential every rate staircase=True",
     "ExponentialShift at times": "multistep times factor<rate",

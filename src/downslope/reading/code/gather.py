@@ -17,6 +17,7 @@ from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, reason
 from downslope.reading.code.tree import ADJUSTS, falls_if_measured
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, is_number, number, numbers, words_of
+from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
 from downslope.reading.reading import ADAMS, Field
@@ -236,6 +237,8 @@ class Gathering:
             return
         if one.name == "sgdw":
             self.put("sgd.decay", reason("decoupled", "SGDW decays apart from the gradient"))
+        elif "decay" in one.settings and one.settings["decay"].data in {"coupled", "decoupled"}:
+            self.put("sgd.decay", one.settings["decay"])
         elif one.framework == "keras" and "weight_decay" in one.settings:
             self.put("sgd.decay", reason("decoupled", "the weight_decay of Keras's optimizers is decoupled"))
             self.found.remarks.append(("keras_decoupled", {}))
@@ -293,6 +296,9 @@ class Gathering:
             found.append(("train.epochs", made.args[0]))
         if made.name == "train" and "steps" in made.kwargs:
             found.append(("train.steps", made.kwargs["steps"]))
+        counted, unit = amount(made.kwargs["max_duration"].data) if "max_duration" in made.kwargs else (None, "")
+        if unit in {"epoch", "step"}:  # Composer's "90ep"
+            found.append((f"train.{unit}s", made.kwargs["max_duration"].but(counted)))
         for name, path in _FITS.items():
             if name in made.kwargs and not (name == "max_iter" and made.name.startswith("Neural")):
                 found.append((path, made.kwargs[name]))
