@@ -213,6 +213,9 @@ class Gathering:
             marks = ("two_optimizers",) if any(_differ(value, other.settings.get(name)) for other in rivals) else ()
             if name != "weight_decay" or not self._decay_mask(value):
                 self.put(path, value, marks=marks)
+        inside = one.settings.get("lr_in_velocity")
+        if inside is not None and inside.data is True:
+            self.put("sgd.lr_in_velocity", inside)
         if any(_differ(one.settings.get("lr"), other.settings.get("lr")) for other in rivals):
             other = next(other for other in rivals if _differ(one.settings.get("lr"), other.settings.get("lr")))
             words = self.on.program.text[other.made.start : other.made.end][:_LONGEST_WORDS]
@@ -502,7 +505,7 @@ def _fits(path: str, value: Value) -> bool:
     name = path.rsplit(".", 1)[-1]
     if name in {"times", "levels", "mean", "deviation", "resized_crop", "milestones"}:
         return numbers(value) is not None
-    if name in {"nesterov", "staircase", "restart", "flip", "trivial"}:
+    if name in {"nesterov", "staircase", "restart", "flip", "trivial", "lr_in_velocity"}:
         return isinstance(data, bool)
     if name in {"schedule", "unit", "shape", "decay", "metric", "precision"} and isinstance(data, str):
         return True

@@ -51,6 +51,7 @@ from downslope.reading.configuration.entries import Entry
 _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
+_COUNTED = {"epoch": "epochs", "EPOCH": "epochs", "STEPS": "max_steps", "ITERATIONS": "max_steps"}
 _DEEPEST = 8
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
 _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
@@ -140,9 +141,9 @@ class Interpreter(Expressions):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         for target in targets:
             start = self.program.place(target)[0]
-            counts = name_of(target).lower() == "epoch" and is_number(value.data) and value.data > 1 and not self.loops
-            if counts:  # a counter begins at 0 or 1
-                self.note("epochs", value.within(start, self.program.place(node.value)[1]))
+            counted = _COUNTED.get(name_of(target))
+            if counted and is_number(value.data) and value.data > 1 and not self.loops:  # a counter begins at 0 or 1
+                self.note(counted, value.within(start, self.program.place(node.value)[1]))
             self.assign(target, value.within(start, self.program.place(node.value)[1]), scope)
         return ""
 

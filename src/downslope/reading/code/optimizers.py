@@ -126,6 +126,10 @@ def _settle(one: Optimizer, given: dict[str, Value]) -> None:
     parameters = next((given[name] for name in ("params", "parameters", "model_params") if name in given), None)
     if parameters is not None and isinstance(parameters.data, list | tuple):
         _take_groups(one, parameters)
+    for item in given["groups"].data if "groups" in given and isinstance(given["groups"].data, list | tuple) else ():
+        if isinstance(item.data, Made) and isinstance(getattr(item.data.kwargs.get("match"), "data", None), str):
+            own = {key: value for key, value in item.data.kwargs.items() if key in {"lr", "weight_decay", "momentum"}}
+            one.groups.append((item.data.kwargs["match"].data, own, Value(None, item.data.start, item.data.end)))
 
 
 def _by_word(made: Made, framework: str) -> Optimizer | None:
