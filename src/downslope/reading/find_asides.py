@@ -41,7 +41,13 @@ _ASIDE = [
         rf"{_CONCEPT} ?{_OF}? ?{_NUMBER},? {_ADVERBS}{_FAILS}",
         rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}时?,?(?:就|会|则|训练|模型|网络|损失)*(?:[过太][大高小低]|发散|不收敛|震荡|爆炸)",
         r"\b(?:measured|averaged|evaluated|computed|repeated|smoothed) (?:\w+ )?(?:over|across|for) \d+ \w+",
-        r"\b(?:exponential|linear)(?:ly)?[- ]?(?:weighted|decay(?:ing|ed))?[- ](?:moving )?(?:average|mean|weight)",
+        r"\b(?:exponential|linear)(?:ly)?[-\s]?(?:weighted|decay(?:ing|ed))?[-\s](?:moving )?(?:average|mean|weight)",
+        r"(?:^|\n)\W*(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",
+        r"(?:^|\n)\W*(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
+        r"\bepochs? ?[:=]? ?\d+ ?/ ?\d+",
+        r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
+        r"\b(?:in )?(?:pytorch|torch|tensorflow|keras|timm|caffe|the library)(?:'s)?,? (?:the )?defaults?\b[^;\n]{0,80}",
+        r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
         r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
     )
 ]
@@ -72,7 +78,27 @@ def blank_marks(plain: str) -> str:
             pieces += [plain[here:start], (";" if pattern is _BLANK[0] else " ").ljust(end - start)]
             here = end
         plain = "".join([*pieces, plain[here:]])
-    return plain
+    return plain if _OTHERWISE.search(plain) else _UNTIL.sub(_until, plain)
+
+
+_UNTIL = re.compile(r"(?:\(|\b(?:when|if|for|while)\s)\s?epochs?\s?<=?\s?(?P<last>\d{1,6})\s?\)?")
+_OTHERWISE = re.compile(r"\b(?:else|otherwise|afterwards?)\b")
+
+
+def _until(match: re.Match[str]) -> str:
+    """Return "0.1 when epoch < 80" in the words for a time, as long as it was."""
+    words = f" until ep {match['last']} "
+    return (
+        words[: len(match.group())].ljust(len(match.group())) if len(words) <= len(match.group()) + 1 else match.group()
+    )
+
+
+_SIGNATURE = re.compile(r"\bclass (?:[\w.]+\.)?\w*(?:sgd|momentum|optimizer)\w*\([^()]{0,400}\)(?!:)")
+"""How the documents of a library show an optimizer, whose defaults they then list."""
+
+_LABEL = re.compile(
+    r"(?:^|(?<=[.;\n]))\s*[*#-]{0,3}\s?(?P<stage>pre-?\s?train|fine-?\s?tun|linear (?:prob|eval))\w*(?: stage)? ?:"
+)
 
 
 def find_asides(board: Board) -> None:
@@ -81,11 +107,19 @@ def find_asides(board: Board) -> None:
     starts = [item.start for item in board.items]
 
     def leave(start: int, end: int) -> None:
-        board.used.update(range(bisect_left(starts, start), bisect_left(starts, end)))
+        first = bisect_left(starts, start)
+        first -= first > 0 and board.items[first - 1].end > start
+        board.used.update(range(first, bisect_left(starts, end)))
 
     for pattern in (*_ASIDE, _AVERAGES):
         for match in pattern.finditer(plain):
             leave(*match.span())
+    if _SIGNATURE.search(plain):
+        leave(0, len(plain))
+    labels = list(_LABEL.finditer(plain))
+    if len({match["stage"] for match in labels}) > 1:  # of two trainings the first is read
+        end = re.compile(r"[.;\n]|$").search(plain, labels[1].end())
+        leave(labels[1].start(), end.start() if end else len(plain))
     bounds = [0, *(match.end() for match in _PARAGRAPH.finditer(plain)), len(plain)]
     paragraphs = [(start, end) for start, end in pairwise(bounds) if end > start]
     own = [bool(_OF_RATE.search(plain, start, end)) for start, end in paragraphs]

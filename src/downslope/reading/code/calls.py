@@ -97,7 +97,8 @@ SIGNATURES = {
 """An optimizer, or "framework.optimizer" -> its arguments in order."""
 
 FRAMEWORKS = (
-    ("downslope", ("downslope",)), ("composer", ("composer",)), ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("jax", ("jax",)),
+    ("downslope", ("downslope",)), ("composer", ("composer",)),
+    ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("jax", ("jax",)),
     ("paddle", ("paddle", "fluid")),
     ("mindspore", ("mindspore", "nn.momentum", "nn.optim.", "nn.sgd")), ("mxnet", ("mxnet", "mx.", "gluon")),
     ("chainer", ("chainer",)), ("lasagne", ("lasagne",)), ("tensorflow", ("tensorflow", "tf.", "slim.", "tensorpack")),

@@ -54,6 +54,9 @@ _GROWTH = 1.5
 _COUNTED = {"epoch": "epochs", "EPOCH": "epochs", "STEPS": "max_steps", "ITERATIONS": "max_steps"}
 _DEEPEST = 8
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
+_TABLE = re.compile(r"^[A-Z]{1,2}$|(?:Config|Cfg|Args|Params|Options|Settings|Dict)$")
+"""Names of classes that only hold settings."""
+
 _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 
 
@@ -185,6 +188,8 @@ class Interpreter(Expressions):
     def enter(self, path: tuple[str, ...], value: Value) -> None:
         """Note an entry that a configuration is given: `cfg.SOLVER.BASE_LR = 0.1`, or a table of such."""
         table = value.data.attributes if isinstance(value.data, Namespace) else value.data
+        if isinstance(table, Made) and not table.args and _TABLE.search(table.name):
+            table = table.kwargs
         if len(self.entries) >= MOST_ITEMS or len(path) > _DEEPEST or self.unsure or self.loops:
             return
         if isinstance(table, dict):

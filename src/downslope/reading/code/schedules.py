@@ -251,7 +251,12 @@ class Schedules:
             if made.name in _STAIRS:
                 fields["staircase"] = reason(True, "torch's schedulers change at their calls")
         top = number(fields.get("initial"))
-        for name, argument in (("final", "alpha"), ("final", "alpha_f"), ("final", "end_factor"), ("initial", "start_factor")):
+        for name, argument in (
+            ("final", "alpha"),
+            ("final", "alpha_f"),
+            ("final", "end_factor"),
+            ("initial", "start_factor"),
+        ):
             part, said = number(given.get(argument)), given.get(argument)
             if said is not None and part is not None and plan.kind in RAMPS and (part == 0 or top is not None):
                 alone = said.literal and part == 0

@@ -77,7 +77,7 @@ GENERIC: dict[str, str] = {
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
-    "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
+    "times": "sched.epochs scheduler.epochs lrscheduler.epochs step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
     "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
     "lrdropepochs lrdropepoch dropepochs dropepoch epochdrop lrdecayiter steplist schedule.step lrstepiters epochlist",
