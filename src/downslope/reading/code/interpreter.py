@@ -47,6 +47,7 @@ from downslope.reading.code.values import (
 )
 from downslope.reading.configuration.dictionaries import path_of
 from downslope.reading.configuration.entries import Entry
+from downslope.reading.configuration.entries import words_of as words_in
 
 _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
@@ -56,6 +57,9 @@ _DEEPEST = 8
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
 _TABLE = re.compile(r"^[A-Z]{1,2}$|(?:Config|Cfg|Args|Params|Options|Settings|Dict)$")
 """Names of classes that only hold settings."""
+
+_ASIDE = frozenset({"warmup", "early", "stopping", "ema", "test", "eval", "evaluation", "validation", "teacher"})
+"""Words of classes whose settings are of something beside the training itself."""
 
 _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 
@@ -190,7 +194,7 @@ class Interpreter(Expressions):
         table = value.data.attributes if isinstance(value.data, Namespace) else value.data
         if isinstance(table, Made) and not table.args and _TABLE.search(table.name):
             table = table.kwargs
-        if len(self.entries) >= MOST_ITEMS or len(path) > _DEEPEST or self.unsure or self.loops:
+        if len(self.entries) >= MOST_ITEMS or len(path) > _DEEPEST or self.unsure or self.loops or self.aside:
             return
         if isinstance(table, dict):
             for key, item in islice(table.items(), MOST_ITEMS):
@@ -363,7 +367,10 @@ class Interpreter(Expressions):
 
     def _class_definition(self, node: ast.ClassDef, scope: Scope, frame: Frame) -> str:
         inner = Scope({}, scope)
+        aside = bool(words_in([node.name]) & _ASIDE)
+        self.aside += aside
         self.run(node.body, inner, Frame())
+        self.aside -= aside
         fields = [
             one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
         ]

@@ -18,7 +18,7 @@ GENERIC: dict[str, str] = {
     "baselearningrate eta0 maxlr peaklr lrmax initlearningrate startinglearningrate optimlr optimizerlr optlr lrbase "
     "learningratebase lrrate startinglr initiallearnrate initialrate learnrate lrpeak peaklearningrate maxlearningrate "
     "lrstart startlearningrate trainlr lrsgd sgdlr"
-    " basiclr η cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
+    " lr.initial learningrate.initial lr.init lr.base learningrate.base basiclr η cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
     "final": "minlr lrmin endlearningrate etamin finallr lrend endlr minimumlearningrate finallearningrate "
@@ -73,11 +73,11 @@ GENERIC: dict[str, str] = {
     "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult learningratescheduler.factor "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay"
-    " learnratedropfactor lrshift",
+    " learningratedecayrate decaylrto learnratedropfactor lrshift",
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
-    "times": "sched.epochs scheduler.epochs lrscheduler.epochs step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
+    "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
     "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
     "lrdropepochs lrdropepoch dropepochs dropepoch epochdrop lrdecayiter steplist schedule.step lrstepiters epochlist",
@@ -88,7 +88,7 @@ GENERIC: dict[str, str] = {
     "every": "stepsize lrstepsize lrdropevery lrdecayevery lrstepperiod decayepochs numepochsperdecay epochsperdecay "
     "lrdecayperiod lrdecayinterval decayperiod decayinterval epochstep lrdrop decaystep decayevery lrdecaystepsize "
     "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep decaysteps lrdecayiters "
-    "stepsperdecay lrschedulerstepsize stepsizelr"
+    "learningratedecaysteps learningratedecayepochs learningratedecayevery learningratedecayinterval stepsperdecay lrschedulerstepsize stepsizelr"
     " lrdropinterval learnratedropperiod lrdropperiod",
     "every_flag": "step",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
