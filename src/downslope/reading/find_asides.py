@@ -46,7 +46,7 @@ _ASIDE = [
         r"(?:^|\n)\W*(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
         r"[^\n]*\b(?:epoch|iter|step|train)\w*[:\s]{0,2}\d{0,4}\s?\[\s*\d+\s?/\s?\d+[^\n]*",
         r"\bepochs? ?[:=]? ?\d+ ?/ ?\d+",
-        r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~|consists of) ?(?:about |roughly )?[\d,.]+k? ?\w+",
+        r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
         r"\b(?:in )?(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b[^;\n]{0,80}",
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",

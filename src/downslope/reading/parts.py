@@ -79,7 +79,8 @@ _APART = re.compile(
     r"`(?P<quoted>[^`\n]{8,2000})`|"
     rf"(?P<flags>(?<![\w/.\-`])--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})"
     rf"(?:\s{{1,9}}--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})){{0,100}})|"
-    r"(?P<call>(?<![\w.])(?<!class )(?:[A-Za-z_]\w{0,40}\.){0,5}(?:SGD[A-Z]?|\w{0,20}Momentum|Nesterov|NAG|Adam[A-Z]?|RMSprop|RMSProp|LARS|"
+    r"(?P<call>(?<![\w.])(?<!class )(?:[A-Za-z_]\w{0,40}\.){0,5}"
+    r"(?:SGD[A-Z]?|\w{0,20}Momentum|Nesterov|NAG|Adam[A-Z]?|RMSprop|RMSProp|LARS|"
     r"\w{1,30}Optimizer|\w{1,30}LR|ReduceLROn\w{1,20}|\w{1,20}Decay|\w{1,20}_decay|piecewise_constant\w{0,10}|Dense|Conv2D)\()|"
     rf"(?P<pairs>(?<![\w.\-]){_PAIR}(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}(?:(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}){{0,60}})"
 )

@@ -431,11 +431,17 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
                 "reader",
                 "datamodule",
             }
+            if len(ancestors) == 1 and concept in _OF_MODEL and words <= _MODELS:
+                return 3
             return 2 if concept in {"batch", "device_batch"} and of_data else None
         return 0 if optimizing else 1
 
     return rank
 
+
+_MODELS = frozenset({"model", "network", "net", "arch", "architecture", "config", "params"})
+_OF_MODEL = frozenset({"lr", "weight_decay", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"})
+"""What a table about the whole model may say of its training."""
 
 _AT_HOME = {
     "ema": frozenset({"ema"}),
