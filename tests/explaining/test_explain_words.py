@@ -15,7 +15,8 @@ from downslope.core.columns import width_of, wrap
 from downslope.core.errors import SettingsError
 from downslope.explaining.document import Table
 from downslope.explaining.famous import FAMOUS
-from downslope.explaining.language import LANGUAGES, words_of
+from downslope.explaining.language import words_of
+from downslope.language import LANGUAGES
 from downslope.explaining.sections import write_document
 from downslope.explaining.terminal import describe, table
 from downslope.explaining.terminal import lay_out_table as lay_out

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, written_file
-from downslope.explaining.language import LANGUAGES, words_of
+from downslope.language import spoken, tell
 
 if TYPE_CHECKING:
     from downslope.explaining.explanation import Explanation
@@ -41,24 +41,22 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--examples", metavar="N", type=count, help="training examples in an epoch")
     parser.add_argument("--batch-size", metavar="N", type=count, help="examples in a batch")
     parser.add_argument("--steps", metavar="N", type=count, help="steps of the run")
-    parser.add_argument("--lang", metavar="LANG", default="en", help=f"language: {', '.join(LANGUAGES)} (default: en)")
     parser.add_argument("--html", metavar="FILE", type=written_file, help="write it as a page, with plots, to FILE")
     parser.add_argument("--json", action="store_true", help="print it as JSON, with every digit")
     arguments = parser.read(_sentence_last(words))
     if arguments.html is not None and arguments.json:
         parser.error("give either --html or --json, not both")
-    words_of(arguments.lang)
     explanation = _explain(arguments)
     if arguments.html is not None:
         from downslope.explaining.page import write_page
 
-        print(f"page: {write_page(explanation, arguments.html, lang=arguments.lang)}")
+        tell(f"page: {write_page(explanation, arguments.html, lang=spoken())}")
     elif arguments.json:
         print(json.dumps(explanation.to_table(), ensure_ascii=False, indent=2, allow_nan=False))
     else:
         from downslope.explaining.terminal import describe
 
-        print(describe(explanation, arguments.lang))
+        print(describe(explanation, spoken()))
     return 0
 
 
@@ -68,7 +66,7 @@ def _explain(arguments: argparse.Namespace) -> Explanation:
 
     given = sys.stdin.read() if arguments.recipe == "-" else arguments.recipe
     return explain_subject(
-        understand(given, arguments.overrides, lang=arguments.lang),
+        understand(given, arguments.overrides, lang=spoken()),
         examples=arguments.examples,
         batch_size=arguments.batch_size,
         steps=arguments.steps,

@@ -14,6 +14,7 @@ from downslope.cli.recipe_text import find_recipe
 from downslope.cli.streams import print_notes
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
+from downslope.language import spoken, tell
 from downslope.recipe.load import parse_recipe
 
 _BEGIN = "[sgd]\nlr = 0.05\nmomentum = 0.9\n[train]\nepochs = 1\n"
@@ -34,7 +35,6 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help="a recipe or sentence whose numbers the sliders begin with"
     )
-    parser.add_argument("--lang", metavar="LANG", default="en", help="language: en, zh (default: en)")
     parser.add_argument("--out", metavar="FILE", type=written_file, help="write the page to FILE, and open nothing")
     arguments = parser.read(words)
     if arguments.recipe is None:
@@ -46,12 +46,12 @@ def execute(words: Sequence[str]) -> int:
     from downslope.lab import page
 
     if arguments.out is not None:
-        print(f"page: {page.write_page(arguments.out, settings, lang=arguments.lang)}")
+        tell(f"page: {page.write_page(arguments.out, settings, lang=spoken())}")
         return 0
-    path = page.write_page(Path(tempfile.mkdtemp(prefix="downslope-")) / "lab.html", settings, lang=arguments.lang)
-    print(f"page: {path}")
+    path = page.write_page(Path(tempfile.mkdtemp(prefix="downslope-")) / "lab.html", settings, lang=spoken())
+    tell(f"page: {path}")
     if not (sys.stdout.isatty() and webbrowser.open_new_tab(path.as_uri())):
-        print("open it in a browser")
+        tell("open it in a browser")
     return 0
 
 

@@ -13,6 +13,7 @@ from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.core.number_text import short_text
 from downslope.core.posix import need_posix
 from downslope.core.shown import shown
+from downslope.language import said, tell
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe, Tune
@@ -107,10 +108,10 @@ def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: arg
     out = arguments.out or Path("studies") / f"{name}-range-test"
     found = run_range_test(recipe, out)
     if isinstance(found, int):
-        print(f"stopped     by signal {found}; the same command goes on")
+        tell(f"stopped     by signal {found}; the same command goes on")
         return 128 + found
-    print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(found.sentences())))
-    print(f"page        {shown(out / PAGE)}")
+    tell("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(found.sentences())))
+    tell(f"page        {shown(out / PAGE)}")
     return 0
 
 
@@ -124,19 +125,19 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     tell = _ignore if arguments.quiet else _Lines(plan)
     try:
         if not arguments.quiet:
-            print(f"study       {shown(out)}: {plan.trials} trials by {plan.tune.sampler}, judged by {plan.metric}")
-            print("\n".join(f"searched    {one}" for one in plan.space), flush=True)
+            tell(f"study       {shown(out)}: {plan.trials} trials by {plan.tune.sampler}, judged by {plan.metric}")
+            tell("\n".join(f"searched    {one}" for one in plan.space))
         work_together(study, plan, arguments.jobs, arguments.storage, tell)
         state = study.state()
     except Interrupted as stop:
-        print(f"stopped     by signal {stop.number}; all of it is saved. The same command goes on")
+        tell(f"stopped     by signal {stop.number}; all of it is saved. The same command goes on")
         return 128 + stop.number
     write_result(plan, state, out)
     page = _write_page(plan, state, out)
-    print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
+    tell("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
     if page is not None:
-        print(f"page        {shown(page)}")
-    print(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
+        tell(f"page        {shown(page)}")
+    tell(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
     return 0
 
 
@@ -148,7 +149,7 @@ def _write_page(plan: Design, state: State, out: Path) -> Path | None:
     try:
         return write_study_page(plan, state, out / PAGE)
     except MissingDependencyError as error:
-        print(f"no page     {error}")
+        tell(f"no page     {error}")
         return None
 
 
@@ -172,10 +173,10 @@ class _Lines:
             value = "diverged" if result.outcome == "diverged" else short_text(measured(self._plan, result.value))
             slow = ", still falling" if result.outcome == "falling" else ""
             if isinstance(key, int):
-                print(f"held out    seed {self._plan.recipe.seed + key}: {value}", flush=True)
+                tell(f"held out    seed {self._plan.recipe.seed + key}: {value}")
                 continue
             point = ", ".join(f"{name} {one}" for name, one in state.points[key.trial].items())
-            print(f"trial {key.trial:<6}{value:<10} step {result.step:,}{slow}: {point}", flush=True)
+            tell(f"trial {key.trial:<6}{value:<10} step {result.step:,}{slow}: {point}")
 
 
 def help_out() -> None:
@@ -189,5 +190,5 @@ def help_out() -> None:
         sys.exit(128 + stop.number)
     except Exception as error:  # noqa: BLE001  one message, as of any command
         message, code = explain(error)
-        print(f"downslope: error: {message}", file=sys.stderr)
+        print(said(f"downslope: error: {message}"), file=sys.stderr)
         sys.exit(code)
