@@ -15,6 +15,7 @@ from work import modules_loaded_by
 DOORS = {"numpy", "torch", "jax", "keras"}
 MAY_IMPORT = {
     "core": set[str](),
+    "language": {"core"},
     "schedules": {"core"},
     "kernel": {"core"},
     "systems": {"core"},
@@ -23,14 +24,14 @@ MAY_IMPORT = {
     "recipe": {"core"},
     "theory": {"core"},
     "plot": {"core"},
-    "rescaling": {"core", "recipe", "theory"},
+    "rescaling": {"core", "language", "recipe", "theory"},
     "exporting": {"core", "systems", "recipe", "theory"},
     "reading": {"core", "systems", "recipe", "theory", "exporting"},
     "comparing": {"core", "systems", "recipe", "theory", "exporting", "reading"},
-    "explaining": {"core", "systems", "recipe", "theory", "exporting", "reading", "plot"},
+    "explaining": {"core", "language", "systems", "recipe", "theory", "exporting", "reading", "plot"},
     "lab": {"core", "plot"},
-    "training": {"core", "kernel", "recipe", "theory", "plot", "torch"},
-    "auditing": {"core", "recipe", "theory", "reading", "explaining", "training"},
+    "training": {"core", "language", "kernel", "recipe", "theory", "plot", "torch"},
+    "auditing": {"core", "language", "recipe", "theory", "reading", "explaining", "training"},
     "__main__": {"cli"},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"__main__"}
@@ -197,6 +198,7 @@ OPENS_ITSELF = {
     "converting/snapshot.py": "it writes",
     "recipe/known.py": "files of the package",
     "explaining/language.py": "files of the package",
+    "language/catalogue.py": "files of the package",
     "exporting/template.py": "files of the package",
     "lab/page.py": "files of the package",
 }

@@ -122,12 +122,12 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
 
     plan = design(recipe, arguments.jobs)
     study = Study(out, arguments.storage, plan.about())
-    tell = _ignore if arguments.quiet else _Lines(plan)
+    follow = _ignore if arguments.quiet else _Lines(plan)
     try:
         if not arguments.quiet:
             tell(f"study       {shown(out)}: {plan.trials} trials by {plan.tune.sampler}, judged by {plan.metric}")
             tell("\n".join(f"searched    {one}" for one in plan.space))
-        work_together(study, plan, arguments.jobs, arguments.storage, tell)
+        work_together(study, plan, arguments.jobs, arguments.storage, follow)
         state = study.state()
     except Interrupted as stop:
         tell(f"stopped     by signal {stop.number}; all of it is saved. The same command goes on")

@@ -72,7 +72,7 @@ def said(text: str) -> str:
         return text
     from downslope.language.catalogue import catalogue_of
 
-    return catalogue_of(_spoken[0]).translate(text)
+    return catalogue_of(LANGUAGES[_spoken[0]]).translate(text)
 
 
 def tell(text: str) -> None:

@@ -34,8 +34,9 @@ _END = re.compile(r"(?<=[.?!;:])\s+")
 _MARKS = {".": "。", ";": "；", ":": "：", ",": "，"}
 """The marks at the end of a sentence or a part of one, and the other language's."""
 _INDENT = re.compile(r"(\s*(?:[-*] )?)(.*?)(\s*)", re.DOTALL)
-_NAMED = re.compile(r"([^\s:]+|--[\w.-]+ [^\s:]+): +(?=\S)")
-"""What a message is about, before a colon: a command, a file, an option with its value."""
+_COLON = re.compile(r": +(?=\S)")
+"""Behind what a message is about: a command, a file, an option with its value."""
+_QUOTES = ("'", '"', "`")
 _WORDS = re.compile(r"`[^`]*`(?:, `[^`]*`)*,? (or|and) `[^`]*`")
 
 
@@ -68,6 +69,11 @@ class Sentence:
         return tuple(name for _, name, _, _ in Formatter().parse(self.english) if name is not None)
 
     @cached_property
+    def quoted(self) -> frozenset[str]:
+        """The names of the places that stand in quotation marks, where somebody else's words stay as they are."""
+        return frozenset(re.findall(r"[`'\"]\{(\w+)", self.english))
+
+    @cached_property
     def literal(self) -> tuple[int, str]:
         """How many characters it says itself, and the longest of its parts, which any text of it holds."""
         parts = [text for text, _, _, _ in Formatter().parse(self.english)]
@@ -92,7 +98,9 @@ class Catalogue:
         return None
 
     def _translate(self, text: str) -> str:
-        """Return a text translated: as a whole, or line by line and sentence by sentence."""
+        """Return a text translated: as a whole, or line by line and sentence by sentence; a quotation as it is."""
+        if text[:1] in _QUOTES and text.count(text[0]) == 2 and text.endswith(text[0]):
+            return text
         if "\n" in text and self._sentence(text) is None:
             return "\n".join(self.translate(line) for line in text.split("\n"))
         match = _INDENT.fullmatch(text)
@@ -118,23 +126,28 @@ class Catalogue:
         while begin < len(text):
             later = [end for end in ends if end > begin]
             for end in reversed(later):
-                if (found := self._sentence(text[begin:end].rstrip())) is not None:
+                if (found := self._known(text[begin:end].rstrip())) is not None:
                     yield found
                     break
             else:
                 end = later[0]
-                yield self._named(text[begin:end])
+                yield text[begin:end]
             begin = end
 
-    def _named(self, text: str) -> str:
-        """Return a sentence that is not known; of one about something, what is said of it may be."""
-        named = _NAMED.match(text)
-        if named is None:
-            return text
-        rest = self._sentence(text[named.end() :].rstrip())
-        if rest is None:
-            return named[0] + self._named(text[named.end() :])
-        return named[0] + rest
+    def _known(self, text: str) -> str | None:
+        """Return what is known, or of something that is named before a colon is known to be said."""
+        found = self._sentence(text)
+        colons = iter([] if found is not None else _COLON.finditer(text))
+        while found is None and (colon := next(colons, None)) is not None:
+            rest = self._sentence(text[colon.end() :])
+            if rest is not None:
+                head = text[: colon.start()]
+                found = f"{self._part(head)}：{rest}"
+        return found
+
+    def _part(self, text: str) -> str:
+        """Return what stands within a sentence translated; a word alone may be anybody's, and stays."""
+        return self.translate(text) if " " in text else text
 
     def _sentence(self, text: str) -> str | None:
         """Return a text that is one sentence of the catalogue, or None; the mark at its end is the language's own."""
@@ -152,12 +165,9 @@ class Catalogue:
         if found is None:
             return None
         sentence, values = found
-        return sentence.translation.format(**{name: self._place(value) for name, value in values.items()})
-
-    def _place(self, value: str) -> str:
-        if value[:1] in "'\"`" and value[:1] == value[-1:] and value.count(value[0]) == 2:
-            return value
-        return self.translate(value)
+        return sentence.translation.format(
+            **{name: value if name in sentence.quoted else self._part(value) for name, value in values.items()}
+        )
 
 
 def _bare(text: str) -> str:
@@ -170,16 +180,14 @@ def _plain(text: str) -> str:
     return text.replace("{{", "{").replace("}}", "}")
 
 
-def sentences_of(lang: str) -> dict[str, dict[str, str]]:
-    """Return the sentences of a language by the names of their files, each by its English."""
-    from downslope.language import LANGUAGES
-
-    folder = resources.files("downslope.language").joinpath(LANGUAGES[lang])
+def sentences_of(language: str) -> dict[str, dict[str, str]]:
+    """Return the sentences in a language's folder by the names of their files, each by its English."""
+    folder = resources.files("downslope.language").joinpath(language)
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
     return {file.name: tomllib.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 @lru_cache
-def catalogue_of(lang: str) -> Catalogue:
-    """Return the catalogue of a language."""
-    return Catalogue({english: other for table in sentences_of(lang).values() for english, other in table.items()})
+def catalogue_of(language: str) -> Catalogue:
+    """Return the catalogue in a language's folder."""
+    return Catalogue({english: other for table in sentences_of(language).values() for english, other in table.items()})
