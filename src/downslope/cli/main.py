@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from types import MappingProxyType
 
 from downslope import __version__
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _asked_language(words: list[str]) -> str | None:
     """Return the last value of `--lang`: what cannot be understood in the words beside it is said in that language."""
     asked = None
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in zip_longest(words, words[1:]):
         if word == "--":
             break
         if word == "--lang":

@@ -11,21 +11,25 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Literal
 
 from downslope.core.errors import SettingsError, did_you_mean, one_of
 
-LANGUAGES: Mapping[str, str] = MappingProxyType({"en": "english", "zh": "chinese"})
+Language = Literal["en", "zh"]
+LANGUAGES: Mapping[Language, str] = MappingProxyType({"en": "english", "zh": "chinese"})
 """Languages by their code, with the names of their files."""
+
+_CODES: Mapping[str, Language] = {lang: lang for lang in LANGUAGES}
 
 VARIABLE = "DOWNSLOPE_LANG"
 """The environment variable that says the language where no option does."""
 
 _LOCALE = "auto"
-_spoken = ["en"]
+_spoken: list[Language] = ["en"]
 """The language now spoken, alone: of this process, whichever of its threads speaks."""
 
 
-def find_language(given: str | None) -> str | None:
+def find_language(given: str | None) -> Language | None:
     """Return the language that is asked for by an option's value, or else by `DOWNSLOPE_LANG`; None if by neither.
 
     "auto" is the language of the locale where we have it, and English elsewhere.
@@ -34,18 +38,20 @@ def find_language(given: str | None) -> str | None:
         SettingsError: If there is no such language.
     """
     asked, where = (given, "--lang") if given is not None else (os.environ.get(VARIABLE) or None, VARIABLE)
-    if asked is None or asked in LANGUAGES:
-        return asked
+    if asked is None:
+        return None
+    if asked in _CODES:
+        return _CODES[asked]
     if asked != _LOCALE:
         known = [*LANGUAGES, _LOCALE]
         raise SettingsError(f"{where} must be {one_of(known)}; got {asked!r}.{did_you_mean(asked, known)}")
     names = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     name = locale.normalize(next((name for name in names if name), "C"))
-    return name[:2] if name[:2] in LANGUAGES else "en"
+    return _CODES.get(name[:2], "en")
 
 
 @contextmanager
-def speaking(lang: str) -> Iterator[None]:
+def speaking(lang: Language) -> Iterator[None]:
     """Speak a language until the end of a block."""
     before = _spoken[0]
     _spoken[0] = lang
@@ -55,7 +61,7 @@ def speaking(lang: str) -> Iterator[None]:
         _spoken[0] = before
 
 
-def spoken() -> str:
+def spoken() -> Language:
     """Return the code of the language that is spoken."""
     return _spoken[0]
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, cast
 
+from downslope.core import columns
 from downslope.core.tables import to_table, toml_line
+from downslope.language import said, spoken
 from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 
@@ -52,7 +54,7 @@ class Rescaled:
 
     def to_toml(self) -> str:
         """Return the recipe as a file, with a comment beside every change, and the remarks at its top."""
-        lines = [line for remark in self.remarks for line in _comment(f"- {remark}", "# ", "#   ")]
+        lines = [line for remark in self.remarks for line in _comment(remark, "# - ", "#   ")]
         keys = list(_keys(to_toml(self.recipe)))
         homes = {path for path, _ in keys}
         told: dict[str, list[str]] = {}
@@ -123,8 +125,10 @@ def _keys(text: str) -> Iterator[tuple[str, str]]:
 def _said(change: Change) -> str:
     was = "absent" if change.before is None else toml_line(change.before)
     now = " and is gone" if change.after is None else ""
-    return f"was {was}{now}: {change.why} ({change.source})"
+    return said(f"was {was}{now}: {change.why} ({change.source})")
 
 
 def _comment(text: str, first: str = "# ", then: str = "#     ") -> list[str]:
+    if spoken() != "en":
+        return columns.wrap(said(text), _WIDTH, first, then)
     return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False)
