@@ -15,7 +15,7 @@ from house.source_tree import MODULES
 
 OTHERS = [folder for lang, folder in LANGUAGES.items() if lang != "en"]
 PLACE = "\0"
-SAMPLE = {"": "x7", "s": "x7", "i": "x7", "w": "x7", "#": "7"}
+SAMPLE = {"": "x7", "s": "x7", "i": "x7", "m": "x7", "w": "x7", "#": "7"}
 
 OF_OTHERS = re.compile(
     r"invalid choice.*|expected .* argument|argument \{name\}.*|the following arguments.*|positional arguments|options"
@@ -35,7 +35,7 @@ def all_sentences():
 
 def places_of(text):
     """Return the names of a sentence's places."""
-    return sorted({name for _, name, _, _ in Formatter().parse(text) if name is not None})
+    return sorted({name for _, name, _, _ in Formatter().parse(text) if name not in {None, "_"}})
 
 
 def without_names(text):

@@ -115,8 +115,9 @@ def _unread(code: int) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    while words and words[0].partition("=")[0] == "--lang":  # before the command as well; it has been obeyed
-        words = words[2 if words[0] == "--lang" else 1 :]
+    if words and words[0].partition("=")[0] == "--lang":  # before the command as well
+        option, words = (words[:1], words[1:]) if "=" in words[0] else (words[:2], words[2:])
+        words = [*words[:1], *(option if words and words[0] in COMMANDS else ()), *words[1:]]
     if not words:
         print(_overview(), file=sys.stderr)
         return 2

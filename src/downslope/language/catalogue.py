@@ -3,7 +3,7 @@
 A sentence has named places, `{path}: is a folder.`, where the code puts in its values. A text is matched with the
 sentences of the catalogue, the one with the most letters first; what stands at its places is translated in the same
 way where it is a sentence itself, and else stays as it is. `{n:#}` is a place for a number alone, `{x:w}` for one
-word, `{x:i}` for one item of a list, `{x:s}` for several sentences.
+word, `{x:i}` for one item of a list, `{x:s}` for several sentences, `{x:m}` for several lines. What stands at `{_}` is not said in translation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from string import Formatter
 _PLACES = {
     "": r"(?!\s)(?:(?![.?!] [A-Z]).)+?",
     "s": r"(?!\s).+?",
+    "m": r"(?!\s)(?:.|\n)+?",
     "i": r"(?!\s)(?:[^,;()]|\([^()]*\))+?",
     "w": r"[^\s]+?",
     "#": r"[-+]?\d(?:[\d,.]*\d)?(?:e[-+]?\d+)?",
@@ -59,8 +60,7 @@ class Sentence:
             "".join(
                 re.escape(text) + ("" if name is None else f"(?P<{name}>{_PLACES[form or '']})")
                 for text, name, form, _ in Formatter().parse(self.english)
-            ),
-            re.DOTALL,
+            )
         )
 
     @cached_property
