@@ -77,7 +77,9 @@ class Audit:
 
 def _lines(found: Audit) -> Iterator[str]:
     counts = {level: sum(finding.level == level for finding in found.findings) for level in LEVELS}
-    counted = f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}, {counts['advice']} of advice"
+    counted = (
+        f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}, {counts['advice']} of advice"
+    )
     yield f"{found.title}: {said(counted)}"
     for finding in found.findings:
         yield ""
