@@ -2,8 +2,8 @@
 
 A sentence has named places, `{path}: is a folder.`, where the code puts in its values. A text is matched with the
 sentences of the catalogue, the one with the most letters first; what stands at its places is translated in the same
-way where it is a sentence itself, and else stays as it is. `{n:#}` is a place for a number alone, `{x:w}` for one
-word, `{x:i}` for one item of a list, `{x:s}` for several sentences, `{x:m}` for several lines. What stands at `{_}` is not said in translation.
+way where it is a sentence itself, and else stays as it is. `{n:#}` is a place for a number alone, `{x:w}` for a word,
+`{x:i}` for an item of a list, `{x:s}` for sentences, `{x:m}` for lines; `{_}` is not said in the other language.
 """
 
 from __future__ import annotations
