@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
+from downslope.core.columns import padded
 from downslope.core.number_text import short_text
 from downslope.core.posix import need_posix
 from downslope.core.shown import shown
-from downslope.language import said, tell
+from downslope.language import find_language, said, speaking, tell
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe, Tune
@@ -176,7 +177,8 @@ class _Lines:
                 tell(f"held out    seed {self._plan.recipe.seed + key}: {value}")
                 continue
             point = ", ".join(f"{name} {one}" for name, one in state.points[key.trial].items())
-            tell(f"trial {key.trial:<6}{value:<10} step {result.step:,}{slow}: {point}")
+            begin = padded(said(f"trial {key.trial}"), 12) + padded(said(value), 11)
+            print(f"{begin}{said(f'step {result.step:,}{slow}')}: {point}", flush=True)
 
 
 def help_out() -> None:
@@ -190,5 +192,6 @@ def help_out() -> None:
         sys.exit(128 + stop.number)
     except Exception as error:  # noqa: BLE001  one message, as of any command
         message, code = explain(error)
-        print(said(f"downslope: error: {message}"), file=sys.stderr)
+        with speaking(find_language(None) or "en"):
+            print(said(f"downslope: error: {message}"), file=sys.stderr)
         sys.exit(code)
