@@ -58,7 +58,7 @@ def test_a_page_is_written(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     page = tmp_path / "explained.html"
     out = succeed(["explain", DIGITS, "--html", page, "--lang", "zh"], capsys)
-    assert out == f"page: {page}\n"
+    assert out == f"网页：{page}\n"
     assert '<html lang="zh-Hans">' in page.read_text(encoding="utf-8")
 
 

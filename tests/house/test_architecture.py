@@ -23,7 +23,7 @@ MAY_IMPORT = {
     **{door: {"core", "kernel", "systems", "converting"} for door in DOORS},
     "recipe": {"core"},
     "theory": {"core"},
-    "plot": {"core"},
+    "plot": {"core", "language"},
     "rescaling": {"core", "language", "recipe", "theory"},
     "exporting": {"core", "systems", "recipe", "theory"},
     "reading": {"core", "systems", "recipe", "theory", "exporting"},

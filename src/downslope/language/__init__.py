@@ -81,6 +81,11 @@ def said(text: str) -> str:
     return catalogue_of(LANGUAGES[_spoken[0]]).translate(text)
 
 
+def said_within(text: str) -> str:
+    """Return what `said` does, for a text that may be a name or a value: a word alone stays as it is."""
+    return said(text) if " " in text else text
+
+
 def tell(text: str) -> None:
     """Print a text for a person, in the language that is spoken, at once."""
     print(said(text), flush=True)

@@ -7,10 +7,11 @@ from typing import Any
 
 from downslope import __version__
 from downslope.core.errors import MissingDependencyError
+from downslope.plot.spoken_page import in_spoken_language
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Return a page as HTML.
+    """Return a page as HTML, in the language that is spoken.
 
     Args:
         template: Its path within the package.
@@ -31,4 +32,4 @@ def render_page(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     text = environment.get_template(template).render(version=__version__, **values)
-    return re.sub(r"\n\s*\n+", "\n", text)
+    return in_spoken_language(re.sub(r"\n\s*\n+", "\n", text))
