@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ NOT_OURS = re.compile(
     r"|arXiv|et al\.|SGD, lr.*|torch: .*|keras: .*"
 )
 """What stays as it is in every language."""
-TITLES = [load_recipe(name).title for name in known_recipes()]
-"""The titles of recipes are those of their files."""
+TITLES = [text for name in known_recipes() for text in (load_recipe(name).title, load_recipe(name).source) if text]
+"""The titles and sources of recipes are those of their files."""
 
 
 def english_in(text):
@@ -94,6 +95,24 @@ def test_a_training_speaks_it(capsys, in_an_empty_folder):
     assert english_in(text) == []
     for name in ("log.jsonl", "events.jsonl", "run.json", "recipe.toml"):
         assert not re.search("[一-鿿]", Path("run", name).read_text(encoding="utf-8")), name
+
+
+def test_the_report_speaks_it(trained, capsys, in_an_empty_folder):
+    """What stands between its tags, and what is read out of them; names and values stay."""
+    pytest.importorskip("matplotlib")
+    in_chinese(["report", trained[0], "--out", "report.html"], capsys)
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert '<html lang="zh-Hans">' in page
+    text = re.sub(r"<(style|script|code|pre|desc)\b.*?</\1>|<[^>]*>", "\n", page, flags=re.DOTALL)
+    assert english_in(unescape(text)) == []
+    assert '<h2 id="settings">设置</h2>' in page
+    assert '<th scope="row">weight_decay</th>' in page
+
+
+def test_the_language_is_no_option_of_a_study(capsys, in_an_empty_folder):
+    """An lr range test takes nothing that only a study has; the language is of either."""
+    assert main(["tune", "digits", "--range-test", "--lang", "zh", "--trials", "3"]) == 2
+    assert "--range-test 是一次训练，不是搜索，--trials 没有意义。" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -11,7 +11,7 @@ import pytest
 
 from downslope.language import LANGUAGES, said, speaking
 from downslope.language.catalogue import catalogue_of, sentences_of
-from house.source_tree import MODULES
+from house.source_tree import MODULES, PACKAGE
 
 OTHERS = [folder for lang, folder in LANGUAGES.items() if lang != "en"]
 PLACE = "\0"
@@ -55,6 +55,9 @@ def source():
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents
         }
+    for page in PACKAGE.rglob("*.j2"):
+        text = page.read_text(encoding="utf-8")
+        found |= {text, re.sub(r"<[^>]*>|\{[{%].*?[%}]\}", PLACE, text, flags=re.DOTALL)}
     parts = {" ".join(part.split()) for text in found for part in parts_of(text)}
     return parts, "\n".join(sorted(parts))
 

@@ -100,10 +100,10 @@ def _with_options(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
 def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: argparse.Namespace) -> int:
     """Run the lr range test, and say what it suggests."""
-    plain = {"out", "recipe", "overrides", "range_test", "quiet", "jobs"}
-    said = [key for key, value in vars(arguments).items() if key not in plain and value is not None]
-    if said or arguments.jobs != 1:
-        parser.error(f"--range-test is one run and no study, so that --{(said or ['jobs'])[0]} says nothing")
+    plain = {"out", "recipe", "overrides", "range_test", "quiet", "jobs", "lang"}
+    also = [key for key, value in vars(arguments).items() if key not in plain and value is not None]
+    if also or arguments.jobs != 1:
+        parser.error(f"--range-test is one run and no study, so that --{(also or ['jobs'])[0]} says nothing")
     from downslope.training.tuning.range_test import PAGE, run_range_test
 
     out = arguments.out or Path("studies") / f"{name}-range-test"

@@ -163,7 +163,8 @@ class Catalogue:
             return self._whole[text]
         found = self.find(text)
         if found is None:
-            return None
+            small = text[:1].lower() + text[1:]  # a sentence that begins with a capital is the same sentence
+            return None if small == text else self._exactly(small)
         sentence, values = found
         return sentence.translation.format(
             **{name: value if name in sentence.quoted else self._part(value) for name, value in values.items()}
