@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from downslope.core import columns
 from downslope.core.columns import padded
+from downslope.core.notebook import ShownInNotebooks
 from downslope.language import said, spoken
 
 Level = Literal["error", "warning", "advice"]
@@ -43,7 +44,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(ShownInNotebooks):
     """All findings on one thing, the gravest first.
 
     Attributes:

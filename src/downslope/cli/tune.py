@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
+from downslope.cli.loading import load_torch
 from downslope.core.columns import padded
 from downslope.core.number_text import short_text
 from downslope.core.posix import need_posix
@@ -66,8 +67,8 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="Optuna's storage, such as postgresql://HOST/NAME, for machines that share DIR (default: a journal file "
-        "in DIR)",
+        help="Optuna's storage, such as postgresql+psycopg://HOST/NAME (extra postgres), for machines that share DIR "
+        "(default: a journal file in DIR)",
     )
     parser.add_argument(
         "--range-test",
@@ -104,6 +105,7 @@ def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: arg
     also = [key for key, value in vars(arguments).items() if key not in plain and value is not None]
     if also or arguments.jobs != 1:
         parser.error(f"--range-test is one run and no study, so that --{(also or ['jobs'])[0]} says nothing")
+    load_torch()
     from downslope.training.tuning.range_test import PAGE, run_range_test
 
     out = arguments.out or Path("studies") / f"{name}-range-test"
@@ -117,6 +119,8 @@ def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: arg
 
 
 def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
+    load_torch()
+    from downslope.training.tuning.page import write_curves
     from downslope.training.tuning.result import BEST, sentences, write_result
     from downslope.training.tuning.study import Study
     from downslope.training.tuning.work import Interrupted, design, work_together
@@ -138,6 +142,8 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     tell("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
     if page is not None:
         tell(f"page        {shown(page)}")
+        if (curves := write_curves(state, out)) is not None:
+            tell(f"curves      {shown(curves)}, of the best trials")
     tell(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
     return 0
 
@@ -184,6 +190,8 @@ class _Lines:
 def help_out() -> None:
     """Work on a study that another process began, and exit."""
     from downslope.cli.main import explain
+
+    load_torch()
     from downslope.training.tuning import work
 
     try:

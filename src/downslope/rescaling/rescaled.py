@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any, cast
 
 from downslope.core import columns
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.tables import to_table, toml_line
 from downslope.language import said, spoken
 from downslope.recipe.load import to_toml
@@ -37,7 +38,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Rescaled:
+class Rescaled(ShownInNotebooks):
     """A recipe for another batch size or length.
 
     Attributes:
