@@ -55,7 +55,7 @@ def source():
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents
         }
-    for page in PACKAGE.rglob("*.j2"):
+    for page in [*PACKAGE.rglob("*.j2"), *PACKAGE.rglob("*.js")]:
         text = page.read_text(encoding="utf-8")
         found |= {text, re.sub(r"<[^>]*>|\{[{%].*?[%}]\}", PLACE, text, flags=re.DOTALL)}
     parts = {" ".join(part.split()) for text in found for part in parts_of(text)}
