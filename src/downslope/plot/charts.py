@@ -65,13 +65,16 @@ def _with_words(numbers: str) -> str:
     texts |= {one.get(key, "") for chart in charts for one in (chart, *chart.get("lines", ())) for key in _TEXTS}
     texts |= {chart["axis"]["name"] for chart in charts if chart.get("axis", {}).get("name")}
     texts -= {"", *(run["name"] for run in table["runs"])}
-    words = {text: said(text.replace("{n}", "7")) for text in (_NUMBER.sub("{n}", text, count=1) for text in texts)}
-    table["words"] = {
-        text: other.replace("7", "{n}", 1) if "{n}" in text else other
-        for text, other in words.items()
-        if other != text.replace("{n}", "7")
-    }
+    table["words"] = {text: other for text, other in map(_in_other_words, sorted(texts)) if text != other}
     return as_json(table)
+
+
+def _in_other_words(text: str) -> tuple[str, str]:
+    """Return a text and what it is called; where it is not known as it is, its first number as {n} in both."""
+    if (other := said(text)) != text:
+        return text, other
+    about = _NUMBER.sub("{n}", text, count=1)
+    return about, said(about.replace("{n}", "7", 1)).replace("7", "{n}", 1)
 
 
 def as_json(value: Any) -> str:
