@@ -21,7 +21,6 @@ from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
 from downslope.core.posix import need_posix
-from downslope.core.sparkline import blocks_for, sparkline
 from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
@@ -235,6 +234,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
 
 def _curve(folder: Path) -> list[str]:
     """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
+    from downslope.core.sparkline import blocks_for, sparkline
+
     rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
     if len(rows) < 2:
         return []
