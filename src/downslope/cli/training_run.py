@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
-from downslope.cli.evaluate import describe_metrics
 from downslope.cli.loading import load_torch
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
@@ -215,6 +214,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     early = ", by an early stop" if outcome.stopped is not None else ""
     lines = [f"finished    {steps} in {duration_text(outcome.seconds)}{early}"] if had_work else []
     if outcome.held_out:
+        from downslope.cli.evaluate import describe_metrics
+
         told = _headline(outcome.held_out, recipe)
         lines.append(f"held out    {describe_metrics(told)}")
         if "ema_loss" in told:
