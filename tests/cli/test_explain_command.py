@@ -109,7 +109,7 @@ def test_standard_input_is_read():
     ("words", "message"),
     [
         (["none.toml"], "none.toml: no such file"),
-        ([DIGITS, "--lang", "fr"], "`lang` must be `en` or `zh`; got 'fr'"),
+        ([DIGITS, "--lang", "fr"], "--lang must be `en`, `zh` or `auto`; got 'fr'"),
         ([DIGITS, "--curvature", "steep"], "--curvature: must be a number, or several separated by commas"),
         ([DIGITS, "--curvature", "-3"], "`curvature` must be above 0"),
         ([DIGITS, "--curvature", "nan"], "`curvature` must be finite"),
