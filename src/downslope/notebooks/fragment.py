@@ -20,9 +20,11 @@ _WHOLE = re.compile(r"(?<![\w.#-])(?::root|html|body)(?![\w-])")
 _COMMENT = re.compile(r"/\*.*?\*/", flags=re.DOTALL)
 _LANGUAGE = re.compile(r"<html[^>]*\slang=\"?([A-Za-z-]+)", flags=re.IGNORECASE)
 
-# What notebooks lay over tables, and what a page does that fills a window.
+# What notebooks and sites lay over tables and figures, and what a page does that fills a window.
 _BEFORE = """tr, th, td, thead { background: none; text-align: left; max-width: none; border: 0; }
-table { margin: 0; border: 0; }"""
+table { margin: 0; border: 0; }
+figure { display: block; width: auto; max-width: none; text-align: left; }
+figcaption { margin: 0; max-width: none; font-style: normal; }"""
 _AFTER = """& { max-width: none; margin: 0; padding: .9rem 1.1rem 1.1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 var(--serif); max-height: 46rem; overflow: auto; resize: vertical; }
 @media print { & { max-height: none; } }
