@@ -240,6 +240,7 @@ class Explanation(ShownInNotebooks):
         groups: What the groups of parameters do.
         remarks: What a person should know.
         notes: What was understood of a sentence, in words, where the recipe was one.
+        normalises: Whether the recipe's model has normalisation layers; None where that is not known.
         as_text: Writes it as text, for `str`.
     """
 
@@ -260,6 +261,7 @@ class Explanation(ShownInNotebooks):
     groups: tuple[GroupEffect, ...]
     remarks: tuple[Remark, ...]
     notes: tuple[str, ...] = ()
+    normalises: bool | None = None
     as_text: Callable[[Explanation], str] = field(repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Item:
