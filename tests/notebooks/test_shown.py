@@ -122,7 +122,7 @@ def test_style_stays_inside():
     page = (
         "<!doctype html><html lang=zh-CN><style>/* body */ :root { --a: 1 } body { x: y } tbody { z: 0 }</style><body>"
         '<p id="a" onclick="run()">1</p><a href="#a">2</a><svg style="clip-path: url(#a)" aria-labelledby="a b"></svg>'
-        "<script>run()</script><footer>3</footer></body></html>"
+        "<script>run()</script><footer>3</footer><div hidden>4<div>5</div>6</div><div>7</div></body></html>"
     )
     found = fragment_of(page)
     own = re.match(r'<div class="(\w+)" lang="zh-CN">', found)[1]
@@ -131,6 +131,7 @@ def test_style_stays_inside():
     assert "& { --a: 1 } & { x: y } tbody { z: 0 }" in found
     assert "run()" not in found
     assert "footer" not in found
+    assert [one for one in "4567" if f">{one}" in found or f"{one}<" in found] == ["7"]
     assert own not in fragment_of(page.replace("1</p>", "other</p>"))
 
 
