@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
-from downslope.cli.evaluate import describe_metrics
 from downslope.cli.loading import load_torch
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
 from downslope.core.posix import need_posix
-from downslope.core.sparkline import blocks_for, sparkline
 from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
@@ -216,6 +214,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     early = ", by an early stop" if outcome.stopped is not None else ""
     lines = [f"finished    {steps} in {duration_text(outcome.seconds)}{early}"] if had_work else []
     if outcome.held_out:
+        from downslope.cli.evaluate import describe_metrics
+
         told = _headline(outcome.held_out, recipe)
         lines.append(f"held out    {describe_metrics(told)}")
         if "ema_loss" in told:
@@ -235,6 +235,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
 
 def _curve(folder: Path) -> list[str]:
     """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
+    from downslope.core.sparkline import blocks_for, sparkline
+
     rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
     if len(rows) < 2:
         return []
