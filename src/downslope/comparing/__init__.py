@@ -13,6 +13,7 @@ from downslope.comparing.advice import Advice, advise, sentences
 from downslope.comparing.sides import Side, longest, make_sides
 from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, last_step_to_compare
 from downslope.core.errors import RecipeError
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
 from downslope.core.tables import toml_line
@@ -22,7 +23,7 @@ _SHOWN = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(ShownInNotebooks):
     """What a comparison found.
 
     Attributes:
