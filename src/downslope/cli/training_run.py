@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
+from downslope.cli.loading import load_torch
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
@@ -118,6 +119,7 @@ def run_training(
     check_number(recipe.train.shards, recipe.train.accumulate, size)
     if "torch" not in sys.modules and (rendezvous is None or rendezvous.rank == 0):
         _begin(recipe, name)
+    load_torch()
 
     def work(rendezvous: Rendezvous) -> int:
         from downslope.training.workers.process_group import joined

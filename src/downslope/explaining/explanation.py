@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.tables import to_table
@@ -215,7 +216,7 @@ class Remark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explanation:
+class Explanation(ShownInNotebooks):
     """What a recipe means. All numbers are of the step with the largest effective lr, unless they say otherwise.
 
     Where several steps have it, of the first of those with the strongest decay.
