@@ -21,12 +21,10 @@ from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
 from downslope.core.posix import need_posix
-from downslope.core.sparkline import blocks_for, sparkline
 from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
-from downslope.training.folder.log import read_rows
 from downslope.training.run.remarks import diverged
 from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, check_number, find_rendezvous
 
@@ -235,6 +233,9 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
 
 def _curve(folder: Path) -> list[str]:
     """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
+    from downslope.core.sparkline import blocks_for, sparkline
+    from downslope.training.folder.log import read_rows
+
     rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
     if len(rows) < 2:
         return []
