@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import itertools
 import math
@@ -55,6 +56,12 @@ UNUSUAL = [
 def page_of(explanation, lang="en"):
     """Return the page, read back."""
     return Page(render(explanation, lang=lang))
+
+
+@functools.cache
+def html_of(recipe):
+    """Return the page of a recipe that comes along, made once."""
+    return render(downslope.explain(ROOT / f"recipes/{recipe}.toml"))
 
 
 def drawn(page):
@@ -181,10 +188,9 @@ def test_momentum_wins_in_the_valley():
     """By far over plain SGD at its own best lr, and it is said: the loss that is left is on the page."""
     _, (own, plain) = walks_of(downslope.explain(ROOT / "recipes/digits.toml"))
     assert own.losses[-1] < 1e-4 * plain.losses[-1]
-    page = page_of(downslope.explain(ROOT / "recipes/digits.toml"))
-    assert "plain SGD at its best lr: 0.0907" in page.text
+    assert "plain SGD at its best lr: 0.0907" in Page(html_of("digits")).text
     for marked in (">start<", ">minimum<", ">0.01<"):
-        assert marked in render(downslope.explain(ROOT / "recipes/digits.toml"))
+        assert marked in html_of("digits")
 
 
 def test_what_is_constant_is_a_line_of_text_and_details_are_folded():
@@ -193,8 +199,8 @@ def test_what_is_constant_is_a_line_of_text_and_details_are_folded():
     assert "lr is 0.1 from beginning to end" in constant
     assert 'id="curve-' not in constant
     folded = re.compile(r"<details.*?</details>", re.DOTALL)
-    for recipe, closed in (("digits", True), ("mnist1d-convnet", False)):
-        html = render(downslope.explain(ROOT / f"recipes/{recipe}.toml"))
+    for recipe, closed in (("digits-nesterov-decoupled", True), ("mnist1d-convnet", False)):
+        html = html_of(recipe)
         inside = "".join(folded.findall(html))
         assert ('id="rotation"' in inside) is closed
         assert 'id="formulas"' in inside
@@ -251,7 +257,7 @@ def test_formulas_are_mathml_that_says_what_they_say(name, value, lang):
 
 def test_the_rule_is_mathml_out_of_its_symbols():
     """The same signs as the printed equations, which stand beside it for browsers that show none."""
-    html = render(downslope.explain(ROOT / "recipes/digits-nesterov-decoupled.toml"))
+    html = html_of("digits-nesterov-decoupled")
     for _, right in downslope.explain(ROOT / "recipes/digits-nesterov-decoupled.toml").equations:
         assert f'<annotation encoding="text/plain">{right}</annotation>' in html
     [first] = re.findall(r"<math display.*?</math>", html)[:1]
