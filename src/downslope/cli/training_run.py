@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
-from downslope.cli.evaluate import describe_metrics
 from downslope.cli.loading import load_torch
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
@@ -25,6 +24,7 @@ from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
+from downslope.training.folder.log import read_rows
 from downslope.training.run.remarks import diverged
 from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, check_number, find_rendezvous
 
@@ -214,6 +214,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     early = ", by an early stop" if outcome.stopped is not None else ""
     lines = [f"finished    {steps} in {duration_text(outcome.seconds)}{early}"] if had_work else []
     if outcome.held_out:
+        from downslope.cli.evaluate import describe_metrics
+
         told = _headline(outcome.held_out, recipe)
         lines.append(f"held out    {describe_metrics(told)}")
         if "ema_loss" in told:
@@ -234,7 +236,6 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
 def _curve(folder: Path) -> list[str]:
     """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
     from downslope.core.sparkline import blocks_for, sparkline
-    from downslope.training.folder.log import read_rows
 
     rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
     if len(rows) < 2:
