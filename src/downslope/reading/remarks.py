@@ -149,10 +149,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Which parameters have a value of their own is written as the pattern {match}; check it against your model's names.",
         "有单独取值的参数写成模式 {match}；请对照模型中的名称检查。",
     ),
-    "unknown_group": (
-        'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',
-        "部分参数有单独的值（“{words}”），但其名称取决于模型：请为它们添加 [[groups]]。",
-    ),
     "anothers_value": ('"{words}" is told of {optimizer}, and is not used.', "“{words}”说的是 {optimizer}，未采用。"),
     "lost_raised": (
         '"{words}" is read as {value}: a power whose raised digits were lost.',
@@ -243,12 +239,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "程序把轮数加一后再计数：每次下降都比周期所示早一轮。",
     ),
     "group_unknown": (
-        'Some parameters are given other settings, and which they are cannot be told from their names: "{words}".',
-        "部分参数另有设置，但无法从名称判断是哪些参数：“{words}”。",
-    ),
-    "group_names": (
-        "The parameters of a group are written as the pattern {match}; check it against your model's names.",
-        "参数组写成模式 {match}；请对照模型中的名称检查。",
+        'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',
+        "部分参数有单独的值（“{words}”），但其名称取决于模型：请为它们添加 [[groups]]。",
     ),
     "comment_differs": (
         'The comment "{comment}" says something else than the code, "{words}": the code holds.',

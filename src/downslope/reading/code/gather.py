@@ -402,7 +402,7 @@ class Gathering:
                 begun = (plan.fields.get("initial") or plan.fields.get("value")) if plan is not None else setting
                 changes = plan is not None and plan.kind != "constant"
                 self.put(f"groups.{index}.{name}", begun, marks=("constant_group",) if changes else ())
-            self.found.remarks.append(("group_names", {"match": pattern}))
+            self.found.remarks.append(("own_group", {"match": pattern}))
             index += 1
 
     def _rules(self) -> list[tuple[str, dict[str, Value], Value]]:
