@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from downslope.reading.code.arithmetic import compare, concrete
 from downslope.reading.code.calling import Change, Frame, Length, Loop, either
-from downslope.reading.code.calls import OPTIMIZERS, is_foreign
+from downslope.reading.code.calls import is_foreign, optimizer_of
 from downslope.reading.code.expressions import MOST_INNER, Expressions
 from downslope.reading.code.options import declared_defaults
 from downslope.reading.code.pieces import Program
@@ -558,7 +558,7 @@ def constants(program: Program) -> dict[str, Value]:
 def _is_optimizer(made: Made) -> bool:
     """Return whether what a call made has a learning rate to set."""
     words = f"{made.name} {made.bound}".lower()
-    return made.name.lower() in OPTIMIZERS or "optim" in words or "trainer" in words or made.bound == "opt"
+    return bool(optimizer_of(made.name)) or "optim" in words or "trainer" in words or made.bound == "opt"
 
 
 def _latest(on: Interpreter) -> int:

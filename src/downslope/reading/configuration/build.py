@@ -185,7 +185,8 @@ def _put_optimizer(build: Build) -> None:
 
 def _optimizer_of(name: str) -> str:
     last = squeezed(name.rpartition(".")[2]).removesuffix("optimizer")
-    known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]))
+    known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]), "")
+    known = known.replace("sgdw", "sgd")
     return known or ("" if not last.isalpha() or len(last) > 10 or any(word in last for word in _UNKNOWN) else last)
 
 
