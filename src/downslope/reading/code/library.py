@@ -354,7 +354,7 @@ def call_outside(
     if name == "set_learning_rate" and args and receiver is not None:
         on.change(receiver, args[-1])
     if name == "set_value" and len(args) == 2:
-        _set_rate(on, args)
+        on.change(args[0] if isinstance(args[0].data, Made) else Value(Unknown("optimizer")), args[1])
     if name in {"OrderedDict", "defaultdict"} and args:
         return _dict(Call(on, args, kwargs, place))
     if name in {"field", "Field"} and (args or kwargs.keys() & {"default", "default_factory"}):
@@ -397,14 +397,6 @@ def _configured(path: str, args: list[Value], kwargs: dict[str, Value]) -> tuple
     if path.rsplit(".", 1)[-1] in PARTIAL or not kwargs.keys() - {key} or not _MAKES.search(str(target)):
         return path, args, kwargs
     return str(target), args if key else args[1:], {name: value for name, value in kwargs.items() if name != key}
-
-
-def _set_rate(on: Calls, args: list[Value]) -> None:
-    """Note `K.set_value(optimizer.lr, x)`."""
-    if not isinstance(args[0].data, Made):
-        on.change(Value(Unknown("optimizer")), args[1])
-    else:
-        on.change(args[0], args[1])
 
 
 def _computed(
