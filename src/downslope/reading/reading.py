@@ -6,11 +6,13 @@ The file has a comment on every field that the text does not state.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from downslope.core.columns import wrap
 from downslope.core.errors import RecipeError, SettingsError
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.tables import toml_line
 from downslope.reading.order import RATES, in_order, tidy, whole
 from downslope.reading.remarks import MARKS, WORDS, explain
@@ -49,7 +51,7 @@ class Field:
 
 
 @dataclass
-class Reading:
+class Reading(ShownInNotebooks):
     """One way to understand a text.
 
     Attributes:
@@ -102,6 +104,19 @@ def title_of(optimizer: str) -> str:
     """Return an optimizer's name as people write it."""
     names = {"rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW", "adagrad": "Adagrad", "nadam": "NAdam"}
     return names.get(optimizer, optimizer.upper() if len(optimizer) <= 4 else optimizer.capitalize())
+
+
+class Readings(list[Reading], ShownInNotebooks):
+    """All readings of a text, the most plausible first, and in a notebook the text beside them.
+
+    Attributes:
+        texts: (name, text) of what was read; the name of words without one is "".
+    """
+
+    def __init__(self, readings: Iterable[Reading], texts: Iterable[tuple[str, str]]) -> None:
+        """Take readings, and what they are of."""
+        super().__init__(readings)
+        self.texts = tuple(texts)
 
 
 _TABLES = ("seed", "data", "model", "sgd", "groups", "train")
