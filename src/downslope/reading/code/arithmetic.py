@@ -10,17 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from downslope.reading.arithmetic import LONGEST_INTEGER, MOST_ITEMS, bounded, operate, power
-from downslope.reading.code.values import (
-    Groups,
-    PerEpoch,
-    Ref,
-    Unknown,
-    Value,
-    is_known,
-    is_number,
-    words_of,
-)
+from downslope.reading.arithmetic import LONGEST_INTEGER, MOST_ITEMS, bounded, is_number, operate, power
+from downslope.reading.code.values import Groups, PerEpoch, Ref, Unknown, Value, is_known, words_of
 
 UNKNOWN = Unknown()
 """What an operation gives that cannot be done."""

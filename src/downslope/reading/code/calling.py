@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calls import NAME_OF, optimizer_of
@@ -15,7 +16,6 @@ from downslope.reading.code.library import PARTIAL, call_builtin, call_method, c
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.tree import name_of
 from downslope.reading.code.values import (
-    MOST_ITEMS,
     Builtin,
     Class,
     Function,
@@ -29,7 +29,6 @@ from downslope.reading.code.values import (
     all_fields,
     find_in_class,
     is_known,
-    is_number,
     pretended_rate,
     words_of,
 )

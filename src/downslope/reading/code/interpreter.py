@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code.arithmetic import compare, concrete
 from downslope.reading.code.calling import Change, Frame, Length, Loop, either
 from downslope.reading.code.calls import is_foreign, optimizer_of
@@ -27,7 +28,6 @@ from downslope.reading.code.tree import (
     unwrapped,
 )
 from downslope.reading.code.values import (
-    MOST_ITEMS,
     Class,
     Function,
     Groups,
@@ -41,7 +41,6 @@ from downslope.reading.code.values import (
     Unknown,
     Value,
     is_known,
-    is_number,
     join_sources,
 )
 from downslope.reading.configuration.dictionaries import path_of

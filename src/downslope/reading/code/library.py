@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import CASTS, NUMERIC, UNKNOWN, apply, concrete
 from downslope.reading.code.options import PARSERS, call_parser, declare, make_namespace
 from downslope.reading.code.values import (
-    MOST_ITEMS,
     Builtin,
     Class,
     Function,
@@ -26,7 +26,6 @@ from downslope.reading.code.values import (
     Value,
     find_in_class,
     is_known,
-    is_number,
     join_sources,
     number,
     numbers,

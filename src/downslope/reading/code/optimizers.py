@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calls import DEFAULTS, NAMED_BY_WORD, NESTEROV, SETTING_OF, SIGNATURES, optimizer_of
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.library import PARTIAL
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
-from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, is_number, number
+from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, number
 
 _LOWER = frozenset({"optax", "jax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)

@@ -5,19 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.tree import defaults_of, name_of
-from downslope.reading.code.values import (
-    Builtin,
-    Class,
-    Function,
-    Made,
-    Namespace,
-    Scope,
-    Unknown,
-    Value,
-    is_number,
-    words_of,
-)
+from downslope.reading.code.values import Builtin, Class, Function, Made, Namespace, Scope, Unknown, Value, words_of
 from downslope.reading.code.written import from_words, items_of, number_in, wrapped
 
 if TYPE_CHECKING:

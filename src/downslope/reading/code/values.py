@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from downslope.reading.arithmetic import MOST_ITEMS as MOST_ITEMS
-from downslope.reading.arithmetic import is_number as is_number
+from downslope.reading.arithmetic import is_number
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
+from downslope.reading.arithmetic import is_number
+from downslope.reading.configuration.entries import Entry, holds_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
 from downslope.reading.findings import Found, Part

@@ -7,8 +7,8 @@ import warnings
 from itertools import accumulate
 from typing import Any
 
-from downslope.reading.arithmetic import operate
-from downslope.reading.configuration.entries import DEEPEST, MOST, Entry, is_number
+from downslope.reading.arithmetic import is_number, operate
+from downslope.reading.configuration.entries import DEEPEST, MOST, Entry
 from downslope.reading.configuration.literals import read_literals
 
 _BUILDERS = frozenset({"dict", "list", "tuple", "float", "int", "set"})

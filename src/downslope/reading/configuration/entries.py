@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from downslope.reading.arithmetic import is_number as is_number
+from downslope.reading.arithmetic import is_number
 
 DEEPEST = 40
 """Levels of nesting that are followed; what stands deeper is no recipe."""
