@@ -23,7 +23,8 @@ from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.torch import group_values
-from downslope.torch.options import Rounding, StepOptions, rounding_of, velocity_dtype_of
+from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, decoded, encoded, is_worth_codes, misfit_of_codes
+from downslope.torch.options import Rounding, StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.update import COMPENSATION, VELOCITY
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ _OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentia
 """Keys of a group that belong to this optimizer and machine, and are not loaded."""
 
 
+_OWN_WORDS = frozenset({VELOCITY, CODES, SCALES, COMPENSATION})
+"""Keys of a parameter's state that are the optimizer's own."""
+
+
 @dataclass
 class _Match:
     """Which saved parameter goes to which of ours, and what does not fit.
@@ -40,10 +45,12 @@ class _Match:
     Attributes:
         pairs: (name for messages, our parameter, key of the saved state, our group's index).
         problems: Sentences on what is missing, unexpected or misplaced.
+        converted: Names of the parameters whose velocity becomes codes, and of those where it becomes float32.
     """
 
     pairs: list[tuple[str, Tensor, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    converted: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
 
 
 def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +101,7 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     _check_counts(groups)
     _check_step_count(groups, saved_groups, match)
     _say(match.problems, _changes(ours, groups, saved_groups), strict=strict)
+    _say_converted(*match.converted)
     for group in groups:
         group_values.write_scheduled_values(group, group["step"])
     optimizer.__setstate__({"state": state, "param_groups": groups})
@@ -115,6 +123,24 @@ def _say(problems: list[str], changes: list[str], *, strict: bool) -> None:
         warnings.warn(
             f"load_state_dict changed hyperparameters: {'; '.join(changes)}. "
             'Pass hyperparameters="keep" to keep this optimizer\'s own.',
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _say_converted(to_codes: list[str], from_codes: list[str]) -> None:
+    """Warn of velocities that were loaded in another form, with what that costs."""
+    if to_codes:
+        warnings.warn(
+            f"load_state_dict rounded {len(to_codes)} velocities to 8 bits ({to_codes[0]}, ...), as `velocity_dtype` "
+            "asks: each by up to 0.4 per cent of the largest in its block of 256.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if from_codes:
+        warnings.warn(
+            f"load_state_dict turned {len(from_codes)} velocities of 8 bits into float32 ({from_codes[0]}, ...): the "
+            "numbers that they stood for, exactly; what 8 bits had lost stays lost.",
             UserWarning,
             stacklevel=4,
         )
@@ -220,7 +246,7 @@ def _new_state(
         if not isinstance(entry, Mapping):
             match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
             continue
-        foreign = {word: value for word, value in entry.items() if word not in (VELOCITY, COMPENSATION)}
+        foreign = {word: value for word, value in entry.items() if word not in _OWN_WORDS}
         if foreign and key not in of_sgd:  # another optimizer's state
             match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
         elif foreign:
@@ -228,8 +254,17 @@ def _new_state(
         if entry.get(COMPENSATION) is not None:
             problem = _add_compensation(state, param, entry[COMPENSATION], roundings[id(param)])
             match.problems += [f"the compensation of {name} {problem}"] if problem else []
-        if entry.get(VELOCITY) is not None:
-            problem = _add_velocity(state, param, entry[VELOCITY], velocity_dtype_of(param, options))
+        if entry.get(CODES) is not None or entry.get(SCALES) is not None:
+            problem = _add_codes(state, param, entry, options, name, match)
+            match.problems += [f"the 8-bit velocity of {name} {problem}"] if problem else []
+        elif entry.get(VELOCITY) is not None:
+            becomes_codes = has_codes(param, options)
+            own = entry[VELOCITY].dtype if becomes_codes and isinstance(entry[VELOCITY], Tensor) else None
+            problem = _add_velocity(state, param, entry[VELOCITY], own or velocity_dtype_of(param, options))
+            if problem is None and becomes_codes:
+                check_can_be_coded(param, name)
+                state[param].update(zip((CODES, SCALES), encoded(state[param].pop(VELOCITY), param), strict=True))
+                match.converted[0].append(name)
             match.problems += [f"the velocity of {name} {problem}"] if problem else []
     # what others keep in a state under a word is copied, as in torch
     listed = {key for group in saved_groups for key in group["params"]}
@@ -262,6 +297,27 @@ def _add_velocity(state: defaultdict[Any, Any], param: Tensor, velocity: Any, ex
         state[param][VELOCITY] = copied.copy_(velocity.detach())
         if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
             return f"is {velocity.dtype}, narrower than the {expected} expected here"
+    return problem
+
+
+def _add_codes(
+    state: defaultdict[Any, Any],
+    param: Tensor,
+    entry: Mapping[str, Any],
+    options: StepOptions,
+    name: str,
+    match: _Match,
+) -> str | None:
+    """Copy a velocity of codes, as float32 where this optimizer keeps no codes; return what is wrong with it."""
+    problem = misfit_of_codes(entry, param)
+    if problem is not None:
+        return problem
+    if options.velocity_dtype == INT8 and is_worth_codes(param):
+        copied = torch.empty_like(param, dtype=torch.int8, requires_grad=False).copy_(entry[CODES].detach())
+        state[param].update({CODES: copied, SCALES: entry[SCALES].detach().to(param.device, copy=True)})
+        return None
+    problem = _add_velocity(state, param, decoded(entry[CODES], entry[SCALES]), velocity_dtype_of(param, options))
+    match.converted[1].append(name)
     return problem
 
 
