@@ -121,8 +121,8 @@ def misfit_of_codes(entry: Mapping[str, Any], param: Tensor) -> str | None:
     expected = _zero_scales(param).shape
     if scales.shape != expected:
         return (
-            f"has scales of shape {tuple(scales.shape)}, expected are {tuple(expected)}, one for each {BLOCK} elements of "
-            "what lies in a process. Of another number of processes load `decoded_state` instead"
+            f"has scales of shape {tuple(scales.shape)}, expected are {tuple(expected)}, one for each {BLOCK} elements "
+            "of what lies in a process. Of another number of processes load `decoded_state` instead"
         )
     return None
 
@@ -131,7 +131,7 @@ def decoded_state(state_dict: dict[str, Any]) -> dict[str, Any]:
     """Return a state with every 8-bit velocity as float32 under `momentum_buffer`, which torch.optim.SGD loads.
 
     The numbers are those that the codes stand for, exactly. What the codes had lost before is not brought back: up to
-    0.4 per cent of a block's largest magnitude, less for small ones.
+    0.8 per cent of a block's largest magnitude, less for small ones.
 
     Args:
         state_dict: What `SGD.state_dict` returned; it is left as it is.

@@ -23,7 +23,16 @@ from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.torch import group_values
-from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, decoded, encoded, is_worth_codes, misfit_of_codes
+from downslope.torch.blocks import (
+    CODES,
+    INT8,
+    SCALES,
+    check_can_be_coded,
+    decoded,
+    encoded,
+    is_worth_codes,
+    misfit_of_codes,
+)
 from downslope.torch.options import Rounding, StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.update import COMPENSATION, VELOCITY
 
@@ -133,7 +142,7 @@ def _say_converted(to_codes: list[str], from_codes: list[str]) -> None:
     if to_codes:
         warnings.warn(
             f"load_state_dict rounded {len(to_codes)} velocities to 8 bits ({to_codes[0]}, ...), as `velocity_dtype` "
-            "asks: each by up to 0.4 per cent of the largest in its block of 256.",
+            "asks: each by up to 0.8 per cent of the largest in its block of 256.",
             UserWarning,
             stacklevel=4,
         )
@@ -251,21 +260,7 @@ def _new_state(
             match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
         elif foreign:
             state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
-        if entry.get(COMPENSATION) is not None:
-            problem = _add_compensation(state, param, entry[COMPENSATION], roundings[id(param)])
-            match.problems += [f"the compensation of {name} {problem}"] if problem else []
-        if entry.get(CODES) is not None or entry.get(SCALES) is not None:
-            problem = _add_codes(state, param, entry, options, name, match)
-            match.problems += [f"the 8-bit velocity of {name} {problem}"] if problem else []
-        elif entry.get(VELOCITY) is not None:
-            becomes_codes = has_codes(param, options)
-            own = entry[VELOCITY].dtype if becomes_codes and isinstance(entry[VELOCITY], Tensor) else None
-            problem = _add_velocity(state, param, entry[VELOCITY], own or velocity_dtype_of(param, options))
-            if problem is None and becomes_codes:
-                check_can_be_coded(param, name)
-                state[param].update(zip((CODES, SCALES), encoded(state[param].pop(VELOCITY), param), strict=True))
-                match.converted[0].append(name)
-            match.problems += [f"the velocity of {name} {problem}"] if problem else []
+        _add_own(state, name, param, entry, options, roundings[id(param)], match)
     # what others keep in a state under a word is copied, as in torch
     listed = {key for group in saved_groups for key in group["params"]}
     are_words = not any(isinstance(key, str) for key in listed)
@@ -275,6 +270,36 @@ def _new_state(
         elif key not in listed:
             match.problems.append(f"unexpected in the state: an entry for parameter {shown(repr(key))}")
     return state
+
+
+def _add_own(
+    state: defaultdict[Any, Any],
+    name: str,
+    param: Tensor,
+    entry: Mapping[str, Any],
+    options: StepOptions,
+    rounding: Rounding,
+    match: _Match,
+) -> None:
+    """Copy a parameter's compensation and velocity, as codes where these are kept, and note what does not fit."""
+    if entry.get(COMPENSATION) is not None:
+        problem = _add_compensation(state, param, entry[COMPENSATION], rounding)
+        match.problems += [f"the compensation of {name} {problem}"] if problem else []
+    expected = velocity_dtype_of(param, options)
+    if entry.get(CODES) is not None or entry.get(SCALES) is not None:
+        problem = _add_codes(state, param, entry, name, match, keeps=options.velocity_dtype == INT8)
+        match.problems += [f"the 8-bit velocity of {name} {problem}"] if problem else []
+        if not problem and CODES not in state[param] and expected == torch.float64:
+            match.problems.append(f"the velocity of {name} is of 8 bits, narrower than the {expected} expected here")
+    elif entry.get(VELOCITY) is not None:
+        becomes_codes = has_codes(param, options)
+        own = entry[VELOCITY].dtype if becomes_codes and isinstance(entry[VELOCITY], Tensor) else None
+        problem = _add_velocity(state, param, entry[VELOCITY], own or expected)
+        if problem is None and becomes_codes:
+            check_can_be_coded(param, name)
+            state[param].update(zip((CODES, SCALES), encoded(state[param].pop(VELOCITY), param), strict=True))
+            match.converted[0].append(name)
+        match.problems += [f"the velocity of {name} {problem}"] if problem else []
 
 
 def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
@@ -301,24 +326,18 @@ def _add_velocity(state: defaultdict[Any, Any], param: Tensor, velocity: Any, ex
 
 
 def _add_codes(
-    state: defaultdict[Any, Any],
-    param: Tensor,
-    entry: Mapping[str, Any],
-    options: StepOptions,
-    name: str,
-    match: _Match,
+    state: defaultdict[Any, Any], param: Tensor, entry: Mapping[str, Any], name: str, match: _Match, *, keeps: bool
 ) -> str | None:
-    """Copy a velocity of codes, as float32 where this optimizer keeps no codes; return what is wrong with it."""
+    """Copy a velocity of codes, as float32 unless this optimizer keeps codes; return what is wrong with it."""
     problem = misfit_of_codes(entry, param)
     if problem is not None:
         return problem
-    if options.velocity_dtype == INT8 and is_worth_codes(param):
+    if keeps and is_worth_codes(param):
         copied = torch.empty_like(param, dtype=torch.int8, requires_grad=False).copy_(entry[CODES].detach())
         state[param].update({CODES: copied, SCALES: entry[SCALES].detach().to(param.device, copy=True)})
         return None
-    problem = _add_velocity(state, param, decoded(entry[CODES], entry[SCALES]), velocity_dtype_of(param, options))
     match.converted[1].append(name)
-    return problem
+    return _add_velocity(state, param, decoded(entry[CODES], entry[SCALES]), torch.float32)
 
 
 def _add_compensation(state: defaultdict[Any, Any], param: Tensor, compensation: Any, rounding: Rounding) -> str | None:

@@ -306,20 +306,6 @@ def make_entries(
     `homes` are (group's index, parameter, its own index among all parameters). `reserved` velocities were made already;
     those that are used are taken out.
     """
-
-    def buffer(param: Tensor, key: str, dtype: torch.dtype) -> Tensor:
-        found = state[param].get(key) if param in state else None
-        if found is None:
-            found = reserved.pop((id(param), key), None)
-            found = state[param][key] = _zeros(param, dtype) if found is None or found.dtype != dtype else found
-        return found
-
-    def codes(param: Tensor) -> tuple[Tensor, Tensor]:
-        if param not in state or state[param].get(CODES) is None:
-            kept = reserved.pop((id(param), CODES), None), reserved.pop((id(param), SCALES), None)
-            state[param].update(zip((CODES, SCALES), zero_codes(param) if None in kept else kept, strict=True))
-        return state[param][CODES], state[param][SCALES]
-
     entries: list[Entry] = []
     fresh: set[int] = set()
     for index, param, position in homes:
@@ -329,21 +315,34 @@ def make_entries(
         is_new = _has_no_velocity(param, state)
         velocity = compensation = scales = None
         if _has_momentum(group):  # without it, a velocity that is there from before stays untouched, as in torch
-            if options.velocity_dtype == INT8:
-                check_can_be_coded(param, f"parameter {position}")
-            if has_codes(param, options) if is_new else state[param].get(CODES) is not None:
-                velocity, scales = codes(param)
-            else:
-                velocity = buffer(param, VELOCITY, velocity_dtype_of(param, options))
+            velocity, scales = _velocity_of(param, state, options, reserved)
         rounding = rounding_of(param, group["rounding"])
         if rounding == "compensated":
-            compensation = buffer(param, COMPENSATION, param.dtype)
+            compensation = state[param].get(COMPENSATION) if param in state else None
+            if compensation is None:
+                compensation = state[param][COMPENSATION] = _zeros(param, param.dtype)
         # Without momentum every gradient is undampened like a first one: torch then ignores dampening.
         is_undampened = is_new or velocity is None
         entries.append(Entry(index, position, is_undampened, param, velocity, compensation, rounding, scales=scales))
         if is_undampened and velocity is not None:
             fresh.add(id(param))
     return entries
+
+
+def _velocity_of(param: Tensor, state: State, options: StepOptions, reserved: Reserved) -> tuple[Tensor, Tensor | None]:
+    """Return a parameter's velocity, or codes and scales: those that it has, else reserved ones, else zeros."""
+    if options.velocity_dtype == INT8:
+        check_can_be_coded(param, f"one of shape {tuple(param.shape)}")
+    is_new = _has_no_velocity(param, state)
+    if has_codes(param, options) if is_new else state[param].get(CODES) is not None:
+        if is_new:
+            kept = reserved.pop((id(param), CODES), None), reserved.pop((id(param), SCALES), None)
+            state[param].update(zip((CODES, SCALES), zero_codes(param) if None in kept else kept, strict=True))
+        return state[param][CODES], state[param][SCALES]
+    if is_new:
+        dtype, kept = velocity_dtype_of(param, options), reserved.pop((id(param), VELOCITY), None)
+        state[param][VELOCITY] = _zeros(param, dtype) if kept is None or kept.dtype != dtype else kept
+    return state[param][VELOCITY], None
 
 
 Reserved = dict[tuple[int, str], Tensor]
@@ -407,8 +406,11 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
         if not is_distributed(param) or all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
             own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
             scales = None if entry.scales is None else local_part(entry.scales)
-            own_tensors = (own, grad, velocity, compensation, scales)
-            if type(grad) is Tensor and own is not None and fit(*own_tensors, rounding=entry.rounding):
+            if (
+                type(grad) is Tensor
+                and own is not None
+                and fit(own, grad, velocity, compensation, scales, rounding=entry.rounding)
+            ):
                 return True
     if not group["fused"]:
         return False
@@ -419,10 +421,10 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
             "counts then, and the kernel has none. Clone what is shared, or leave fused None, and such parameters go "
             "another way."
         )
+    order = "" if entry.scales is None else "; with a velocity of 8 bits, contiguous ones"
     raise ImplementationError(
         f"{what} is not for the kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the "
-        f"same layout{', and in row-major order where the velocity is codes' if entry.scales is not None else ''}. Leave "
-        "fused None, and such parameters go another way."
+        f"same layout{order}. Leave fused None, and such parameters go another way."
     )
 
 

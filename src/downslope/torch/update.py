@@ -178,18 +178,18 @@ def _apply_differentiably(state: MutableMapping[Tensor, Any], parts: list[Part],
 
 
 def _apply_coded(part: Part, scales: Tensor, scalars: StepScalars) -> None:
-    """Step one parameter whose velocity is codes, by the operations of csrc/kernels.cpp in their order: the same bits."""
-    delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = (
-        float(c) for c in torch.tensor(six_coefficients(scalars), dtype=torch.float64).to(torch.float32)
-    )
+    """Step one parameter whose velocity is codes, by the kernel's operations in their order: the same bits."""
+    six = six_coefficients(scalars)
+    decays = six[0] != 0 or six[3] != 0  # before they are rounded, as in csrc/kernels.cpp
+    delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = torch.tensor(six).tolist()
     codes = part.velocity
     assert codes is not None  # noqa: S101 -- scales are of codes
     velocity, param, grad = decode(codes, scales), part.param.to(torch.float32), part.grad.to(torch.float32)
     delta, after = grad * delta_grad, grad * from_grad
-    if scalars_decay := any(six_coefficients(scalars)[i] for i in (0, 3)):  # as in the kernel, before they are rounded
+    if decays:
         delta = param * delta_param + delta
     delta = delta + velocity * delta_velocity
-    if scalars_decay:
+    if decays:
         after = param * from_param + after
     encode(after + velocity * from_velocity, codes, scales)
     if part.rounded is None:
