@@ -33,6 +33,7 @@ PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "images" / "step.svg"
 
 BOUND, BF16, FUSED = "memory bound", "downslope, bf16 velocity", "torch fused"
+EIGHT = "downslope, 8-bit velocity"
 OURS_CLIPPING, FUSED_CLIPPING = "downslope, clip_norm", "torch fused, clip_grad_norm_"
 COLUMNS = ["torch default", "torch fused", "torch compiled", "optax jit", "scikit-learn", BOUND]
 TARGETS: dict[str, dict[str, float]] = {
