@@ -14,6 +14,7 @@
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
 #   make device-check                   try all that computes on an accelerator, in minutes; ARGS="--device cpu --quick"
 #   make results                        train the recipes of docs/results.md and write it; ARGS="--only NAME" for some
+#   make notebooks                      execute the notebooks of examples/, and keep their outputs
 #   make aarch64                        build the kernels for aarch64, run them under emulation: the same bits
 #   make dist                           build the source distribution and the wheel, and try them as installed; minutes
 #   make site                           build the documentation's site into build/site, strictly, in .venv-site
@@ -28,7 +29,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results aarch64 dist site clean
+.PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results notebooks aarch64 dist site clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -98,6 +99,9 @@ device-check: $(VENV)/.installed-test
 
 results: $(VENV)/.installed-test
 	$(VENV)/bin/python benchmarks/results.py $(ARGS)
+
+notebooks: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/notebooks/executing.py
 
 # Debian's g++-aarch64-linux-gnu and qemu-user. The test itself knows the hash of all bits, which is every processor's.
 aarch64:

@@ -1,79 +1,201 @@
-"""How many trials `downslope tune` needs on digits, in decoupled coordinates and in raw ones.
+"""How many trials `downslope tune` needs on digits and on MNIST-1D, in decoupled coordinates and in raw ones.
 
 Each study has a seed of its own, which draws the proposals, the weights and the order of examples; all of them judge
-trials by the same validation half of the examples to learn from. The best known is the best trial of all studies.
+trials by the same validation half of the examples to learn from. What a trial gave holds luck, of which the best of
+many has most; so each trial that was the best of its study so far is trained again, on all examples to learn from by
+seeds of its own, and its mean on the held-out examples counted too. Each study is a line of the file of results as
+soon as it is done, and started again the script goes on behind them.
 
-    python benchmarks/tune_coordinates.py --studies 8 --trials 30 --epochs 5
+    OMP_NUM_THREADS=1 nice -n 19 python benchmarks/tune_coordinates.py
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from downslope import load_recipe
+from downslope.core.errors import DivergenceError, NonFiniteGradientError
 from downslope.recipe.schema import Tune
+from downslope.training.run.plan import plan_run
+from downslope.training.run.train import train
 from downslope.training.tuning.ladder import Job
 from downslope.training.tuning.study import Study
-from downslope.training.tuning.work import design, work
+from downslope.training.tuning.work import Design, design, work
+from downslope.training.workers.workers import NullConsole
 
+KEPT = Path(__file__).parent / "results" / "tune_coordinates.jsonl"
 WAYS = ("decoupled", "raw")
+DATA = {"digits": ("digits", 10), "MNIST-1D": ("mnist1d-mlp", 20)}
+"""The recipe and how many epochs a trial has."""
+
+AGAIN = range(1000, 1005)
+"""Seeds of the runs by which a setting is measured again: none of a study's own."""
+
+WITHIN = (0.003, 0.01, 0.02)
 
 
 def main() -> None:
-    """Run the studies and print the table."""
+    """Run the studies that are not yet done, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=8)
-    parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="where the values are kept as JSON")
+    parser.add_argument("--studies", type=int, default=20, help="of each kind")
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--kept", type=Path, default=KEPT, help="where the results are kept")
+    parser.add_argument("--only-tables", action="store_true", help="print the tables of what is there")
     given = parser.parse_args()
-    values: dict[str, list[list[float]]] = {way: [] for way in WAYS}
-    for seed in range(given.studies):
-        for way in WAYS:
-            values[way].append(study(way, seed, given.trials, given.epochs))
-        if given.out is not None:
-            given.out.write_text(json.dumps(values))
-    best = max(max(one) for studies in values.values() for one in studies)
-    print(f"best known validation accuracy: {best:.4f}\n")
-    print(
-        "| coordinates | trials until within 0.3 points | within 1 point | within 2 points | best accuracy after all |"
-    )
-    print("|---|---|---|---|---|")
-    for way in WAYS:
-        cells = [told([reached(one, best - points) for one in values[way]]) for points in (0.003, 0.01, 0.02)]
-        ends = sorted(max(one) for one in values[way])
-        print(f"| {way} | {' | '.join(cells)} | {statistics.median(ends):.4f} ({ends[0]:.4f} to {ends[-1]:.4f}) |")
+    done = read(given.kept)
+    if not given.only_tables:
+        draw_once()
+        for one in wanted(given.studies):
+            if (one["data"], one["way"], one["seed"]) not in done:
+                keep(given.kept, {**one, **study(one["data"], one["way"], one["seed"], given.trials)})
+        for one in read(given.kept).values():  # the trials first: they alone are a result
+            if "worth" not in one:
+                worth = {number: measure(one, point) for number, point in one["led"].items()}
+                keep(given.kept, {"data": one["data"], "way": one["way"], "seed": one["seed"], "worth": worth})
+        done = read(given.kept)
+    for data in DATA:
+        print_table(data, [one for one in done.values() if one["data"] == data])
 
 
-def study(way: str, seed: int, trials: int, epochs: int) -> list[float]:
-    """Return the validation accuracy of each trial."""
-    recipe = load_recipe(overrides=[("train.epochs", str(epochs)), ("seed", str(seed)), ("data.split_seed", "0")])
-    recipe = replace(recipe, tune=Tune(trials=trials, coordinates=way, validation=0.5, seeds=1))
-    plan = design(recipe, 1)
+def wanted(studies: int) -> Iterator[dict[str, Any]]:
+    """Yield what is to be done, all kinds in turn, so that what is there at any time is even."""
+    for seed in range(studies):
+        for data in DATA:
+            for way in WAYS:
+                yield {"data": data, "way": way, "seed": seed}
+
+
+def read(kept: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Return the studies of a file; a line that a kill cut off is none."""
+    lines = kept.read_text().splitlines(keepends=True) if kept.exists() else []
+    if lines and not lines[-1].endswith("\n"):
+        kept.write_text("".join(lines[:-1]))
+    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for one in (json.loads(line) for line in lines if line.endswith("\n")):
+        key = (one["data"], one["way"], one["seed"])
+        found[key] = {**found.get(key, {}), **one}
+    return found
+
+
+def keep(kept: Path, line: dict[str, Any]) -> None:
+    """Add a line to the file."""
+    with kept.open("a") as file:
+        print(json.dumps(line), file=file)
+
+
+def draw_once() -> None:
+    """Have MNIST-1D drawn once for all runs: its generator takes longer than a trial."""
+    import mnist1d.data
+
+    draw, drawn = mnist1d.data.make_dataset, cache(lambda key: draw(options[key]))
+    options: dict[str, Any] = {}
+
+    def make(arguments: Any) -> Any:
+        options[key := str(sorted(vars(arguments).items()))] = arguments
+        return drawn(key)
+
+    mnist1d.data.make_dataset = make
+
+
+def study(data: str, way: str, seed: int, trials: int) -> dict[str, Any]:
+    """Return the validation accuracy of each trial, None where it diverged, and what those tried that led."""
+    plan = plan_of(data, way, seed, trials)
     with tempfile.TemporaryDirectory() as folder:
         kept = Study(Path(folder) / "study", None, plan.about())
         work(kept, plan)
-        results = kept.state().results
-    return [-results[Job(number, 0)].value for number in range(trials)]
+        state = kept.state()
+    values = [-state.results[Job(number, 0)].value for number in range(trials)]
+    led = [number for number in range(trials) if values[number] > max(values[:number], default=-math.inf)]
+    shown = [round(value, 5) if math.isfinite(value) else None for value in values]
+    return {"values": shown, "led": {str(number): state.points[number] for number in led}}
+
+
+def plan_of(data: str, way: str, seed: int, trials: int) -> Design:
+    """Return the plan of a study."""
+    name, epochs = DATA[data]
+    overrides = [("train.epochs", str(epochs)), ("seed", str(seed)), ("data.split_seed", "0")]
+    cosine = f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = {epochs}, unit = "epoch" }}'
+    recipe = load_recipe(name, [*overrides, ("sgd.lr", cosine)])
+    recipe = replace(recipe, tune=Tune(trials=trials, coordinates=way, validation=0.5, seeds=1))
+    return design(recipe, 1)
+
+
+def measure(one: dict[str, Any], point: dict[str, float]) -> float:
+    """Return what a point is worth: its mean accuracy on the held-out examples; a run that diverges has none."""
+    plan = plan_of(one["data"], one["way"], one["seed"], len(one["values"]))
+    recipe = plan.best(point)
+    found: list[float] = []
+    for seed in AGAIN:
+        again = replace(recipe, seed=seed)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                outcome = train(
+                    plan_run(again, name="again", out=Path(folder) / "run"), again, NullConsole(), report=False
+                )
+            except (DivergenceError, NonFiniteGradientError):
+                found.append(0.0)
+            else:
+                if outcome.signal is not None:
+                    raise KeyboardInterrupt
+                found.append(outcome.held_out[plan.metric])
+    return round(statistics.fmean(found), 5)
+
+
+def print_table(data: str, studies: list[dict[str, Any]]) -> None:
+    """Print, for each way, how many trials it took."""
+    counted = {
+        "the trial itself, on the validation half": [raced(one) for one in studies],
+    }
+    if all("worth" in one for one in studies):
+        counted["the leader measured again, on the held-out examples"] = [worthy(one) for one in studies]
+    for kind, values in counted.items():
+        best = max((max(one) for one in values), default=0.0)
+        print(f"\n{data}, {kind}; best known {100 * best:.2f} %\n")
+        print(f"| coordinates | {' | '.join(f'{100 * points:g} point(s)' for points in WITHIN)} | after all |")
+        print("|---" * 5 + "|")
+        for way in WAYS:
+            mine = [one for one, facts in zip(values, studies, strict=True) if facts["way"] == way]
+            if mine:
+                cells = [told([reached(one, best - points) for one in mine]) for points in WITHIN]
+                low, middle, high = (100 * pick(one[-1] for one in mine) for pick in (min, statistics.median, max))
+                print(f"| {way} | {' | '.join(cells)} | {middle:.2f} % ({low:.2f} to {high:.2f}) |")
+
+
+def raced(one: dict[str, Any]) -> list[float]:
+    """Return the best validation accuracy after each trial."""
+    values = [-math.inf if value is None else value for value in one["values"]]
+    return [max(values[: number + 1]) for number in range(len(values))]
+
+
+def worthy(one: dict[str, Any]) -> list[float]:
+    """Return what the trial that led after each trial is worth."""
+    found, now = [], -math.inf
+    for number in range(len(one["values"])):
+        now = one["worth"].get(str(number), now)
+        found.append(now)
+    return found
 
 
 def reached(values: list[float], level: float) -> float:
-    """Return how many trials it took, infinite if none got there."""
-    return next((number + 1 for number, value in enumerate(values) if value >= level - 1e-9), float("inf"))
+    """Return after how many trials a study was there, infinite if it never was."""
+    return next((number + 1 for number, value in enumerate(values) if value >= level - 1e-9), math.inf)
 
 
 def told(counts: list[float]) -> str:
-    """Return the median, the smallest and the largest count, and how many studies got there."""
+    """Return the median, the quartiles, and how many studies got there."""
     counts = sorted(counts)
-    there = sum(count < float("inf") for count in counts)
-    middle = statistics.median_high(counts)
-    shown = [f"{count:.0f}" if count < float("inf") else "never" for count in (middle, counts[0], counts[-1])]
-    return f"{shown[0]} ({shown[1]} to {shown[2]}); {there} of {len(counts)} studies"
+    there, last = sum(count < math.inf for count in counts), len(counts) - 1
+    shown = [f"{counts[-(-last * part // 4)]:.0f}".replace("inf", "never") for part in (2, 1, 3)]
+    return f"{shown[0]} ({shown[1]} to {shown[2]}), {there} of {len(counts)}"
 
 
 if __name__ == "__main__":

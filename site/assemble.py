@@ -7,6 +7,7 @@ no page becomes one to its source, where pyproject.toml names a repository, and 
 from __future__ import annotations
 
 import ast
+import json
 import posixpath
 import re
 import shutil
@@ -24,7 +25,20 @@ SOURCE = PROJECT.get("urls", {}).get("Source", "")
 
 # The sections of the site and their pages, each by the document's name; a document that stands nowhere joins Guides.
 SECTIONS: dict[str, list[str]] = {
-    "Guides": ["training", "data", "seq2seq", "packing", "scale", "reading", "explain", "compare", "export", "convert"],
+    "Guides": [
+        "training",
+        "data",
+        "seq2seq",
+        "packing",
+        "scale",
+        "reading",
+        "explain",
+        "compare",
+        "export",
+        "convert",
+        "notebooks",
+        "assistants",
+    ],
     "Optimizer": ["optimizer", "schedules"],
     "Recipes": ["recipe"],
     "Guests": [],
@@ -51,6 +65,7 @@ def main() -> None:
     places |= {ROOT / f"{name}.md": f"{page}.md" for name, page in FROM_ROOT.items()}
     places |= {path: f"recipes/{path.stem}.md" for path in (ROOT / "recipes").glob("*.toml")}
     places |= {path: f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.py")}
+    places |= {path: f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")}
     places |= {path: f"measured/{path.stem}.md" for path in (ROOT / "benchmarks/results").glob("*.txt")}
     places |= {ROOT / "recipes": "recipes/index.md", ROOT / "examples": "examples/index.md"}
     places = {path: page for path, page in places.items() if path.exists() and path.stem != "package"}
@@ -90,10 +105,26 @@ def page_of(path: Path, page: str, places: dict[Path, str]) -> str:
         return relinked(text, path, page, places)
     if path.suffix == ".txt":
         return f"# Measured: {path.stem.replace('_', ' ')}\n\n```text\n{text.rstrip()}\n```\n"
+    if path.suffix == ".ipynb":
+        return notebook_page(text)
     language = {".toml": "toml", ".py": "python"}[path.suffix]
     title = tomllib.loads(text).get("title", path.stem) if path.suffix == ".toml" else path.stem.replace("_", " ")
     use = f"downslope train {path.stem}" if path.suffix == ".toml" else f"python examples/{path.name}"
     return f"# {title}\n\n```sh\n{use}\n```\n\n```{language}\n{text.rstrip()}\n```\n"
+
+
+def notebook_page(text: str) -> str:
+    """Return a notebook as a page: its cells and their outputs, as Markdown where they have it."""
+    parts: list[str] = []
+    for cell in json.loads(text)["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", []):
+            data = {kind: "".join(lines) for kind, lines in output.get("data", {}).items()}
+            plain = "".join(output.get("text", "")) or data.get("text/plain", "")
+            shown = data.get("text/markdown") or re.sub(r"\n\s*\n+", "\n", data.get("text/html", ""))
+            parts.append(shown or f"```text\n{plain.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def first_words(file: Path) -> str:
@@ -101,6 +132,8 @@ def first_words(file: Path) -> str:
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".toml":
         return tomllib.loads(text).get("title", "")
+    if file.suffix == ".ipynb":
+        return "".join(json.loads(text)["cells"][0]["source"]).partition("\n")[0].removeprefix("# ")
     return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from downslope.recipe.load import load_recipe
     from downslope.recipe.schema import Recipe
     from downslope.rescaling import rescale
+    from downslope.training.in_python import open_run, open_study, train, tune
 
 __version__ = "0.2.0"
 
@@ -47,6 +48,13 @@ _HOMES = {
     # what core's classes offer and rooms to its right carry out: see core/settings.py
     "settings_from_convention": "downslope.systems.from_system",
     "arguments_for_convention": "downslope.systems.to_system",
+    "open_run": "downslope.training.in_python",
+    "open_study": "downslope.training.in_python",
+    "train": "downslope.training.in_python",
+    "tune": "downslope.training.in_python",
+    "show_html": "downslope.notebooks.shown",
+    "show_markdown": "downslope.notebooks.shown",
+    "show_text": "downslope.notebooks.shown",
 }
 
 _MODULES = frozenset({"jax", "keras", "kernel", "numpy", "schedules", "torch"})
@@ -66,10 +74,14 @@ __all__ = [
     "get_num_threads",
     "kernel",
     "load_recipe",
+    "open_run",
+    "open_study",
     "read",
     "rescale",
     "schedules",
     "set_num_threads",
+    "train",
+    "tune",
     "update_matrix",
 ]
 

@@ -16,16 +16,51 @@ DIGITS = str(ROOT / "recipes/digits.toml")
 def test_it_explains_the_default_recipe_in_both_languages():
     """As processes of their own: text of some length, exit code 0, nothing on stderr."""
     for words, sentence in (([], "Weights forget their past over 2,000 steps"), (["--lang", "zh"], "2,000 步忘记过去")):
-        done = command("explain", *words, encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1"})
+        done = command("explain", "--sources", *words, encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1"})
         assert (done.returncode, done.stderr) == (0, "")
         assert sentence in done.stdout
         assert len(done.stdout.splitlines()) > 80
 
 
+def test_it_is_short_unless_it_is_asked_for_sources(capsys):
+    """Half as long, without one formula, the numbers all there; where to find the rest, and nothing wrong."""
+    short, long = succeed(["explain", DIGITS], capsys), succeed(["explain", DIGITS, "--sources"], capsys)
+    assert 2 * len(short.splitlines()) < len(long.splitlines())
+    assert "arXiv" in long
+    assert not [word for word in ("arXiv", "Source", "[1]", "1 / (1 - momentum)") if word in short]
+    for number in ("2,000 steps", "44.4", "6.58 steps", "211", "13.57", "0.00025", "0.4157", "5.623", "0.3162"):
+        assert number in short
+    assert short.endswith("--sources\n")
+
+
+@pytest.mark.parametrize("more", [[], ["--sources"]], ids=" ".join)
+def test_why_a_recipe_looks_wrong_is_the_last_line(more, capsys, monkeypatch):
+    """The gravest error of `downslope audit`, with where it is; nothing where there is none."""
+    monkeypatch.setenv("COLUMNS", "300")
+    wrong = succeed(["explain", DIGITS, "--sgd.lr", "40", *more], capsys)
+    assert wrong.splitlines()[-1] == (
+        "This looks wrong: without a gradient, weights swing through 0: what a step learns is gone within an epoch "
+        "(sgd.weight_decay). Why and what to do: downslope audit"
+    )
+    words = succeed(["explain", "SGD, lr 0.1, weight decay 0.98", "--lang", "zh", *more], capsys)
+    assert words.splitlines()[-1].startswith("这看来有误")
+    assert "looks wrong" not in succeed(["explain", "SGD, lr 0.1, momentum 0.9, 90 epochs", *more], capsys)
+
+
+def test_it_keeps_to_the_width_of_the_terminal(capsys, monkeypatch):
+    """`COLUMNS` wide: every sentence, with what goes on below its number."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = succeed(["explain", DIGITS], capsys).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("  damping by curvature"))
+    assert lines[at + 1].startswith(" " * 29)
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_file_overrides_and_options_are_taken(capsys):
     """The recipe's values from the command line win; curvature and sizes are used."""
     out = succeed(
-        ["explain", DIGITS, "--sgd.weight_decay", "5e-3", "--curvature", "0.5,20", "--examples", "3200"], capsys
+        ["explain", DIGITS, "--sgd.weight_decay", "5e-3", "--curvature", "0.5,20", "--examples", "3200", "--sources"],
+        capsys,
     )
     assert "32 examples a step, 100 steps an epoch" in out
     assert "Weights forget their past over 200 steps" in out
@@ -65,7 +100,7 @@ def test_a_page_is_written(tmp_path, capsys):
 def test_standard_input_is_read():
     """`-` takes a recipe's text from a pipe."""
     text = (ROOT / "recipes/digits.toml").read_text(encoding="utf-8")
-    done = command("explain", "-", "--curvature", "20", input=text, encoding="utf-8")
+    done = command("explain", "-", "--curvature", "20", "--sources", input=text, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert "Weights forget their past over 2,000 steps" in done.stdout
 
@@ -80,6 +115,7 @@ def test_standard_input_is_read():
         ([DIGITS, "--curvature", "nan"], "`curvature` must be finite"),
         ([DIGITS, "--examples", "0"], "--examples: must be an integer >= 1"),
         ([DIGITS, "--html", "x.html", "--json"], "give either --html or --json, not both"),
+        ([DIGITS, "--sources", "--json"], "--sources is for the terminal"),
         ([DIGITS, "--sgd.lr", "-1"], "`lr` must be finite and >= 0"),
         ([DIGITS, "other.toml"], "one argument too many"),
         ([DIGITS, "--curvatur", "3"], "Did you mean --curvature?"),

@@ -19,13 +19,14 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def test_training_ends_with_what_was_reached_and_where_the_page_is(trained):
-    """Steps, seconds, held-out accuracy in percent, loss, the average's too, and the report."""
+    """Steps, seconds, held-out accuracy in percent, loss, the average's too, the loss's course, and the report."""
     folder, out = trained
-    tail = out.splitlines()[-4:]
+    tail = out.splitlines()[-5:]
     assert re.fullmatch(r"finished    60 of 60 steps in \d+\.\d s", tail[0])
     assert re.fullmatch(r"held out    accuracy \d\d\.\d\d %, loss 0\.\d+", tail[1])
     assert re.fullmatch(r"            accuracy \d\d\.\d\d %, loss \d\.\d+, with the averaged weights", tail[2])
-    assert tail[3] == f"report      {folder / 'report.html'}"
+    assert re.fullmatch(r"loss        [▁-█]{2,}  last 0\.\d+, least 0\.\d+ after \d+ steps", tail[3])
+    assert tail[4] == f"report      {folder / 'report.html'}"
     assert (folder / "report.html").is_file()
 
 

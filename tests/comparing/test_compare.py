@@ -296,12 +296,12 @@ def test_the_verdict_is_what_a_run_shows(a, data):
 @pytest.mark.parametrize(
     ("path", "value", "shown"),
     [
-        ("train.label_smoothing", "0.1", "train.label_smoothing is 0.0 in the digits, 0.1 in the others"),
-        ("data.augment.flip", "true", "data.augment is None in the digits, { crop = 0, "),
-        ("data.normalize", '"measured"', "data.normalize is None in the digits, 'measured' in the others"),
-        ("train.freeze", '["dense1.*"]', "train.freeze is () in the digits, ('dense1.*',) in the others"),
-        ("train.start_from", '"run"', "train.start_from is None in the digits, 'run' in the others"),
-        ("train.loss", '"mse"', "train.loss is 'cross_entropy' in the digits, 'mse' in the others"),
+        ("train.label_smoothing", "0.1", "train.label_smoothing is 0.0 in A, 0.1 in B"),
+        ("data.augment.flip", "true", "data.augment is None in A, { crop = 0, "),
+        ("data.normalize", '"measured"', "data.normalize is None in A, 'measured' in B"),
+        ("train.freeze", '["dense1.*"]', "train.freeze is () in A, ('dense1.*',) in B"),
+        ("train.start_from", '"run"', "train.start_from is None in A, 'run' in B"),
+        ("train.loss", '"mse"', "train.loss is 'cross_entropy' in A, 'mse' in B"),
     ],
 )
 def test_what_else_differs_is_said(path, value, shown):

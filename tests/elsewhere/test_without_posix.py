@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,8 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from downslope.cli.main import main
+
 HIDE = Path(__file__).with_name("hide_posix.py")
 COMMAND = "import sys; from downslope.cli.main import main; sys.exit(main(sys.argv[1:]))"
+COMMANDS = """
+import json, sys
+from downslope.cli.main import main
+for words in json.loads(sys.argv[1]):
+    assert main(words) == 0, words
+    print("--", flush=True)
+"""
+"""Runs several command lines in one process, since each would load torch again."""
 SENTENCE = "SGD, momentum 0.9, weight decay 5e-4; lr 0.1 divided by 10 every 30 epochs; batch size 64, 90 epochs"
 
 
@@ -86,26 +97,24 @@ def test_the_front_doors_step_without_the_kernel(code, first, tmp_path):
 
 
 @pytest.mark.skipif(find_spec("fcntl") is None, reason="makes a run, to use it as on another system")
-def test_a_run_made_elsewhere_is_used_and_none_is_begun(tmp_path):
+def test_a_run_made_elsewhere_is_used_and_none_is_begun(tmp_path, monkeypatch, capsys):
     """Training says what it needs before anything is written; a run that is there is evaluated."""
-    begun = hidden(COMMAND, "train", "--out", "new", folder=tmp_path, first=("torch",))
+    begun = hidden(COMMAND, "train", "--out", "new", folder=tmp_path)
     assert begun.returncode == 1
     assert "training needs Linux or macOS" in begun.stderr
     assert "WSL" in begun.stderr
     assert not (tmp_path / "new").exists()
 
-    trained = [sys.executable, "-m", "downslope", "train", "--train.epochs", "1", "--out", "run"]
-    subprocess.run(trained, cwd=tmp_path, check=True, capture_output=True)
-    here = subprocess.run(
-        [sys.executable, "-m", "downslope", "evaluate", "run"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    there = hidden(COMMAND, "evaluate", "run", folder=tmp_path, first=("torch", "sklearn.datasets"))
-    assert there.returncode == 0, there.stderr
-    assert there.stdout == here.stdout
-    words = ["convert", "run", "state.safetensors", "--from", "downslope", "--to", "torch"]
-    converted = hidden(COMMAND, *words, folder=tmp_path, first=("torch",))
-    assert converted.returncode == 0, converted.stderr
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--train.epochs", "1", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run"]) == 0
+    here = capsys.readouterr().out
+    converts = ["convert", "run", "state.safetensors", "--from", "downslope", "--to", "torch"]
+    lines = json.dumps([["evaluate", "run"], converts, ["list", "."]])
+    done = hidden(COMMANDS, lines, folder=tmp_path, first=("torch", "sklearn.datasets"))
+    assert done.returncode == 0, done.stderr
+    there, _, listed, _ = done.stdout.split("--\n")
+    assert there == here
     assert (tmp_path / "state.safetensors").is_file()
-    listed = hidden(COMMAND, "list", ".", folder=tmp_path)
-    assert listed.returncode == 0, listed.stderr
-    assert "run" in listed.stdout
+    assert "run" in listed

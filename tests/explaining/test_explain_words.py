@@ -132,7 +132,7 @@ def test_sentences_keep_to_the_width():
 
 def test_a_student_reads_the_sentences_of_the_default_recipe():
     """The sentences that matter most, word for word."""
-    text = str(downslope.explain(ROOT / "recipes/digits.toml"))
+    text = describe(downslope.explain(ROOT / "recipes/digits.toml"))
     for sentence in (
         "The effective learning rate is 1, 10 times lr",
         "Weights forget their past over 2,000 steps",

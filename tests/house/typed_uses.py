@@ -29,8 +29,12 @@ from downslope import (
     explain,
     export,
     load_recipe,
+    open_run,
+    open_study,
     read,
     rescale,
+    train,
+    tune,
     update_matrix,
 )
 from downslope.auditing.finding import Audit, Finding
@@ -42,6 +46,16 @@ from downslope.jax import SGDState, sgd, take_step
 from downslope.reading.verdicts import Verdict
 from downslope.rescaling.rescaled import Rescaled
 from downslope.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Schedule, Sequence, Warmup
+from downslope.training.folder.run_folder import RunFolder
+from downslope.training.tuning.study import Study
+
+
+def training() -> None:
+    """Runs and studies."""
+    assert_type(train("digits", "runs/digits", quiet=True), RunFolder)
+    assert_type(open_run(Path("runs/digits")).recipe(), Recipe)
+    assert_type(tune(load_recipe(), "studies/digits", trials=4, search={"sgd.lr": "log(1e-3, 1)"}), Study)
+    assert_type(open_study("studies/digits"), Study)
 
 
 def settings() -> None:

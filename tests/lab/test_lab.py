@@ -22,7 +22,8 @@ from downslope.theory.stability import largest_lr_heavy_ball, largest_lr_nestero
 
 pytest.importorskip("jinja2")
 
-from downslope.lab import render, write_page
+from downslope.lab import begin_with, render, write_page
+from downslope.lab.schedules import OFFERED, STEPS
 
 BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to look at the page with")
 SETTINGS = [
@@ -91,16 +92,20 @@ def test_what_it_says_of_settings(tmp_path):
 def test_by_hand_and_on_a_phone(lang, tmp_path):
     """Nothing is wider than the window; sliders move numbers, plots, the line of code and the address; reset undoes."""
     script = """
-    const w = f.contentWindow, at = (id) => page.getElementById(id), seen = [];
+    const w = f.contentWindow, at = (id) => page.getElementById("lab-" + id), seen = [];
     const ink = (id) => at(id + "-plot").toDataURL().length;
     seen.push(page.documentElement.scrollWidth, w.performance.getEntriesByType("resource").length);
-    const before = at("code").textContent, pictures = ["valley", "course", "damping"].map(ink);
+    const all = ["valley", "course", "damping", "timescale", "run", "memory"];
+    const before = at("code").textContent, pictures = all.map(ink);
     at("lr").value = 700; at("lr").dispatchEvent(new w.Event("input"));
+    at("weight_decay").value = 500; at("weight_decay").dispatchEvent(new w.Event("input"));
     at("nesterov").checked = true; at("nesterov").dispatchEvent(new w.Event("change"));
+    at("schedule").value = "cosine"; at("schedule").dispatchEvent(new w.Event("change"));
     w.draw();
     seen.push(at("code").textContent !== before ? 1 : 0, at("code").textContent.includes("nesterov=True") ? 1 : 0);
     seen.push(w.location.hash.includes("lr=") && w.location.hash.includes("nesterov=true") ? 1 : 0);
-    seen.push(["valley", "course", "damping"].filter((id, i) => ink(id) !== pictures[i]).length);
+    seen.push(at("code").textContent.includes("CosineAnnealingLR(optimizer, steps)") ? 1 : 0);
+    seen.push(all.filter((id, i) => ink(id) !== pictures[i]).length);
     at("reset").click(); w.draw();
     seen.push(at("code").textContent === before ? 1 : 0, w.location.hash === "" ? 1 : 0);
     at("momentum").focus();
@@ -114,7 +119,7 @@ def test_by_hand_and_on_a_phone(lang, tmp_path):
     for width, scroll, requests, *rest in found:
         assert scroll <= width
         assert requests == 0
-        assert rest == [1, 1, 1, 3, 1, 1, 1, 0.9, 0]
+        assert rest == [1, 1, 1, 1, 6, 1, 1, 1, 0.9, 0]
 
 
 @pytest.mark.slow
@@ -127,11 +132,12 @@ def test_a_link_holds_the_numbers(tmp_path):
     const look = (hash) => { w.history.replaceState(null, "", hash); const s = w.fromAddress();
       seen.push(s.lr, s.momentum, s.nesterov ? 1 : 0, s.decay === "relative" ? 1 : 0); };
     look("#lr=0.3&momentum=0.5&nesterov=true&decay=relative");
-    look("#lr=-1&momentum=1.5&decay=<b>&along=x");
+    look("#lr=-1&momentum=1.5&decay=<b>&along=x&schedule=own");
+    look("#schedule=linear"); seen.push(w.fromAddress().schedule === "linear" ? 1 : 0);
     return seen;
     """
     [[_, *found]] = measure(page, (1280,), script)
-    assert found == [0.3, 0.5, 1, 1, 0.05, 0.9, 0, 0]
+    assert found == [0.3, 0.5, 1, 1, 0.05, 0.9, 0, 0, 0.05, 0.9, 0, 0, 1]
 
 
 class Scripts(HTMLParser):
@@ -168,7 +174,7 @@ def test_one_script_whose_hash_is_in_the_policy(lang):
     [script] = page.scripts
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert page.policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    assert len(text.encode()) < 60_000
+    assert len(text.encode()) < 80_000
     assert not re.search(r"fetch\(|XMLHttpRequest|import\(|eval\(|innerHTML|https?://", script)
 
 
@@ -181,37 +187,69 @@ def test_sentences_of_both_languages_are_the_same():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("settings", "message"),
     [
-        ({"settings": Settings(lr=Cosine(0.1, 0.0, 9))}, "driven by a schedule"),
-        ({"settings": Settings(lr=0.1, momentum=0.9, lr_in_velocity=True)}, "lr_in_velocity"),
-        ({"settings": Settings(lr=0.1, maximize=True)}, "maximize"),
-        ({"curvatures": (0.0, 1.0)}, "curvatures must be above 0"),
-        ({"lang": "de"}, "there is no language"),
+        (Settings(lr=Cosine(0.1, 0.0, 9)), "driven by a schedule"),
+        (Settings(lr=0.1, momentum=0.9, lr_in_velocity=True), "lr_in_velocity"),
+        (Settings(lr=0.1, maximize=True), "maximize"),
     ],
 )
-def test_what_no_slider_holds(arguments, message):
-    """Refused, with what to do."""
+def test_what_no_slider_holds(settings, message):
+    """Refused, with what to do; as are a valley that is none, and another language."""
     with pytest.raises(SettingsError, match=message):
-        render(**arguments)
+        begin_with(settings)
+    with pytest.raises(SettingsError, match="curvatures must be above 0"):
+        begin_with(Settings(lr=0.1), curvatures=(0.0, 1.0))
+    with pytest.raises(SettingsError, match="there is no language"):
+        render(lang="de")
+
+
+def test_the_valley_is_one_where_momentum_wins():
+    """Plain SGD at its best shrinks a distance by (k - 1) / (k + 1) a step, momentum by its root (Polyak)."""
+    for momentum in (0.5, 0.8, 0.9, 0.95, 0.99):
+        begin = begin_with(Settings(lr=0.03, momentum=momentum))
+        steepness = begin.across / begin.along
+        plain = ((steepness - 1) / (steepness + 1)) ** begin.steps
+        assert momentum ** (begin.steps / 2) < 0.2 * plain
+        assert begin.across * 0.03 == pytest.approx(1)  # across the valley a step of lr alone reaches its floor
+        assert (1 - momentum**0.5) ** 2 <= begin.along * 0.03 * 1.0000001  # and along it momentum swings, no less
+    known = begin_with(Settings(lr=0.03, momentum=0.9), curvatures=[2.0, 50.0])
+    assert (known.along, known.across) == (2.0, 50.0)
+    assert begin_with(Settings(lr=0.0)).across == 1.0
+
+
+@pytest.mark.parametrize("name", [name for name, one in OFFERED.items() if one.torch])
+def test_schedules_are_torch_s(name):
+    """What the page says to write in torch gives the lr that it draws, at every step."""
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = eval(OFFERED[name].torch, {"torch": torch, "optimizer": optimizer, "steps": STEPS})  # noqa: S307 -- ours
+    found = []
+    for _ in range(STEPS):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert found == pytest.approx(OFFERED[name].shares(), abs=1e-12)
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
     """With a recipe, a sentence, overrides, or nothing; a schedule's nominal value is said."""
     monkeypatch.chdir(tmp_path)
     begin = re.compile(r"const BEGIN = (.*);\n")
+    schedule = {"lr": 0.1, "schedule": "own"}
 
     def began(*words):
         succeed(["lab", *words, "--out", "lab.html"], capsys)
         return json.loads(begin.search((tmp_path / "lab.html").read_text(encoding="utf-8"))[1])
 
     assert began()["lr"] == 0.05
-    assert began("--sgd.lr", "0.2", "--sgd.nesterov", "true") | {"lr": 0, "nesterov": 0} == began() | {
-        "lr": 0,
-        "nesterov": 0,
-    }
+    moved = {"lr": 0.2, "nesterov": True, "along": 0.025, "across": 5.0}
+    assert began("--sgd.lr", "0.2", "--sgd.nesterov", "true") == began() | moved
     assert began("SGD, lr 0.3, momentum 0.8, 9 epochs, batch size 8")["momentum"] == 0.8
-    assert began("digits")["lr"] == 0.1
+    assert began("digits").items() >= schedule.items()
+    course = began("digits")["course"]
+    assert (course["unit"], course["per_epoch"], course["times"][0], course["lr"][0]) == ("epoch", 45, 0, 1)
+    assert course["lr"][-1] == pytest.approx(0.01)
     assert "there is no language" in fail(["lab", "--lang", "de", "--out", "x.html"], capsys)
     printed = succeed(["lab"], capsys)
     assert re.search(r"page: .*lab\.html\nopen it in a browser", printed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-_VOID = {"meta", "img", "br", "link", "input", "hr"}
+_VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 _INLINE = {"a", "b", "code", "data", "i", "span", "strong", "time", "var"}
 _FETCHING = {"src", "href", "srcset", "poster", "action", "data", "xlink:href"}
 
@@ -25,6 +25,9 @@ class Page(HTMLParser):
         addresses: Every address that a browser could follow or fetch.
         tables: Every table, as rows of cell texts.
         plots: The drawn paths of each plot by its title, with a semicolon after each.
+        captions: What stands below each plot, by its title.
+        scripts: The page's scripts, as pairs of their type and text.
+        policy: The page's policy on what it may load and run.
         descriptions: What the plots say to those who cannot see them.
         tags: Every tag with its attributes.
         unbalanced: Tags that were closed out of order or never.
@@ -34,7 +37,8 @@ class Page(HTMLParser):
         """Read the page."""
         super().__init__(convert_charrefs=True)
         self.numbers, self.ids, self.addresses, self.tables, self.plots, self.unbalanced = [], [], [], [], {}, []
-        self.descriptions, self.tags = [], []
+        self.descriptions, self.tags, self.captions, self.scripts, self.policy = [], [], {}, [], ""
+        self._caption = None
         self._words, self._open, self._cell = [], [], None
         self.feed(html)
         self.unbalanced += self._open
@@ -58,6 +62,9 @@ class Page(HTMLParser):
             self.unbalanced.append(f"/{tag}")
         if tag not in _INLINE:
             self._words.append(" ")
+        if tag == "figcaption":
+            self.captions[list(self.plots)[-1] if self.plots else ""] = _even("".join(self._caption))
+            self._caption = None
         if tag in {"td", "th"} and self._cell is not None:
             self.tables[-1][-1].append(_even("".join(self._cell)))
             self._cell = None
@@ -67,6 +74,9 @@ class Page(HTMLParser):
         inside = self._open[-1] if self._open else ""
         if inside == "style":
             return
+        if inside == "script":
+            self.scripts[-1][1] += data
+            return
         if inside == "title" and "svg" in self._open:
             self.plots[data] = ""
         elif inside == "desc":
@@ -75,12 +85,20 @@ class Page(HTMLParser):
             self._words.append(data)
         if self._cell is not None:
             self._cell.append(data)
+        if self._caption is not None:
+            self._caption.append(data)
 
     def _note(self, tag, attributes):
         self.tags.append((tag, attributes))
         if "id" in attributes:
             self.ids.append(attributes["id"])
-        if tag == "data":
+        if tag == "script":
+            self.scripts.append([attributes.get("type", ""), ""])
+        elif attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attributes["content"]
+        elif tag == "figcaption":
+            self._caption = []
+        elif tag == "data":
             self.numbers.append(float(attributes["value"]))
         elif tag == "table":
             self.tables.append([])

@@ -9,10 +9,11 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from downslope.core.sparkline import BLOCKS, PLAIN_BLOCKS, sparkline
 from downslope.recipe.load import parse_recipe
 from downslope.training.run.task import build_task
 from downslope.training.view.console import PlainConsole
-from downslope.training.view.live_view import BLOCKS, PLAIN_BLOCKS, Thinned, View, sparkline, speed_text
+from downslope.training.view.live_view import Thinned, View, speed_text
 from downslope.training.view.terminal import Screen, can_redraw
 
 

@@ -84,7 +84,11 @@ def audit(
 
 def audit_words(thing: Any, sizes: Sizes, overrides: Iterable[Override] = ()) -> Audit:
     """Return the audit of anything but an optimizer."""
-    subject = find_subject(thing, sizes, overrides)
+    return audit_subject(find_subject(thing, sizes, overrides))
+
+
+def audit_subject(subject: Subject) -> Audit:
+    """Return the audit of what was found to be looked at."""
     findings = [_weighed(finding, subject) for check in CHECKS for finding in check(subject)]
     return _result(subject.title, findings, tuple(_not_checked(subject)))
 

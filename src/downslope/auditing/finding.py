@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any, Literal
 
+from downslope.core.notebook import ShownInNotebooks
+
 Level = Literal["error", "warning", "advice"]
 Sure = Literal["certain", "likely", "possible"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "advice")
@@ -39,7 +41,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(ShownInNotebooks):
     """All findings on one thing, the gravest first.
 
     Attributes:

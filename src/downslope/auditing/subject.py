@@ -94,8 +94,8 @@ def find_subject(thing: Any, sizes: Sizes, overrides: Iterable[Override] = ()) -
         return _of_recipe(text, sizes, overrides)
     refuse_data(text)
     if isinstance(thing, os.PathLike) or names_a_file(text):
-        return _of_words(words_of_file(text), sizes, overrides, text)
-    return _of_words(text, sizes, overrides, "")
+        return subject_of_words(words_of_file(text), sizes, overrides, text)
+    return subject_of_words(text, sizes, overrides)
 
 
 def _of_recipe(thing: Any, sizes: Sizes, overrides: tuple[Override, ...]) -> Subject:
@@ -125,8 +125,18 @@ def with_epoch(run: RunSize, steps_per_epoch: int | None) -> RunSize:
     return replace(run, steps_per_epoch=steps_per_epoch, total_steps=total, epochs=epochs)
 
 
-def _of_words(text: str, sizes: Sizes, overrides: tuple[Override, ...], name: str) -> Subject:
-    """Return what a sentence, a program or a configuration says, and of its sizes only what it says."""
+def subject_of_words(text: str, sizes: Sizes, overrides: tuple[Override, ...] = (), name: str = "") -> Subject:
+    """Return what a sentence, a program or a configuration says, and of its sizes only what it says; no file is read.
+
+    Args:
+        text: The text.
+        sizes: What is known besides.
+        overrides: Pairs of a dotted path and a TOML value as text.
+        name: The name of its file, or "".
+
+    Raises:
+        DownslopeError: If it says nothing.
+    """
     if "[sgd]" in text:
         return replace(_of_recipe(text, sizes, overrides), title=shown(name) or "the text")
     from downslope.reading import read  # its word lists are loaded for words only

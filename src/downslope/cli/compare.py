@@ -10,6 +10,9 @@ from downslope.cli.arguments import CommandParser, count
 from downslope.comparing import Comparison, compare, fields_shown
 from downslope.core.tables import to_table
 
+_WIDE = 100
+"""A field's two values stand on a line of their own each where together they are wider than this."""
+
 
 def execute(words: Sequence[str]) -> int:
     """Run the command on the words after its name, and return the exit code: 1 with --exit-code if the two differ."""
@@ -70,7 +73,9 @@ def page(found: Comparison) -> str:
         width = max((len(name) for name, _, _ in shown), default=0)
         for name, a, b in shown:
             mark = "*" if name in found.causes else " "
-            lines.append(f"  {mark} {name:<{width}}  A: {a}   B: {b}")
+            line = f"  {mark} {name:<{width}}  A: {a}   B: {b}"
+            under = " " * (width + 6)
+            lines += [line] if len(line) <= _WIDE else [f"  {mark} {name:<{width}}  A: {a}", f"{under}B: {b}"]
     for heading, items in (("To make them equal", found.suggestions), ("To know", found.remarks)):
         if items:
             lines += ["", f"{heading}:", *(f"  - {item}" for item in items)]

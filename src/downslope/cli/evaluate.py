@@ -9,6 +9,7 @@ from typing import Any
 
 from downslope.cli.arguments import CommandParser, count_or_none, written_file
 from downslope.cli.json_text import print_json
+from downslope.cli.loading import load_torch
 from downslope.cli.prediction_files import check_output, written_to
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
@@ -59,6 +60,7 @@ def execute(words: Sequence[str]) -> int:
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     if arguments.output is not None:
         check_output(arguments.output, arguments.input)
+    load_torch()
     from downslope.training.use.evaluate import evaluate_run
 
     with ExitStack() as stack:

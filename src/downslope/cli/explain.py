@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, written_file
+from downslope.cli.streams import terminal_width
+from downslope.core.columns import wrap
+from downslope.core.errors import DownslopeError
+from downslope.core.sparkline import blocks_for
 from downslope.explaining.language import LANGUAGES, words_of
+from downslope.recipe.load import load_recipe
 
 if TYPE_CHECKING:
     from downslope.explaining.explanation import Explanation
@@ -21,7 +26,8 @@ def execute(words: Sequence[str]) -> int:
         "explain",
         summary=(
             "Say what a recipe means: its equations, schedule, effective learning rate, how long weights and velocity\n"
-            "remember, limits of stability, other batch sizes, what groups do; each with its condition and source."
+            "remember, limits of stability, other batch sizes, what groups do. --sources says it in sentences, each\n"
+            "number with its formula, its condition and its source; --html makes a page with sliders of it."
         ),
         example="downslope explain recipes/digits.toml --curvature 20 --html explained.html",
         overrides=True,
@@ -42,31 +48,68 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--batch-size", metavar="N", type=count, help="examples in a batch")
     parser.add_argument("--steps", metavar="N", type=count, help="steps of the run")
     parser.add_argument("--lang", metavar="LANG", default="en", help=f"language: {', '.join(LANGUAGES)} (default: en)")
-    parser.add_argument("--html", metavar="FILE", type=written_file, help="write it as a page, with plots, to FILE")
+    parser.add_argument("--sources", action="store_true", help="say it at length, with formulas and their sources")
+    parser.add_argument(
+        "--html", metavar="FILE", type=written_file, help="write it as a page, with plots and sliders, to FILE"
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON, with every digit")
     arguments = parser.read(_sentence_last(words))
     if arguments.html is not None and arguments.json:
         parser.error("give either --html or --json, not both")
+    if arguments.sources and (arguments.html is not None or arguments.json):
+        parser.error("--sources is for the terminal: --html and --json have formulas and sources anyway. Leave it out")
     words_of(arguments.lang)
-    explanation = _explain(arguments)
+    given = sys.stdin.read() if arguments.recipe == "-" else arguments.recipe
+    explanation = _explain(given, arguments)
     if arguments.html is not None:
         from downslope.explaining.page import write_page
 
         print(f"page: {write_page(explanation, arguments.html, lang=arguments.lang)}")
     elif arguments.json:
         print(json.dumps(explanation.to_table(), ensure_ascii=False, indent=2, allow_nan=False))
-    else:
+    elif arguments.sources:
         from downslope.explaining.terminal import describe
 
-        print(describe(explanation, arguments.lang))
+        print(describe(explanation, arguments.lang, width=terminal_width()))
+        _print_last(_wrong(given, arguments))
+    else:
+        from downslope.explaining.brief import describe_briefly
+
+        blocks = blocks_for(getattr(sys.stdout, "encoding", None))
+        print(describe_briefly(explanation, arguments.lang, width=terminal_width(), blocks=blocks))
+        _print_last(words_of(arguments.lang).say("brief.more"), _wrong(given, arguments))
     return 0
 
 
-def _explain(arguments: argparse.Namespace) -> Explanation:
+def _print_last(*sentences: str) -> None:
+    """Print the sentences that there are, below an empty line."""
+    lines = [line for sentence in sentences if sentence for line in wrap(sentence, terminal_width(), "", "  ")]
+    if lines:
+        print("", *lines, sep="\n")
+
+
+def _wrong(given: str | None, arguments: argparse.Namespace) -> str:
+    """Return why the recipe looks wrong, in one sentence: the gravest error that `downslope audit` finds, or ""."""
+    from downslope.auditing import audit_words
+    from downslope.auditing.subject import Sizes
+
+    sizes = Sizes(examples=arguments.examples, batch_size=arguments.batch_size, steps=arguments.steps)
+    thing = given if given is not None else load_recipe(None, arguments.overrides)
+    try:
+        errors = list(audit_words(thing, sizes, arguments.overrides if given is not None else ()).errors)
+    except DownslopeError:  # what cannot be audited can be explained all the same
+        return ""
+    if not errors:
+        return ""
+    more = {"more": len(errors) - 1} if len(errors) > 1 else {}
+    name = "brief.wrong.more" if more else "brief.wrong"
+    return words_of(arguments.lang).say(name, what=errors[0].what, where=errors[0].where, **more)
+
+
+def _explain(given: str | None, arguments: argparse.Namespace) -> Explanation:
     from downslope.explaining import explain_subject
     from downslope.explaining.subject import understand
 
-    given = sys.stdin.read() if arguments.recipe == "-" else arguments.recipe
     return explain_subject(
         understand(given, arguments.overrides, lang=arguments.lang),
         examples=arguments.examples,

@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 import tempfile
 import webbrowser
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, written_file
-from downslope.cli.recipe_text import find_recipe
+from downslope.cli.recipe_text import standard_input
 from downslope.cli.streams import print_notes
+from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings
 from downslope.recipe.load import parse_recipe
+
+if TYPE_CHECKING:
+    from downslope.lab.begin import Beginning
 
 _BEGIN = "[sgd]\nlr = 0.05\nmomentum = 0.9\n[train]\nepochs = 1\n"
 
@@ -37,30 +41,39 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--lang", metavar="LANG", default="en", help="language: en, zh (default: en)")
     parser.add_argument("--out", metavar="FILE", type=written_file, help="write the page to FILE, and open nothing")
     arguments = parser.read(words)
-    if arguments.recipe is None:
-        settings = parse_recipe(_BEGIN, "lab", arguments.overrides).sgd
-    else:
-        settings = find_recipe("lab", arguments.recipe, arguments.overrides).sgd
-    settings, notes = _with_numbers(settings)
-    print_notes(notes)
+    begin = _begin(arguments)
     from downslope.lab import page
 
     if arguments.out is not None:
-        print(f"page: {page.write_page(arguments.out, settings, lang=arguments.lang)}")
+        print(f"page: {page.write_page(arguments.out, begin, lang=arguments.lang)}")
         return 0
-    path = page.write_page(Path(tempfile.mkdtemp(prefix="downslope-")) / "lab.html", settings, lang=arguments.lang)
+    path = page.write_page(Path(tempfile.mkdtemp(prefix="downslope-")) / "lab.html", begin, lang=arguments.lang)
     print(f"page: {path}")
     if not (sys.stdout.isatty() and webbrowser.open_new_tab(path.as_uri())):
         print("open it in a browser")
     return 0
 
 
-def _with_numbers(settings: Settings) -> tuple[Settings, list[str]]:
-    """Return settings with a number for each schedule, the one that it starts from or warms up to, and say which."""
-    numbers = {
-        field.name: value.reference
-        for field in fields(settings)
-        if isinstance(value := getattr(settings, field.name), Schedule)
-    }
-    notes = [f"`sgd.{name}` is a schedule; its slider begins at {value:g}" for name, value in numbers.items()]
-    return replace(settings, **numbers), notes
+def _begin(arguments: Namespace) -> Beginning:
+    """Return what the sliders begin with; what they show of a recipe is noted where it is not all of it."""
+    from downslope.explaining import explain_subject
+    from downslope.explaining.sliders import beginning_of
+    from downslope.explaining.subject import Subject, understand
+
+    if arguments.recipe is None:
+        subject = Subject(settings=parse_recipe(_BEGIN, "lab", arguments.overrides).sgd)
+    else:
+        given = standard_input("lab") if arguments.recipe == "-" else arguments.recipe
+        subject = understand(given, arguments.overrides, lang="zh" if arguments.lang == "zh" else "en")
+        print_notes(subject.notes)
+    for name in ("lr_in_velocity", "maximize"):
+        if getattr(subject.settings, name):
+            raise SettingsError(
+                f"`{name}` = true has no slider here. Leave it out; with constant numbers it is the same."
+            )
+    begin = beginning_of(explain_subject(subject))
+    driven = [
+        name for name in ("lr", "momentum", "weight_decay") if isinstance(getattr(subject.settings, name), Schedule)
+    ]
+    print_notes([f"`sgd.{name}` is a schedule; its slider begins at {getattr(begin, name):g}" for name in driven])
+    return begin

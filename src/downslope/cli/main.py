@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "audit": "what is probably wrong with a recipe, a sentence, a training script or a run",
         "rescale": "a recipe for another batch size, number of devices or length",
         "convert": "carry optimizer state over to another framework",
+        "mcp": "a server by which coding assistants use all that is about text",
         "schema": "the JSON Schema of a recipe, for editors",
         "completion": "a script by which bash, zsh or fish completes all this",
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from downslope.cli.arguments import CommandParser, written_file
 from downslope.cli.evaluate import add_checkpoint_option, after
+from downslope.cli.loading import load_torch
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of
@@ -38,6 +39,7 @@ def execute(words: Sequence[str]) -> int:
     if arguments.to is None:
         parser.error(f"--to is missing: give one of {', '.join(_TARGETS)}")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
+    load_torch()
     from downslope.training.packing.pack import pack_run
 
     written = pack_run(run, arguments.to, arguments.out, checkpoint=arguments.checkpoint)

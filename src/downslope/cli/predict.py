@@ -17,6 +17,7 @@ from downslope.cli.evaluate import (
     after,
     describe_metrics,
 )
+from downslope.cli.loading import load_torch
 from downslope.cli.prediction_files import PRINTED, check_output, printed, written_to
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
@@ -91,6 +92,7 @@ def execute(words: Sequence[str]) -> int:
         parser.error(f"--json is --format json; got --format {arguments.format} too. Give one")
     if arguments.output is not None:
         check_output(arguments.output, arguments.input)
+    load_torch()
     from downslope.training.use.predict import Predictions
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from downslope.cli.arguments import CommandParser, count, file_path, written_file
+from downslope.cli.streams import terminal_width
 from downslope.core.errors import RecipeError
 from downslope.core.shown import shown
 from downslope.reading import read
@@ -86,19 +87,8 @@ def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
 
         print(f"page: {write_page(readings, pairs, arguments.html)}")
     else:
-        print(describe(readings, width=_width(), texts=dict(pairs)))
+        print(describe(readings, width=terminal_width(), texts=dict(pairs)))
     return 0
-
-
-def _width() -> int:
-    """Return the columns of the terminal, as `COLUMNS` or the terminal says; 100 where there is none."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdecimal():
-        return max(40, int(columns[:6]))
-    try:
-        return max(40, os.get_terminal_size(sys.stdout.fileno()).columns or 100)
-    except (OSError, ValueError, AttributeError):
-        return 100
 
 
 def _refuse_marked(reading: Reading, accepted: list[str], *, force: bool) -> None:
@@ -119,7 +109,7 @@ def _check(reading: Reading, arguments: argparse.Namespace) -> int:
     from downslope.reading.verdicts import compare_reading, describe_verdicts
 
     verdicts = compare_reading(reading, arguments.check)
-    print(describe_verdicts(verdicts, reading.language, width=_width()))
+    print(describe_verdicts(verdicts, reading.language, width=terminal_width()))
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, written_file
+from downslope.cli.loading import load_torch
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 
@@ -35,6 +36,7 @@ def execute(words: Sequence[str]) -> int:
     arguments = parser.read(words)
     runs = [find_trusted_run(run, trust=arguments.trust) for run in arguments.runs]
     out = arguments.out or (runs[0] / "report.html" if len(runs) == 1 else Path(PAGE))
+    load_torch()
     from downslope.training.report import write_report
 
     notes: list[str] = []

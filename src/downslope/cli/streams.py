@@ -114,3 +114,14 @@ def write_new(path: Path, text: str, error: type[DownslopeError]) -> None:
             file.write(text)
     except FileExistsError:
         raise error(f"--out {path}: exists, and nothing is overwritten. Give another name.") from None
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, as `COLUMNS` or the terminal says; 100 where there is none."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdecimal():
+        return max(40, int(columns[:6]))
+    try:
+        return max(40, os.get_terminal_size(sys.stdout.fileno()).columns or 100)
+    except (OSError, ValueError, AttributeError):
+        return 100

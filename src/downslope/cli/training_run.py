@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import shlex
 import signal
 import sys
@@ -15,14 +16,17 @@ from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
+from downslope.cli.loading import load_torch
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
 from downslope.core.posix import need_posix
+from downslope.core.sparkline import blocks_for, sparkline
 from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
+from downslope.training.folder.log import read_rows
 from downslope.training.run.remarks import diverged
 from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, check_number, find_rendezvous
 
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
     from downslope.training.run.train import Outcome
     from downslope.training.view.observer import Observer
     from downslope.training.workers.workers import Workers
+
+_CURVE = 32
+"""Blocks in the curve of the held-out loss."""
 
 
 def add_training_options(parser: CommandParser) -> None:
@@ -112,6 +119,7 @@ def run_training(
     check_number(recipe.train.shards, recipe.train.accumulate, size)
     if "torch" not in sys.modules and (rendezvous is None or rendezvous.rank == 0):
         _begin(recipe, name)
+    load_torch()
 
     def work(rendezvous: Rendezvous) -> int:
         from downslope.training.workers.process_group import joined
@@ -212,6 +220,7 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
         lines.append(f"held out    {describe_metrics(told)}")
         if "ema_loss" in told:
             lines.append(f"            {describe_metrics(told, 'ema_')}, with the averaged weights")
+        lines += _curve(outcome.folder)
     said = diverged(outcome.held_out)  # which is the message in the end
     lines += [f"note        {sentence}" for sentence in outcome.remarks if sentence != said]
     if early and outcome.step < outcome.total_steps and (stop := recipe.train.early_stop) is not None:
@@ -222,6 +231,16 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     if outcome.report is not None:
         lines.append(f"report      {outcome.report}")
     return lines
+
+
+def _curve(folder: Path) -> list[str]:
+    """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
+    rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
+    if len(rows) < 2:
+        return []
+    losses, least = [row["loss"] for row in rows], min(rows, key=lambda row: row["loss"])
+    drawn = sparkline(losses, _CURVE, blocks_for(getattr(sys.stdout, "encoding", None)), logarithmic=True)
+    return [f"loss        {drawn}  last {losses[-1]:.4g}, least {least['loss']:.4g} after {least['step'] + 1:,} steps"]
 
 
 def _headline(held_out: Mapping[str, float], recipe: Recipe) -> dict[str, float]:

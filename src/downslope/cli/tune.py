@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
+from downslope.cli.loading import load_torch
 from downslope.core.number_text import short_text
 from downslope.core.posix import need_posix
 from downslope.core.shown import shown
@@ -64,8 +65,8 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="Optuna's storage, such as postgresql://HOST/NAME, for machines that share DIR (default: a journal file "
-        "in DIR)",
+        help="Optuna's storage, such as postgresql+psycopg://HOST/NAME (extra postgres), for machines that share DIR "
+        "(default: a journal file in DIR)",
     )
     parser.add_argument(
         "--range-test",
@@ -102,6 +103,7 @@ def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: arg
     said = [key for key, value in vars(arguments).items() if key not in plain and value is not None]
     if said or arguments.jobs != 1:
         parser.error(f"--range-test is one run and no study, so that --{(said or ['jobs'])[0]} says nothing")
+    load_torch()
     from downslope.training.tuning.range_test import PAGE, run_range_test
 
     out = arguments.out or Path("studies") / f"{name}-range-test"
@@ -115,6 +117,8 @@ def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: arg
 
 
 def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
+    load_torch()
+    from downslope.training.tuning.page import write_curves
     from downslope.training.tuning.result import BEST, sentences, write_result
     from downslope.training.tuning.study import Study
     from downslope.training.tuning.work import Interrupted, design, work_together
@@ -136,6 +140,8 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
     if page is not None:
         print(f"page        {shown(page)}")
+        if (curves := write_curves(state, out)) is not None:
+            print(f"curves      {shown(curves)}, of the best trials")
     print(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
     return 0
 
@@ -181,6 +187,8 @@ class _Lines:
 def help_out() -> None:
     """Work on a study that another process began, and exit."""
     from downslope.cli.main import explain
+
+    load_torch()
     from downslope.training.tuning import work
 
     try:

@@ -13,6 +13,7 @@ from downslope.comparing.advice import Advice, advise, sentences
 from downslope.comparing.sides import Side, longest, make_sides
 from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, last_step_to_compare
 from downslope.core.errors import RecipeError
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
 from downslope.core.tables import toml_line
@@ -22,7 +23,7 @@ _SHOWN = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(ShownInNotebooks):
     """What a comparison found.
 
     Attributes:
@@ -100,7 +101,8 @@ def compare(
     pairs = _pairs(one, two)
     partings = [find_parting(x, y, last) for x, y in pairs or [(one.settings, two.settings)]]
     parted = [(found, pair) for found, pair in zip(partings, pairs, strict=False) if found.step is not None]
-    remarks = (*one.remarks, *two.remarks, *_beside_the_rule(one, two), *_how_far(last))
+    of_each = [f"{which}: {text}" for which, side in (("A", one), ("B", two)) for text in side.remarks]
+    remarks = (*of_each, *_beside_the_rule(one, two), *_how_far(last))
     known = {"a": one.name, "b": two.name, "settings_a": one.settings, "settings_b": two.settings, "remarks": remarks}
     if not parted and pairs:
         return Comparison(**known, same=True, scale=partings[-1].scale, compared_until=last)
@@ -136,7 +138,7 @@ def _other_groups(one: Side, two: Side, known: dict[str, Any], found: Parting, l
     differing = () if found.step is None else find_causes(one.settings, two.settings, last)
     advice = advise(one, two, last)
     matched = [", ".join(str(group.match) for group in side.groups) or "none" for side in (one, two)]
-    remark = f"the groups choose other parameters: {matched[0]} in {one.name}, {matched[1]} in {two.name}"
+    remark = f"the groups choose other parameters: {matched[0]} in A, {matched[1]} in B"
     return Comparison(
         **{**known, "remarks": (remark, *known["remarks"])},
         same=False,
@@ -196,9 +198,7 @@ def _beside_the_rule(one: Side, two: Side) -> list[str]:
             x, y = (getattr(getattr(side.recipe, table), name) for side in (one, two))
             if x != y:
                 x, y = (toml_line(value) if isinstance(value, Augment | Mapping) else repr(value) for value in (x, y))
-                found.append(
-                    f"not part of the rule, and different: {table}.{name} is {x} in {one.name}, {y} in {two.name}"
-                )
+                found.append(f"not part of the rule, and different: {table}.{name} is {x} in A, {y} in B")
     plateaus = [side.recipe.train.plateau for side in (one, two) if side.recipe is not None]
     if any(plateaus):
         found.append("a plateau changes lr at steps that nobody knows beforehand; it is not compared")

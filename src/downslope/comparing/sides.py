@@ -107,7 +107,7 @@ def _of_recipe(recipe: Recipe, name: str, steps_per_epoch: int | None, examples:
     epochs = settings != recipe.sgd or any(_has_epochs(group.changes().values()) for group in groups)
     if plan.steps_per_epoch is not None:
         groups = tuple(group.in_steps(plan.steps_per_epoch) for group in groups)
-    remarks = (f"{name}: {plan.counted}",) if epochs else ()
+    remarks = (plan.counted,) if epochs else ()
     return Side(
         name=name,
         settings=settings,
@@ -149,7 +149,7 @@ def _of_words(text: str, steps_per_epoch: int | None, examples: int | None) -> S
     side = _of_recipe(recipe, name, steps_per_epoch, examples)
     if len(readings) == 1:
         return side
-    remark = f"{name}: has {len(readings)} readings, and the first is compared; `downslope read` shows them"
+    remark = f"it has {len(readings)} readings, and the first is compared; `downslope read` shows them"
     return replace(side, remarks=(*side.remarks, remark))
 
 

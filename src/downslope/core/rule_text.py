@@ -11,7 +11,7 @@ from typing import Any
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
-from downslope.core.symbols import PYTHON, Term
+from downslope.core.symbols import MATHS, PYTHON, Notation, Term
 
 
 def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, str, str | None]:
@@ -43,13 +43,14 @@ def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, 
     return velocity.text({}, PYTHON), direction.text({id(velocity): names["velocity"]}, PYTHON), decayed
 
 
-def equations(settings: Settings) -> list[tuple[str, str]]:
+def equations(settings: Settings, notation: Notation = MATHS) -> list[tuple[str, str]]:
     """Return the update rule of `settings` as pairs (what is set, to what), in the order in which they are done.
 
     lr keeps its name; of momentum and weight decay the numbers are put in, unless a schedule moves them.
 
     Args:
         settings: The settings.
+        notation: How they are written.
 
     Example:
         >>> from downslope import Settings
@@ -66,12 +67,12 @@ def equations(settings: Settings) -> list[tuple[str, str]]:
     names: dict[int, str] = {}
     decayed = _smallest_with(new_velocity, {id(param), id(grad)} & {id(leaf) for leaf in new_velocity.leaves()})
     if decayed.kind in {"+", "-"}:
-        lines.append(("g", decayed.text(names)))
+        lines.append((notation.name("g"), decayed.text(names, notation)))
         names[id(decayed)] = "g"
     if any(leaf is velocity for leaf in new_velocity.leaves()):
-        lines.append(("velocity", new_velocity.text(names)))
+        lines.append((notation.name("velocity"), new_velocity.text(names, notation)))
         names[id(new_velocity)] = "velocity"
-    lines.append(("param", (param + delta).text(names)))
+    lines.append((notation.name("param"), (param + delta).text(names, notation)))
     return lines
 
 

@@ -23,11 +23,15 @@ class Notation:
         signs: What stands between two operands, by operation.
         minus: The sign of what is negative.
         number: From a number to its text.
+        name: From a name to its text.
+        brackets: What stands around a part that is done first.
     """
 
     signs: Mapping[str, str]
     minus: str
     number: Callable[[float], str]
+    name: Callable[[str], str] = str
+    brackets: tuple[str, str] = ("(", ")")
 
 
 MATHS = Notation(
@@ -36,6 +40,14 @@ MATHS = Notation(
 """As people write equations."""
 PYTHON = Notation({sign: f" {sign} " for sign in ("+", "-", "*", "/", "//", "%", "**")}, "-", repr)
 """As source code, which evaluates to the same number."""
+MATHML = Notation(
+    {sign: f"<mo>{text.strip()}</mo>" for sign, text in MATHS.signs.items()},
+    f"<mo>{MATHS.minus}</mo>",
+    lambda number: f"<mn>{number_text(number)}</mn>",
+    lambda name: f"<mi>{name}</mi>",
+    ("<mo>(</mo>", "<mo>)</mo>"),
+)
+"""As the inside of a `<math>` element, where a browser without MathML shows what MATHS writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +145,9 @@ class Term:
             notation: How it is written.
         """
         if id(self) in names:
-            return names[id(self)]
+            return notation.name(names[id(self)])
         if self.kind in {"number", "name"}:
-            return notation.number(self.parts[0]) if self.kind == "number" else self.parts[0]
+            return notation.number(self.parts[0]) if self.kind == "number" else notation.name(self.parts[0])
         if self.kind == "call":
             function, *arguments = self.parts
             return f"{function}({', '.join(one.text(names, notation) for one in arguments)})"
@@ -143,7 +155,8 @@ class Term:
         def inside(part: Term, *, tight: bool = False) -> str:
             level = _LEAF if id(part) in names else _LEVEL.get(part.kind, _LEAF)
             needed = level < _LEVEL[self.kind] or (tight and level == _LEVEL[self.kind])
-            return f"({part.text(names, notation)})" if needed else part.text(names, notation)
+            text = part.text(names, notation)
+            return f"{notation.brackets[0]}{text}{notation.brackets[1]}" if needed else text
 
         if self.kind == "negative":
             return f"{notation.minus}{inside(self.parts[0], tight=True)}"

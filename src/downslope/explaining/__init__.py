@@ -1,7 +1,7 @@
 """`explain`: a recipe's numbers and what they mean.
 
 `quantities.py`, `run_course.py` and `remarks.py` find the numbers, by the formulas of `theory/`; `sections.py` puts
-them into words; `terminal.py` and `page.py` lay these out.
+them into words; `brief.py`, `terminal.py` and `page.py` lay these out.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule_text import equations
 from downslope.core.settings import Settings
+from downslope.explaining.brief import describe_briefly
 from downslope.explaining.explanation import Explanation, GroupEffect, Item, Neighbour, RunSize
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.quantities import batch_rows, damping_rows, items_of, stretches_at
 from downslope.explaining.remarks import remarks_of
 from downslope.explaining.run_course import Course, run_size
 from downslope.explaining.subject import Subject, understand
-from downslope.explaining.terminal import describe
 from downslope.recipe.schema import Recipe
 from downslope.theory import forgetting
 
@@ -111,7 +111,8 @@ def explain_subject(
         groups=tuple(_group(group, settings, run) for group in (recipe.groups if recipe else ())),
         remarks=remarks_of(settings, recipe, course, run, damping, memory, extents),
         notes=subject.notes,
-        as_text=describe,
+        normalises=subject.normalises,
+        as_text=describe_briefly,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,15 @@ class Sentence:
         text: The sentence.
         rests_on: What it rests on, or None.
         note: Number of that among the notes of the document, 1-based; 0 for none.
+        name: Its name among the sentences of the language, or "" for one that is not from there.
+        numbers: The numbers put into it, by name.
     """
 
     text: str
     rests_on: Note | None = None
     note: int = 0
+    name: str = ""
+    numbers: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.tables import to_table
@@ -215,7 +216,7 @@ class Remark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explanation:
+class Explanation(ShownInNotebooks):
     """What a recipe means. All numbers are of the step with the largest effective lr, unless they say otherwise.
 
     Where several steps have it, of the first of those with the strongest decay.
@@ -239,6 +240,7 @@ class Explanation:
         groups: What the groups of parameters do.
         remarks: What a person should know.
         notes: What was understood of a sentence, in words, where the recipe was one.
+        normalises: Whether the recipe's model has normalisation layers; None where that is not known.
         as_text: Writes it as text, for `str`.
     """
 
@@ -259,6 +261,7 @@ class Explanation:
     groups: tuple[GroupEffect, ...]
     remarks: tuple[Remark, ...]
     notes: tuple[str, ...] = ()
+    normalises: bool | None = None
     as_text: Callable[[Explanation], str] = field(repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Item:

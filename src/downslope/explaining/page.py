@@ -1,18 +1,26 @@
-"""The page of an explanation: one HTML file that needs no network and no script, laid out by `page.html.j2`."""
+"""The page of an explanation: one HTML file, laid out by `page.html.j2`, which is whole without network and script."""
 
 from __future__ import annotations
 
 import re
+from html import escape
 from pathlib import Path
 
 from downslope.core.errors import DownslopeError
 from downslope.explaining.explanation import Explanation
 from downslope.explaining.language import Words, epochs_text, short, whole, words_of
-from downslope.explaining.plots import describe_paths, draw_curves, draw_damping_map, draw_decay_map, draw_paths
+from downslope.explaining.plots import draw_curves, draw_damping_map, draw_decay_map
 from downslope.explaining.sections import write_document
+from downslope.explaining.sliders import beginning_of
+from downslope.explaining.typeset import typeset, typeset_rule
+from downslope.explaining.walks import draw_walks
+from downslope.lab.page import make_parts
 from downslope.plot.template import render_page
 
-_SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
+_ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+
+FOLDED = {"schedule": "details.schedule", "extents": "details.extents", "neighbours": "details.neighbours"}
+"""Tables that are folded, with the names of the words for them."""
 
 
 def write_page(explanation: Explanation, out: Path | str, *, lang: str = "en") -> Path:
@@ -42,18 +50,28 @@ def render(explanation: Explanation, *, lang: str = "en") -> str:
     plots = {
         "schedule": draw_curves(explanation, words),
         "decay": [draw_decay_map(explanation, words)],
-        "damping": [draw_damping_map(explanation, words), *draw_paths(explanation, words)],
+        "damping": [draw_damping_map(explanation, words)],
     }
     return render_page(
         "explaining/page.html.j2",
         lang=words.say("language"),
         say=words.say,
         document=document,
+        rule=typeset_rule(explanation),
+        typeset=typeset,
+        linked=_linked,
+        folded=FOLDED,
+        closed={"rotation"} if explanation.normalises is False else set[str](),
         headlines=_headlines(explanation, words),
-        split=_SYMBOL.split,
-        valley=describe_paths(explanation, words),
+        walks=draw_walks(explanation, words),
+        lab=make_parts(beginning_of(explanation), "zh" if lang == "zh" else "en"),
         plots={name: [plot for plot in drawn if plot is not None] for name, drawn in plots.items()},
     )
+
+
+def _linked(text: str) -> str:
+    """Return text as HTML, its arXiv numbers as links."""
+    return _ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv \1</a>', escape(text))
 
 
 def _headlines(explanation: Explanation, words: Words) -> list[tuple[str, str, str]]:

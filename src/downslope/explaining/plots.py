@@ -1,31 +1,25 @@
-"""The plots of an explanation's page: curves of the schedule, maps of regimes and of timescales, walks in a valley."""
+"""The plots of an explanation's page: curves of the schedule, maps of regimes and of timescales."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from downslope.core.number_text import number_text
-from downslope.core.rule import sgd_rule
 from downslope.core.schedules import Schedule
-from downslope.core.schedules.pieces import turns
 from downslope.core.settings import Settings
-from downslope.explaining.explanation import Explanation, ScheduleRow
+from downslope.explaining.explanation import Explanation
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.language import Words, short
-from downslope.explaining.run_course import Course, evenly, schedules_of
+from downslope.explaining.run_course import Course
+from downslope.explaining.sliders import sampled
 from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, name_axes, number, style
 from downslope.theory.direction import stretches_of
-from downslope.theory.forgetting import forgotten_per_step
-from downslope.theory.stability import largest_lr_heavy_ball, largest_lr_nesterov
-from downslope.theory.velocity import effective_lr
 
 # What the schedule does over the run
 
-_POINTS = 240
 _SIZE = (440, 232)
 
 
@@ -33,9 +27,9 @@ def draw_curves(explanation: Explanation, words: Words) -> list[Plot]:
     """Return plots of lr, and of momentum, weight decay and its timescale where they move; none without a schedule."""
     course = Course.of(explanation.settings, explanation.run)
     settings = course.settings
-    if settings is None or course.length() < 2:
+    if settings is None or course.length() < 2 or not course.moves():
         return []
-    rows = _sampled(course)
+    rows = sampled(course)
     in_epochs = rows[0].epoch is not None
     times = [float(row.epoch if row.epoch is not None else row.step or 0) for row in rows]
     time = words.say("schedule.epoch" if in_epochs else "schedule.step")
@@ -57,15 +51,6 @@ def draw_curves(explanation: Explanation, words: Words) -> list[Plot]:
             label = f"{words.say('page.timescale')}{words.say('comma')}{words.say(f'page.unit.{unit}')}"
             plots.append(_curve("timescale", label, times, [(label, values)], time))
     return plots
-
-
-def _sampled(course: Course) -> list[ScheduleRow]:
-    """Return rows at evenly spread steps, and on both sides of every boundary."""
-    length = course.length()
-    ticks = set(evenly(length, _POINTS))
-    for boundary in islice(turns(schedules_of(course.settings or course.given), 0, length), _POINTS):
-        ticks |= {boundary - 1, boundary}
-    return [course.row(tick) for tick in sorted(ticks)]
 
 
 def _curve(
@@ -275,127 +260,3 @@ def _power(value: float, _: Any = None) -> str:
     if abs(exponent - round(exponent)) > 1e-9:
         return ""
     return number_text(value) if 1e-3 <= value <= 1e4 else f"1e{round(exponent)}".replace("-", "\N{MINUS SIGN}")
-
-
-# Walks down a valley
-
-CURVATURES = (1.0, 30.0)
-"""Of the valley: along it, and across it."""
-
-MINIMUM, START = (1.0, 0.5), (-1.0, 1.0)
-STEPS = 60
-STRONG = 0.25
-"""The decay that is drawn, as coupled: so strong that where it pulls to can be seen."""
-
-_PATH_SIZE = (300, 210)
-
-
-@dataclass(frozen=True)
-class Walk:
-    """One walk.
-
-    Attributes:
-        name: Name of the sentence that says what it is.
-        settings: Its settings.
-        points: Where it goes, START first.
-    """
-
-    name: str
-    settings: Settings
-    points: tuple[tuple[float, float], ...]
-
-
-def walks_of(explanation: Explanation) -> list[Walk]:
-    """Return the four walks: as the recipe, without momentum, without decay, without both.
-
-    A recipe without momentum is shown with 0.9 too, and one without decay with a coupled one, so that there is
-    something to compare. The lr is the recipe's largest, lowered until all four are stable.
-    """
-    given, peak = explanation.settings, explanation.peak
-    momentum = peak.momentum or 0.9
-    moving = {"momentum": momentum, "nesterov": given.nesterov, "dampening": given.dampening if peak.momentum else 0.0}
-    still = {"momentum": 0.0, "nesterov": False, "dampening": 0.0}
-    coupled = given.decay == "coupled"
-    limits: list[float] = []
-    for how in (moving, still):
-        gain = effective_lr(1.0, how["momentum"], how["dampening"], nesterov=how["nesterov"])
-        largest = largest_lr_nesterov if how["nesterov"] else largest_lr_heavy_ball
-        decay = (STRONG, 0.0) if coupled else (0.0, STRONG * gain)
-        limits.append(largest(CURVATURES[1], how["momentum"], decay[0], how["dampening"], per_lr=decay[1]))
-    lr = min(peak.lr or 1.0, 0.6 * min(limits))
-    base = Settings(lr=lr, decay=given.decay, lr_in_velocity=given.lr_in_velocity)
-    found: list[Walk] = []
-    names = ("this", "no_momentum", "no_decay", "neither")
-    for name, how, decayed in zip(names, (moving, still, moving, still), (True, True, False, False), strict=True):
-        settings = replace(base, **how)
-        if decayed:
-            settings = replace(settings, weight_decay=_strength(settings))
-        found.append(Walk(f"page.path.{name}", settings, tuple(_walk(settings))))
-    return found
-
-
-def _strength(settings: Settings) -> float:
-    """Return the weight decay that pulls as strongly as a coupled one of STRONG."""
-    coupled = forgotten_per_step(replace(settings, weight_decay=STRONG, decay="coupled").at(0))
-    once = forgotten_per_step(replace(settings, weight_decay=1.0).at(0))
-    return coupled / once if once else STRONG
-
-
-def _walk(settings: Settings) -> list[tuple[float, float]]:
-    param, velocity = list(START), [0.0, 0.0]
-    points = [START]
-    for step in range(STEPS):
-        now = settings.at(step, first=step == 0)
-        for axis, curvature in enumerate(CURVATURES):
-            grad = curvature * (param[axis] - MINIMUM[axis])
-            delta, velocity[axis] = sgd_rule(param[axis], grad, velocity[axis], now)
-            param[axis] += delta
-        points.append((param[0], param[1]))
-    return points
-
-
-def draw_paths(explanation: Explanation, words: Words) -> list[Plot]:
-    """Return the four walks as small plots."""
-    walks = walks_of(explanation)
-    xs = [x for path in walks for x, _ in path.points] + [0.0]
-    ys = [y for path in walks for _, y in path.points] + [0.0]
-    box = (min(xs) - 0.15, max(xs) + 0.15, min(ys) - 0.1, max(ys) + 0.1)
-    plots: list[Plot] = []
-    for index, path in enumerate(walks):
-        title = words.say(path.name)
-        with style("a page"):
-            figure, axes = begin(_PATH_SIZE, left=14, bottom=14)
-            _draw_valley(axes, box)
-            axes.plot(
-                *zip(*path.points, strict=True), "-o", color=LINES[index], linewidth=1.1, markersize=2.6, zorder=3
-            )
-            axes.plot(0, 0, "+", color=INK, markersize=9)
-            axes.annotate("0", (0, 0), xytext=(4, -11), textcoords="offset points", fontsize=10, color=INK)
-            end = ", ".join(f"{value:.2f}" for value in path.points[-1])
-            svg = as_html(figure, f"walk-{index}", title, f"({end})", _PATH_SIZE)
-        plots.append(Plot(title, "", svg, small=True))
-    return plots
-
-
-def describe_paths(explanation: Explanation, words: Words) -> str:
-    """Return what the walks are, in words."""
-    settings = walks_of(explanation)[0].settings
-    momentum = words.say("page.paths.momentum", momentum=settings.momentum)
-    return words.say("page.paths.caption", steps=STEPS, decay=STRONG, lr=settings.lr, momentum=momentum)
-
-
-def _draw_valley(canvas: Any, box: tuple[float, float, float, float]) -> None:
-    """Draw rings of equal loss."""
-    import numpy as np
-
-    left, right, low, high = box
-    x, y = np.meshgrid(np.linspace(left, right, 60), np.linspace(low, high, 60))
-    loss = CURVATURES[0] * (x - MINIMUM[0]) ** 2 / 2 + CURVATURES[1] * (y - MINIMUM[1]) ** 2 / 2
-    canvas.contour(x, y, loss, levels=[0.05, 0.2, 0.5, 1, 2, 4, 8, 16], colors=SOFT, linewidths=0.6, alpha=0.6)
-    canvas.grid(visible=False)
-    canvas.set_xlim(left, right)
-    canvas.set_ylim(low, high)
-    canvas.set_xticks([])
-    canvas.set_yticks([])
-    for spine in canvas.spines.values():
-        spine.set_visible(False)

@@ -7,7 +7,7 @@ of the schedule's table.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -32,6 +32,9 @@ _LOOKED_AT = 500
 
 _EVERY = 400
 """Up to how many ticks every one is looked at; a longer run, at as many ticks between its boundaries."""
+
+_EXTENDED = ("lr", "momentum", "weight_decay", "effective_lr", "decay_steps", "largest_curvature")
+"""What may move over a run, and what follows from it."""
 
 _FIRST_ONES = 5
 """How many of a schedule that changes for ever are shown where the length of training is not known."""
@@ -145,22 +148,23 @@ class Course:
         """How far each number goes over the whole run, and what follows from it; none where nothing moves."""
         if self.settings is None or not self.moves() or self.length() < 2:
             return ()
-        settings, ticks = self.settings, self._ticks
-        steps = [settings.at(tick) for tick in ticks]
-        shown: list[tuple[str, Callable[[int], float]]] = [
-            ("lr", lambda i: steps[i].lr),
-            ("momentum", lambda i: steps[i].momentum),
-            ("weight_decay", lambda i: _number(settings.weight_decay, ticks[i], bounded=False)),
-            ("effective_lr", lambda i: gain_of(steps[i])),
-            ("decay_steps", lambda i: _memory(steps[i]).steps),
-            ("largest_curvature", lambda i: stability.largest_curvature_of(steps[i])),
-        ]
         found: list[Extent] = []
-        for name, value in shown:
-            values = [value(i) for i in range(len(ticks))]
+        for name in _EXTENDED:
+            values = [self.value(name, tick) for tick in self._ticks]
             if min(values) < max(values):
                 found.append(self._extent(name, values))
         return tuple(found)
+
+    def value(self, name: str, tick: int) -> float:
+        """Return what an extent of that name is of, at a tick."""
+        now = self.peak() if self.settings is None else self.settings.at(tick)
+        if name in {"lr", "momentum"}:
+            return now.lr if name == "lr" else now.momentum
+        if name == "weight_decay":
+            return _number((self.settings or self.given).weight_decay, tick, bounded=self.settings is None)
+        if name == "effective_lr":
+            return gain_of(now)
+        return _memory(now).steps if name == "decay_steps" else stability.largest_curvature_of(now)
 
     def _extent(self, name: str, values: Sequence[float]) -> Extent:
         ticks = self._ticks

@@ -79,19 +79,19 @@ def _noted(part: Sentence | Table, notes: dict[Note, int]) -> Sentence | Table:
 def _rule(explanation: Explanation, words: Words) -> Parts:
     settings = explanation.settings
     yield Table("rule", (), explanation.equations, left=2)
-    yield Sentence(words.say("rule.names"))
+    yield _say(words, "rule.names")
     if isinstance(settings.momentum, Schedule):
-        yield Sentence(words.say("rule.heavy_ball.moving"))
+        yield _say(words, "rule.heavy_ball.moving")
     elif settings.momentum:
-        yield Sentence(words.say("rule.heavy_ball", momentum=settings.momentum))
+        yield _say(words, "rule.heavy_ball", momentum=settings.momentum)
     else:
-        yield Sentence(words.say("rule.plain"))
+        yield _say(words, "rule.plain")
     if settings.nesterov:
-        yield Sentence(words.say("rule.nesterov"))
+        yield _say(words, "rule.nesterov")
     if settings.weight_decay:
-        yield Sentence(words.say(f"rule.{settings.decay}"))
+        yield _say(words, f"rule.{settings.decay}")
     if settings.lr_in_velocity and settings.momentum:
-        yield Sentence(words.say("rule.inside"))
+        yield _say(words, "rule.inside")
 
 
 def _schedule(explanation: Explanation, words: Words) -> Parts:
@@ -99,25 +99,25 @@ def _schedule(explanation: Explanation, words: Words) -> Parts:
     if not rows:
         missing = (name for name in ("batch_size", "examples") if getattr(explanation.run, name) is None)
         options = words.join(words.say(f"needs.{name}") for name in missing)
-        yield Sentence(words.say("schedule.unknown", options=options))
-        yield Sentence(words.say("schedule.peak", lr=explanation.peak.lr))
+        yield _say(words, "schedule.unknown", options=options)
+        yield _say(words, "schedule.peak", lr=explanation.peak.lr)
+        return
+    moving = Course.of(explanation.settings, explanation.run).moves()
+    if not moving:
+        yield _say(words, "schedule.constant", lr=explanation.peak.lr, value=explanation.peak.effective_lr)
         return
     yield _schedule_table(explanation, words)
     if any(row.memory in {"swings", "jumps"} for row in rows) and explanation.settings.weight_decay:
-        yield Sentence(words.say("schedule.swings", sign=_SWINGS.strip()))
-    moving = Course.of(explanation.settings, explanation.run).moves()
-    if not moving:
-        yield Sentence(words.say("schedule.constant", value=explanation.peak.effective_lr))
-        return
+        yield _say(words, "schedule.swings", sign=_SWINGS.strip())
     if moving == ("lr",):
         values, peak = [row.effective_lr for row in rows], explanation.peak.effective_lr
         name = "schedule.falls" if peak == values[0] > values[-1] else "schedule.moves"
-        yield Sentence(words.say(name, first=values[0], peak=peak, last=values[-1]))
+        yield _say(words, name, first=values[0], peak=peak, last=values[-1])
     if explanation.extents:
         yield _extents_table(explanation, words)
     yield Sentence(_where(explanation, moving, words))
     if explanation.run.total_steps is None and explanation.run.epochs is None:
-        yield Sentence(words.say("schedule.open"))
+        yield _say(words, "schedule.open")
 
 
 def _where(explanation: Explanation, moving: tuple[str, ...], words: Words) -> str:
@@ -207,7 +207,7 @@ def _velocity(explanation: Explanation, words: Words) -> Parts:
 def _decay(explanation: Explanation, words: Words) -> Parts:
     """Yield how long weights remember, beside famous recipes."""
     if "decay_steps" not in explanation:
-        yield Sentence(words.say("decay.none"))
+        yield _say(words, "decay.none")
         return
     steps, epochs = explanation["decay_steps"], explanation["decay_epochs"]
     name, numbers = _memory(explanation.memory)
@@ -315,16 +315,16 @@ def _over_l(name: str, explanation: Explanation, course: Course) -> str | None:
 def _damping(explanation: Explanation, words: Words) -> Parts:
     stretches = explanation.stretches
     if not stretches:
-        yield Sentence(words.say("damping.still"))
+        yield _say(words, "damping.still")
     elif stretches[0].regime == "unstable":
-        yield Sentence(words.say("damping.unstable"))
+        yield _say(words, "damping.unstable")
     else:
         wide = [one for one in stretches if short(one.start) != short(one.end)]  # others are narrower than is shown
         said = words.join_clauses(_stretch(stretch, words) for stretch in wide)
         if "critical_curvature" in explanation:
             yield _about(explanation["critical_curvature"], words, "damping.stretches", stretches=said)
         else:
-            yield Sentence(words.say("damping.stretches", stretches=said))
+            yield _say(words, "damping.stretches", stretches=said)
     if "oscillation_rate" in explanation:
         rate = explanation["oscillation_rate"]
         half_life = math.log(2) / -math.log(rate.value or 0.5)
@@ -361,13 +361,15 @@ def _stretch(stretch: Stretch, words: Words) -> str:
 
 def _rotation(explanation: Explanation, words: Words) -> Parts:
     """Yield what weights before a normalisation layer do."""
+    if explanation.normalises is False:
+        yield _say(words, "rotation.absent")
     if "rotation_per_step" not in explanation:
         why = "none"
         if math.isinf(explanation.memory.steps) and explanation.memory.way != "stays":
             why = "grows"
         elif not explanation.peak.effective_lr:
             why = "still"
-        yield Sentence(words.say(f"rotation.{why}"))
+        yield _say(words, f"rotation.{why}")
         return
     angle = explanation["rotation_per_step"]
     yield _about(angle, words, "rotation_per_step", degrees=math.degrees(angle.value or 0.0))
@@ -382,7 +384,7 @@ def _batch(explanation: Explanation, words: Words) -> Parts:
     cards = [FORMULAS[name] for name in ("lr_for_batch", "momentum_for_batch", "lr_for_batch_and_momentum")]
     rests_on = [_note(card.name, card.equation, card.valid, card.source, words) for card in cards]
     equations = words.join_clauses(note.equation for note in rests_on)
-    yield Sentence(words.say("batch.how"), replace(rests_on[-1], equation=equations))
+    yield replace(_say(words, "batch.how"), rests_on=replace(rests_on[-1], equation=equations))
     moving = explanation.settings.decay != "coupled" and bool(explanation.peak.weight_decay)
     shown = {
         "factor": True,
@@ -404,16 +406,16 @@ def _batch(explanation: Explanation, words: Words) -> Parts:
         rows.append(tuple(cells[name] for name in names))
     yield Table("batch", _headers("batch", words, *names), tuple(rows))
     if any(cell.endswith(_STRONG) for row in rows for cell in row):
-        yield Sentence(words.say("batch.strong"))
+        yield _say(words, "batch.strong")
     if explanation.peak.weight_decay and not moving:
-        yield Sentence(words.say("batch.factor_only", value=explanation.peak.weight_decay))
+        yield _say(words, "batch.factor_only", value=explanation.peak.weight_decay)
 
 
 def _groups(explanation: Explanation, words: Words) -> Parts:
     for group in explanation.groups:
         yield Sentence(_group(group, words))
     if explanation.groups:
-        yield Sentence(words.say("groups.rest"))
+        yield _say(words, "groups.rest")
 
 
 def _group(group: GroupEffect, words: Words) -> str:
@@ -455,7 +457,7 @@ def _remarks(explanation: Explanation, words: Words) -> Parts:
             numbers["factor"] = max(numbers["factor"], 1 / numbers["factor"])
         if "at" in numbers:
             numbers["at"] = _when(numbers["at"], words, in_steps=not numbers["in_epochs"])
-        yield Sentence(words.say(f"remark.{name}", **numbers))
+        yield _say(words, f"remark.{name}", **numbers)
 
 
 def _variant(explanation: Explanation, remark: Remark) -> str:
@@ -486,7 +488,7 @@ def _unknown(explanation: Explanation, words: Words) -> Parts:
                 names.append(label)
     for needs, names in missing.items():
         options = words.join(words.say(f"needs.{need}") for need in needs.split(", "))
-        yield Sentence(words.say("unknown.line", names=words.join(names), options=options))
+        yield _say(words, "unknown.line", names=words.join(names), options=options)
 
 
 def _notes(explanation: Explanation, _: Words) -> Parts:
@@ -498,7 +500,12 @@ def _notes(explanation: Explanation, _: Words) -> Parts:
 def _about(item: Item, words: Words, name: str, **numbers: Any) -> Sentence:
     """Return a sentence about an item, with its formula, condition and source."""
     rests_on = _note(item.formula, item.equation, item.valid, item.source, words)
-    return Sentence(words.say(name, value=_shown(item), **numbers), rests_on)
+    return replace(_say(words, name, value=_shown(item), **numbers), rests_on=rests_on)
+
+
+def _say(words: Words, name: str, /, **numbers: Any) -> Sentence:
+    """Return the sentence of that name, with its numbers put in."""
+    return Sentence(words.say(name, **numbers), name=name, numbers=numbers)
 
 
 def _note(formula: str, equation: str, valid: str, source: str, words: Words) -> Note:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from downslope.core.errors import SettingsError
@@ -31,6 +32,7 @@ class Subject:
         epochs: Epochs.
         steps: Steps.
         notes: What was understood of a sentence.
+        normalises: Whether its model has normalisation layers; None where that is not known.
     """
 
     settings: Settings
@@ -42,6 +44,26 @@ class Subject:
     epochs: float | None = None
     steps: int | None = None
     notes: tuple[str, ...] = ()
+    normalises: bool | None = None
+
+
+_WITH = [
+    "convnet",
+    "resnet9",
+    "resnet20",
+    "resnet32",
+    "resnet56",
+    "resnet110",
+    "wrn-28-10",
+    "resnet18",
+    "resnet50",
+    "resnet50-v1",
+    "vgg16-bn",
+]
+_WITHOUT = ["mlp", "gru", "seq2seq", "quadratic_deep"]
+
+NORMALISES: Mapping[str, bool] = MappingProxyType({name: name in _WITH for name in (*_WITH, *_WITHOUT)})
+"""Built-in models by whether they have normalisation layers; of a library's and one's own nothing is known."""
 
 
 def understand(given: Any, overrides: Iterable[Override] = (), *, lang: str = "en") -> Subject:
@@ -91,6 +113,7 @@ def _of_recipe(recipe: Recipe) -> Subject:
         examples=digits_to_learn_from(data.held_out, data.validation) if data.name == "digits" else None,
         epochs=recipe.train.epochs,
         steps=recipe.train.steps,
+        normalises=NORMALISES.get(recipe.model.name),
     )
 
 
@@ -112,6 +135,7 @@ def _of_sentence(text: str, overrides: tuple[Override, ...], lang: str) -> Subje
         epochs=recipe.train.epochs if "train.epochs" in said else None,
         steps=recipe.train.steps if "train.steps" in said else None,
         notes=tuple(str(remark) for remark in readings[0].remarks),
+        normalises=NORMALISES.get(recipe.model.name) if "model.name" in said else None,
     )
 
 

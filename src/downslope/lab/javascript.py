@@ -15,9 +15,9 @@ NUMBERS = ("lr", "momentum", "weight_decay", "dampening")
 def rule_source() -> str:
     """Return two JavaScript functions: `scalars(settings)` of a step, and `step(param, grad, velocity, s)`.
 
-    `settings` has lr, momentum, weight_decay, dampening, nesterov and decay; of a constant lr, which is also what some
-    ways of decay divide by. `step` returns [delta, velocity]. Operations and their order are those of Python, so the
-    numbers are the same doubles.
+    `settings` has lr, momentum, weight_decay, dampening, nesterov and decay; where a schedule moves lr, also lr_initial
+    and lr_max, which some ways of decay divide by. `step` returns [delta, velocity]. Operations and their order are
+    those of Python, so the numbers are the same doubles.
     """
     given = {name: Term("name", (f"settings.{name}",)) for name in NUMBERS}
     cases: list[str] = []
@@ -28,8 +28,8 @@ def rule_source() -> str:
             decay=way,
             lr_in_velocity=False,
             maximize=False,
-            lr_initial=given["lr"],  # type: ignore[arg-type]
-            lr_max=given["lr"],  # type: ignore[arg-type]
+            lr_initial=Term("name", ("initial",)),  # type: ignore[arg-type]
+            lr_max=Term("name", ("largest",)),  # type: ignore[arg-type]
             decays=True,
         )
         parts = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "nesterov"}
@@ -38,6 +38,7 @@ def rule_source() -> str:
     return "\n".join(
         [
             "function scalars(settings) {",
+            "  const initial = settings.lr_initial ?? settings.lr, largest = settings.lr_max ?? settings.lr;",
             "  switch (settings.decay) {",
             *cases,
             "  }",

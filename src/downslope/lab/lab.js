@@ -1,71 +1,4 @@
-// What stands above this file: scalars(settings) and step(param, grad, velocity, s), written out of the rule itself;
-// BEGIN, the numbers to begin with; WORDS, the page's language.
-const STEPS = 120;
-const START = [-1, 0.25];
-const byId = (id) => document.getElementById(id);
-
-// ---- what follows from the rule
-
-// The step of one direction of curvature `curvature`, as a matrix on (param, velocity).
-function matrix(settings, curvature) {
-  const s = scalars(settings);
-  const [dp, vp] = step(1, 0, 0, s), [dg, vg] = step(0, 1, 0, s), [dv, vv] = step(0, 0, 1, s);
-  return [1 + dp + dg * curvature, dv, vp + vg * curvature, vv];
-}
-
-// How a direction settles: the larger root of its matrix, by size, and its kind.
-function settle(settings, curvature) {
-  const [a, b, c, d] = matrix(settings, curvature);
-  const half = (a + d) / 2, gap = half * half - (a * d - b * c);
-  if (gap < -1e-15) {
-    const size = Math.sqrt(a * d - b * c);
-    return { size, kind: size > 1 ? "grows" : "swings" };
-  }
-  const root = half + (half < 0 ? -1 : 1) * Math.sqrt(Math.max(gap, 0)), size = Math.abs(root);
-  return { size, kind: size > 1 + 1e-12 ? "grows" : root < 0 ? "jumps" : "creeps" };
-}
-
-// Positions of a parameter in each of several directions, from a start at rest.
-function run(settings, curvatures, start, steps) {
-  const s = scalars(settings), first = scalars({ ...settings, dampening: 0 });
-  let params = [...start], velocities = start.map(() => 0);
-  const path = [params];
-  for (let n = 0; n < steps; n++) {
-    const moved = params.map((param, i) => step(param, curvatures[i] * param, velocities[i], n ? s : first));
-    params = params.map((param, i) => param + moved[i][0]);
-    velocities = moved.map((one) => one[1]);
-    path.push(params);
-  }
-  return path;
-}
-
-const lossOf = (point, curvatures) => point.reduce((sum, x, i) => sum + (curvatures[i] * x * x) / 2, 0);
-
-function effectiveLr(settings) {
-  const s = scalars({ ...settings, weight_decay: 0 });
-  const [dg, vg] = step(0, 1, 0, s), [dv, vv] = step(0, 0, 1, s);
-  return -(dg + (dv * vg) / (1 - vv));
-}
-
-function largestLr(settings, curvature) {
-  let low = Math.log(1e-9 / curvature), high = Math.log(1e4 / curvature);
-  for (let n = 0; n < 60; n++) {
-    const middle = (low + high) / 2;
-    if (settle({ ...settings, lr: Math.exp(middle), weight_decay: 0 }, curvature).size <= 1) low = middle;
-    else high = middle;
-  }
-  return Math.exp(low);
-}
-
-// Steps in which a root of this size makes a distance smaller by the factor `by`.
-const stepsFor = (size, by) => (size >= 1 ? Infinity : size === 0 ? 0 : Math.log(by) / -Math.log(size));
-
-// ---- the numbers, their sliders, the address
-
-const logScale = (low, high) => ({
-  value: (t) => low * (high / low) ** t,
-  place: (x) => Math.log(x / low) / Math.log(high / low),
-});
+// The page: sliders and their address, the plots, the numbers; everything is drawn again when one of them moves.
 const SCALES = {
   lr: logScale(1e-4, 10),
   momentum: { value: (t) => 1 - 10 ** (-3 * t), place: (m) => -Math.log10(1 - m) / 3 },
@@ -76,243 +9,148 @@ const SCALES = {
   dampening: { value: (t) => t, place: (x) => x },
   along: logScale(1e-3, 10),
   across: logScale(1e-2, 1000),
+  steps: logScale(10, 2000),
 };
-const LIMITS = { lr: [0, 1e6], momentum: [0, 0.999999], weight_decay: [0, 1e6], dampening: [0, 1], along: [1e-9, 1e9], across: [1e-9, 1e9] };
-const DECAYS = [...byId("decay").options].map((option) => option.value);
-let state = { ...BEGIN };
+const LIMITS = {
+  lr: [0, 1e6], momentum: [0, 0.999999], weight_decay: [0, 1e6], dampening: [0, 1], along: [1e-9, 1e9], across: [1e-9, 1e9], steps: [1, 5000],
+};
+const CHOICES = ["decay", "schedule"];
+const { course: _, ...NUMBERS } = BEGIN;
+let state = { ...NUMBERS };
 
 // Three digits are enough of a number that a hand sets; of momentum, two of what it lacks to 1.
 function rounded(name, value) {
   if (name === "momentum") return Number((1 - Number((1 - value).toPrecision(2))).toFixed(6));
+  if (name === "steps") return Math.round(Number(value.toPrecision(2)));
   return name === "dampening" ? Number(value.toFixed(2)) : Number(value.toPrecision(3));
 }
 
-function written(value) {
-  if (value === Infinity || Number.isNaN(value)) return "∞";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) {
-    const [digits, power] = value.toExponential(2).split("e");
-    return `${Number(digits)}e${Number(power)}`;
-  }
-  return size >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
-}
-
 function fromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)), found = { ...BEGIN };
+  const given = new URLSearchParams(location.hash.slice(1)), found = { ...NUMBERS };
   for (const [name, [low, high]] of Object.entries(LIMITS)) {
     const text = given.get(name), value = Number(text);
-    if (text && Number.isFinite(value) && value >= low && value <= high) found[name] = value;
+    if (text && Number.isFinite(value) && value >= low && value <= high) found[name] = name === "steps" ? Math.round(value) : value;
   }
-  if (DECAYS.includes(given.get("decay"))) found.decay = given.get("decay");
+  for (const name of CHOICES) {
+    if ([...byId(name).options].some((option) => option.value === given.get(name))) found[name] = given.get(name);
+  }
   if (given.has("nesterov")) found.nesterov = given.get("nesterov") === "true";
   return found;
 }
 
 function toAddress() {
-  const changed = Object.entries(state).filter(([name, value]) => value !== BEGIN[name]);
+  const changed = Object.entries(state).filter(([name, value]) => value !== NUMBERS[name]);
   const text = changed.map(([name, value]) => `${name}=${value}`).join("&");
-  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
-}
-
-// ---- drawing
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const KINDS = { creeps: "--line-0", swings: "--line-2", jumps: "--line-4", grows: "--line-1" };
-
-// A canvas as sharp as the screen, with a plot's inside: 0..width by 0..height, below and left of it the axes.
-function begin(id) {
-  const canvas = byId(`${id}-plot`), box = canvas.getBoundingClientRect(), dots = window.devicePixelRatio || 1;
-  const size = [Math.round(box.width * dots), Math.round(box.height * dots)];
-  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-  const pen = canvas.getContext("2d");
-  pen.setTransform(dots, 0, 0, dots, 0, 0);
-  pen.clearRect(0, 0, box.width, box.height);
-  pen.translate(58, 8);
-  pen.font = `12px ${colour("--sans")}`;
-  return { pen, width: box.width - 74, height: box.height - 46 };
-}
-
-function axes({ pen, width, height }, x, y, xName, yName) {
-  pen.strokeStyle = colour("--soft");
-  pen.fillStyle = colour("--soft");
-  pen.lineWidth = 1;
-  pen.strokeRect(0, 0, width, height);
-  pen.textAlign = "center";
-  for (const [place, text] of x) {
-    pen.fillRect(place * width, height, 1, 4);
-    pen.fillText(text, place * width, height + 17);
+  try {
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  } catch {
+    // within another document, such as a notebook, a page has no address of its own
   }
-  pen.fillText(xName, width / 2, height + 34);
-  pen.textAlign = "right";
-  for (const [place, text] of y) {
-    pen.fillRect(-4, (1 - place) * height, 4, 1);
-    pen.fillText(text, -7, (1 - place) * height + 4);
-  }
-  pen.save();
-  pen.translate(-46, height / 2);
-  pen.rotate(-Math.PI / 2);
-  pen.textAlign = "center";
-  pen.fillText(yName, 0, 0);
-  pen.restore();
 }
 
-function clipped({ pen, width, height }, draw) {
-  pen.save();
-  pen.beginPath();
-  pen.rect(0, 0, width, height);
-  pen.clip();
-  draw();
-  pen.restore();
-}
+// ---- the plots
 
-// Fills a map of columns by rows, whose cells touch and do not overlap.
-function fill({ pen, width, height }, columns, rows, paint) {
-  const edge = (place, count, length) => Math.round((place / count) * length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      [pen.fillStyle, pen.globalAlpha] = paint((column + 0.5) / columns, (row + 0.5) / rows, row * columns + column);
-      const x = edge(column, columns, width), y = edge(rows - row - 1, rows, height);
-      pen.fillRect(x, y, edge(column + 1, columns, width) - x, edge(rows - row, rows, height) - y);
-    }
-  }
-  pen.globalAlpha = 1;
-}
-
-function line(pen, points, style, thick) {
-  pen.strokeStyle = style;
-  pen.lineWidth = thick;
-  pen.beginPath();
-  points.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
-  pen.stroke();
-}
-
-function dot(pen, x, y, radius, style) {
-  pen.fillStyle = style;
-  pen.beginPath();
-  pen.arc(x, y, radius, 0, 2 * Math.PI);
-  pen.fill();
-}
-
-function keys(id, rows) {
-  byId(`${id}-keys`).replaceChildren(
-    ...rows.map(([name, style]) => {
-      const key = document.createElement("span"), swatch = document.createElement("i");
-      key.className = "key";
-      swatch.style.background = style;
-      key.append(swatch, name);
-      return key;
-    }),
-  );
-}
-
+// Rings are where the loss is 1, 1/10, 1/100, ... of that at the start.
 function drawValley(paths, curvatures) {
   const plot = begin("valley"), { pen, width, height } = plot;
   const reach = [1.2, Math.min(1.2, Math.max(0.36, 2.4 * Math.sqrt(curvatures[0] / curvatures[1])))];
   const at = ([x, y]) => [((x / reach[0] + 1) / 2) * width, ((1 - y / reach[1]) / 2) * height];
+  const first = lossOf(START, curvatures);
   clipped(plot, () => {
-    const top = lossOf([reach[0], reach[1]], curvatures);
-    for (let n = 0; n < 9; n++) {
-      const level = top / 2.6 ** n;
+    const named = [];
+    for (let half = 4; half >= -8; half--) {
+      const radii = curvatures.map((curvature) => Math.sqrt((2 * first * 10 ** (half / 2)) / curvature));
       pen.strokeStyle = colour("--rule");
-      pen.lineWidth = 1.2;
+      pen.lineWidth = half % 2 ? 0.7 : 1.4;
       pen.beginPath();
-      pen.ellipse(width / 2, height / 2, (Math.sqrt((2 * level) / curvatures[0]) / reach[0] / 2) * width,
-        (Math.sqrt((2 * level) / curvatures[1]) / reach[1] / 2) * height, 0, 0, 2 * Math.PI);
+      pen.ellipse(width / 2, height / 2, (radii[0] / reach[0] / 2) * width, (radii[1] / reach[1] / 2) * height, 0, 0, 2 * Math.PI);
       pen.stroke();
+      const place = radii[0] < 0.95 * reach[0] ? [radii[0], 0] : [reach[0] * 0.55, radii[1] * Math.sqrt(Math.max(0, 1 - ((reach[0] * 0.55) / radii[0]) ** 2))];
+      if (half % 2 === 0 && half >= -6 && place[1] < 0.92 * reach[1]) named.push([powerOf(half / 2), at(place)]);
     }
-    for (const [path, style] of paths) {
+    for (const [path, style, opacity] of paths) {
       const seen = path.filter((point) => point.every((x) => Math.abs(x) < 1e6)).map(at);
+      pen.globalAlpha = opacity;
       line(pen, seen, style, 1.2);
-      seen.forEach(([x, y]) => dot(pen, x, y, 2, style));
+      pen.globalAlpha = 1;
+      if (seen.length <= 400) seen.forEach(([x, y]) => dot(pen, x, y, 2, style));
+      if (seen.length) dot(pen, ...seen[seen.length - 1], 4.5, style);
     }
     const [x, y] = at([0, 0]);
-    line(pen, [[x - 6, y], [x + 6, y]], colour("--ink"), 1.5);
-    line(pen, [[x, y - 6], [x, y + 6]], colour("--ink"), 1.5);
+    line(pen, [[x - 7, y], [x + 7, y]], colour("--ink"), 1.8);
+    line(pen, [[x, y - 7], [x, y + 7]], colour("--ink"), 1.8);
     dot(pen, ...at(START), 4.5, colour("--ink"));
-    pen.fillStyle = colour("--ink");
-    pen.textAlign = "left";
-    pen.fillText(WORDS.start, at(START)[0] + 8, at(START)[1] - 8);
+    for (const [text, [across, down]] of named) label(pen, text, [across + 3, down - 3]);
+    label(pen, WORDS.start, [at(START)[0] + 8, at(START)[1] - 8]);
+    label(pen, WORDS.minimum, [x - 10, y + 18], "right");
   });
-  const tick = (value, i) => [(value / reach[i] + 1) / 2, written(value)];
-  axes(plot, [-1, 0, 1].map((v) => tick(v, 0)), [-0.3, 0, 0.3].map((v) => tick(v, 1)), "x", "y");
+  const far = reach[1] < 0.6 ? 0.3 : reach[1] < 1 ? 0.5 : 1, tick = (value, i) => [(value / reach[i] + 1) / 2, written(value)];
+  axes(plot, [-1, 0, 1].map((v) => tick(v, 0)), [-far, 0, far].map((v) => tick(v, 1)), "x", "y");
 }
 
-function drawCourse(courses) {
-  const plot = begin("course"), { pen, width, height } = plot;
-  const values = courses.flatMap(([course]) => course).filter((value) => value > 0 && Number.isFinite(value));
-  const low = Math.max(-16, Math.min(-1, Math.floor(Math.log10(Math.min(...values)))));
-  const high = Math.min(12, Math.max(0, Math.ceil(Math.log10(Math.max(...values)))));
-  clipped(plot, () => {
-    for (const [course, style] of courses) {
-      const points = course.map((value, n) => [n, value > 0 ? Math.log10(value) : low - 1]).filter(([, v]) => Number.isFinite(v));
-      line(pen, points.map(([n, v]) => [(n / STEPS) * width, ((high - v) / (high - low)) * height]), style, 1.8);
-    }
+const REGIMES = { rows: 72, columns: 110 };
+
+function drawDamping(settings, curvatures, rows) {
+  const plot = begin("damping"), scale = logScale(1e-4, 30), { nesterov, dampening } = settings;
+  fill(plot, REGIMES, `${nesterov} ${dampening}`, (x, y) => {
+    const one = { ...STILL, nesterov, dampening, lr: scale.value(x), momentum: SCALES.momentum.value(y) };
+    return [colour(KINDS[settle(one, 1).kind]), 0.32];
   });
-  const powers = [];
-  for (let p = low; p <= high; p += Math.max(1, Math.ceil((high - low) / 5))) powers.push([(p - low) / (high - low), p ? `1e${p}` : "1"]);
-  axes(plot, [0, 40, 80, 120].map((n) => [n / STEPS, String(n)]), powers, WORDS.x_steps, "f / f₀");
-}
-
-const REGIMES = { low: 1e-4, high: 30, rows: 72, columns: 110, seen: "", kinds: [] };
-
-function drawDamping(settings, curvatures) {
-  const plot = begin("damping"), { pen, width, height } = plot, scale = logScale(REGIMES.low, REGIMES.high);
-  const { rows, columns } = REGIMES, seen = `${settings.nesterov} ${settings.dampening}`;
-  if (seen !== REGIMES.seen) {
-    REGIMES.seen = seen;
-    REGIMES.kinds = Array.from({ length: rows * columns }, (_, i) => {
-      const lr = scale.value(((i % columns) + 0.5) / columns);
-      const momentum = SCALES.momentum.value((Math.floor(i / columns) + 0.5) / rows);
-      return settle({ ...settings, lr, momentum, weight_decay: 0 }, 1).kind;
-    });
-  }
-  fill(plot, columns, rows, (x, y, i) => [PAINT[REGIMES.kinds[i]], 0.32]);
   clipped(plot, () => {
     for (const curvature of curvatures) {
-      const x = Math.min(1, Math.max(0, scale.place(settings.lr * curvature))), y = SCALES.momentum.place(settings.momentum);
-      dot(pen, x * width, (1 - Math.min(y, 1)) * height, 5.5, colour("--ink"));
-      dot(pen, x * width, (1 - Math.min(y, 1)) * height, 3.5, colour("--paper"));
+      const place = (one) => [scale.place(one.lr * curvature), SCALES.momentum.place(one.momentum)];
+      mark(plot, place(settings), rows.map(place));
     }
   });
-  const powers = [-4, -3, -2, -1, 0, 1].map((p) => [scale.place(10 ** p), p ? `1e${p}` : "1"]);
+  const powers = [-4, -3, -2, -1, 0, 1].map((p) => [scale.place(10 ** p), powerOf(p)]);
   const momenta = [0, 0.9, 0.99, 0.999].map((m) => [SCALES.momentum.place(m), String(m)]);
   axes(plot, powers, momenta, WORDS.x_lr_curvature, WORDS.momentum);
-  keys("damping", Object.keys(KINDS).map((kind) => [WORDS[kind], PAINT[kind]]));
+  keys("damping", Object.keys(KINDS).map((kind) => [WORDS[kind], colour(KINDS[kind])]));
 }
 
 const BANDS = [10, 100, 1e3, 1e4, 1e5, Infinity];
 const shades = BANDS.map((_, i) => 0.66 - 0.12 * i);
+const MEMORY = { rows: 48, columns: 72 };
 
-function drawTimescale(settings) {
-  const plot = begin("timescale"), { pen, width, height } = plot;
-  const decays = logScale(1e-6, 1), paint = colour("--line-0");
-  fill(plot, 72, 48, (x, y) => {
-    const one = settle({ ...settings, lr: SCALES.lr.value(x), weight_decay: decays.value(y) }, 0);
-    if (one.kind === "grows") return [PAINT.grows, 0.32];
-    return [paint, shades[BANDS.findIndex((band) => stepsFor(one.size, Math.E) <= band)]];
+function drawTimescale(settings, rows) {
+  const plot = begin("timescale"), decays = logScale(1e-6, 1), [paint, grows] = [colour("--line-0"), colour(KINDS.grows)];
+  const { momentum, nesterov, dampening, decay } = settings;
+  fill(plot, MEMORY, `${momentum} ${nesterov} ${dampening} ${decay}`, (x, y) => {
+    const one = settle({ momentum, nesterov, dampening, decay, lr: SCALES.lr.value(x), weight_decay: decays.value(y) }, 0);
+    return one.kind === "grows" ? [grows, 0.32] : [paint, shades[BANDS.findIndex((band) => stepsFor(one.size, Math.E) <= band)]];
   });
   clipped(plot, () => {
-    if (settings.weight_decay > 0) {
-      const x = SCALES.lr.place(settings.lr) * width, y = (1 - decays.place(settings.weight_decay)) * height;
-      dot(pen, x, y, 5.5, colour("--ink"));
-      dot(pen, x, y, 3.5, colour("--paper"));
-    }
+    const place = (one) => [SCALES.lr.place(one.lr), decays.place(one.weight_decay)];
+    if (settings.weight_decay > 0) mark(plot, place(settings), rows.map(place));
   });
-  const powers = [-4, -3, -2, -1, 0, 1].map((p) => [SCALES.lr.place(10 ** p), p ? `1e${p}` : "1"]);
-  axes(plot, powers, [-6, -4, -2, 0].map((p) => [decays.place(10 ** p), p ? `1e${p}` : "1"]), WORDS.lr, WORDS.weight_decay);
+  const powers = [-4, -3, -2, -1, 0, 1].map((p) => [SCALES.lr.place(10 ** p), powerOf(p)]);
+  axes(plot, powers, [-6, -4, -2, 0].map((p) => [decays.place(10 ** p), powerOf(p)]), WORDS.lr, WORDS.weight_decay);
   const names = BANDS.map((band, i) => (band === Infinity ? `> ${written(BANDS[i - 1])}` : `≤ ${written(band)}`));
   const shade = (i) => `color-mix(in srgb, ${paint} ${100 * shades[i]}%, ${colour("--paper")})`;
-  keys("timescale", [...names.map((name, i) => [`${name} ${WORDS.steps}`, shade(i)]), [WORDS.grows, PAINT.grows]]);
+  keys("timescale", [...names.map((name, i) => [`${name} ${WORDS.steps_unit}`, shade(i)]), [WORDS.grows, grows]]);
 }
 
-// ---- everything together
+// lr and what follows from it over the run, and how long weights then remember.
+function drawRun({ unit, times, rows, per_epoch }) {
+  const name = WORDS[`x_${unit}`], effective = rows.map(effectiveLr);
+  const range = (values, show = written) => [...new Set([values[0], values[values.length - 1]].map(show))].join(" → ");
+  const lrs = rows.map((row) => row.lr);
+  drawCurves("run", [[times, lrs, colour("--line-0"), 2], [times, effective, colour("--line-1"), 2]], evenTicks, name, WORDS.lr, 5);
+  keys("run", [[`${WORDS.lr} ${range(lrs)}`, colour("--line-0")], [`${WORDS.effective_lr} ${range(effective)}`, colour("--line-1")]]);
+  const forgets = rows.map((row) => (row.weight_decay > 0 ? stepsFor(settle(row, 0).size, Math.E) : Infinity) / (per_epoch ?? 1));
+  drawCurves("memory", [[times, forgets, colour("--line-0"), 2]], evenTicks, name, per_epoch ? WORDS.epochs : WORDS.steps_unit, 6);
+  const said = state.weight_decay > 0 ? `${range(forgets, (one) => written(roughly(one)))} ${per_epoch ? WORDS.epochs : WORDS.steps_unit}` : WORDS.no_decay;
+  keys("memory", [[said, colour("--line-0")]]);
+}
 
-let PAINT = {};
+// ---- the numbers, and everything together
+
+// Times, which formulas give to a percent, in two digits.
+const roughly = (value) => Number(value.toPrecision(2));
 
 function numbers(settings, curvatures, left) {
   const [along, across] = curvatures.map((curvature) => settle(settings, curvature));
-  const whole = (steps) => (Number.isFinite(steps) ? written(Math.max(1, steps < 1e5 ? Math.round(steps) : steps)) : WORDS.never);
+  const whole = (steps) => (Number.isFinite(steps) ? written(Math.max(1, Math.round(roughly(steps)))) : WORDS.never);
   const halving = (one) => (one.kind === "grows" ? WORDS.diverges : whole(stepsFor(one.size, 2)));
   const forgets = settings.weight_decay > 0 ? whole(stepsFor(settle(settings, 0).size, Math.E)) : WORDS.never;
   const rows = [
@@ -320,17 +158,17 @@ function numbers(settings, curvatures, left) {
     [WORDS.horizon, written(1 / (1 - settings.momentum)), WORDS.horizon_about],
     [WORDS.largest_lr, written(largestLr(settings, curvatures[1])), WORDS.largest_lr_about],
     [WORDS.after, written(left), WORDS.after_about],
-    [WORDS.halves_along, halving(along), `${WORDS.steps} · ${WORDS[along.kind]}`],
-    [WORDS.halves_across, halving(across), `${WORDS.steps} · ${WORDS[across.kind]}`],
-    [WORDS.forgets, forgets, settings.weight_decay > 0 ? WORDS.steps : WORDS.no_decay],
+    [WORDS.halves_along, halving(along), `${WORDS.steps_unit} · ${WORDS[along.kind]}`],
+    [WORDS.halves_across, halving(across), `${WORDS.steps_unit} · ${WORDS[across.kind]}`],
+    [WORDS.forgets, forgets, settings.weight_decay > 0 ? WORDS.steps_unit : WORDS.no_decay],
   ];
   byId("numbers").replaceChildren(
-    ...rows.map(([label, value, more]) => {
+    ...rows.map(([name, value, more]) => {
       const row = document.createElement("div");
-      for (const [kind, text, name] of [["dt", label, ""], ["dd", value, "value"], ["dd", more, "more"]]) {
+      for (const [kind, text, style] of [["dt", name, ""], ["dd", value, "value"], ["dd", more, "more"]]) {
         const part = document.createElement(kind);
         part.textContent = text;
-        if (name) part.className = name;
+        if (style) part.className = style;
         row.append(part);
       }
       return row;
@@ -345,22 +183,30 @@ function code(settings) {
   const others = settings.decay !== "coupled" && settings.weight_decay > 0;
   if (others) parts.push(`decay="${settings.decay}"`);
   const ours = others || (settings.nesterov && settings.dampening > 0) || (settings.nesterov && !settings.momentum);
-  byId("code").textContent = `${ours ? "downslope.torch" : "torch.optim"}.SGD(model.parameters(), ${parts.join(", ")})`;
+  const lines = [`optimizer = ${ours ? "downslope.torch" : "torch.optim"}.SGD(model.parameters(), ${parts.join(", ")})`];
+  const scheduler = settings.schedule === "own" ? "" : SCHEDULES[settings.schedule].torch;
+  if (scheduler) lines.push(`scheduler = ${scheduler}`);
+  if (settings.schedule === "own") lines.push(`# ${WORDS.code_own}`);
+  byId("code").textContent = lines.join("\n");
 }
 
 function draw() {
-  PAINT = Object.fromEntries(Object.entries(KINDS).map(([kind, name]) => [kind, colour(name)]));
-  const curvatures = [Math.min(state.along, state.across), Math.max(state.along, state.across)];
-  const best = { lr: 2 / (curvatures[0] + curvatures[1]), momentum: 0, weight_decay: 0, dampening: 0, nesterov: false, decay: "coupled" };
-  const own = run(state, curvatures, START, STEPS), plain = run(best, curvatures, START, STEPS);
-  const first = lossOf(START, curvatures), course = (path) => path.map((point) => lossOf(point, curvatures) / first);
-  const pair = [[plain, colour("--line-1")], [own, colour("--line-0")]];
-  drawValley(pair, curvatures);
-  drawCourse(pair.map(([path, style]) => [course(path), style]));
-  drawDamping(state, curvatures);
-  drawTimescale(state);
-  for (const id of ["valley", "course"]) keys(id, [[WORDS.yours, colour("--line-0")], [WORDS.plain, colour("--line-1")]]);
-  numbers(state, curvatures, lossOf(own[STEPS], curvatures) / first);
+  measure();
+  const curvatures = [Math.min(state.along, state.across), Math.max(state.along, state.across)], { steps } = state;
+  const paths = [state, bestPlain(curvatures), bestHeavyBall(curvatures)].map((one) => run(one, curvatures, START, steps));
+  const first = lossOf(START, curvatures), losses = paths.map((path) => path.map((point) => lossOf(point, curvatures) / first));
+  const [own, plain, ball] = ["--line-0", "--line-1", "--soft"].map(colour), xs = paths[0].map((_, n) => n);
+  drawValley([[paths[1], plain, 0.35], [paths[0], own, 1]], curvatures);
+  drawCurves("course", [[xs, losses[2], ball, 1.2], [xs, losses[1], plain, 1.8], [xs, losses[0], own, 1.8]], evenTicks, WORDS.x_step, "f / f₀", 16);
+  const end = (i) => written(losses[i][steps]);
+  const named = [[`${WORDS.yours}: ${end(0)}`, own], [`${WORDS.plain}: ${end(1)}`, plain]];
+  keys("valley", named);
+  keys("course", [...named, [`${WORDS.ball}: ${end(2)}`, ball]]);
+  const course = courseOf(state);
+  drawDamping(state, curvatures, course.rows);
+  drawTimescale(state, course.rows);
+  drawRun(course);
+  numbers(state, curvatures, losses[0][steps]);
   code(state);
 }
 
@@ -374,25 +220,25 @@ function redraw() {
   });
 }
 
+function say(name) {
+  byId(`${name}-value`).textContent = written(state[name]);
+  byId(name).setAttribute("aria-valuetext", written(state[name]));
+}
+
 function show() {
   for (const [name, scale] of Object.entries(SCALES)) {
     byId(name).value = Math.round(1000 * Math.min(1, Math.max(0, scale.place(state[name]))));
-    byId(`${name}-value`).textContent = written(state[name]);
-    byId(name).setAttribute("aria-valuetext", written(state[name]));
+    say(name);
   }
   byId("nesterov").checked = state.nesterov;
-  byId("decay").value = state.decay;
+  for (const name of CHOICES) byId(name).value = state[name];
   redraw();
 }
 
 function changed(name, value) {
   state = { ...state, [name]: value };
   toAddress();
-  const output = byId(`${name}-value`);
-  if (output) {
-    output.textContent = written(value);
-    byId(name).setAttribute("aria-valuetext", written(value));
-  }
+  if (name in SCALES) say(name);
   redraw();
 }
 
@@ -400,19 +246,27 @@ for (const [name, scale] of Object.entries(SCALES)) {
   byId(name).addEventListener("input", (event) => changed(name, rounded(name, scale.value(event.target.value / 1000))));
 }
 byId("nesterov").addEventListener("change", (event) => changed("nesterov", event.target.checked));
-byId("decay").addEventListener("change", (event) => changed("decay", event.target.value));
+for (const name of CHOICES) byId(name).addEventListener("change", (event) => changed(name, event.target.value));
 byId("reset").addEventListener("click", () => {
-  state = { ...BEGIN };
+  state = { ...NUMBERS };
   toAddress();
   show();
 });
 byId("sliders").addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("hashchange", () => {
+  if (location.hash && !location.hash.includes("=")) return; // a place on the page
   state = fromAddress();
   show();
 });
+function restyle() {
+  readColours();
+  redraw();
+}
 window.addEventListener("resize", redraw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
+document.getElementById("lab").hidden = false;
+document.documentElement.classList.add("live");
+readColours();
 state = fromAddress();
 show();
 draw();

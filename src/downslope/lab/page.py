@@ -1,4 +1,4 @@
-"""The page of the laboratory: one HTML file with one script of its own, which asks no network for anything."""
+"""The page of the laboratory, and its parts for other pages: sliders, plots, and the one script that moves them."""
 
 from __future__ import annotations
 
@@ -7,96 +7,105 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
 from downslope.core.errors import DownslopeError, SettingsError, one_of
 from downslope.core.settings import Decay, Settings
+from downslope.lab.begin import START, Beginning, begin_with
 from downslope.lab.javascript import rule_source
+from downslope.lab.schedules import OFFERED
 from downslope.plot.template import render_page
 
 LANGUAGES = ("en", "zh")
-DEFAULT = Settings(lr=0.05, momentum=0.9)
-CURVATURES = (0.1, 20.0)
-"""A valley two hundred times as steep across as along: there momentum wins by far over plain SGD at its own best lr."""
+DEFAULT = begin_with(Settings(lr=0.05, momentum=0.9))
+_SCRIPTS = ("follow.js", "draw.js", "lab.js")
 
 
-def write_page(
-    out: Path | str,
-    settings: Settings = DEFAULT,
-    *,
-    curvatures: tuple[float, float] = CURVATURES,
-    lang: str = "en",
-) -> Path:
+@dataclass(frozen=True)
+class Parts:
+    """What a page needs to hold the laboratory.
+
+    Attributes:
+        words: Its words in the page's language.
+        begin: What the sliders begin with.
+        script: The script, which goes into one `<script>` below everything else.
+        digest: Its SHA-256 in base64, for the page's policy.
+        decays: The ways of weight decay.
+        schedules: Names of the schedules there are to choose from.
+    """
+
+    words: Mapping[str, str]
+    begin: Beginning
+    script: str
+    digest: str
+    decays: tuple[str, ...]
+    schedules: tuple[str, ...]
+
+
+def write_page(out: Path | str, begin: Beginning = DEFAULT, *, lang: str = "en") -> Path:
     """Write the page to an HTML file, and return its path.
 
     Raises:
         DownslopeError: If `out` is a folder.
         MissingDependencyError: If jinja2 is not installed.
-        SettingsError: If there is no such language, or a number of the settings is driven by a schedule.
+        SettingsError: If there is no such language.
     """
     out = Path(out)
     if out.is_dir():
         raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'lab.html'}.")
-    page = render(settings, curvatures=curvatures, lang=lang)
+    page = render(begin, lang=lang)
     out.write_text(page, encoding="utf-8")
     return out
 
 
-def render(settings: Settings = DEFAULT, *, curvatures: tuple[float, float] = CURVATURES, lang: str = "en") -> str:
+def render(begin: Beginning = DEFAULT, *, lang: str = "en") -> str:
     """Return the page as HTML.
 
     Args:
-        settings: What the sliders begin with: numbers, not schedules, and lr outside the velocity.
-        curvatures: Of the valley, along and across.
+        begin: What the sliders begin with.
         lang: "en" or "zh".
 
     Raises:
         MissingDependencyError: If jinja2 is not installed.
-        SettingsError: If there is no such language, or the sliders cannot hold the settings.
+        SettingsError: If there is no such language.
+    """
+    return render_page("lab/lab.html.j2", lang="zh-Hans" if lang == "zh" else lang, lab=make_parts(begin, lang))
+
+
+def make_parts(begin: Beginning, lang: str) -> Parts:
+    """Return the parts of a page with sliders.
+
+    Raises:
+        SettingsError: If there is no such language.
     """
     if lang not in LANGUAGES:
         raise SettingsError(f"there is no language {lang!r}; there are {one_of(LANGUAGES)}.")
     words = tomllib.loads(_text("words.toml"))[lang]
-    begin = _begin(settings, curvatures)
+    schedules = {name: {"shares": one.shares(), "torch": one.torch} for name, one in OFFERED.items()}
     script = "\n".join(
         [
             '"use strict";',
             rule_source(),
-            f"const BEGIN = {json.dumps(begin)};",
-            f"const WORDS = {json.dumps(words, ensure_ascii=False)};",
-            _text("lab.js"),
+            f"const START = {_as_script(START)};",
+            f"const BEGIN = {_as_script(begin.to_table())};",
+            f"const SCHEDULES = {_as_script(schedules)};",
+            f"const WORDS = {_as_script(words)};",
+            *map(_text, _SCRIPTS),
         ]
     )
     script = re.sub(r"\n\s*\n+", "\n", script)  # as the page is laid out, or its hash would be another
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return render_page(
-        "lab/lab.html.j2",
-        lang="zh-Hans" if lang == "zh" else lang,
-        words=words,
-        script=script,
-        digest=digest,
-        decays=get_args(Decay),
-    )
+    names = (*(["own"] if begin.course else []), *OFFERED)
+    return Parts(words, begin, script, digest, get_args(Decay), names)
 
 
-def _begin(settings: Settings, curvatures: tuple[float, float]) -> dict[str, Any]:
-    """Return what the sliders begin with."""
-    numbers = {name: getattr(settings, name) for name in ("lr", "momentum", "weight_decay", "dampening")}
-    driven = [name for name, value in numbers.items() if not isinstance(value, int | float)]
-    if driven:
-        raise SettingsError(
-            f"`{driven[0]}` is driven by a schedule, and a slider holds a number. Give a recipe with numbers, or the "
-            "largest of the schedule's: --sgd.lr 0.1."
-        )
-    if settings.lr_in_velocity or settings.maximize:
-        name = "lr_in_velocity" if settings.lr_in_velocity else "maximize"
-        raise SettingsError(f"`{name}` = true has no slider here. Leave it out; with constant numbers it is the same.")
-    low, high = sorted(curvatures)
-    if not 0 < low <= high < float("inf"):
-        raise SettingsError(f"curvatures must be above 0 and finite; got {low!r} and {high!r}.")
-    return {**numbers, "nesterov": settings.nesterov, "decay": settings.decay, "along": low, "across": high}
+def _as_script(value: Any) -> str:
+    """Return a value as JavaScript inside HTML may have it: no `<`, and infinity as a number."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _text(name: str) -> str:

@@ -124,6 +124,7 @@ class Plot:
         svg: The drawing.
         key: Names of what is drawn, as pairs (colour index or None, text).
         small: Whether it is one of several small ones.
+        chart: What the page's script draws in its place, by a key of its own; None where it stays as it is.
     """
 
     title: str
@@ -131,6 +132,7 @@ class Plot:
     svg: str
     key: tuple[tuple[int | None, str], ...] = ()
     small: bool = False
+    chart: tuple[str, dict[str, Any]] | None = None
 
 
 def begin(size: tuple[int, int] = SIZE, *, left: int = 52, bottom: int = 42) -> tuple[Any, Any]:

@@ -35,7 +35,7 @@ from downslope.reading.findings import Found, Kind, Part
 from downslope.reading.items import find_items
 from downslope.reading.parts import split
 from downslope.reading.proof import prove
-from downslope.reading.reading import Field, Reading
+from downslope.reading.reading import Field, Reading, Readings
 from downslope.reading.remarks import Remarks
 from downslope.reading.sources import Sources, gather
 from downslope.reading.text import LONGEST, Text, choose_passages, normalise
@@ -86,7 +86,8 @@ def read(
     mark(draft)
     listed = [*refuted, *(span for finding in findings for span in finding.found.unread)]
     unread = find_unread(board, draft, apart, listed)
-    return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
+    readings = [_located(reading, sources) for reading in find_alternatives(draft, unread)]
+    return Readings(readings, [(name, text) for name, _, text in sources.pieces()])
 
 
 _READ_APART: frozenset[Kind] = frozenset(["code", "configuration", "command"])

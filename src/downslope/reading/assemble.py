@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
-from downslope.reading.draft import Draft, whole
+from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
-from downslope.reading.reading import ADAMS
+from downslope.reading.order import tidy, whole
+from downslope.reading.reading import ADAMS, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
@@ -91,7 +92,7 @@ def _put_optimizer(draft: Draft) -> None:
         draft.optimizer = "sgd"
         draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
     if draft.optimizer != "sgd":
-        draft.remarks.say("not_sgd", optimizer=_title(draft.optimizer))
+        draft.remarks.say("not_sgd", optimizer=title_of(draft.optimizer))
         table = "adam" if draft.optimizer in ADAMS else draft.optimizer
         for concept, name in _PATHS.items():
             for fact in draft.values(concept):
@@ -119,7 +120,7 @@ def _leave_out_others(draft: Draft) -> None:
             and fact.kind in {"value", "off", "change", "range", "shape", "warmup", "levels", "knots"}
             and fact.key != "batch"
         ):
-            draft.remarks.say("anothers_value", optimizer=_title(mention.key), words=draft.words(fact))
+            draft.remarks.say("anothers_value", optimizer=title_of(mention.key), words=draft.words(fact))
         else:
             kept.append(fact)
     draft.facts = kept
@@ -141,11 +142,6 @@ def _only_named(draft: Draft, mentions: list[Mention]) -> bool:
     if any(not any(m.start <= f.start < m.reach for m in draft.every(Mention)) for f in settings):
         return False
     return not any(m.start <= f.start < m.reach for m in mentions for f in settings)
-
-
-def _title(optimizer: str) -> str:
-    names = {"rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW", "adagrad": "Adagrad", "nadam": "NAdam"}
-    return names.get(optimizer, optimizer.upper() if len(optimizer) <= 4 else optimizer.capitalize())
 
 
 def _put_batch(draft: Draft) -> None:
@@ -376,7 +372,7 @@ def _put_groups(draft: Draft) -> None:
         path = f"groups.{groups.setdefault(match, len(groups))}"
         draft.put(f"{path}.match", match, "implied", words)
         if fact.factor and base is not None:
-            draft.put(f"{path}.{fact.what}", float(f"{draft.value(base) * fact.value:.12g}"), "implied", words)
+            draft.put(f"{path}.{fact.what}", tidy(draft.value(base) * fact.value), "implied", words)
         else:
             draft.put(f"{path}.{fact.what}", fact.value, "stated", words)
         draft.remarks.say("group" if fact.value == 0 else "own_group", match=match)

@@ -5,34 +5,19 @@ Linear scaling and rates per sample are undone here; the rates of other schedule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Value
 from downslope.reading.numbers import numbers_of
-from downslope.reading.reading import Provenance
+from downslope.reading.order import tidy
+from downslope.reading.plan import told
+from downslope.reading.reading import Field
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Course, Warmup
 
 _LARGEST = 1e4
 
 
-@dataclass(frozen=True)
-class Rate:
-    """A learning rate.
-
-    Attributes:
-        value: In torch's convention: for a mean loss.
-        provenance: Where it comes from.
-        words: The words.
-    """
-
-    value: float
-    provenance: Provenance
-    words: str
-
-
-def find_rate(draft: Draft) -> Rate | None:
+def find_rate(draft: Draft) -> Field | None:
     """Return the initial (or peak) learning rate, or None where none is stated."""
     facts = [fact for fact in draft.values("lr") if fact.role != "final" and 0 <= fact.value < _LARGEST]
     for fact in draft.values("lr"):
@@ -54,7 +39,7 @@ def find_rate(draft: Draft) -> Rate | None:
     if fact is None:
         return _first_of_range(draft)
     if fact.product:
-        return Rate(float(fact.value), "stated" if is_written(draft, fact) else "implied", draft.words(fact))
+        return told(float(fact.value), draft.words(fact), "stated" if is_written(draft, fact) else "implied")
     for other in plain:
         if other.value != fact.value:
             draft.remarks.say("another", path="sgd.lr", words=draft.words(other))
@@ -62,7 +47,7 @@ def find_rate(draft: Draft) -> Rate | None:
         return _per_sample(draft, fact)
     if isinstance(fact.per, int | float):
         return _per_examples(draft, fact, fact.per)
-    return Rate(float(fact.value), "stated", draft.words(fact))
+    return told(float(fact.value), draft.words(fact))
 
 
 def is_written(draft: Draft, fact: Value) -> bool:
@@ -71,20 +56,20 @@ def is_written(draft: Draft, fact: Value) -> bool:
     return any(abs(fact.value - value) < 1e-12 for value in written)
 
 
-def _scaled(draft: Draft, fact: Value, reference: float, end: int, plain: list[Value]) -> Rate | None:
+def _scaled(draft: Draft, fact: Value, reference: float, end: int, plain: list[Value]) -> Field | None:
     batch = draft.value("data.batch_size")
     words = draft.text.words(fact.start, end)
     draft.remarks.say("scaled", base=shown(fact.value), reference=shown(reference))
     product = float(fact.value) * batch / reference if batch else None
     for other in plain:
         if other.value not in {fact.value, product} and product is None:
-            return Rate(float(other.value), "stated", draft.words(other))
+            return told(float(other.value), draft.words(other))
         if product is not None and abs(other.value - product) <= 1e-9 * product:
-            return Rate(float(other.value), "stated", draft.words(other))
+            return told(float(other.value), draft.words(other))
     if product is not None:
-        return Rate(float(f"{product:.12g}"), "implied", words)
+        return told(tidy(product), words, "implied")
     draft.put("data.batch_size", int(reference), "assumed", f"the reference of the linear scaling: {words}")
-    return Rate(float(fact.value), "implied", words)
+    return told(float(fact.value), words, "implied")
 
 
 _LINEAR = (
@@ -93,7 +78,7 @@ _LINEAR = (
 )  # fmt: skip
 
 
-def _linear_scaling(draft: Draft, plain: list[Value]) -> Rate | None:
+def _linear_scaling(draft: Draft, plain: list[Value]) -> Field | None:
     """Return "0.1 for a batch size of 256, scaled linearly" at the batch size that is used, where both are told."""
     batches = sorted(draft.values("batch"), key=lambda fact: fact.start)
     if (
@@ -112,25 +97,25 @@ def _linear_scaling(draft: Draft, plain: list[Value]) -> Rate | None:
     for remark in [r for r in draft.remarks if "data.batch_size" in r]:
         draft.remarks.remove(remark)
     draft.remarks.say("scaled", base=shown(rate.value), reference=shown(reference.value))
-    product = float(f"{float(rate.value) * actual.value / reference.value:.12g}")
-    return Rate(product, "implied", f"{draft.words(rate)}; {draft.words(reference)}; {draft.words(actual)}")
+    product = tidy(float(rate.value) * actual.value / reference.value)
+    return told(product, f"{draft.words(rate)}; {draft.words(reference)}; {draft.words(actual)}", "implied")
 
 
-def _warmed(draft: Draft) -> Rate | None:
+def _warmed(draft: Draft) -> Field | None:
     """Return the rate that a warmup leads to, where its own words say it."""
     for fact in draft.every(Warmup):
         if fact.course is not None:
-            return Rate(float(fact.course.last), "stated", draft.words(fact.course))
+            return told(float(fact.course.last), draft.words(fact.course))
         if fact.peak is not None:
             words = draft.text.words(min(fact.peak.start, fact.start), max(fact.peak.end, fact.start))
-            return Rate(float(fact.peak.value), "stated", words)
+            return told(float(fact.peak.value), words)
     return None
 
 
-def _first_of_range(draft: Draft) -> Rate | None:
+def _first_of_range(draft: Draft) -> Field | None:
     for fact in courses(draft):
         if fact.first > fact.last:
-            return Rate(float(fact.first), "stated", draft.words(fact))
+            return told(float(fact.first), draft.words(fact))
     return None
 
 
@@ -139,18 +124,18 @@ def courses(draft: Draft) -> list[Course]:
     return [fact for fact in draft.every(Course) if fact.key == "lr"]
 
 
-def _per_sample(draft: Draft, fact: Value) -> Rate | None:
+def _per_sample(draft: Draft, fact: Value) -> Field | None:
     batch = draft.value("data.batch_size")
     chinese = draft.remarks.language == "zh"
     if batch is None:
         draft.remarks.say("per_sample", known="（未给出）" if chinese else ", which is not stated")
         return None
-    product = float(f"{float(fact.value) * batch:.12g}")
+    product = tidy(float(fact.value) * batch)
     draft.remarks.say("per_sample", known=f"：{shown(product)}" if chinese else f": {shown(product)}")
-    return Rate(product, "implied", draft.words(fact))
+    return told(product, draft.words(fact), "implied")
 
 
-def _per_examples(draft: Draft, fact: Value, examples: float) -> Rate | None:
+def _per_examples(draft: Draft, fact: Value, examples: float) -> Field | None:
     """Return airbench's "lr per 1024 examples" for a mean loss: lr * batch / (1024 * (1 + 1 / (1 - momentum)))."""
     batch, momentum = draft.value("data.batch_size"), draft.value("sgd.momentum")
     if not batch or not examples or momentum is None or momentum >= 1:
@@ -158,36 +143,19 @@ def _per_examples(draft: Draft, fact: Value, examples: float) -> Rate | None:
             "per_sample", known="（未给出）" if draft.remarks.language == "zh" else ", which is not stated"
         )
         return None
-    lr = float(f"{float(fact.value) * batch / (examples * (1 + 1 / (1 - momentum))):.12g}")
+    lr = tidy(float(fact.value) * batch / (examples * (1 + 1 / (1 - momentum))))
     decay = draft.fields.get("sgd.weight_decay")
-    converted = float(f"{decay.value / fact.value:.12g}") if decay is not None and fact.value else None
+    converted = tidy(decay.value / fact.value) if decay is not None and fact.value else None
     if decay is not None and converted is not None:
         draft.fields.pop("sgd.weight_decay")
         draft.put("sgd.weight_decay", converted, "implied", f"{decay.words}; {draft.words(fact)}")
     draft.remarks.say(
         "kilostep", value=shown(fact.value), examples=shown(examples), lr=shown(lr), weight_decay=shown(converted or 0)
     )
-    return Rate(lr, "implied", draft.words(fact))
-
-
-# What every schedule asks for
-
-
-def put_initial(draft: Draft, root: str, rate: Rate | None, name: str = "initial") -> None:
-    """Put the learning rate that a schedule begins with, if it is known."""
-    if rate is not None:
-        draft.put(f"{root}.{name}", rate.value, rate.provenance, rate.words)
+    return told(lr, draft.words(fact), "implied")
 
 
 def final_of(draft: Draft) -> Value | None:
     """Return the value that the learning rate is said to end at."""
     finals = [fact for fact in draft.values("lr") if fact.role == "final"]
     return next(iter([*finals, *draft.values("final")]), None)
-
-
-def total_of(draft: Draft) -> tuple[float, str, str] | None:
-    """Return the length of training, its unit and its words; None if it is not known."""
-    for path, unit in (("train.epochs", "epoch"), ("train.steps", "step")):
-        if path in draft.fields:
-            return draft.fields[path].value, unit, draft.fields[path].words
-    return None

@@ -1,82 +1,53 @@
-"""What all that is said of the learning rate adds up to: a constant, or the fields of one schedule."""
+"""What all that is said of the learning rate adds up to: the plan of a constant, or of one schedule."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
-from downslope.reading.assemble_rates import Rate, courses, final_of, find_rate, put_initial, total_of
-from downslope.reading.assemble_steps import put_knots, put_levels, put_steps
-from downslope.reading.draft import Draft, whole
+from downslope.reading.assemble_rates import courses, final_of, find_rate
+from downslope.reading.assemble_steps import knots_plan, levels_plan, steps_plan
+from downslope.reading.draft import Draft
 from downslope.reading.facts import Fact
-from downslope.reading.schedule_facts import Change, Course, Knots, Shape, Warmup, whole_patience
+from downslope.reading.order import tidy, whole
+from downslope.reading.plan import LENGTHS, RAMPS, Plan, complete, told, total_of
+from downslope.reading.reading import Field
+from downslope.reading.schedule_facts import Change, Course, Shape, Warmup, whole_patience
 from downslope.reading.times import Time
-
-_RAMPS = frozenset({"cosine", "linear", "polynomial"})
-PATIENCE = 10
-"""Evaluations without improvement where none are stated: the default of torch's ReduceLROnPlateau."""
 
 
 def put_learning_rate(draft: Draft) -> None:
     """Put the fields of the learning rate: `sgd.lr`, or those of a schedule, within a warmup if there is one."""
-    rate = find_rate(draft)
-    warmup = _warmup(draft)
-    root = "sgd.lr.then" if warmup is not None else "sgd.lr"
-    if any(put_knots(draft, knots) for knots in draft.every(Knots)[:1]):
+    rate, warmup, knots = find_rate(draft), _warmup(draft), knots_plan(draft)
+    plan = knots or _choose(draft, rate, warmup) or Plan("constant").put("value", rate)
+    plan.held = plan.held or _held(draft)
+    whole_plan = plan if knots or warmup is None else _with_warmup(draft, warmup, rate, plan)
+    draft.fields |= complete(whole_plan, draft.fields, draft.remarks.say)
+    if knots:
         return
-    chosen = _choose(draft, rate, root)
-    _hold(draft, root)
-    if warmup is not None:
-        _put_warmup(draft, warmup, rate, constant=not chosen)
-    elif not chosen:
-        if rate is not None:
-            draft.put("sgd.lr", rate.value, rate.provenance, rate.words)
-        else:
-            draft.remarks.say("no_lr")
-    _imply_length(draft, root)
-    if chosen and rate is None and f"{root}.initial" not in draft.fields and f"{root}.peak" not in draft.fields:
-        draft.remarks.say("no_base_lr")
+    _imply_length(draft, whole_plan, plan)
+    if rate is None and not {"initial", "peak", "schedules"} & plan.fields.keys():
+        draft.remarks.say("no_lr" if plan.kind == "constant" else "no_base_lr")
 
 
-def _hold(draft: Draft, root: str) -> None:
-    """Put a constant phase before a schedule: "constant for the first 50 epochs, then linearly to 0"."""
+def _held(draft: Draft) -> tuple[Field, str] | None:
+    """Return the length and the unit of a constant phase before a schedule."""
     held = next((s for s in draft.every(Shape) if s.key == "constant" and s.over and len(s.over.values) == 1), None)
-    schedule, first = draft.fields.get(f"{root}.schedule"), draft.value(f"{root}.initial")
-    if held is None or held.over is None or held.over.percent or schedule is None or first is None:
-        return
-    unit = held.over.unit or draft.value(f"{root}.unit")
-    if schedule.value not in {*_RAMPS, "exponential"} or schedule.words.find("warm") >= 0 or not unit:
-        return
-    inner = {p.removeprefix(f"{root}."): draft.fields.pop(p) for p in [*draft.fields] if p.startswith(f"{root}.")}
-    duration = inner.get("duration")
-    if duration is None and schedule.value in _RAMPS:
-        draft.fields |= {f"{root}.{name}": found for name, found in inner.items()}
-        return
-    if duration is not None and duration.provenance == "implied" and inner["unit"].value == unit:
-        inner["duration"] = replace(duration, value=whole(duration.value - held.over.values[0]))
-    words = f"{draft.words(held)}; {schedule.words}"
-    draft.put(f"{root}.schedule", "sequence", "stated", words)
-    draft.put(f"{root}.schedules", [first, {name: found.value for name, found in inner.items()}], "implied", words)
-    draft.put(f"{root}.boundaries", [whole(held.over.values[0])], "stated", draft.words(held))
-    draft.put(f"{root}.unit", unit, "stated", draft.words(held))
-    path = "train.epochs" if unit == "epoch" else "train.steps"
-    if duration is not None and duration.provenance == "stated" and inner["unit"].value == unit:
-        draft.put(path, whole(held.over.values[0] + duration.value), "implied", words)
+    if held is None or held.over is None or held.over.percent:
+        return None
+    return told(whole(held.over.values[0]), draft.words(held)), held.over.unit
 
 
-def _imply_length(draft: Draft, root: str) -> None:
+def _imply_length(draft: Draft, whole_plan: Plan, plan: Plan) -> None:
     """Put the length of training where it is not stated but its schedule has a stated end."""
-    found = draft.fields.get(f"{root}.duration")
-    unit = draft.value(f"{root}.unit")
-    if found is None or found.provenance != "stated" or not unit or {"train.epochs", "train.steps"} & set(draft.fields):
+    found, unit = plan.fields.get("duration"), plan.value("unit")
+    if found is None or found.provenance != "stated" or not unit or total_of(draft.fields):
         return
-    before = 0
-    if root != "sgd.lr":
-        before = draft.value("sgd.lr.duration") if draft.value("sgd.lr.unit") == unit else None
-        if before is None:
-            return
-    path = "train.epochs" if unit == "epoch" else "train.steps"
-    draft.put(path, whole(found.value + before), "implied", f"to the end of the schedule: {found.words}")
+    before = plan.held[0].value if plan.held and "sgd.lr.schedules" in draft.fields else 0
+    if whole_plan is not plan:
+        before = whole_plan.value("duration") if whole_plan.value("unit") == unit else None
+    if before is not None:
+        words = f"to the end of the schedule: {found.words}"
+        draft.put(LENGTHS[unit], whole(found.value + before), "implied", words)
 
 
 def _warmup(draft: Draft) -> Warmup | None:
@@ -90,61 +61,65 @@ def _warmup(draft: Draft) -> Warmup | None:
     return next(iter(warmups), None)
 
 
-def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
-    """Put a schedule's fields under `root`; False if the rate is constant."""
+def _with_warmup(draft: Draft, fact: Warmup, rate: Field | None, then: Plan) -> Plan:
+    time, words = fact.length, draft.words(fact)
+    plan = Plan("warmup", then=then).tell(words, schedule="warmup")
+    if time is not None:
+        plan.parts = time.percent
+        plan.tell(words, duration=time.values[0], unit=None if time.percent else time.unit or None)
+    begin = fact.begin
+    if fact.course is not None:
+        return plan.tell(draft.words(fact.course), start=float(fact.course.first))
+    if begin is not None and begin.part and rate is not None:
+        plan.tell(draft.text.words(begin.start, begin.end), "implied", start=tidy(rate.value * begin.value))
+    elif begin is not None and not begin.part:
+        plan.tell(draft.text.words(begin.start, begin.end), start=float(begin.value))
+    return plan
+
+
+def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | None:
+    """Return the plan of the schedule that is told of, or None if the rate is constant."""
     changes = draft.every(Change)
-    shape, shape_fact = _shape(draft, changes)
+    shape, fact = _shape(draft, changes)
     timed = [c for c in changes if (c.at or c.every) and not c.plateau]
     plateaus = [change for change in changes if change.plateau]
-    if put_levels(draft, root, rate):
-        return True
+    if (levels := levels_plan(draft, rate)) is not None:
+        return levels
+    named = Plan(shape).tell(_say(draft, fact), schedule=shape)
     if shape == "onecycle":
-        draft.put(f"{root}.schedule", "onecycle", "stated", _say(draft, shape_fact))
-        put_initial(draft, root, rate, "peak")
-        _put_duration(draft, root, shape_fact, changes)
-        return True
-    steps = [c for c in timed if not (c.every and c.shape in _RAMPS and c.value is None)]  # "updated every epoch"
-    if shape in _RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in steps):
-        _put_ramp(draft, root, shape, shape_fact, rate, changes)
-        return True
+        return _take_duration(draft, named.put("peak", rate), fact, changes, warmup)
+    steps = [c for c in timed if not (c.every and c.shape in RAMPS and c.value is None)]  # "updated every epoch"
+    if shape in RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in steps):
+        return _ramp(draft, named, fact, rate, changes, warmup)
     if shape == "inverse":
-        _put_inverse(draft, root, shape_fact, rate)
-        return True
+        for name, keys in (("gamma", ("gamma", "lr_decay")), ("power", ("power",))):
+            _take_first(draft, named, name, *keys)
+        return named.put("initial", rate)
     if shape == "cyclic":
         draft.remarks.say("restarts")
-        _put_ramp(draft, root, "cosine", shape_fact, rate, changes)
-        return True
-    if shape == "exponential" and not timed and _exponential_range(draft, root):
-        return True
+        return _ramp(draft, Plan("cosine").tell(_say(draft, fact), schedule="cosine"), fact, rate, changes, warmup)
+    falling = next((course for course in courses(draft) if course.first > course.last > 0), None)
+    if shape == "exponential" and not timed and falling is not None:
+        return _exponential_course(draft, falling)
     if timed:
-        return put_steps(draft, root, rate, timed, shape)
+        return steps_plan(draft, rate, timed, shape)
     if plateaus:
-        _put_plateau(draft, plateaus)
-        return False
-    return _untimed(draft, root, rate, changes, shape, shape_fact)
+        draft.fields |= complete(_plateau(draft, plateaus), draft.fields, draft.remarks.say)
+        return None
+    return _untimed(draft, rate, changes, named, fact)
 
 
-def _exponential_range(draft: Draft, root: str) -> bool:
-    """Put "exponentially from 0.1 to 0.0001 over 100 epochs"; False if it is not said so."""
-    falling = next((r for r in courses(draft) if r.first > r.last > 0), None)
-    if falling is None:
-        return False
-    words = draft.words(falling)
-    draft.put(f"{root}.schedule", "exponential", "stated", words)
-    draft.put(f"{root}.initial", float(falling.first), "stated", words)
-    draft.put(f"{root}.rate", float(f"{falling.last / falling.first:.12g}"), "implied", words)
-    draft.put(f"{root}.end", float(falling.last), "stated", words)
-    over = _over(draft, falling, draft.every(Change))
-    total = total_of(draft)
+def _exponential_course(draft: Draft, falling: Course) -> Plan:
+    """Return "exponentially from 0.1 to 0.0001 over 100 epochs", to the end of training where no length is said."""
+    words, over, total = draft.words(falling), _over(draft, falling, draft.every(Change)), total_of(draft.fields)
+    plan = Plan("exponential").tell(words, schedule="exponential", initial=float(falling.first))
+    plan.tell(words, "implied", rate=tidy(falling.last / falling.first)).tell(words, end=float(falling.last))
     if over is not None and over.unit:
-        draft.put(f"{root}.every", over.values[0], "stated", words)
-        draft.put(f"{root}.unit", over.unit, "stated", words)
-    elif total is not None:
-        draft.put(f"{root}.every", total[0], "implied", f"to the end of training: {total[2]}")
-        draft.put(f"{root}.unit", total[1], "implied", f"to the end of training: {total[2]}")
-    else:
-        draft.remarks.say("no_duration", schedule="exponential")
-    return True
+        return plan.tell(words, every=over.values[0], unit=over.unit)
+    if total is not None:
+        return plan.tell(f"to the end of training: {total[2]}", "implied", every=total[0], unit=total[1])
+    draft.remarks.say("no_duration", schedule="exponential")
+    return plan
 
 
 def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
@@ -177,67 +152,39 @@ def _say(draft: Draft, fact: Fact | None) -> str:
     return draft.words(fact) if fact is not None else ""
 
 
-def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate | None, changes: list[Change]) -> None:
-    draft.put(f"{root}.schedule", shape, "stated", _say(draft, fact))
+def _ramp(
+    draft: Draft, plan: Plan, fact: Fact | None, rate: Field | None, changes: list[Change], warmup: Warmup | None
+) -> Plan:
     falling = next((r for r in courses(draft) if r.first > r.last), None)
     if falling is not None:
-        draft.put(f"{root}.initial", float(falling.first), "stated", draft.words(falling))
-        draft.put(f"{root}.final", float(falling.last), "stated", draft.words(falling))
-    put_initial(draft, root, rate)
+        plan.tell(draft.words(falling), initial=float(falling.first), final=float(falling.last))
     target = next((c for c in changes if c.targets), None)
-    final = final_of(draft)
     ended = next((f for f in draft.every(Shape) if f.final is not None), None)
+    final = final_of(draft)
     if target is not None:
-        draft.put(f"{root}.final", float(target.targets[-1]), "stated", draft.words(target))
+        plan.tell(draft.words(target), final=float(target.targets[-1]))
     elif ended is not None and ended.final is not None:
-        draft.put(f"{root}.final", float(ended.final), "stated", draft.words(ended))
+        plan.tell(draft.words(ended), final=float(ended.final))
     elif final is not None:
-        draft.put(f"{root}.final", float(final.value), "stated", draft.words(final))
-    else:
-        draft.put(f"{root}.final", 0.0, "implied", f"{shape} schedules end at 0 unless said otherwise")
-    if shape == "polynomial" and not _put_first(draft, f"{root}.power", "power"):
-        draft.put(f"{root}.power", 0.9, "assumed", "the usual power of a poly policy")
-    _put_duration(draft, root, fact, changes)
+        plan.tell(draft.words(final), final=float(final.value))
+    if plan.kind == "polynomial":
+        _take_first(draft, plan, "power", "power")
+    return _take_duration(draft, plan.put("initial", rate), fact, changes, warmup)
 
 
-def _put_duration(draft: Draft, root: str, fact: Fact | None, changes: list[Change]) -> None:
-    over = _over(draft, fact, changes)
+def _take_duration(draft: Draft, plan: Plan, fact: Fact | None, changes: list[Change], warmup: Warmup | None) -> Plan:
+    """Put how long a schedule is said to take; what tells its end tells that of training, where nothing else does."""
+    over, words = _over(draft, fact, changes), _say(draft, fact)
     until = next((f for f in draft.every(Shape) if f.until is not None), None)
     ending = until.until if until is not None else next((t for c in changes for t in c.at if len(t.values) == 1), None)
-    if ending is not None and ending.unit and not ending.percent and total_of(draft) is None:
-        path = "train.epochs" if ending.unit == "epoch" else "train.steps"
-        draft.put(path, ending.values[0], "implied", _say(draft, until or fact))
-    total = total_of(draft)
-    warm = draft.every(Warmup)
-    if over is not None and root == "sgd.lr.then" and total is not None and total[0] == over.values[0] and warm:
-        over = None  # the whole training, of which the warmup takes its part
-    if over is not None and over.unit:
-        draft.put(
-            f"{root}.duration",
-            over.values[0],
-            "stated" if over.prep == "next" or total is None or total[0] != over.values[0] else "implied",
-            _say(draft, fact),
-        )
-        draft.put(
-            f"{root}.unit",
-            over.unit,
-            "stated" if total is None or total[0] != over.values[0] else "implied",
-            _say(draft, fact),
-        )
-        return
-    if total is None:
-        draft.remarks.say("no_duration", schedule=draft.value(f"{root}.schedule"))
-        return
-    duration, unit, words = total
-    if root == "sgd.lr.then" and warm and warm[0].length is not None:
-        length = warmup_length(draft, warm[0].length)
-        if length is None or length[1] != unit or length[0] >= duration:
-            draft.remarks.say("no_duration", schedule=draft.value(f"{root}.schedule"))
-            return
-        duration = whole(duration - length[0])
-        words = f"{words}, less the warmup"
-    draft.put(f"{root}.duration", duration, "implied", f"to the end of training: {words}")
-    draft.put(f"{root}.unit", unit, "implied", f"to the end of training: {words}")
+    if ending is not None and ending.unit and not ending.percent and total_of(draft.fields) is None:
+        draft.put(LENGTHS[ending.unit], ending.values[0], "implied", _say(draft, until or fact))
+    total = total_of(draft.fields)
+    same = over is not None and total is not None and total[0] == over.values[0]
+    if over is None or not over.unit or (same and warmup is not None):
+        return plan  # the whole training, of which the warmup takes its part
+    plan.tell(words, "implied" if same and over.prep != "next" else "stated", duration=over.values[0])
+    return plan.tell(words, "implied" if same else "stated", unit=over.unit)
 
 
 def _over(draft: Draft, fact: Fact | None, changes: list[Change]) -> Time | None:
@@ -246,88 +193,31 @@ def _over(draft: Draft, fact: Fact | None, changes: list[Change]) -> Time | None
     return next((time for time in candidates if time is not None and len(time.values) == 1 and not time.percent), None)
 
 
-def warmup_length(draft: Draft, time: Time) -> tuple[float, str] | None:
-    """Return a warmup's length and unit, parts of the whole worked out; None if they are not known."""
-    total = total_of(draft)
-    if time.percent:
-        if total is None:
-            return None
-        return whole(round(time.values[0] * total[0], 9)), total[1]
-    return time.values[0], time.unit or (total[1] if total else "epoch")
-
-
-def _put_warmup(draft: Draft, fact: Warmup, rate: Rate | None, *, constant: bool) -> None:
-    words = draft.words(fact)
-    draft.put("sgd.lr.schedule", "warmup", "stated", words)
-    time = fact.length
-    length = warmup_length(draft, time) if time is not None else None
-    if length is not None and time is not None:
-        derived = time.percent or length[0] != time.values[0]
-        draft.put("sgd.lr.duration", length[0], "implied" if derived else "stated", words)
-        draft.put("sgd.lr.unit", length[1], "stated" if time.unit and not derived else "implied", words)
-    else:
-        draft.remarks.say("no_duration", schedule="warmup")
-    if fact.course is not None:
-        draft.put("sgd.lr.start", float(fact.course.first), "stated", draft.words(fact.course))
-    elif fact.begin is not None and fact.begin.part and rate is not None:
-        value = float(f"{rate.value * fact.begin.value:.12g}")
-        draft.put("sgd.lr.start", value, "implied", draft.text.words(fact.begin.start, fact.begin.end))
-    elif fact.begin is not None and not fact.begin.part:
-        words = draft.text.words(fact.begin.start, fact.begin.end)
-        draft.put("sgd.lr.start", float(fact.begin.value), "stated", words)
-    if constant:
-        if rate is not None:
-            draft.put("sgd.lr.then", rate.value, rate.provenance, rate.words)
-        else:
-            draft.remarks.say("no_lr")
-    elif draft.value("sgd.lr.then.schedule") in {"multistep", "exponential"}:
-        draft.put(
-            "sgd.lr.restart", False, "implied", "epochs are counted from the start of training, as in Goyal et al. 2017"
-        )
-
-
-def _put_first(draft: Draft, path: str, *keys: str) -> bool:
-    """Put the first value of one of these concepts; False if there is none."""
+def _take_first(draft: Draft, plan: Plan, name: str, *keys: str) -> None:
+    """Put the first value of one of these concepts, if there is any."""
     found = next(draft.values(*keys), None)
     if found is not None:
-        draft.put(path, float(found.value), "stated", draft.words(found))
-    return found is not None
+        plan.put(name, told(float(found.value), draft.words(found)))
 
 
-def _put_inverse(draft: Draft, root: str, fact: Fact | None, rate: Rate | None) -> None:
-    draft.put(f"{root}.schedule", "inverse", "stated", _say(draft, fact))
-    put_initial(draft, root, rate)
-    _put_first(draft, f"{root}.gamma", "gamma", "lr_decay")
-    _put_first(draft, f"{root}.power", "power")
-    draft.put(f"{root}.unit", "step", "implied", "it counts iterations")
-
-
-def _put_plateau(draft: Draft, changes: list[Change]) -> None:
-    """Put the factor of the first change at a plateau, what is watched and for how long; nothing without a factor."""
-    draft.remarks.say("plateau")
+def _plateau(draft: Draft, changes: list[Change]) -> Plan:
+    """Return the plan of the first change at a plateau: its factor, what is watched and for how long."""
     change = next((change for change in changes if change.value is not None), changes[0])
-    words, plateau = draft.words(change), change.plateau
+    words, plateau, plan = draft.words(change), change.plateau, Plan("plateau")
     if change.value is None or plateau is None:
-        draft.remarks.say("no_factor")
-        return
-    draft.put("train.plateau.factor", change.value, "stated", words)
-    if plateau.metric:
-        draft.put("train.plateau.metric", plateau.metric, "stated", words)
-    told = next((fact for fact in draft.values("patience") if whole_patience(fact.value) is not None), None)
-    if plateau.patience is not None:
-        draft.put("train.plateau.patience", plateau.patience, "stated", words)
-    elif told is not None:
-        draft.put("train.plateau.patience", int(told.value), "stated", draft.words(told))
-    else:
-        draft.put("train.plateau.patience", PATIENCE, "assumed", "the default of torch's ReduceLROnPlateau")
-        draft.remarks.say("patience", patience=PATIENCE)
+        return plan
+    plan.tell(words, factor=change.value, metric=plateau.metric or None, patience=plateau.patience)
+    waited = next((fact for fact in draft.values("patience") if whole_patience(fact.value) is not None), None)
+    if waited is not None:
+        plan.tell(draft.words(waited), patience=int(waited.value))
     reached = next((c for c in draft.every(Change) if c.targets and not (c.at or c.every or c.value)), None)
     if change.targets:
-        draft.put("train.plateau.min_lr", float(change.targets[-1]), "stated", words)
+        plan.tell(words, min_lr=float(change.targets[-1]))
     elif reached is not None:
-        draft.put("train.plateau.min_lr", float(reached.targets[-1]), "stated", draft.words(reached))
+        plan.tell(draft.words(reached), min_lr=float(reached.targets[-1]))
     elif (floor := final_of(draft)) is not None and floor.value > 0:
-        draft.put("train.plateau.min_lr", float(floor.value), "stated", draft.words(floor))
+        plan.tell(draft.words(floor), min_lr=float(floor.value))
+    return plan
 
 
 _DECAY = re.compile(r"decay|schedul|anneal|step.?(?:size|lr)|multi.?step|exponential|衰减|下降|调度")
@@ -339,55 +229,43 @@ def _tells_decay(draft: Draft, gamma: Fact) -> bool:
     return _DECAY.search(plain) is not None or bool([*draft.values("lr_every")])
 
 
-def _untimed(
-    draft: Draft, root: str, rate: Rate | None, changes: list[Change], shape: str, shape_fact: Fact | None
-) -> bool:
-    """Put what can be put where it is said that the rate changes, but not when."""
+def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Plan, fact: Fact | None) -> Plan | None:
+    """Return what can be said where it is told that the rate changes, but not when."""
     factor = next((c for c in changes if c.value is not None and c.value < 1), None)
     if factor is None:
         gamma = next(draft.values("lr_decay", "gamma"), None)
-        named = gamma is not None and (gamma.key != "gamma" or changes or shape or _tells_decay(draft, gamma))
-        if gamma is not None and named and 0 < gamma.value < 1:
+        told_so = gamma is not None and (gamma.key != "gamma" or changes or named.kind or _tells_decay(draft, gamma))
+        if gamma is not None and told_so and 0 < gamma.value < 1:
             factor = Change("change", "reduce", float(gamma.value), gamma.start, gamma.end, noun=True)
     if factor is None:
         counted = next((c for c in changes if c.count), None)
         if counted is not None:
             draft.remarks.say("reduced_sometime", count=counted.count)
-        elif shape == "exponential":
-            draft.put(f"{root}.schedule", "exponential", "stated", _say(draft, shape_fact))
-            put_initial(draft, root, rate)
-            draft.remarks.say("no_factor")
-            return True
-        elif changes or shape:
+        elif named.kind == "exponential":
+            return named.put("initial", rate)
+        elif changes or named.kind:
             draft.remarks.say("constant_lr")
-        return False
-    exponential = shape == "exponential" or factor.noun
-    name = "exponential" if exponential else "multistep"
-    provenance = "stated" if shape == "exponential" or not factor.noun else "assumed"
-    provenance = "implied" if provenance == "assumed" and [*draft.values("lr_every")] else provenance
-    draft.put(f"{root}.schedule", name, provenance, _say(draft, shape_fact or factor))
-    put_initial(draft, root, rate)
-    draft.put(f"{root}.{'rate' if exponential else 'factor'}", factor.value, "stated", draft.words(factor))
-    if not exponential:
+        return None
+    words, period = draft.words(factor), next((fact for fact in draft.values("lr_every") if fact.value > 0), None)
+    if named.kind != "exponential" and not factor.noun:
         if factor.count:
             draft.remarks.say("reduced_sometime", count=factor.count)
-        draft.remarks.say("no_milestones")
-        return True
-    told = next((fact for fact in draft.values("lr_every") if fact.value > 0), None)
-    if told is not None:
-        words = draft.words(told)
-        steps = told.value >= 200 or _STEPS.search(words) is not None
-        named = "epoch" in words.lower() or "轮" in words
-        draft.put(f"{root}.every", whole(told.value), "stated", words)
-        draft.put(f"{root}.unit", told.unit or ("step" if steps else "epoch"), "stated" if named else "implied", words)
-        draft.put(f"{root}.staircase", True, "implied", f"it drops at once: {words}")
-        return True
+        plan = Plan("multistep").tell(_say(draft, fact or factor), schedule="multistep")
+        return plan.put("initial", rate).tell(words, factor=factor.value)
+    stated = "implied" if [*draft.values("lr_every")] else "assumed"
+    stated = "stated" if named.kind == "exponential" else stated
+    plan = Plan("exponential").tell(_say(draft, fact or factor), stated, schedule="exponential")
+    plan.put("initial", rate).tell(words, rate=factor.value)
+    if period is not None:
+        words = draft.words(period)
+        steps = period.value >= 200 or _STEPS.search(words) is not None
+        named_so = "stated" if "epoch" in words.lower() or "轮" in words else "implied"
+        plan.tell(words, every=whole(period.value))
+        plan.tell(words, named_so, unit=period.unit or ("step" if steps else "epoch"))
+        return plan.tell(f"it drops at once: {words}", "implied", staircase=True)
     per_epoch = factor.value >= 0.9
     usual, other = "such a rate is usually per epoch", "as in the recipe that comes along, digits"
+    every, unit, said = (1, "epoch", ("one epoch", "一轮")) if per_epoch else (1000, "step", ("1000 steps", "1000 步"))
     why = f"not stated; {usual if per_epoch else other}"
-    draft.put(f"{root}.every", 1 if per_epoch else 1000, "assumed", why)
-    draft.put(f"{root}.unit", "epoch" if per_epoch else "step", "assumed", why)
-    draft.put(f"{root}.staircase", True, "assumed", why)
-    said = ("one epoch", "一轮") if per_epoch else ("1000 steps", "1000 步")
     draft.remarks.say("no_period", every=said[draft.remarks.language == "zh"])
-    return True
+    return plan.tell(why, "assumed", every=every, unit=unit, staircase=True)

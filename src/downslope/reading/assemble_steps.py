@@ -1,33 +1,30 @@
-"""What changes at once add up to: an exponential, a multistep schedule or a sequence; what levels and knots do."""
+"""Plans of changes at once: an exponential, a multistep schedule or a sequence; and those of levels and knots."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
-from typing import Any
 
-from downslope.reading.assemble_rates import Rate, final_of, put_initial, total_of
-from downslope.reading.draft import Draft, whole
-from downslope.reading.reading import Provenance
+from downslope.reading.assemble_rates import final_of
+from downslope.reading.draft import Draft
+from downslope.reading.order import tidy, whole
+from downslope.reading.plan import LENGTHS, Plan, ratio_of, told
+from downslope.reading.reading import Field
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Knots, Levels
 from downslope.reading.times import Time
 
-USUAL_FACTOR = 0.1
-"""What step schedules multiply by where nothing is said: He et al. 2016 divide by 10, as does torch's MultiStepLR."""
 
-
-def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Change], shape: str) -> bool:
-    """Put an exponential or multistep schedule (or a sequence) from changes with times."""
+def steps_plan(draft: Draft, rate: Field | None, changes: list[Change], shape: str) -> Plan:
+    """Return the plan of changes with times: an exponential or multistep schedule, or a sequence."""
     if any(change.value is not None or change.targets for change in changes):
         changes = [c for c in changes if c.value is not None or c.targets or not c.every]
     periodic = next((change for change in changes if change.every), None)
-    if periodic is not None:
-        begun = next((t for c in changes for t in c.at if t.prep in {"after", "at"} and len(t.values) == 1), None)
-        _periodic(draft, root, rate, periodic, begun, shape)
-        return True
-    _milestones(draft, root, rate, _of_one_run(draft, changes))
-    return True
+    if periodic is None or periodic.every is None:
+        return _milestones(draft, rate, _of_one_run(draft, changes))
+    begun = next((t for c in changes for t in c.at if t.prep in {"after", "at"} and len(t.values) == 1), None)
+    if begun is not None and begun.unit == periodic.every.unit:
+        return _after_some_time(draft, rate, periodic, begun.values[0], periodic.every)
+    return _periodic(draft, rate, periodic, periodic.every, shape)
 
 
 def _of_one_run(draft: Draft, changes: list[Change]) -> list[Change]:
@@ -52,203 +49,124 @@ def _of_one_run(draft: Draft, changes: list[Change]) -> list[Change]:
     return run
 
 
-def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun: Time | None, shape: str) -> None:
-    every = change.every
-    assert every is not None  # noqa: S101 - the caller has looked
-    words, told = draft.words(change), change if change.value is not None else None
-    told = told or next((gamma for gamma in draft.values("lr_decay", "gamma") if gamma.value > 0), None)
-    factor = None if told is None else float(told.value)
-    if begun is not None and begun.unit == every.unit:
-        _after_some_time(draft, root, rate, change, begun)
-        return
-    draft.put(f"{root}.schedule", "exponential", "stated", words)
-    put_initial(draft, root, rate)
-    if told is None:
-        draft.remarks.say("no_factor")
-    else:
-        draft.put(f"{root}.rate", factor, "stated", draft.words(told))
+def _periodic(draft: Draft, rate: Field | None, change: Change, every: Time, shape: str) -> Plan:
+    words = draft.words(change)
+    plan = Plan("exponential").tell(words, schedule="exponential").put("initial", rate)
+    gammas = (gamma for gamma in draft.values("lr_decay", "gamma") if gamma.value > 0)
+    by = change if change.value is not None else next(gammas, None)
+    if by is not None:
+        plan.tell(draft.words(by), rate=float(by.value))
     batch = draft.value("data.batch_size")
     if every.unit == "example" and batch is None:
         draft.remarks.say("period_in_examples", examples=shown(every.values[0]))
     elif every.unit == "example":
-        draft.put(f"{root}.every", whole(every.values[0] / batch), "implied", words)
-        draft.put(f"{root}.unit", "step", "implied", words)
+        plan.tell(words, "implied", every=whole(every.values[0] / batch), unit="step")
     else:
-        draft.put(f"{root}.every", every.values[0], "stated", words)
-        draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
+        plan.tell(words, every=every.values[0], unit=every.unit or None).tell(words, "assumed", unit="epoch")
     if shape == "exponential":
-        draft.put(f"{root}.staircase", True, "assumed", "whether in steps or smooth is not said")
+        plan.tell("whether in steps or smooth is not said", "assumed", staircase=True)
         draft.remarks.say("staircase")
-    else:
-        draft.put(f"{root}.staircase", True, "implied", f"it drops at once: {words}")
-    if change.targets and factor is not None:
-        draft.put(f"{root}.end", float(change.targets[-1]), "stated", words)
+    plan.tell(f"it drops at once: {words}", "implied", staircase=True)
+    if change.targets and by is not None:
+        plan.tell(words, end=float(change.targets[-1]))
     elif (floor := final_of(draft)) is not None:
-        draft.put(f"{root}.end", float(floor.value), "stated", draft.words(floor))
+        plan.tell(draft.words(floor), end=float(floor.value))
+    return plan
 
 
-def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Change, begun: Time) -> None:
-    """Put "after 5 epochs, halved every half epoch": milestones up to the end, or where that is unknown a sequence."""
-    every = change.every
-    assert every is not None  # noqa: S101 - the caller has looked
-    words, start, step = draft.words(change), begun.values[0], every.values[0]
-    total = draft.value("train.epochs" if every.unit == "epoch" else "train.steps")
+def _after_some_time(draft: Draft, rate: Field | None, change: Change, start: float, every: Time) -> Plan:
+    """Return "after 5 epochs, halved every half epoch": milestones up to the end, or where that is unknown a phase."""
+    words, step, total = draft.words(change), every.values[0], draft.value(LENGTHS[every.unit])
     if total is None and rate is not None and change.value:
-        decay = {"schedule": "exponential", "initial": rate.value, "rate": change.value, "every": step}
-        draft.put(f"{root}.schedule", "sequence", "stated", words)
-        draft.put(f"{root}.schedules", [rate.value, {**decay, "unit": every.unit, "staircase": True}], "implied", words)
-        draft.put(f"{root}.boundaries", [whole(start)], "stated", words)
-        draft.put(f"{root}.unit", every.unit, "stated", words)
-        return
-    draft.put(f"{root}.schedule", "multistep", "stated", words)
-    put_initial(draft, root, rate)
-    if change.value is not None:
-        draft.put(f"{root}.factor", change.value, "stated", words)
-    else:
-        draft.remarks.say("no_factor")
-    draft.put(f"{root}.unit", every.unit, "stated", words)
-    if total is None or not 0 < (total - start) / step <= 1000:
-        draft.remarks.say("no_milestones")
-        return
-    count = math.ceil((total - start) / step - 1e-9)
-    milestones = [whole(round(start + index * step, 9)) for index in range(count)]
-    draft.put(f"{root}.milestones", milestones, "implied", f"{words}, until the end of training")
+        plan = Plan("exponential", held=(told(whole(start), words), every.unit)).tell(words, schedule="exponential")
+        return plan.put("initial", rate).tell(words, rate=change.value, every=step, unit=every.unit, staircase=True)
+    plan = Plan("multistep").tell(words, schedule="multistep", factor=change.value, unit=every.unit)
+    if total is not None and 0 < (total - start) / step <= 1000:
+        count = math.ceil((total - start) / step - 1e-9)
+        times = [whole(round(start + index * step, 9)) for index in range(count)]
+        plan.tell(f"{words}, until the end of training", "implied", times=times)
+    return plan.put("initial", rate)
 
 
-def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Change]) -> None:
+def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan:
     words = draft.words(*changes)
     factors = {change.value for change in changes if change.value is not None}
     times = [time for change in changes for time in change.at]
     targets = [target for change in changes for target in change.targets]
-    draft.put(f"{root}.schedule", "multistep", "stated", words)
-    put_initial(draft, root, rate)
-    if len(factors) == 1:
-        draft.put(f"{root}.factor", factors.pop(), "stated", words)
-    elif len(factors) > 1 and rate is not None:
-        values = [rate.value]
+    if len(factors) > 1 and rate is not None:
+        levels = [rate.value]
         for change in changes:
             for time in change.at:
-                values += [float(f"{values[-1] * (change.value or 1):.12g}") for _ in time.values]
-        _put_sequence(draft, root, values, times, words)
-        return
+                levels += [tidy(levels[-1] * (change.value or 1)) for _ in time.values]
+        return _levels(levels, times, words)
+    plan = Plan("multistep").tell(words, schedule="multistep").put("initial", rate)
+    if len(factors) == 1:
+        plan.tell(words, factor=factors.pop())
     elif len(targets) == 1 and rate is not None and 0 < targets[0] < rate.value:
-        draft.put(f"{root}.factor", float(f"{targets[0] / rate.value:.12g}"), "implied", words)
+        plan.tell(words, "implied", factor=tidy(targets[0] / rate.value))
     else:
-        _factor_from_elsewhere(draft, root, changes, targets)
-    _put_milestones(draft, root, times, words)
+        _factor_from_elsewhere(draft, plan, changes, targets)
+    return _take_times(plan, times, words)
 
 
-def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Change], targets: list[float]) -> None:
+def _factor_from_elsewhere(draft: Draft, plan: Plan, changes: list[Change], targets: list[float]) -> None:
     """Put the factor that other words state; where none do, a tenth is assumed of a fall, and the remark says so."""
     gammas = [gamma for gamma in draft.values("lr_decay", "gamma") if gamma.value > 0]
     rates = {fact.value for fact in draft.values("lr") if fact.role != "final"}
     falls = any(c.key in {"reduce", "divide"} and not c.listed for c in changes)
     if len({gamma.value for gamma in gammas}) == 1:
-        draft.put(f"{root}.factor", float(gammas[0].value), "stated", draft.words(gammas[0]))
+        plan.tell(draft.words(gammas[0]), factor=float(gammas[0].value))
     elif falls and not (gammas or targets or len(rates) > 1 or any(c.disputed for c in changes)):
-        draft.put(f"{root}.factor", USUAL_FACTOR, "assumed", "not stated; a tenth is usual")
-        draft.remarks.say("usual_factor", factor=USUAL_FACTOR)
-    else:
-        draft.remarks.say("no_factor")
+        plan.assume_factor("factor", draft.remarks.say)
 
 
-def _resolve(draft: Draft, times: list[Time]) -> tuple[list[Any], str, Provenance, Provenance] | None:
-    """Return milestones, their unit, and the provenance of both; None if they are parts of an unknown whole."""
-    total = total_of(draft)
-    if any(time.percent for time in times):
-        if total is None:
-            return None
-        values = sorted({whole(round(value * total[0], 6)) for time in times for value in time.values})
-        return values, total[1], "implied", "implied"
-    values = sorted({whole(value) for time in times for value in time.values})
-    unit = next((time.unit for time in times if time.unit), "")
-    if unit:
-        return values, unit, "stated", "stated"
-    if total is not None and values[-1] <= total[0]:
-        return values, total[1], "stated", "implied"
-    return values, "step" if values[-1] >= 2000 else "epoch", "stated", "assumed"
+def _take_times(plan: Plan, times: list[Time], words: str) -> Plan:
+    """Put the times that words say, in order, and their unit."""
+    plan.parts = any(time.percent for time in times)
+    unit = next((time.unit for time in times if time.unit), None)
+    plan.tell(words, times=sorted({whole(value) for time in times for value in time.values}) or None)
+    return plan.tell(words, unit=None if plan.parts else unit)
 
 
-def _ratio(values: list[float]) -> float | None:
-    """Return the factor between neighbours, if it is the same everywhere."""
-    if any(value <= 0 for value in values) or len(values) < 2:
+def _levels(levels: list[float], times: list[Time], words: str) -> Plan:
+    """Return the plan of rates that follow each other, with their times where there is one for each."""
+    plan = Plan("levels").tell(words, schedule="levels").tell(words, "implied", levels=levels)
+    fits = len({value for time in times for value in time.values}) + 1 == len(levels)
+    return _take_times(plan, times if fits else [], words)
+
+
+def levels_plan(draft: Draft, rate: Field | None) -> Plan | None:
+    """Return "0.001 for 60k steps, then 0.0001 for the next 20k" and its like, or None if there are no such levels."""
+    levels = max(draft.every(Levels), key=lambda fact: len(fact.rates), default=None)
+    if levels is None:
         return None
-    ratios = [float(f"{b / a:.9g}") for a, b in pairwise(values)]
-    return ratios[0] if max(ratios) - min(ratios) <= 1e-9 else None
-
-
-def _put_sequence(draft: Draft, root: str, values: list[float], times: list[Time], words: str) -> None:
-    resolved = _resolve(draft, times)
-    draft.fields.pop(f"{root}.initial", None)
-    draft.fields.pop(f"{root}.schedule", None)
-    draft.put(f"{root}.schedule", "sequence", "stated", words)
-    draft.put(f"{root}.schedules", values, "implied", words)
-    if resolved is None or len(resolved[0]) + 1 != len(values):
-        draft.remarks.say("no_milestones")
-        return
-    draft.put(f"{root}.boundaries", resolved[0], resolved[2], words)
-    draft.put(f"{root}.unit", resolved[1], resolved[3], words)
-
-
-def put_levels(draft: Draft, root: str, rate: Rate | None) -> bool:
-    """Put "0.001 for 60k steps, then 0.0001 for the next 20k" and its like; False if there are no such levels."""
-    found = draft.every(Levels)
-    if not found:
-        return False
-    levels = max(found, key=lambda fact: len(fact.rates))
     words = draft.words(levels)
     rates = levels.rates if levels.begins or rate is None else [rate.value, *levels.rates]
-    path = "train.epochs" if levels.unit == "epoch" else "train.steps"
-    if levels.total is not None and levels.unit and not {"train.epochs", "train.steps"} & set(draft.fields):
-        draft.put(path, whole(levels.total), "implied", words)
-    ratio = _ratio(rates) if levels.begins or rate is not None or len(rates) > 1 else None
+    if levels.total is not None and levels.unit and not {*LENGTHS.values()} & {*draft.fields}:
+        draft.put(LENGTHS[levels.unit], whole(levels.total), "implied", words)
     times = [Time("at", tuple(levels.changes), levels.unit, levels.percent)]
+    ratio = ratio_of(rates)
     if ratio is None and not levels.changes:
         draft.remarks.say("constant_lr")
-        return False
+        return None
     if ratio is None and (levels.begins or rate is not None):
-        _put_sequence(draft, root, rates, times, words)
-        return True
-    draft.put(f"{root}.schedule", "multistep", "stated", words)
-    if ratio is None:
-        draft.remarks.say("no_factor")
-    else:
-        put_initial(draft, root, rate)
-        draft.put(f"{root}.factor", ratio, "implied", words)
-    if levels.changes:
-        _put_milestones(draft, root, times, words)
-    else:
-        draft.remarks.say("no_milestones")
-    return True
+        return _levels(rates, times, words)
+    plan = Plan("multistep").tell(words, schedule="multistep").tell(words, "implied", factor=ratio)
+    return _take_times(plan.put("initial", rate if ratio else None), times, words)
 
 
-def _put_milestones(draft: Draft, root: str, times: list[Time], words: str) -> None:
-    resolved = _resolve(draft, times)
-    if resolved is None:
-        draft.remarks.say("no_total")
-        return
-    draft.put(f"{root}.milestones", resolved[0], resolved[2], words)
-    draft.put(f"{root}.unit", resolved[1], resolved[3], words)
-
-
-def put_knots(draft: Draft, fact: Knots) -> bool:
-    """Put lr from knots: up from the first to the second, then in a line down to the third."""
-    knots = fact.points
-    if len(knots) != 3 or not (knots[0][0] < knots[1][0] > knots[2][0]):
-        return False
-    words = draft.words(fact)
-    first, second = knots[1][1], knots[2][1]
-    if first is None or second is None or second.values[0] <= first.values[0]:
-        return False
+def knots_plan(draft: Draft) -> Plan | None:
+    """Return the plan of knots: up from the first to the second, then in a line down to the third."""
+    fact = next(iter(draft.every(Knots)), None)
+    if fact is None or len(fact.points) != 3:
+        return None
+    words, ((start, _), (top, first), (final, second)) = draft.words(fact), fact.points
+    if not start < top > final or first is None or second is None or second.values[0] <= first.values[0]:
+        return None
     unit = first.unit or second.unit or "epoch"
-    draft.put("sgd.lr.schedule", "warmup", "stated", words)
-    draft.put("sgd.lr.start", float(knots[0][0]), "stated", words)
-    draft.put("sgd.lr.duration", first.values[0], "stated", words)
-    draft.put("sgd.lr.unit", unit, "stated" if first.unit else "implied", words)
-    draft.put("sgd.lr.then.schedule", "linear", "implied", words)
-    draft.put("sgd.lr.then.initial", float(knots[1][0]), "stated", words)
-    draft.put("sgd.lr.then.final", float(knots[2][0]), "stated", words)
-    draft.put("sgd.lr.then.duration", whole(second.values[0] - first.values[0]), "implied", words)
-    draft.put("sgd.lr.then.unit", unit, "implied", words)
-    draft.put("train.epochs" if unit == "epoch" else "train.steps", second.values[0], "implied", words)
-    return True
+    then = Plan("linear").tell(words, "implied", schedule="linear", unit=unit)
+    then.tell(words, "implied", duration=whole(second.values[0] - first.values[0]))
+    then.tell(words, initial=float(top), final=float(final))
+    draft.put(LENGTHS[unit], second.values[0], "implied", words)
+    plan = Plan("warmup", then=then).tell(words, schedule="warmup", start=float(start), duration=first.values[0])
+    return plan.tell(words, "stated" if first.unit else "implied", unit=unit)

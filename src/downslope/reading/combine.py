@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from downslope.core.tables import toml_line
 from downslope.reading.draft import Draft
 from downslope.reading.findings import Found, Kind
-from downslope.reading.reading import Field, shown_value
+from downslope.reading.reading import Field
 
 RANKS: dict[Kind, int] = {"command": 0, "configuration": 1, "code": 2, "prose": 3}
 _FAMILIES = ("sgd.lr", "train.plateau", "groups")
@@ -147,9 +148,9 @@ def _over(draft: Draft, path: str, winner: tuple[Finding, Field], loser: tuple[F
         "conflict",
         path=path,
         kind=draft.remarks.part(part.kind),
-        value=shown_value(found.value),
+        value=toml_line(found.value),
         other=draft.remarks.part(other.kind),
-        beaten=shown_value(beaten.value),
+        beaten=toml_line(beaten.value),
         words=_short(beaten.words),
     )
     doubtful = other.kind in {part.kind, "prose"}

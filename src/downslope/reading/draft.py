@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from downslope.reading.facts import Fact, FactT, Value
+from downslope.reading.plan import told
 from downslope.reading.reading import Field, Provenance
 from downslope.reading.remarks import Remarks
 from downslope.reading.text import Text, Words
@@ -43,8 +44,7 @@ class Draft:
     def put(self, path: str, value: Any, provenance: Provenance, words: str) -> None:
         """Set a field, unless it has been set."""
         if path not in self.fields:
-            start, end = (words.start, words.end) if isinstance(words, Words) else (-1, -1)
-            self.fields[path] = Field(value, provenance, str(words), start, end)
+            self.fields[path] = told(value, words, provenance)
 
     def state(self, path: str, value: Any, fact: Fact) -> None:
         """Set a field that a fact states."""
@@ -72,13 +72,3 @@ class Draft:
         """Return a field's value, or None."""
         found = self.fields.get(path)
         return None if found is None else found.value
-
-
-def whole(value: Any) -> Any:
-    """Return a number without a broken part as an integer.
-
-    Example:
-        >>> whole(30.0), whole(2.4)
-        (30, 2.4)
-    """
-    return int(value) if float(value).is_integer() else value

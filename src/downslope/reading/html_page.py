@@ -13,9 +13,9 @@ from downslope import __version__
 from downslope.core.errors import DownslopeError
 from downslope.core.files import read_text
 from downslope.reading.order import in_order
-from downslope.reading.reading import Reading
+from downslope.reading.reading import Reading, marks_of, title_of
 from downslope.reading.remarks import WORDS
-from downslope.reading.shown import marks_of, named, quoted, shown, title_of
+from downslope.reading.shown import named, quoted, shown
 
 _SHORT = 1500
 """Characters of a text that stands above its values on a narrow screen; a longer one stands below."""

@@ -44,3 +44,23 @@ def numbers_of(value: Any) -> list[float]:
     if isinstance(value, list | tuple):
         return [number for one in value for number in numbers_of(one)]  # pyright: ignore[reportUnknownVariableType]
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def whole(value: Any) -> Any:
+    """Return a number without a broken part as an integer.
+
+    Example:
+        >>> whole(30.0), whole(2.4)
+        (30, 2.4)
+    """
+    return int(value) if float(value).is_integer() else value
+
+
+def tidy(value: float) -> float:
+    """Return what a multiplication or division came to without the last digits of arithmetic.
+
+    Example:
+        >>> tidy(0.1 * 3)
+        0.3
+    """
+    return float(f"{value:.12g}")

@@ -10,6 +10,7 @@ import ast
 import re
 import textwrap
 import warnings
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
@@ -144,7 +145,7 @@ def split(text: str, name: str = "") -> list[Part]:
 def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text that is of one kind, or mixed."""
     if whole == "shell":
-        return [part for one in _heredocs(Part("command", "shell", text, start, name)) for part in one]
+        return _heredocs(Part("command", "shell", text, start, name))
     return [_part(whole, text, start, name)] if whole else _mixed(text, start, name)
 
 
@@ -374,7 +375,7 @@ def _fenced(text: str, language: str, start: int, name: str) -> list[Part]:
         return []
     form = _by_name(text, language) if language in _FORMATS else tell(text)
     if form == "shell":
-        return [part for one in _heredocs(Part("command", "shell", text, start, name)) for part in one]
+        return _heredocs(Part("command", "shell", text, start, name))
     return [_part(form, text, start, name)] if form else _lines(text, start, name)
 
 
@@ -389,7 +390,7 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
         if form and len(parts) < _MOST and (form == "shell" or len(chunk.strip().splitlines()) >= 2):
             parts += _prose(text[begun:place], start + begun, name)
             made = _part(form, chunk, start + place, name)
-            parts += [part for one in _heredocs(made) for part in one] if form == "shell" else [made]
+            parts += _heredocs(made) if form == "shell" else [made]
             begun = place + len(chunk)
         place += len(chunk)
     return [*parts, *_prose(text[begun:], start + begun, name)]
@@ -471,11 +472,10 @@ def _call_end(text: str, opening: int) -> int:
     return 0
 
 
-def _heredocs(part: Part) -> list[list[Part]]:
+def _heredocs(part: Part) -> list[Part]:
     """Return a script with the files that it writes, `cat > config.yaml <<EOF`, cut out of it."""
-    found: list[list[Part]] = []
-    here = 0
-    text = part.text
+    found: list[Part] = []
+    here, text = 0, part.text
     for opening in _HEREDOC.finditer(text):
         if opening.start() < here or len(found) > _MOST:
             continue
@@ -485,15 +485,8 @@ def _heredocs(part: Part) -> list[list[Part]]:
         line = text[text.rfind("\n", 0, opening.start()) + 1 : opening.start()] + " " + opening["rest"]
         target = _WRITTEN_TO.search(line)
         name = (target.group(1) or target.group(2)) if target else ("x.py" if "python" in line else "")
-        inner = text[opening.end() : closing.start()]
-        found.append([Part("command", "shell", text[here : opening.end()], part.start + here, part.name)])
-        moved = [
-            Part(p.kind, p.format, p.text, part.start + opening.end() + p.start, part.name) for p in split(inner, name)
-        ]
-        found.append(moved)
+        found.append(replace(part, text=text[here : opening.end()], start=part.start + here))
+        inner = split(text[opening.end() : closing.start()], name)
+        found += [replace(one, start=part.start + opening.end() + one.start, name=part.name) for one in inner]
         here = closing.end()
-    return (
-        [*found, [Part("command", "shell", text[here:], part.start + here, part.name)]]
-        if text[here:].strip()
-        else found
-    )
+    return [*found, replace(part, text=text[here:], start=part.start + here)] if text[here:].strip() else found

@@ -5,13 +5,16 @@ The file has a comment on every field that the text does not state.
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from downslope.core.columns import wrap
 from downslope.core.errors import RecipeError, SettingsError
-from downslope.reading.order import in_order
+from downslope.core.notebook import ShownInNotebooks
+from downslope.core.tables import toml_line
+from downslope.reading.order import in_order, tidy, whole
 from downslope.reading.remarks import MARKS, WORDS, explain
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ class Field:
 
 
 @dataclass
-class Reading:
+class Reading(ShownInNotebooks):
     """One way to understand a text.
 
     Attributes:
@@ -90,6 +93,30 @@ class Reading:
             RecipeError: As `recipe`.
         """
         return write_toml(self)
+
+
+def marks_of(found: Field, language: str) -> str:
+    """Return why a value should be looked at, as words; "" if there is no reason."""
+    return "; ".join(MARKS[mark][language == "zh"] for mark in found.marks if mark in MARKS)
+
+
+def title_of(optimizer: str) -> str:
+    """Return an optimizer's name as people write it."""
+    names = {"rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW", "adagrad": "Adagrad", "nadam": "NAdam"}
+    return names.get(optimizer, optimizer.upper() if len(optimizer) <= 4 else optimizer.capitalize())
+
+
+class Readings(list[Reading], ShownInNotebooks):
+    """All readings of a text, the most plausible first, and in a notebook the text beside them.
+
+    Attributes:
+        texts: (name, text) of what was read; the name of words without one is "".
+    """
+
+    def __init__(self, readings: Iterable[Reading], texts: Iterable[tuple[str, str]]) -> None:
+        """Take readings, and what they are of."""
+        super().__init__(readings)
+        self.texts = tuple(texts)
 
 
 _TABLES = ("seed", "data", "model", "sgd", "groups", "train")
@@ -179,7 +206,7 @@ def _scaled(schedule: dict[str, Any], ratio: float) -> dict[str, Any]:
             return _scaled(cast("dict[str, Any]", value), ratio)
         if isinstance(value, list):
             return [scaled("value", one) for one in cast("list[Any]", value)] if name == "schedules" else value
-        return float(f"{value * ratio:.12g}") if name in _RATES or (name == "then" and value is not None) else value
+        return tidy(value * ratio) if name in _RATES or (name == "then" and value is not None) else value
 
     return {name: scaled(name, value) for name, value in schedule.items()}
 
@@ -255,20 +282,16 @@ def _length(known: dict[str, Field]) -> tuple[str, Any, str]:
     milestones = value(f"{root}.milestones") or value(f"{root}.boundaries")
     if milestones and unit:
         before = milestones[-2] if len(milestones) > 1 else 0
-        return path, _whole(2 * milestones[-1] - before), "not stated; one period after the last milestone"
+        return path, whole(2 * milestones[-1] - before), "not stated; one period after the last milestone"
     duration = value(f"{root}.duration")
     if duration and unit:
         warm = value("sgd.lr.duration") if root != "sgd.lr" and value("sgd.lr.unit") == unit else 0
-        return path, _whole(duration + (warm or 0)), "not stated; to the end of the schedule"
+        return path, whole(duration + (warm or 0)), "not stated; to the end of the schedule"
     if value(f"{root}.every") and unit == "epoch" and value(f"{root}.rate") and value(f"{root}.rate") <= 0.5:
-        return path, _whole(3 * value(f"{root}.every")), "not stated; three periods of the schedule"
+        return path, whole(3 * value(f"{root}.every")), "not stated; three periods of the schedule"
     from downslope.recipe.load import load_recipe
 
-    return "train.epochs", _whole(load_recipe().train.epochs or 50), "not stated; as in the embedded default recipe"
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if float(value).is_integer() else value
+    return "train.epochs", whole(load_recipe().train.epochs or 50), "not stated; as in the embedded default recipe"
 
 
 def write_toml(reading: Reading, source: str = "") -> str:
@@ -285,10 +308,12 @@ def write_toml(reading: Reading, source: str = "") -> str:
         f"# {words['from_files'].format(files=_one_line(', '.join(files)))}" if files else f"# {words['from_words']}"
     ]
     if source and not files:
-        lines = [f"# {words['from_these']}", *(f"#     {line}" for line in _wrapped(source))]
+        shortened = _one_line(source[:4000])
+        shortened = f"{shortened[:600]} ..." if len(source) > 600 else shortened
+        lines = [f"# {words['from_these']}", *wrap(shortened, 106, "#     ")]
     lines += ["#", f"# {words['legend']}"]
     for remark in reading.remarks:
-        lines += [f"# {'- ' if first else '  '}{part}" for first, part in _parts(remark)]
+        lines += wrap(_one_line(remark), 104, "# - ", "#   ")
     lines.append("")
     if "data.batch_size" not in known:
         lines += [f"# {words['usual_batch']}"]
@@ -301,7 +326,7 @@ def _tables(known: dict[str, Field], language: str) -> list[str]:
     for path in in_order(known):
         found = known[path]
         table, _, key = path.rpartition(".")
-        rows.setdefault(table, []).append(f"{key} = {shown_value(found.value)}  # {_comment(found, language)}")
+        rows.setdefault(table, []).append(f"{key} = {toml_line(found.value)}  # {_comment(found, language)}")
     lines: list[str] = []
     order = [
         *("", "data", "data.augment", "data.normalize", "sgd", "sgd.lr", "sgd.lr.then"),
@@ -316,50 +341,15 @@ def _tables(known: dict[str, Field], language: str) -> list[str]:
     return lines[:-1]
 
 
-def shown_value(value: Any) -> str:
-    """Return a value as TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown_value(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {shown_value(item)}" for name, item in value.items()) + " }"
-    return repr(value)
-
-
 def _comment(found: Field, language: str) -> str:
-    chinese = language == "zh"
     words = _one_line(found.words if found.provenance == "stated" else explain(found.words, language))
     if len(words) > _WIDEST_COMMENT:
         words = words[: _WIDEST_COMMENT - 3] + "..."
-    marks = "; ".join(MARKS[mark][chinese] for mark in found.marks if mark in MARKS)
-    comment = WORDS[found.provenance][chinese]
+    marks, comment = marks_of(found, language), WORDS[found.provenance][language == "zh"]
     if words:
-        comment += WORDS["colon"][chinese] + (f'"{words}"' if found.provenance == "stated" else words)
+        comment += WORDS["colon"][language == "zh"] + (f'"{words}"' if found.provenance == "stated" else words)
     return f"{comment} ! {marks}" if marks else comment
 
 
 def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _wrapped(text: str) -> list[str]:
-    words = _one_line(text[:4000])
-    shortened = words[:600] + (" ..." if len(words) > 600 or len(text) > 4000 else "")
-    return [part for _, part in _parts(shortened)]
-
-
-def _parts(text: str) -> list[tuple[bool, str]]:
-    """Return a text in pieces of at most 100 characters, cut at blanks where there are any."""
-    words = _one_line(text)
-    pieces: list[tuple[bool, str]] = []
-    while words:
-        cut = len(words)
-        if cut > 100:
-            cut = words.rfind(" ", 40, 100)
-            cut = 100 if cut < 0 else cut
-        pieces.append((not pieces, words[:cut].strip()))
-        words = words[cut:].strip()
-    return pieces

@@ -7,21 +7,11 @@ from typing import Any
 
 from downslope.core.columns import width_of, wrap
 from downslope.reading.order import in_order
-from downslope.reading.reading import Field, Reading
-from downslope.reading.remarks import MARKS, WORDS
+from downslope.reading.reading import Field, Reading, marks_of, title_of
+from downslope.reading.remarks import WORDS
 
 _MOST = 20
 """Unused phrases that are printed."""
-
-
-def marks_of(found: Field, language: str) -> str:
-    """Return why a value should be looked at, as words; "" if there is no reason."""
-    return "; ".join(MARKS[mark][language == "zh"] for mark in found.marks if mark in MARKS)
-
-
-def title_of(optimizer: str) -> str:
-    """Return an optimizer's name as people write it."""
-    return {"rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}.get(optimizer, optimizer.upper())
 
 
 def shown(value: Any) -> str:

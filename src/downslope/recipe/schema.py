@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from downslope.core.errors import RecipeError
 from downslope.core.groups import Group
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.recipe.measures import Metric
@@ -530,7 +531,7 @@ class Tune:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(ShownInNotebooks):
     """A complete training recipe.
 
     For `data` and `model` a plain string stands for the table with this `name` alone: ``model = "my_task:build"``.

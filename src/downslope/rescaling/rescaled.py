@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, cast
 
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.tables import to_table, toml_line
 from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
@@ -35,7 +36,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Rescaled:
+class Rescaled(ShownInNotebooks):
     """A recipe for another batch size or length.
 
     Attributes:

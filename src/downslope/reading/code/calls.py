@@ -102,74 +102,100 @@ FRAMEWORKS = (
 )  # fmt: skip
 """A framework -> what its paths hold, in lower case."""
 
+_STARTS_AT_0 = "start=0.0 restart=True"
+_WARMED_UP = "optimizer warmup<num_warmup_steps total<num_training_steps"
+_OPTAX_WARMUP = "start<init_value initial<peak_value warmup<warmup_steps"
+_MXNET_WARMUP = "warmup<warmup_steps start<warmup_begin_lr=0.0"
+_TIMM_WARMUP = "warmup<warmup_t start<warmup_lr_init restart<warmup_prefix=False unit='epoch'"
+_TIMM_WORDS = "duration<epochs final<min_lr warmup<warmup_epochs start<warmup_lr unit='epoch'"
+
 ROWS = {
-    "CosineAnnealingWarmRestarts": ("cosine", "optimizer T_0 T_mult eta_min=0.0"),
-    "exponential_decay": ("exponential", "learning_rate global_step decay_steps decay_rate staircase=False"),
-    "polynomial_decay": (
-        "polynomial",
-        "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0 cycle",
-    ),
-    "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
-    "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate staircase"),
-    "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps transition_begin"),
-    "optax.constant_schedule": ("constant", "value"),
-    "optax.cosine_onecycle_schedule": ("onecycle", "transition_steps peak_value pct_start div_factor final_div_factor"),
-    "paddle.StepDecay": ("exponential", "learning_rate step_size gamma=0.1"),
-    "paddle.MultiStepDecay": ("multistep", "learning_rate milestones gamma=0.1"),
-    "paddle.CosineAnnealingDecay": ("cosine", "learning_rate T_max eta_min=0.0"),
-    "paddle.ExponentialDecay": ("exponential", "learning_rate gamma"),
-    "paddle.PolynomialDecay": ("polynomial", "learning_rate decay_steps end_lr=0.0001 power=1.0 cycle"),
-    "paddle.exponential_decay": ("exponential", "learning_rate decay_steps decay_rate staircase"),
-    "paddle.polynomial_decay": ("polynomial", "learning_rate decay_steps end_learning_rate=0.0001 power=1.0 cycle"),
-    "paddle.InverseTimeDecay": ("inverse", "learning_rate gamma"),
-    "mindspore.ExponentialDecayLR": ("exponential", "learning_rate decay_rate decay_steps is_stair=False"),
-    "mindspore.CosineDecayLR": ("cosine", "min_lr max_lr decay_steps"),
-    "mindspore.PolynomialDecayLR": ("polynomial", "learning_rate end_learning_rate decay_steps power"),
-    "cosine_decay_lr": ("cosine", "min_lr max_lr total_step step_per_epoch decay_epoch"),
-    "polynomial_decay_lr": (
-        "polynomial",
-        "learning_rate end_learning_rate total_step step_per_epoch decay_epoch power",
-    ),
-    "exponential_decay_lr": ("exponential", "learning_rate decay_rate total_step step_per_epoch decay_epoch is_stair"),
-    "FactorScheduler": ("exponential", "step factor stop_factor_lr base_lr warmup_steps warmup_begin_lr"),
-    "MultiFactorScheduler": ("multistep", "step factor base_lr warmup_steps warmup_begin_lr"),
-    "PolyScheduler": ("polynomial", "max_update base_lr pwr=2 final_lr=0.0 warmup_steps warmup_begin_lr"),
-    "CosineScheduler": ("cosine", "max_update base_lr final_lr=0.0 warmup_steps warmup_begin_lr"),
-    "CosineLRScheduler": (
-        "cosine",
-        "optimizer t_initial lr_min=0.0 cycle_mul cycle_decay cycle_limit warmup_t warmup_lr_init",
-    ),
-    "StepLRScheduler": ("exponential", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
-    "MultiStepLRScheduler": ("multistep", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
-    "PolyLR": ("polynomial", "optimizer max_iters power=0.9"),
-    "PolynomialLRDecay": ("polynomial", "optimizer max_decay_steps end_learning_rate=0.0001 power=1.0"),
-    "WarmupMultiStepLR": ("multistep", "optimizer milestones gamma=0.1 warmup_factor warmup_iters"),
+    "CosineAnnealingWarmRestarts": "cosine optimizer T_0 T_mult eta_min=0.0",
+    "LinearLR": "linear optimizer start_factor=0.3333333333333333 end_factor=1.0 total_iters=5",
+    "OneCycleLR": "onecycle optimizer max_lr total_steps epochs steps_per_epoch pct_start anneal_strategy "
+    "cycle_momentum base_momentum max_momentum div_factor final_div_factor three_phase unit='step'",
+    "exponential_decay": "exponential learning_rate global_step decay_steps decay_rate staircase=False",
+    "polynomial_decay": "polynomial learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0 cycle",
+    "cosine_decay": "cosine learning_rate global_step decay_steps alpha=0.0",
+    "inverse_time_decay": "inverse learning_rate global_step decay_steps gamma<decay_rate staircase",
+    "keras.InverseTimeDecay": "inverse initial_learning_rate decay_steps gamma<decay_rate staircase",
+    "tensorflow.InverseTimeDecay": "inverse initial_learning_rate decay_steps gamma<decay_rate staircase",
+    "keras.CosineDecay after a warmup": "cosine start<initial_learning_rate decay_steps alpha=0.0 name "
+    "initial<warmup_target warmup<warmup_steps restart=True",
+    "keras.decay": "inverse gamma<decay unit='step'",
+    "optax.polynomial_schedule": "polynomial init_value end_value power transition_steps transition_begin",
+    "optax.constant_schedule": "constant value",
+    "optax.cosine_onecycle_schedule": "onecycle transition_steps peak_value pct_start div_factor final_div_factor",
+    "warmup_cosine_decay_schedule": f"cosine {_OPTAX_WARMUP} total<decay_steps end_value=0.0 exponent restart=True",
+    "warmup_exponential_decay_schedule": f"exponential {_OPTAX_WARMUP} transition_steps decay_rate transition_begin "
+    "staircase end_value restart=True",
+    "transformers.linear": f"linear {_WARMED_UP} {_STARTS_AT_0}",
+    "transformers.cosine": f"cosine {_WARMED_UP} num_cycles {_STARTS_AT_0}",
+    "transformers.constant": f"constant {_WARMED_UP} {_STARTS_AT_0}",
+    "transformers.polynomial": f"polynomial {_WARMED_UP} lr_end=1e-07 power=1.0 {_STARTS_AT_0}",
+    "paddle.StepDecay": "exponential learning_rate step_size gamma=0.1",
+    "paddle.MultiStepDecay": "multistep learning_rate milestones gamma=0.1",
+    "paddle.CosineAnnealingDecay": "cosine learning_rate T_max eta_min=0.0",
+    "paddle.ExponentialDecay": "exponential learning_rate gamma",
+    "paddle.PolynomialDecay": "polynomial learning_rate decay_steps end_lr=0.0001 power=1.0 cycle",
+    "paddle.exponential_decay": "exponential learning_rate decay_steps decay_rate staircase",
+    "paddle.polynomial_decay": "polynomial learning_rate decay_steps end_learning_rate=0.0001 power=1.0 cycle",
+    "paddle.InverseTimeDecay": "inverse learning_rate gamma",
+    "mindspore.ExponentialDecayLR": "exponential learning_rate decay_rate decay_steps is_stair=False",
+    "mindspore.CosineDecayLR": "cosine min_lr max_lr decay_steps",
+    "mindspore.PolynomialDecayLR": "polynomial learning_rate end_learning_rate decay_steps power",
+    "cosine_decay_lr": "cosine min_lr max_lr total_step step_per_epoch decay_epoch unit='epoch'",
+    "polynomial_decay_lr": "polynomial learning_rate end_learning_rate total_step step_per_epoch decay_epoch power "
+    "unit='epoch'",
+    "exponential_decay_lr": "exponential learning_rate decay_rate total_step step_per_epoch decay_epoch is_stair "
+    "unit='epoch'",
+    "FactorScheduler": f"exponential step factor stop_factor_lr base_lr {_MXNET_WARMUP}",
+    "MultiFactorScheduler": f"multistep times<step factor base_lr {_MXNET_WARMUP}",
+    "PolyScheduler": f"polynomial total<max_update base_lr pwr=2 final_lr=0.0 {_MXNET_WARMUP} restart=True",
+    "CosineScheduler": f"cosine total<max_update base_lr final_lr=0.0 {_MXNET_WARMUP} restart=True",
+    "gluoncv.poly": "polynomial base_lr=0.1 final<target_lr=0.0 power=2",
+    "gluoncv.cosine": "cosine base_lr=0.1 final<target_lr=0.0",
+    "gluoncv.linear": "linear base_lr=0.1 final<target_lr=0.0",
+    "gluoncv.constant": "constant value<base_lr=0.1",
+    "gluoncv.step": "multistep base_lr=0.1 factor<step_factor=0.1",
+    "timm.cosine": f"cosine {_TIMM_WORDS}",
+    "timm.poly": f"polynomial {_TIMM_WORDS} power<decay_rate",
+    "timm.step": "exponential decay_epochs decay_rate warmup<warmup_epochs start<warmup_lr unit='epoch'",
+    "timm.multistep": "multistep times<decay_milestones decay_rate warmup<warmup_epochs start<warmup_lr unit='epoch'",
+    "CosineLRScheduler": f"cosine optimizer t_initial lr_min=0.0 cycle_mul cycle_decay cycle_limit {_TIMM_WARMUP}",
+    "StepLRScheduler": f"exponential optimizer decay_t decay_rate {_TIMM_WARMUP}",
+    "MultiStepLRScheduler": f"multistep optimizer times<decay_t decay_rate {_TIMM_WARMUP}",
+    "PolyLR": "polynomial optimizer max_iters power=0.9",
+    "PolynomialLRDecay": "polynomial optimizer max_decay_steps end_learning_rate=0.0001 power=1.0",
+    "PolyOptimizer": "polynomial params lr weight_decay max_step power<lr_power final=0.0 unit='step'",
+    "WarmupMultiStepLR": "multistep optimizer milestones gamma=0.1 start_factor<warmup_factor warmup<warmup_iters "
+    "unit='step'",
+    "fit_one_cycle": "onecycle n_epoch lr_max div div_final pct_start unit='epoch'",
+    "ExponentialShift": "exponential every rate staircase=True",
+    "ExponentialShift at times": "multistep times factor<rate",
 }
-"""A schedule, or "framework.schedule" -> our kind, and its arguments in order with their defaults."""
+"""A schedule, or "framework.schedule" -> our kind, and its arguments in order, each `argument`, `argument=default` or
+`our_field<argument=default`; what follows the last by place is ours and has no argument."""
 
 FIELD_OF = {
     "initial": "learning_rate initial_learning_rate init_value base_lr max_lr base_learning_rate",
-    "every": "step_size decay_steps transition_steps step decay_t decay_epochs decay_epoch",
+    "every": "step_size decay_steps transition_steps step decay_t decay_epochs decay_epoch every",
     "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps "
-    "decay_epoch",
-    "rate": "gamma decay_rate factor",
+    "decay_epoch n_epoch cyc_len total_steps max_step max_iter duration",
+    "rate": "gamma decay_rate factor rate",
     "factor": "factor gamma decay_rate",
     "end": "end_value stop_factor_lr",
-    "final": "eta_min end_learning_rate end_lr end_value final_lr lr_min min_lr lr_end",
+    "final": "eta_min end_learning_rate end_lr end_value final_lr lr_min min_lr lr_end final",
     "power": "power pwr",
     "staircase": "staircase is_stair",
-    "milestones": "milestones",
-    "peak": "peak_value max_lr",
-    "pct_start": "pct_start",
-    "div_factor": "div_factor",
-    "final_div_factor": "final_div_factor",
-    "value": "value",
+    "times": "milestones step_epoch step_iter times",
+    "peak": "peak_value lr_max max_lr",
 }
-"""Our field -> the arguments for it; which is meant where there are two, the kind of schedule decides."""
+"""Our field -> the arguments for it, its own name where none stand here; which of two is meant, the kind decides."""
 
 KINDS = {
     "exponential": "initial rate every staircase end",
-    "multistep": "initial factor milestones",
+    "multistep": "initial factor times",
     "cosine": "initial final duration",
     "polynomial": "initial final duration power",
     "linear": "initial final duration",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 from downslope.reading.code.calls import NAME_OF
@@ -13,12 +14,11 @@ from downslope.reading.code.optimizers import Optimizer, chain_settings, find_op
 from downslope.reading.code.others import find_others
 from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
-from downslope.reading.code.sampling import Plan
-from downslope.reading.code.schedules import framework_of, reason
+from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, reason
 from downslope.reading.code.tree import ADJUSTS, falls_if_measured
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, is_number, number, numbers, words_of
-from downslope.reading.code.warmups import Schedules
 from downslope.reading.findings import Found
+from downslope.reading.plan import Plan, complete
 from downslope.reading.reading import ADAMS, Field
 from downslope.reading.remarks import shown
 
@@ -108,11 +108,11 @@ class Gathering:
         if plan is not None:
             self._begin(plan)
             if constant and (unclear or schedules.unrecognised):
-                self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
+                self.put("sgd.lr", plan.fields.get("value"), "implied", marks=("rate_unrecognised",))
             elif constant and measured:
-                self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
+                self.put("sgd.lr", plan.fields.get("value"), marks=("rate_if_measured",))
             else:
-                self._put_plan("sgd.lr", plan)
+                self.found.fields |= complete(self._told("sgd.lr", plan), self.found.fields, self.say)
         self._plateau()
         if one is not None:
             self._groups(one, schedules)
@@ -123,30 +123,35 @@ class Gathering:
 
     def _begin(self, plan: Plan) -> None:
         """Let a schedule begin at the rate that a name says, where it is not seen what it begins with."""
-        lr, last = self.named.get("sgd.lr"), plan
-        while isinstance(then := last.fields.get("then"), Plan):
-            last = then
+        lr, last = self.named.get("sgd.lr"), plan.then or plan
         if lr is not None and lr.literal and last.kind in _BEGINNING and "initial" not in last.fields:
             last.fields["initial"] = Value(lr.data, lr.start, lr.end)
 
     # putting
 
-    def put(self, path: str, value: Value | None, provenance: str = "", marks: tuple[str, ...] = ()) -> bool:
-        """Set a field from a value, unless it is set or the value cannot be; return whether the value was usable."""
+    def say(self, what: str, **values: object) -> None:
+        """Remark on something."""
+        self.found.remarks.append((what, values))
+
+    def put(self, path: str, value: Value | None, provenance: str = "", marks: tuple[str, ...] = ()) -> None:
+        """Set a field from a value, unless it is set or the value cannot be."""
+        found = self.field(path, value, provenance, marks)
+        if found is not None:
+            self.found.fields.setdefault(path, found)
+
+    def field(self, path: str, value: Value | None, provenance: str = "", marks: tuple[str, ...] = ()) -> Field | None:
+        """Return the field that a value is, or None if it cannot be."""
         if value is None or not _fits(path, value):
             if value is not None and is_number(value.data) and path in _RANGES:
-                self.found.remarks.append(("out_of_range", {"path": path, "value": shown(value.data)}))
-            return False
-        data = _plain(path, value)
+                self.say("out_of_range", path=path, value=shown(value.data))
+            return None
         words, start, end = self.words(value)
         if not provenance:
             provenance = "stated" if value.literal and (words or value.file) else "implied"
         if value.doubt:
             marks = (*marks, "conditional")
-            self.found.remarks.append(("conditional", {"path": path, "words": words}))
-        field = Field(data, provenance, words, start, end, value.file, marks)  # type: ignore[arg-type]
-        self.found.fields.setdefault(path, field)
-        return True
+            self.say("conditional", path=path, words=words)
+        return Field(_plain(path, value), provenance, words, start, end, value.file, marks)  # type: ignore[arg-type]
 
     def words(self, value: Value) -> tuple[str, int, int]:
         """Return a value's words with their place."""
@@ -157,23 +162,24 @@ class Gathering:
         end = min(value.end, value.start + _LONGEST_WORDS) if not value.literal else value.end
         return self.on.program.text[value.start : end], value.start, end
 
-    def _put_plan(self, root: str, plan: Plan) -> None:
-        if plan.kind == "constant":
-            rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
-            self.put(root, plan.value("value"), marks=("two_optimizers",) if rival else ())
-            return
+    def _told(self, root: str, plan: Plan) -> Plan:
+        """Return a plan of values as one of fields."""
         if plan.early:
-            self.found.remarks.append(("rate_early", {}))
-        words = self.on.program.text[plan.start : min(plan.end, plan.start + _LONGEST_WORDS)] if plan.start >= 0 else ""
-        at = (plan.start, plan.start + len(words)) if words else (-1, -1)
-        self.found.fields.setdefault(f"{root}.schedule", Field(plan.kind, "stated" if words else "implied", words, *at))
+            self.say("rate_early")
+        rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
+        told = replace(plan, fields={}, then=self._told(f"{root}.then", plan.then) if plan.then is not None else None)
         for name, value in plan.fields.items():
-            if isinstance(value, Plan):
-                self._put_plan(f"{root}.{name}", value)
+            if name == "schedule":
+                words, start, end = self.words(value)
+                told.put(name, Field(plan.kind, "stated" if words else "implied", words, start, end))
             elif name in {"unit", "staircase", "restart"} and value.start >= 0 and not value.literal:
-                self.put(f"{root}.{name}", reason(value.data, "as the program counts"))
+                told.put(name, self.field(f"{root}.{name}", reason(value.data, "as the program counts")))
             else:
-                self.put(f"{root}.{name}", value)
+                path = root if name == "value" else f"{root}.{name}"
+                marks = ("two_optimizers",) if rival and path == "sgd.lr" else ()
+                told.put(name, self.field(path, value, marks=marks))
+        told.put("schedule", Field(plan.kind, "implied") if plan.kind != "constant" else None)
+        return told
 
     # the optimizer
 
@@ -393,7 +399,7 @@ class Gathering:
             self.found.fields[f"groups.{index}.match"] = Field(pattern, "implied", words, start, end)
             for name, setting in own.items():
                 plan = schedules.of(setting) if isinstance(setting.data, Made) else None
-                begun = (plan.value("initial") or plan.value("value")) if plan is not None else setting
+                begun = (plan.fields.get("initial") or plan.fields.get("value")) if plan is not None else setting
                 changes = plan is not None and plan.kind != "constant"
                 self.put(f"groups.{index}.{name}", begun, marks=("constant_group",) if changes else ())
             self.found.remarks.append(("group_names", {"match": pattern}))
@@ -418,38 +424,27 @@ class Gathering:
 
     def _named_plan(self, one: Optimizer | None) -> Plan | None:
         """Return the schedule that names of variables and keywords say, where nothing else tells of the rate."""
-        lr = self.named.get("sgd.lr")
-        times, factor = self.named.get("lr.milestones"), self.named.get("lr.factor")
-        first: dict[str, Value | Plan] = {"initial": lr} if lr is not None else {}
+        lr, times, factor = (self.named.get(name) for name in ("sgd.lr", "lr.milestones", "lr.factor"))
         plan = None
         if times is not None:
             known = numbers(times)
             late = min(known or [0]) >= _STEPS
-            unit = reason("step", "it counts optimizer steps") if late else reason("epoch", "counted in epochs")
-            if known:
-                fields = {"milestones": times, "unit": unit, **({"factor": factor} if factor is not None else {})}
-                plan = Plan("multistep", {**first, **fields}, times.start, times.end)
-            elif factor is not None and is_number(times.data) and "epochs" in self.words(times)[0].lower():
-                drops = reason(True, "it drops at once")
-                fields = {"rate": factor, "every": times, "unit": unit, "staircase": drops}
-                plan = Plan("exponential", {**first, **fields}, times.start, times.end)
-        if (
-            plan is None
-            and lr is not None
-            and (one is None or not is_number(getattr(one.settings.get("lr"), "data", None)))
-        ):
-            plan = Plan("constant", {"value": lr}, lr.start, lr.end)
+            unit = reason("step", PER_STEP) if late else reason("epoch", "counted in epochs")
+            kind = "multistep" if known else "exponential"
+            if known or (factor is not None and is_number(times.data) and "epochs" in self.words(times)[0].lower()):
+                plan = (
+                    Plan(kind, {"schedule": Value(kind, times.start, times.end)}).put("initial", lr).put("unit", unit)
+                )
+                plan.put("times" if known else "every", times).put("factor" if known else "rate", factor)
+                plan.put("staircase", None if known else reason(True, "it drops at once"))
+        if plan is None and lr is not None and (one is None or number(one.settings.get("lr")) is None):
+            plan = Plan("constant", {"value": lr})
         for name, unit in (("epochs", "epoch"), ("steps", "step")):
             duration = self.named.get(f"lr.warmup_{name}")
             if plan is not None and duration is not None and (number(duration) or 0) > 0:
-                begun = {"start": self.named["lr.warmup_start"]} if "lr.warmup_start" in self.named else {}
-                fields = {
-                    "duration": duration,
-                    "unit": Value(unit, duration.start, duration.end),
-                    **begun,
-                    "then": plan,
-                }
-                return Plan("warmup", fields, duration.start, duration.end)
+                place = duration.start, duration.end
+                fields = {"schedule": Value("warmup", *place), "duration": duration, "unit": Value(unit, *place)}
+                return Plan("warmup", fields, then=plan).put("start", self.named.get("lr.warmup_start"))
         return plan
 
     def _names_alone(self, one: Optimizer | None) -> None:
@@ -499,7 +494,7 @@ def _fits(path: str, value: Value) -> bool:
     """Return whether a value is of the field's type and in its range."""
     data = value.data
     name = path.rsplit(".", 1)[-1]
-    if name in {"milestones", "boundaries", "schedules", "mean", "deviation", "resized_crop"}:
+    if name in {"times", "levels", "mean", "deviation", "resized_crop", "milestones"}:
         return numbers(value) is not None
     if name in {"nesterov", "staircase", "restart", "flip", "trivial"}:
         return isinstance(data, bool)
@@ -524,6 +519,6 @@ def _plain(path: str, value: Value) -> Any:
 
 
 def _number(data: Any, name: str) -> Any:
-    if name in {"epochs", "every", "duration", "milestones", "boundaries"} | _COUNTS:
+    if name in {"epochs", "every", "duration", "times"} | _COUNTS:
         return int(data) if float(data).is_integer() else float(data)
     return float(data)

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 from downslope.reading.code.calling import Change
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
-from downslope.reading.code.recognise import Shape, nice, recognise
-from downslope.reading.code.sampling import (
-    PRETENDED,
-    Plan,
-    alike,
-    relative,
-    sample_function,
-    time_parameter,
-    with_words,
-)
-from downslope.reading.code.schedules import PER_STEP, reason
+from downslope.reading.code.recognise import nice, recognise
+from downslope.reading.code.sampling import PRETENDED, alike, relative, sample_function, time_parameter, with_words
+from downslope.reading.code.schedules import Schedules, reason
 from downslope.reading.code.values import (
     NOWHERE,
     Class,
     Function,
     Made,
+    PerEpoch,
     Ref,
     Unknown,
     Value,
     is_known,
     is_number,
     join_sources,
+    words_of,
 )
-from downslope.reading.code.warmups import Schedules
+from downslope.reading.plan import Plan
 
-_WRAPPERS = frozenset(
-    {
-        "SequentialLR",
-        "ChainedScheduler",
-        "GradualWarmupScheduler",
-        "LinearWarmup",
-        "linear_lr_warmup",
-        "LRSequential",
-        "join_schedules",
-    }
+_WRAPPERS = words_of(
+    "SequentialLR ChainedScheduler GradualWarmupScheduler LinearWarmup linear_lr_warmup LRSequential join_schedules"
 )
 _OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
 _SCHEDULER = re.compile(r"^(?!LearningRateSchedule)(?:lr|learning_?rate)_?sched", re.IGNORECASE)
@@ -69,12 +56,11 @@ def plan_rate(
     for plan in (
         _scheduled(on, one, schedules, base),
         _called_back(on, base, length),
-        _shifted(on, base),
+        _shifted(on, base, schedules),
         _listed(on, schedules),
         _of_trainer(one, base, schedules),
         _changed(on, one, base, length, schedules),
-        _old_decay(one, base),
-        _to_power(one, base),
+        _of_optimizer_itself(one, base, schedules),
     ):
         if plan is not None:
             return plan
@@ -148,7 +134,7 @@ def _called_back(on: Interpreter, base: Value | None, length: float | None) -> P
     return None
 
 
-def _shifted(on: Interpreter, base: Value | None) -> Plan | None:
+def _shifted(on: Interpreter, base: Value | None, schedules: Schedules) -> Plan | None:
     """Return what Chainer's ExponentialShift does at its trigger."""
     for made in on.made:
         shift = made.args[0].data if made.name == "extend" and made.args else None
@@ -157,21 +143,15 @@ def _shifted(on: Interpreter, base: Value | None) -> Plan | None:
             continue
         rate = shift.argument("rate", 1)
         when = trigger.data.args if isinstance(trigger.data, Made) else trigger.data
-        if rate is None or not isinstance(when, list | tuple) or len(when) != 2:
-            continue
-        unit = reason("step" if when[1].data == "iteration" else "epoch", "as its trigger counts")
-        fields: dict[str, Value | Plan] = {"unit": unit}
-        if base is not None:
-            fields["initial"] = base
-        if is_number(when[0].data):
-            stairs: dict[str, Value | Plan] = {
-                "rate": rate,
-                "every": when[0],
-                "staircase": reason(True, "it drops at once"),
-            }
-            return Plan("exponential", fields | stairs, made.start, made.end)
-        return Plan("multistep", fields | {"factor": rate, "milestones": when[0]}, made.start, made.end)
+        if rate is not None and isinstance(when, list | tuple) and len(when) == 2:
+            row, name = ("ExponentialShift", "every") if is_number(when[0].data) else (_SHIFTS, "times")
+            plan = schedules.fill(made, row, {"rate": rate, name: when[0]}, base)
+            unit = reason("step" if when[1].data == "iteration" else "epoch", "as its trigger counts")
+            return plan and replace(plan, fields=plan.fields | {"unit": unit})
     return None
+
+
+_SHIFTS = "ExponentialShift at times"
 
 
 def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules) -> Plan | None:
@@ -182,23 +162,13 @@ def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules)
     kind = given.get("lr_scheduler_type") or reason("linear", "the default of TrainingArguments")
     if str(kind.data) not in {"linear", "cosine", "constant", "constant_with_warmup"}:
         return None
-    unit = reason("step", "it counts optimizer steps")
-    then = Plan("constant", {"value": base})
-    if str(kind.data) in {"linear", "cosine"}:
-        final = reason(0.0, "schedules end at 0 unless said otherwise")
-        then = Plan(str(kind.data), {"initial": base, "final": final, "unit": unit}, kind.start, kind.end)
     warm, ratio = given.get("warmup_steps"), given.get("warmup_ratio")
     if warm is None and ratio is not None and is_number(ratio.data) and ratio.data:
-        epochs = {"data": nice(ratio.data * schedules.epochs)} if schedules.epochs else {"data": None}
-        part = Value(epochs["data"], ratio.start, ratio.end)
-        return schedules.warmup(
-            then,
-            part if schedules.epochs else Value(Unknown("ratio")),
-            reason(0.0, "it begins at 0"),
-            reason("epoch", "a part of the training"),
-            restart=True,
-        )
-    return schedules.warmup(then, warm, reason(0.0, "it begins at 0"), unit, restart=True) if warm is not None else then
+        part = PerEpoch(nice(ratio.data * schedules.epochs)) if schedules.epochs else Unknown("ratio")
+        warm = Value(part, ratio.start, ratio.end)
+    told = {"num_warmup_steps": warm} if warm is not None else {}
+    made = Made("", "", [], {}, kind.start, kind.end)
+    return schedules.of_transformers(made, str(kind.data).partition("_")[0], told, base)
 
 
 def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
@@ -221,35 +191,17 @@ def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
     return None
 
 
-def _old_decay(one: Optimizer | None, base: Value | None) -> Plan | None:
-    """Return the `decay` of Keras 1 and 2: lr / (1 + decay * step)."""
-    decay = one.settings.get("decay") if one is not None else None
-    if (
-        decay is None
-        or not is_number(decay.data)
-        or decay.data <= 0
-        or (one and one.framework not in {"keras", "tensorflow", ""})
-    ):
+def _of_optimizer_itself(one: Optimizer | None, base: Value | None, schedules: Schedules) -> Plan | None:
+    """Return what an optimizer does that lowers its own rate: by the `decay` of Keras 1 and 2, or by a power."""
+    if one is None:
         return None
-    why = "the old `decay` of Keras: lr / (1 + decay * step)"
-    fields: dict[str, Value | Plan] = {
-        "gamma": decay,
-        "power": reason(1.0, why),
-        "unit": reason("step", "it counts optimizer steps"),
-    }
-    return Plan("inverse", {**({"initial": base} if base is not None else {}), **fields}, decay.start, decay.end)
-
-
-def _to_power(one: Optimizer | None, base: Value | None) -> Plan | None:
-    """Return what an optimizer does that lowers its own rate by a power: PolyOptimizer."""
-    if one is None or one.made.name != "PolyOptimizer":
-        return None
-    fields: dict[str, Value | Plan] = {"final": reason(0.0, "it ends at 0"), "unit": reason("step", PER_STEP)}
-    for name, keys in (("duration", ("max_step", "max_iter")), ("power", ("lr_power", "power", "momentum"))):
-        given = next((one.settings[key] for key in keys if key in one.settings), None)
-        fields.update({name: given} if given is not None and is_number(given.data) else {})
-    start, end = one.made.start, one.made.end
-    return Plan("polynomial", {**({"initial": base} if base is not None else {}), **fields}, start, end)
+    settings, decay = one.settings, one.settings.get("decay")
+    if decay is not None and is_number(decay.data) and decay.data > 0 and one.framework in {"keras", "tensorflow", ""}:
+        made = replace(one.made, start=decay.start, end=decay.end)
+        return schedules.fill(made, "keras.decay", {"decay": decay}, base)
+    power = settings.get("lr_power") or settings.get("power") or settings.get("momentum")
+    given = settings | ({"lr_power": power} if power is not None else {})
+    return schedules.fill(one.made, "PolyOptimizer", given, base) if one.made.name == "PolyOptimizer" else None
 
 
 # Changes in loops
@@ -274,7 +226,7 @@ def _changed(
             schedules.unrecognised = True  # a loop whose rounds are not counted
             return None
         levels = [one.value for one in called if is_number(one.value.data) and NOWHERE not in one.value.sources]
-        return Plan("constant", {"value": levels[-1]}, levels[-1].start, levels[-1].end) if levels else None
+        return Plan("constant", {"value": levels[-1]}) if levels else None
     place = timed[-1].value.start, timed[-1].value.end
     if one is not None and one.made.inside == "epoch" and timed[0].epoch not in {0, 1}:
         schedules.not_recognised(*place)  # what came before the first that is made is not known
@@ -318,7 +270,7 @@ def _steps(on: Interpreter) -> float | None:
 
 def _recognised(
     changes: list[Change], base: Value | None, end: float | None, gone: tuple[float, int], steps: int = 0
-) -> tuple[Shape | None, dict[int, Value]]:
+) -> tuple[Plan | None, dict[int, Value]]:
     """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it.
 
     `gone` is the last round of the loop that was gone through, and how many were.
@@ -359,7 +311,7 @@ def _within_epochs(
     on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]
 ) -> Plan | None:
     """Return the plan of changes batch by batch, where two pretended lengths of an epoch agree on it."""
-    shapes: list[Shape] = []
+    shapes: list[Plan] = []
     sources: dict[int, Value] = {}
     for steps in PRETENDED:
         again = Interpreter(on.program, on.flags, steps, on.beside)

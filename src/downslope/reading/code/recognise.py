@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from downslope.reading.plan import Plan
 
 Samples = Sequence[tuple[float, float]]
 """(time, value), by time."""
@@ -16,21 +17,8 @@ _MOST_LEVELS = 40
 _POWERS = (0.9, 2.0, 0.5, 3.0, 4.0, 1.5, 0.75)
 
 
-@dataclass
-class Shape:
-    """A schedule without its words.
-
-    Attributes:
-        kind: Its name in a recipe.
-        fields: Its fields, numbers or lists of them, or for a warmup's `then` another shape.
-    """
-
-    kind: str
-    fields: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-def recognise(samples: Samples, end: float) -> Shape | None:
-    """Return the schedule that these values follow, or None.
+def recognise(samples: Samples, end: float) -> Plan | None:
+    """Return the plan of the schedule that these values follow, in plain numbers, or None.
 
     Args:
         samples: The values, at times that begin at 0 or 1; those at `end` and later lie beyond the run and only tell
@@ -38,10 +26,10 @@ def recognise(samples: Samples, end: float) -> Shape | None:
         end: Length of the run in the same unit.
 
     Example:
-        >>> recognise([(t, 0.1 * 0.1 ** (t // 30)) for t in range(140)], 90)
-        Shape(kind='exponential', fields={'initial': 0.1, 'rate': 0.1, 'every': 30, 'staircase': True})
-        >>> recognise([(t, 0.1 if t < 60 else 0.02) for t in range(140)], 90)
-        Shape(kind='multistep', fields={'initial': 0.1, 'factor': 0.2, 'milestones': [60]})
+        >>> recognise([(t, 0.1 * 0.1 ** (t // 30)) for t in range(140)], 90).fields
+        {'initial': 0.1, 'rate': 0.1, 'every': 30, 'staircase': True}
+        >>> recognise([(t, 0.1 if t < 60 else 0.02) for t in range(140)], 90).fields
+        {'initial': 0.1, 'factor': 0.2, 'times': [60]}
     """
     if len(samples) < 2 or not all(math.isfinite(value) for _, value in samples):
         return None
@@ -53,21 +41,21 @@ def recognise(samples: Samples, end: float) -> Shape | None:
         found = _without_warmup(samples, inside, end)
         if found is None and len(samples) > len(inside):
             found = _without_warmup(inside, inside, end)
-        if found is None or found.kind == "sequence":
+        if found is None or found.kind == "levels":
             found = _with_warmup(samples, inside, end, first) or found
     except ArithmeticError:  # values so far apart are no schedule
         return None
     return found
 
 
-def _without_warmup(samples: Samples, inside: Samples, end: float) -> Shape | None:
+def _without_warmup(samples: Samples, inside: Samples, end: float) -> Plan | None:
     values = [value for _, value in inside]
     if all(_same(value, values[0]) for value in values) and all(_same(v, values[0]) for _, v in samples):
-        return Shape("constant", {"value": nice(values[0])})
+        return Plan("constant", {"value": nice(values[0])})
     return _levels(samples, end) or _smooth(inside, end)
 
 
-def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) -> Shape | None:
+def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) -> Plan | None:
     """Return a line up, and what comes after it, counted from the beginning or from the end of the line."""
     values = [value for _, value in inside]
     rising = 0
@@ -96,26 +84,22 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
     moved = [(time - duration, value) for time, value in rest]
     inner = [(time - duration, value) for time, value in within]
     for restart, shape in ((False, _clocked(rest, end)), (True, _without_warmup(moved, inner, end - duration))):
-        if shape is None or shape.kind == "sequence":
+        if shape is None or shape.kind == "levels":
             continue
         top = value_at(shape, 0 if restart else duration)
         if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
-            fields = {
-                "duration": nice(duration),
-                "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0,
-                "then": shape,
-            }
-            return Shape("warmup", {**fields, "restart": restart})
+            start = nice(origin) if abs(origin) > _CLOSE * top else 0.0
+            return Plan("warmup", {"duration": nice(duration), "start": start, "restart": restart}, then=shape)
     return None
 
 
-def _clocked(rest: Samples, end: float) -> Shape | None:
+def _clocked(rest: Samples, end: float) -> Plan | None:
     """Return a schedule of levels whose clock has run since the beginning, before the first of these times."""
     begun = [(float(t), rest[0][1]) for t in range(math.ceil(rest[0][0]))]
     return _without_warmup([*begun, *rest], [*begun, *(s for s in rest if s[0] < end)], end)
 
 
-def _levels(samples: Samples, end: float) -> Shape | None:
+def _levels(samples: Samples, end: float) -> Plan | None:
     """Return a staircase: levels that each last a while."""
     changes = [
         (after[0], after[0] - before[0], before[1], after[1])
@@ -136,13 +120,13 @@ def _levels(samples: Samples, end: float) -> Shape | None:
         periodic = all(_same(change[0], every * k) for k, change in enumerate(changes, 1))
         on = (len(changes) + 1) * every > samples[-1][0]
         if periodic and on:
-            return Shape(
+            return Plan(
                 "exponential", {"initial": nice(first), "rate": nice(ratios[0]), "every": every, "staircase": True}
             )
         first_period = every + 1  # floor((epoch + 1) / n)
         if all(_same(change[0] + 1, first_period * k) for k, change in enumerate(changes, 1)) and len(changes) > 2:
             fields = {"initial": nice(first), "rate": nice(ratios[0]), "every": nice(first_period), "staircase": True}
-            return Shape("exponential", {**fields, "early": True})
+            return Plan("exponential", fields, early=True)
         if periodic and len(changes) > 3 and any(after[0] - before[0] > 1 for before, after in pairwise(samples)):
             return None  # it may go on between the times that were looked at
     if len(inside) > _MOST_LEVELS:
@@ -153,12 +137,12 @@ def _levels(samples: Samples, end: float) -> Shape | None:
     changes = inside or changes
     times = [nice(time) for time, *_ in changes]
     if all(_same(ratio, ratios[0], 1e-4) for ratio in ratios) and math.isfinite(ratios[0]):
-        return Shape("multistep", {"initial": nice(first), "factor": nice(ratios[0]), "milestones": times})
+        return Plan("multistep", {"initial": nice(first), "factor": nice(ratios[0]), "times": times})
     levels = [nice(first), *(nice(after) for *_, after in changes)]
-    return Shape("sequence", {"schedules": levels, "boundaries": times})
+    return Plan("levels", {"levels": levels, "times": times})
 
 
-def _floored(samples: Samples, changes: list[tuple[float, float, float, float]], first: float) -> Shape | None:
+def _floored(samples: Samples, changes: list[tuple[float, float, float, float]], first: float) -> Plan | None:
     """Return a staircase of equal factors that ends at a floor."""
     if len(changes) < 2:
         return None
@@ -167,17 +151,17 @@ def _floored(samples: Samples, changes: list[tuple[float, float, float, float]],
         return None
     if all(_same(value, max(first * rate ** math.floor(time / every + 1e-9), floor)) for time, value in samples):
         fields = {"initial": nice(first), "rate": rate, "every": nice(every), "staircase": True, "end": nice(floor)}
-        return Shape("exponential", fields)
+        return Plan("exponential", fields)
     return None
 
 
-def _smooth(inside: Samples, end: float) -> Shape | None:
+def _smooth(inside: Samples, end: float) -> Plan | None:
     """Return a smooth way: a line, a power, a cosine, an exponential, an inverse."""
     first = inside[0][1]
     last_time, last = inside[-1]
     if len(inside) < 4:
         return None
-    candidates: list[Shape] = []
+    candidates: list[Plan] = []
     settled = next((time for time, value in inside if _same(value, last)), last_time)
     for duration in dict.fromkeys([end, settled, last_time, last_time + 1]):
         if duration <= 0:
@@ -186,10 +170,10 @@ def _smooth(inside: Samples, end: float) -> Shape | None:
             [0.0, last if settled < last_time or duration == last_time else 0.0, *_finals(inside, duration)]
         ):
             shared = {"initial": nice(first), "final": nice(final), "duration": nice(duration)}
-            candidates.append(Shape("linear", shared))
-            candidates.append(Shape("cosine", shared))
+            candidates.append(Plan("linear", shared))
+            candidates.append(Plan("cosine", shared))
             candidates += [
-                Shape("polynomial", {**shared, "power": power})
+                Plan("polynomial", {**shared, "power": power})
                 for power in (*_POWERS, *_power_of(inside, final, duration))
             ]
     if first > 0 and inside[1][1] > 0:
@@ -200,7 +184,7 @@ def _smooth(inside: Samples, end: float) -> Shape | None:
     return None
 
 
-def _decays(inside: Samples) -> list[Shape]:
+def _decays(inside: Samples) -> list[Plan]:
     """Return the smooth exponential, and the inverse, through the first values."""
     (t0, first), (t1, second) = inside[0], inside[1]
     rate = (second / first) ** (1 / (t1 - t0))
@@ -208,15 +192,15 @@ def _decays(inside: Samples) -> list[Shape]:
         return []  # its powers would be too large for a float
     every = next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0) if _round(rate**e)), 1.0) if rate != 1 else 1.0
     found = [
-        Shape(
+        Plan(
             "exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False}
         )
     ]
     if first > second:
         gamma = nice((first / second - 1) / (t1 - t0))
-        found.append(Shape("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))
+        found.append(Plan("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))
         half = nice(((first / second) ** 2 - 1) / (t1 - t0))
-        found.append(Shape("inverse", {"initial": nice(first), "gamma": half, "power": 0.5}))
+        found.append(Plan("inverse", {"initial": nice(first), "gamma": half, "power": 0.5}))
     return found
 
 
@@ -246,7 +230,7 @@ def _power_of(inside: Samples, final: float, duration: float) -> list[float]:
     return [nice(math.log((value - final) / (first - final)) / math.log(left))]
 
 
-def value_at(shape: Shape, time: float) -> float | None:
+def value_at(shape: Plan, time: float) -> float | None:
     """Return the value of a schedule at a time in its own unit."""
     f = shape.fields
     formula = _FORMULAS.get(shape.kind)
@@ -274,7 +258,7 @@ _FORMULAS: dict[str, Callable[[dict[str, Any], float], float]] = {
     "polynomial": lambda f, time: _ramp(lambda done: (1 - done) ** f["power"])(f, time),
     "exponential": _exponential,
     "inverse": lambda f, time: f["initial"] * (1 + f["gamma"] * time) ** -f["power"],
-    "multistep": lambda f, time: f["initial"] * f["factor"] ** sum(time >= m for m in f["milestones"]),
+    "multistep": lambda f, time: f["initial"] * f["factor"] ** sum(time >= m for m in f["times"]),
 }
 
 

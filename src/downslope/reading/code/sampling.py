@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
-from downslope.reading.code.recognise import Samples, Shape, nice, recognise
+from downslope.reading.code.recognise import Samples, nice, recognise
 from downslope.reading.code.tree import unit_of
 from downslope.reading.code.values import (
     NOWHERE,
@@ -20,36 +20,13 @@ from downslope.reading.code.values import (
     join_sources,
     pretended_rate,
 )
+from downslope.reading.plan import Plan
 
 _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
 PRETENDED = (10, 7)
 """Steps of an epoch that are pretended, where a program does not say how many there are."""
 _SAMPLE_BUDGET = 60_000
-
-
-@dataclass
-class Plan:
-    """A schedule in a program.
-
-    Attributes:
-        kind: Its name in a recipe, or "constant".
-        fields: Its fields; a warmup's `then` is a plan.
-        start: Place of the words that say it.
-        end: Place after them.
-        early: Whether each drop comes one epoch or step before a multiple of its period.
-    """
-
-    kind: str
-    fields: dict[str, Value | Plan] = field(default_factory=dict[str, "Value | Plan"])
-    start: int = -1
-    end: int = -1
-    early: bool = False
-
-    def value(self, name: str) -> Value | None:
-        """Return a field's value, or None."""
-        found = self.fields.get(name)
-        return found if isinstance(found, Value) else None
 
 
 def time_parameter(function: Function) -> tuple[str, str]:
@@ -153,7 +130,7 @@ def _sampled(
     place = on.program.place(node)
     try:
         for pretended in ((None,), PRETENDED):
-            shapes: list[Shape] = []
+            shapes: list[Plan] = []
             sources: dict[int, Value] = {}
             for per_epoch in pretended:
                 on.steps, on.budget = per_epoch, _SAMPLE_BUDGET
@@ -208,7 +185,7 @@ def _largest(sources: dict[int, Value], limit: float) -> float:
 
 
 def _merged(
-    shapes: list[Shape], unit: str, sources: dict[int, Value], base: Value, place: tuple[int, int]
+    shapes: list[Plan], unit: str, sources: dict[int, Value], base: Value, place: tuple[int, int]
 ) -> Plan | None:
     """Return one plan of the shapes that pretended lengths of an epoch gave: in epochs, if they scale with these."""
     if len(shapes) == 1:
@@ -220,9 +197,9 @@ def _merged(
 
 
 def alike(one: object, two: object) -> bool:
-    """Return whether two shapes, numbers or lists of numbers are the same but for rounding."""
-    if isinstance(one, Shape) and isinstance(two, Shape):
-        same = one.kind == two.kind and one.fields.keys() == two.fields.keys()
+    """Return whether two plans, numbers or lists of numbers are the same but for rounding."""
+    if isinstance(one, Plan) and isinstance(two, Plan):
+        same = one.kind == two.kind and one.fields.keys() == two.fields.keys() and alike(one.then, two.then)
         return same and all(alike(value, two.fields[name]) for name, value in one.fields.items())
     if isinstance(one, list) and isinstance(two, list):
         return len(one) == len(two) and all(map(alike, one, two))
@@ -231,56 +208,43 @@ def alike(one: object, two: object) -> bool:
     return one == two
 
 
-def _longest(shape: Shape) -> float:
-    """Return the longest duration in a shape."""
-    inner = [_longest(value) for value in shape.fields.values() if isinstance(value, Shape)]
-    return max([shape.fields.get("duration", 0.0), *inner])
+def _longest(shape: Plan) -> float:
+    """Return the longest duration in a plan."""
+    return max(shape.fields.get("duration", 0.0), _longest(shape.then) if shape.then is not None else 0.0)
 
 
-_LENGTHS = frozenset({"every", "duration", "milestones", "boundaries"})
-
-
-def _in_epochs(shape: Shape, steps: int) -> Shape:
-    fields: dict[str, object] = {}
-    for name, value in shape.fields.items():
-        if isinstance(value, Shape):
-            fields[name] = _in_epochs(value, steps)
-        elif name in _LENGTHS:
+def _in_epochs(shape: Plan, steps: int) -> Plan:
+    fields = dict(shape.fields)
+    for name in ("every", "duration", "times"):
+        if name in fields:
+            value = fields[name]
             fields[name] = [nice(item / steps) for item in value] if isinstance(value, list) else nice(value / steps)
-        else:
-            fields[name] = value
-    return Shape(shape.kind, fields)
+    return replace(shape, fields=fields, then=_in_epochs(shape.then, steps) if shape.then is not None else None)
 
 
 def relative(plan: Plan) -> Plan:
     """Return a plan without its levels, where it is not known what they are relative to."""
-    if plan.kind in {"sequence", "constant"}:
+    if plan.kind in {"levels", "constant"}:
         return Plan("constant")
-    return Plan(
-        plan.kind,
-        {k: relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
-        plan.start,
-        plan.end,
-    )
+    own = {name: value for name, value in plan.fields.items() if name not in _LEVELS}
+    return replace(plan, fields=own, then=relative(plan.then) if plan.then is not None else None)
 
 
 _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
 
 
-def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
+def with_words(shape: Plan, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
     """Return a shape with the words of each field: those of the literal that says it, or else of the whole function."""
     used: set[int] = set()
-    plan = Plan(shape.kind, {}, *place, early="early" in shape.fields)
+    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early=shape.early)
+    if shape.then is not None:
+        plan.then = with_words(shape.then, unit, sources, base, place)
     for name, data in shape.fields.items():
-        if name == "early":
-            continue
-        if isinstance(data, Shape):
-            plan.fields[name] = with_words(data, unit, sources, base, place)
-        elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
+        if name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
             plan.fields[name] = base
             used |= {base.start, *base.sources}
         else:
-            told = _as_written(data, sources) if name in {"milestones", "boundaries"} and unit == "step" else data
+            told = _as_written(data, sources) if name == "times" and unit == "step" else data
             plan.fields[name] = _with_source(told, sources, used, place, base if name in {"initial", "value"} else None)
     if shape.kind != "constant":
         plan.fields["unit"] = Value(unit, *place)

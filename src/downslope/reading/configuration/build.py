@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
 from downslope.reading.findings import Found, Part
+from downslope.reading.order import tidy
 from downslope.reading.reading import ADAMS, Field, Provenance
 from downslope.reading.remarks import shown
 
@@ -38,35 +39,35 @@ class Build:
         """Return the words of an entry."""
         return self.part.text[entry.start : entry.end].strip()
 
-    def put(
-        self, path: str, value: Any, provenance: Provenance, words: str, entry: Entry | None = None, *marks: str
-    ) -> None:
-        """Set a field, unless it has been set; its words are those of an entry where none are given."""
-        if path in self.found.fields:
-            return
+    def field(self, value: Any, provenance: Provenance, words: str = "", entry: Entry | None = None) -> Field:
+        """Return a field, whose words are those of an entry where none are given."""
         start = end = -1
         if entry is not None:
             written = self.part.text[entry.start : entry.end]
             start = self.part.start + entry.start + len(written) - len(written.lstrip())
             end = start + len(written.strip())
-        self.found.fields[path] = Field(
-            _plain(value), provenance, words or (self.words(entry) if entry else ""), start, end, "", marks
-        )
+        return Field(_plain(value), provenance, words or (self.words(entry) if entry else ""), start, end)
 
-    def state(self, path: str, setting: Setting, value: Any = None, *marks: str) -> None:
-        """Set a field to a setting's value; what was worked out is implied, and one with rivals is marked."""
+    def stated(self, path: str, setting: Setting, value: Any = None, *marks: str) -> Field:
+        """Return the field of a setting's value; what was worked out is implied, and one with rivals is marked."""
         entry = setting.entry
         marks = (*marks, *(("competing",) if self.contested(path, setting) else ()))
-        value = setting.value if value is None else value
-        self.put(path, value, "implied" if entry.derived else "stated", "", entry, *marks)
+        found = self.field(setting.value if value is None else value, "stated", "", entry)
+        return replace(found, provenance="implied" if entry.derived else "stated", marks=marks)
+
+    def put(
+        self, path: str, value: Any, provenance: Provenance, words: str, entry: Entry | None = None, *marks: str
+    ) -> None:
+        """Set a field, unless it has been set."""
+        self.found.fields.setdefault(path, replace(self.field(value, provenance, words, entry), marks=marks))
+
+    def state(self, path: str, setting: Setting, value: Any = None, *marks: str) -> None:
+        """Set a field to a setting's value."""
+        self.found.fields.setdefault(path, self.stated(path, setting, value, *marks))
 
     def imply(self, path: str, value: Any, setting: Setting | None, why: str = "", *marks: str) -> None:
         """Set a field that follows from a setting, or from a convention."""
         self.put(path, value, "implied", why, setting.entry if setting and not why else None, *marks)
-
-    def assume(self, path: str, value: Any, why: str, *marks: str) -> None:
-        """Set a field that nothing says."""
-        self.put(path, value, "assumed", why, None, *marks)
 
     def say(self, what: str, **values: object) -> None:
         """Remark on something."""
@@ -305,7 +306,7 @@ def put_groups(build: Build, lr: float | None) -> None:
         value = (
             0.0
             if concept.startswith("no_")
-            else (float(f"{base * setting.value:.12g}") if base else 0.0)
+            else (tidy(base * setting.value) if base else 0.0)
             if multiplied
             else setting.value
         )
@@ -313,7 +314,7 @@ def put_groups(build: Build, lr: float | None) -> None:
     for key, name, setting in _custom_keys(settings):
         base = lr if name == "lr" else decay
         if base is not None and setting.value != 1:
-            add(f"*{key}*", name, float(f"{base * setting.value:.12g}"), setting)
+            add(f"*{key}*", name, tidy(base * setting.value), setting)
     _add_caffe_biases(settings, add, lr)
     _merge_biases(groups)
     changes = "sgd.lr.schedule" in fields
@@ -337,7 +338,7 @@ def _add_caffe_biases(settings: Settings, add: Callable[..., None], lr: float | 
             continue
         if name == "lr" or found[0].value == 0:
             settings.taken |= {one.place for one in found}
-            value = float(f"{(lr or 0.0) * found[0].value:.12g}") if name == "lr" else 0.0
+            value = tidy((lr or 0.0) * found[0].value) if name == "lr" else 0.0
             add("*.bias", name, value, Setting("caffe", found[0].value, found[0]))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from downslope.core.errors import CheckpointError
 from downslope.core.files import kind_of
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import Recipe
@@ -45,7 +46,7 @@ _FILES = (RECIPE, FACTS, INPUTS, LOCK, log.NAME, events.NAME, LOGGERS, *_WRITTEN
 _OWN = frozenset({*_FILES, *_FOLDERS})
 
 
-class RunFolder:
+class RunFolder(ShownInNotebooks):
     """A run, as it lies on the disk.
 
     Raises:
@@ -61,6 +62,10 @@ class RunFolder:
             )
         if not holds_run(self.path):
             raise CheckpointError(f"{path}: is no run folder; it has no {RECIPE}. Give one, such as runs/digits.")
+
+    def __repr__(self) -> str:
+        """Return how it is opened."""
+        return f"RunFolder({str(self.path)!r})"
 
     def recipe(self) -> Recipe:
         """Return the resolved recipe."""

@@ -6,18 +6,18 @@ its own classes, and that is said too.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope.plot.charts import points
 from downslope.training.folder.run_folder import MODEL
 from downslope.training.report.data import RunData
 from downslope.training.report.numbers import Number, accuracy, loss
-from downslope.training.report.plots import draw_fit
+from downslope.training.report.pictures import MOST, Picture, as_pictures, pictures_of
+from downslope.training.report.plots import draw_fit, draw_residuals
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,22 +25,11 @@ if TYPE_CHECKING:
     from downslope.training.data import Dataset
     from downslope.training.use.evaluate import TrainedRun
 
-_PICTURES = 24
 _MOST_CLASSES = 20
 """Above so many classes a full table is too wide to read; the most frequent confusions are listed in its place."""
 
 _MOST_POINTS = 2000
 """So many points are drawn at most, evenly chosen by what is true: more are one blot, and a large page."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One held-out image: a PNG as a data address, its class, what the model says, and with which probability."""
-
-    image: str
-    truth: int
-    prediction: int
-    confidence: float
 
 
 @dataclass(frozen=True)
@@ -71,6 +60,11 @@ class Examples:
     changed: bool = False
     names: tuple[str, ...] = ()
 
+    @property
+    def longest_name(self) -> int:
+        """Letters of the longest name of a class."""
+        return max(map(len, self.names), default=1)
+
     def called(self, label: int) -> str:
         """Return what to call the class of an index."""
         return self.names[label] if label < len(self.names) else str(label)
@@ -81,7 +75,8 @@ class Fit:
     """What the page shows of held-out examples whose targets are numbers.
 
     Attributes:
-        plot: Predicted against true, as an ``<svg>`` element.
+        plots: Key, title and ``<svg>`` element of predicted against true, and of what is left over.
+        charts: The same for the page's script, by key.
         count: How many examples there are.
         drawn: How many numbers are drawn.
         errors: Name, number: RMSE, MAE and R2, in the target's own unit.
@@ -89,7 +84,8 @@ class Fit:
         changed: Whether the data are no longer those of the run.
     """
 
-    plot: str
+    plots: list[tuple[str, str, str]]
+    charts: dict[str, dict[str, Any]]
     count: int
     drawn: int
     errors: list[tuple[str, Number]]
@@ -188,7 +184,7 @@ def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
     if dataset.classes is None or outputs is None or (targets.ndim, outputs.ndim) != (1, 2):
         return None
     seen = summarise(
-        _as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy(), margin_of(run.recipe.train)
+        as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy(), margin_of(run.recipe.train)
     )
     return replace(seen, changed=changed, names=dataset.class_names)
 
@@ -225,19 +221,38 @@ def _fit(dataset: Dataset, targets: Tensor, outputs: Tensor, metrics: Mapping[st
     true = restore_unit(targets, dataset).double().flatten().numpy()
     predicted = restore_unit(outputs, dataset).double().flatten().numpy()
     finite = np.isfinite(predicted)
-    points = np.flatnonzero(finite)
-    if len(points) > _MOST_POINTS:
-        points = points[np.argsort(true[points], kind="stable")]
-        points = points[np.linspace(0, len(points) - 1, _MOST_POINTS).round().astype(int)]
+    shown = np.flatnonzero(finite)
+    if len(shown) > _MOST_POINTS:
+        shown = shown[np.argsort(true[shown], kind="stable")]
+        shown = shown[np.linspace(0, len(shown) - 1, _MOST_POINTS).round().astype(int)]
+    known, told = true[shown], predicted[shown]
     names = (("rmse", "RMSE"), ("mae", "MAE"), ("r2", "R2"))
     return Fit(
-        plot=draw_fit(true[points], predicted[points]),
+        plots=[
+            ("fit", "Predicted against true", draw_fit(known, told)),
+            ("residuals", "What is left over", draw_residuals(told, told - known)),
+        ],
+        charts={
+            "fit": _scatter("Predicted against true", "true", "predicted", known, told, {"slope": 1}),
+            "residuals": _scatter("What is left over", "predicted", "residual", told, told - known, {"y": 0}),
+        },
         count=len(targets),
-        drawn=len(points),
+        drawn=len(shown),
         errors=[(title, loss(metrics[name])) for name, title in names if name in metrics],
         unanswered=int((~finite).sum()),
         changed=changed,
     )
+
+
+def _scatter(title: str, x: str, y: str, places: Any, values: Any, level: dict[str, int]) -> dict[str, Any]:
+    look = {"marks": "dot", "alpha": 0.6, "size": 2.6 if len(places) < 500 else 1.8}
+    return {
+        "title": title,
+        "axis": {"name": x},
+        "height": y,
+        "lines": [points(y, places.tolist(), values.tolist(), **look)],
+        "levels": [level],
+    }
 
 
 def summarise(pixels: Any, truth: Any, logits: Any, margin: float = 0.0) -> Examples:
@@ -270,7 +285,7 @@ def summarise(pixels: Any, truth: Any, logits: Any, margin: float = 0.0) -> Exam
     pairs = [(int(count), int(i), int(j)) for (i, j), count in zip(taken, counts, strict=True)]
     few = classes <= _MOST_CLASSES
     return Examples(
-        pictures=[] if pixels is None else _pictures(pixels, truth, prediction, confidence, order[:_PICTURES]),
+        pictures=[] if pixels is None else pictures_of(pixels, truth, prediction, confidence, order[:MOST]),
         count=len(truth),
         mistakes=int(wrong.sum()),
         confusion=by_class.confusion.tolist() if few and by_class.confusion is not None else [],
@@ -284,61 +299,6 @@ def _rates(row: dict[str, Any]) -> tuple[int, int, list[Number]]:
     numbers = [row[name] for name in ("precision", "recall", "f1")]
     shown = [Number("\N{EN DASH}") if value is None else accuracy(value) for value in numbers]
     return row["class"], row["examples"], shown
-
-
-def _pictures(pixels: Any, truth: Any, prediction: Any, confidence: Any, order: Any) -> list[Picture]:
-    low, high = float(pixels.min()), float(pixels.max())
-    return [Picture(_png(pixels[i], low, high), int(truth[i]), int(prediction[i]), float(confidence[i])) for i in order]
-
-
-def _as_pictures(dataset: Any, examples: Any) -> Any:
-    """Return images as `summarise` takes them, or None if the inputs are no images."""
-    from downslope.training.data.rows import Rows
-
-    if isinstance(examples, Rows):
-        colour = len(examples.shape) == 4 and examples.shape[1] == 3 and dataset.name == "images"
-        return _FewPictures(dataset, examples) if colour or dataset.image_shape is not None else None
-    inputs = examples.numpy()
-    if inputs.ndim == 4 and inputs.shape[1] == 3 and dataset.name == "images":
-        return inputs.transpose(0, 2, 3, 1)
-    if dataset.image_shape is None:
-        return None
-    height, width = dataset.image_shape
-    drawn = inputs.reshape(len(inputs), height, width)
-    return drawn if inputs.ndim == 2 else drawn.max() - drawn  # a photograph's light is high, where ink is
-
-
-class _FewPictures:
-    """What `summarise` asks of images, of examples that are read when needed: those that it shows alone."""
-
-    def __init__(self, dataset: Any, rows: Any) -> None:
-        self._dataset, self._rows = dataset, rows
-        self._low, self._high = dataset.range_of_inputs()
-        self._is_drawn = rows.shape[1] != 3 and len(rows.shape) > 2
-
-    def min(self) -> float:
-        return 0.0 if self._is_drawn else self._low
-
-    def max(self) -> float:
-        return self._high - self._low if self._is_drawn else self._high
-
-    def __getitem__(self, place: Any) -> Any:
-        pixels = self._rows[int(place)].numpy()
-        if pixels.ndim == 3 and len(pixels) == 3:
-            return pixels.transpose(1, 2, 0)
-        pixels = pixels.reshape(self._dataset.image_shape)
-        return self._high - pixels if self._is_drawn else pixels
-
-
-def _png(pixels: Any, low: float, high: float) -> str:
-    import matplotlib.image
-
-    buffer = io.BytesIO()
-    quiet: Any = {"Software": None}  # which would name the version of matplotlib
-    if pixels.ndim == 3:
-        pixels = (pixels - low) / (high - low or 1)
-    matplotlib.image.imsave(buffer, pixels, format="png", cmap="gray_r", vmin=low, vmax=high, metadata=quiet)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,12 +1,13 @@
-"""The report of a run, or of several laid over one another: one page that needs no network and no script.
+"""The report of a run, or of several laid over one another: one page that needs no network.
 
-What is on it comes from the other files here; `report.html.j2` and `plot/page.css` lay it out. The same runs give the
-same bytes: nothing on the page depends on when or where it is written.
+Its plots are drawn beforehand; where scripts run, the page's own script draws them anew, so that they answer to a hand.
+`report.html.j2` lays out what the other files here find. The same runs give the same bytes, wherever and whenever.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from downslope.core.paths import expand_home
 from downslope.core.rule_text import equations
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
+from downslope.plot.charts import for_template, room_on, with_numbers
 from downslope.plot.svg import COLOURS
 from downslope.plot.template import render_page
 from downslope.recipe.measures import title_of
@@ -23,9 +25,18 @@ from downslope.training.folder.durable import write_file
 from downslope.training.report import tables
 from downslope.training.report.answers import Fit, look_at_examples, look_at_lengths
 from downslope.training.report.data import RunData, read_runs
+from downslope.training.report.live import numbers_of
 from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
-from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
+from downslope.training.report.panels import (
+    Panel,
+    constants,
+    missing_from,
+    panels_of_one,
+    panels_of_several,
+    panels_of_steps,
+)
 from downslope.training.report.plots import draw, draw_progress
+from downslope.training.report.transcripts import look_at_transcripts
 
 if TYPE_CHECKING:
     from downslope.training.data import Dataset
@@ -64,15 +75,23 @@ def write_report(
 
 def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
     """Return the page of one run or several as HTML; `data` as in `write_report`."""
-    about = _about_one(runs[0], data) if len(runs) == 1 else _about_several(runs)
-    return render_page("training/report/report.html.j2", colours=COLOURS, title_of=title_of, **about)
+    runs = runs if len(runs) == 1 else tables.best_first(runs)
+    about, panels = _about_one(runs[0], data) if len(runs) == 1 else _about_several(runs)
+    page = render_page(
+        "training/report/report.html.j2", colours=COLOURS, title_of=title_of, live=for_template(), **about
+    )
+    charts = about["fit"].charts if about.get("fit") else {}
+    name = re.sub(r"\W+", "-", runs[0].name).strip("-") if len(runs) == 1 else "compared"
+    return with_numbers(page, numbers_of(name, runs, panels, charts, room_on(page)))
 
 
-def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
-    """Return what the template shows of a single run."""
+def _about_one(run: RunData, data: Dataset | None) -> tuple[dict[str, Any], list[Panel]]:
+    """Return what the template shows of a single run, and the panels in it."""
     moving = {name: getattr(run.recipe.sgd, name) for name in ("lr", "momentum", "weight_decay")}
     seen = look_at_examples(run, data)
-    return {
+    panels, of_steps, measured = panels_of_one(run), panels_of_steps(run), measured_of_one(run)
+    again = shlex.join(["downslope", "train", f"{run.name}/recipe.toml", "--out", f"{run.name}-again"])
+    about = {
         "several": False,
         "run": run,
         "title": run.recipe.title or run.name,
@@ -84,13 +103,17 @@ def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
             for name, value in moving.items()
             if name == "lr" or isinstance(value, Schedule)
         ],
-        "panels": [(panel, draw(panel)) for panel in panels_of_one(run)],
+        "reproduce": again,
+        "panels": [(panel, draw(panel)) for panel in panels],
+        "of_steps": [(panel, draw(panel)) for panel in of_steps],
+        "constants": constants(run),
         "missing": missing_from(run),
-        "measured": [(panel, draw(panel)) for panel in measured_of_one(run)],
+        "measured": [(panel, draw(panel)) for panel in measured],
         "at_the_end": at_the_end(run),
         "not_measured": not_measured(run),
         "examples": None if isinstance(seen, Fit) else seen,
         "fit": seen if isinstance(seen, Fit) else None,
+        "transcripts": look_at_transcripts(run, data),
         "lengths": look_at_lengths(run, data),
         "story": tables.story(run.sessions),
         "progress": draw_progress(run.sessions),
@@ -105,17 +128,21 @@ def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
         "environment": tables.environment(run),
         "checkpoints": tables.checkpoints(run),
     }
+    return about, [*panels, *of_steps, *measured]
 
 
-def _about_several(runs: Sequence[RunData]) -> dict[str, Any]:
-    """Return what the template shows of several runs."""
-    return {
+def _about_several(runs: Sequence[RunData]) -> tuple[dict[str, Any], list[Panel]]:
+    """Return what the template shows of several runs, and the panels in it."""
+    panels = [*panels_of_several(runs), *measured_of_several(runs)]
+    about = {
         "several": True,
         "runs": runs,
         "title": f"{len(runs)} runs compared",
-        "panels": [(panel, draw(panel)) for panel in [*panels_of_several(runs), *measured_of_several(runs)]],
+        "panels": [(panel, draw(panel)) for panel in panels],
+        "sorted_by": tables.sorted_by(runs),
         "results": tables.results(runs),
         "unlike_losses": len({run.recipe.train.loss for run in runs}) > 1,
         "metrics": tables.result_columns(runs),
         "differences": tables.differences(runs),
     }
+    return about, panels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -32,8 +32,8 @@ HELD, HELD_AVERAGED = "held-out", "held-out, averaged weights"
 LOG_FROM = 30
 """A positive quantity whose largest value is so many times its smallest gets a logarithmic axis."""
 
-_STRETCHES = 1000
-"""Into how many stretches a long line is cut, each drawn by its extremes: twice as many as a panel has pixels."""
+_STRETCHES = 350
+"""Into how many stretches a long line is cut, each drawn by its extremes: as many as a panel has pixels."""
 
 _BEGINNING = 0.1
 """Part of a run that may lie below the frame of the accuracy, where else its end would be a flat line at the top."""
@@ -63,6 +63,9 @@ _NOTES = {
     "weight_norm": "Global norm over all parameters.",
 }
 
+_SETTINGS = ("lr", "effective_lr", "momentum", "weight_decay")
+"""What has a panel where it moves, and where it does not, is said in a line."""
+
 _NOTHING = collect([], "")
 
 
@@ -76,8 +79,11 @@ class Line:
         colour: Index of its colour, 0 to `COLOURS` - 1.
         dash: Index of its kind of line: 0 solid, 1 dashed, 2 dotted.
         style: "faint" (background to another line), "line", or "dots" (a line through marked points).
-        whole: The series before it was smoothed or thinned.
+        whole: The series before it was thinned.
         named: Whether the legend names it.
+        raw: The series before it was smoothed too, where it was.
+        window: Over how many values it was smoothed; 1 for none.
+        run: Index of the run it belongs to.
     """
 
     name: str
@@ -87,6 +93,9 @@ class Line:
     whole: Series
     dash: int = 0
     named: bool = True
+    raw: Series | None = None
+    window: int = 1
+    run: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +105,8 @@ class Panel:
     Attributes:
         key: Its id on the page.
         title: Heading.
-        notes: Sentences under the heading.
+        notes: Sentences under the plot.
+        drawn: Sentences on how the plot is drawn, where no script draws it otherwise.
         lines: What is drawn, back to front.
         percent: Whether values are fractions shown as percent.
         log: Whether the vertical axis is logarithmic.
@@ -118,11 +128,22 @@ class Panel:
     limit: float | None = None
     frame_from: float | None = None
     end_labels: bool = True
+    drawn: list[str] = field(default_factory=list[str])
+
+    @property
+    def as_drawn(self) -> list[str]:
+        """All sentences on how the plot is drawn."""
+        return ["Logarithmic scale.", *self.drawn] if self.log else self.drawn
+
+    @property
+    def fronts(self) -> list[Line]:
+        """The lines that are no background to another."""
+        return [line for line in self.lines if line.style != "faint"]
 
     @property
     def legend(self) -> list[Line]:
         """The lines that need naming."""
-        front = [line for line in self.lines if line.style != "faint" and line.named]
+        front = [line for line in self.fronts if line.named]
         return front if len(front) > 1 or self.key in {"loss", "accuracy"} else []
 
     @property
@@ -145,7 +166,7 @@ class Panel:
 
 
 def panels_of_one(run: RunData) -> list[Panel]:
-    """Return the panels of a single run; a quantity that the log does not have gets none."""
+    """Return the panels of how well a single run did; a quantity that the log does not have gets none."""
     train, held_out = run.train, run.held_out
     averaged = {"loss": "ema_loss", "accuracy": "ema_accuracy"}
     found: list[Panel | None] = []
@@ -166,12 +187,27 @@ def panels_of_one(run: RunData) -> list[Panel]:
         if f"ema_{name}" in held_out:
             lines += line_of(HELD_AVERAGED, held_out[f"ema_{name}"], _AVERAGED, "dots")
         found.append(_panel(name, lines, run))
-    found += [_panel(name, line_of(name, train[name], _TRAIN), run) for name in ("lr", "effective_lr")]
+    return [panel for panel in found if panel is not None]
+
+
+def panels_of_steps(run: RunData) -> list[Panel]:
+    """Return the panels of what a single run's steps were taken with: settings that move, and norms."""
+    train = run.train
+    found = [_panel(name, line_of(name, train[name], _TRAIN), run) for name in _SETTINGS if _moves(run, name)]
     found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], _TRAIN, background=True), run))
     found.append(_panel("weight_norm", line_of("weight norm", train["weight_norm"], _TRAIN), run))
-    moving = [name for name in ("momentum", "weight_decay") if _moves(run, name)]
-    found += [_panel(name, line_of(name, train[name], _TRAIN), run) for name in moving]
     return [panel for panel in found if panel is not None]
+
+
+def constants(run: RunData) -> str:
+    """Return the settings that were the same in every logged step, as a sentence; "" if there are none."""
+    found = [
+        f"{_TITLES[name].lower()} {number_text(float(values[0]))}"
+        for name in _SETTINGS
+        if len(values := run.train[name].finite) and not _moves(run, name)
+    ]
+    of_whom = " of the parameters that are in no group" if found and run.recipe.groups else ""
+    return f"The same in every step{of_whom}: {', '.join(found)}." if found else ""
 
 
 def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
@@ -180,8 +216,8 @@ def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
     for name in dict.fromkeys(["loss", "accuracy", *metrics_of_several(runs)]):
         places = (HELD, HELD_AVERAGED, "train") if name in {"loss", "accuracy"} else (HELD, HELD_AVERAGED)
         found += [_panel_of_several(name, where, runs) for where in places]
-    for name in ("lr", "effective_lr", "grad_norm", "weight_norm", "momentum", "weight_decay"):
-        if name not in {"momentum", "weight_decay"} or any(_moves(run, name) for run in runs):
+    for name in (*_SETTINGS, "grad_norm", "weight_norm"):
+        if name not in _SETTINGS or any(_moves(run, name) for run in runs):
             found.append(_panel_of_several(name, "", runs))
     return [panel for panel in found if panel is not None]
 
@@ -209,10 +245,11 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
         notes.append("Of the parameters that are in no group.")
     window = smoothing_window(len(lines[0].whole))
     unit = "logged steps" if run.recipe.train.log_every > 1 else "steps"
+    drawn: list[str] = []
     if lines[0].style == "faint":
-        notes.append(f"Faint: every step. Line: mean over {window} {unit}.")
+        drawn.append(f"Faint: every step. Line: mean over {window} {unit}.")
     elif name == "accuracy" and lines[0].style == "line":
-        notes.append(f"Train: mean over {window} {unit}.")
+        drawn.append(f"Train: mean over {window} {unit}.")
     limit = run.recipe.train.clip_norm if name == "grad_norm" else None
     if limit is not None:
         notes.append(f"Dashed: clipped to {number_text(limit)}.")
@@ -223,7 +260,8 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
     return Panel(
         key=name,
         title=_title(name),
-        notes=notes + _frame_note(frame_from, lines) + _thin_note(lines) + _gap_note(lines),
+        notes=notes + _gap_note(lines),
+        drawn=drawn + _frame_note(frame_from, lines) + _thin_note(lines),
         lines=lines,
         percent=percent,
         log=not percent and wants_log(lines),
@@ -243,18 +281,14 @@ def _series_of(run: RunData, name: str, where: str) -> Series:
 def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel | None:
     smoothed = where == "train" or name == "grad_norm"
 
-    def series_of(run: RunData) -> Series:
-        series = _series_of(run, name, where)
-        return smooth(series, smoothing_window(len(series))) if smoothed else series
-
-    lines = line_of_each(runs, series_of)
+    lines = line_of_each(runs, lambda run: _series_of(run, name, where), smoothed=smoothed)
     if not lines:
         return None
     notes = [_NOTES[name]] if name in _NOTES else []
-    notes += ["Each line is a running mean over about a fortieth of its run."] if smoothed else []
+    drawn = ["Each line is a running mean over about a fortieth of its run."] if smoothed else []
     notes += note_of_absent(runs, lines, "Not in the log of")
-    drawn = {line.name for line in lines}
-    shown = [run for run in runs if run.name in drawn]
+    present = {line.name for line in lines}
+    shown = [run for run in runs if run.name in present]
     kinds = dict.fromkeys(run.recipe.train.loss for run in shown) if name == "loss" else {}
     if len(kinds) > 1:
         told = [f"{kind} ({', '.join(r.name for r in shown if r.recipe.train.loss == kind)})" for kind in kinds]
@@ -267,10 +301,11 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
     return Panel(
         key=re.sub(r"\W+", "-", f"{name}-{where}").strip("-"),
         title=f"{_title(name)}, {where}".rstrip(", "),
-        notes=notes + _frame_note(frame_from, lines) + _gap_note(lines),
+        notes=notes + _gap_note(lines),
+        drawn=drawn + _frame_note(frame_from, lines),
         lines=lines,
         percent=percent,
-        log=not percent and wants_log(lines),
+        log=not percent and (wants_log(lines) or (name == "loss" and where != "train" and _all_positive(lines))),
         frame_from=frame_from,
         steps_per_epoch=steps_per_epoch_of(runs),
         end_labels=False,
@@ -294,18 +329,22 @@ def line_of(
     """Return a series as a line of a panel, thinned; as none if it is empty."""
     if not len(series):
         return []
-    stretches = max(50, min(_STRETCHES, 1500 // share))
+    stretches = max(15, _STRETCHES // share)
     shown = series if style == "dots" else without_repeats(series)
     return [Line(name, thin(shown, stretches), colour, style, series, dash)]
 
 
-def line_of_each(runs: Sequence[RunData], series: Callable[[RunData], Series]) -> list[Line]:
-    """Return a line for each run that has one, in the runs' order and colours."""
-    return [
-        line
-        for index, run in enumerate(runs)
-        for line in line_of(run.name, series(run), index % COLOURS, dash=index // COLOURS, share=len(runs))
-    ]
+def line_of_each(runs: Sequence[RunData], series: Callable[[RunData], Series], *, smoothed: bool = False) -> list[Line]:
+    """Return a line for each run that has one, in the runs' order and colours; smoothed or as it is."""
+    found: list[Line] = []
+    for index, run in enumerate(runs):
+        raw = series(run)
+        window = smoothing_window(len(raw)) if smoothed else 1
+        drawn = smooth(raw, window) if window > 1 else raw
+        lines = line_of(run.name, drawn, index % COLOURS, dash=index // COLOURS, share=len(runs))
+        before = raw if window > 1 else None
+        found += [replace(line, run=index, raw=before, window=window) for line in lines]
+    return found
 
 
 def note_of_absent(runs: Sequence[RunData], lines: Sequence[Line], what: str) -> list[str]:
@@ -320,7 +359,8 @@ def _smoothed(name: str, series: Series, colour: int, *, background: bool) -> li
     if window == 1:
         return line_of(name, series, colour, "dots")
     behind = line_of(f"{name}, every step", series, colour, "faint") if background else []
-    return [*behind, *line_of(name, smooth(series, window), colour)]
+    front = line_of(name, smooth(series, window), colour)
+    return [*behind, *(replace(line, raw=series, window=window) for line in front)]
 
 
 def wants_log(lines: Sequence[Line]) -> bool:
@@ -336,6 +376,12 @@ def wants_log(lines: Sequence[Line]) -> bool:
     # what dives towards zero at its end, such as a cosine, would be nothing but that dive
     dives = any(np.quantile(values, 0.05) > 10 * values.min() for values in fronts)
     return bool(not dives and 0 < LOG_FROM * min(values.min() for values in fronts) <= largest)
+
+
+def _all_positive(lines: Sequence[Line]) -> bool:
+    """Return whether a panel has values of more than one size, all above 0."""
+    values = np.concatenate([line.whole.finite for line in lines])
+    return bool(len(values) and 0 < values.min() < values.max())
 
 
 def _frame_from(lines: Sequence[Line]) -> float | None:

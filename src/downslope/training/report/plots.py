@@ -15,13 +15,11 @@ from downslope.training.report.panels import Line, Panel
 from downslope.training.report.series import Series
 
 WIDTH, HEIGHT = 440, 232
-_FIT_SIDE = 300
 
 _Box = tuple[int, int, int, int, int, int]
 """Width and height of a picture, and its margins at the left, right, top and bottom."""
 
 _BOX: _Box = (WIDTH, HEIGHT, 46, 44, 24, 34)
-_FIT_BOX: _Box = (_FIT_SIDE, _FIT_SIDE, 52, 16, 24, 36)
 _FITS = 7
 """Characters that there is room for beside the frame."""
 
@@ -88,25 +86,47 @@ def draw_progress(found: Sequence[Session]) -> str | None:
 
 def draw_fit(true: Any, predicted: Any) -> str:
     """Return numbers that were predicted against the true ones, arrays of one shape, as an ``<svg>`` element."""
+    about = f"{len(true)} held-out numbers: true ones {_range(true)}, predicted ones {_range(predicted)}."
+    both = np.concatenate([true, predicted]) if len(true) else np.array([0.0, 1.0])
+    low, high = float(both.min()), float(both.max())
+    room = 0.04 * (high - low) or abs(high) or 1.0
+    frame = (low - room, high + room)
+    return _scatter("fit", "Predicted against true", about, (true, predicted), ("true", "predicted"),
+                    ([low, high], [low, high]), (frame, frame))  # fmt: skip
+
+
+def draw_residuals(predicted: Any, residuals: Any) -> str:
+    """Return what was predicted too much or too little, against what was predicted, as an ``<svg>`` element."""
+    about = f"{len(predicted)} held-out numbers: residuals {_range(residuals)}."
+    low, high = (float(predicted.min()), float(predicted.max())) if len(predicted) else (0.0, 1.0)
+    most = float(np.abs(residuals).max()) if len(predicted) else 1.0
+    room, tall = 0.04 * (high - low) or abs(high) or 1.0, 1.08 * most or 1.0
+    names = ("predicted", "predicted \N{MINUS SIGN} true")
+    return _scatter("residuals", "What is left over", about, (predicted, residuals), names,
+                    ([low, high], [0, 0]), ((low - room, high + room), (-tall, tall)))  # fmt: skip
+
+
+def _scatter(
+    key: str, title: str, about: str, values: tuple[Any, Any], names: tuple[str, str],
+    level: tuple[list[float], list[float]], frame: tuple[tuple[float, float], tuple[float, float]],
+) -> str:  # fmt: skip
     from matplotlib import ticker
 
     with style("a report"):
-        figure, axes = _axes(_FIT_BOX)
-        values = np.concatenate([true, predicted]) if len(true) else np.array([0.0, 1.0])
-        low, high = float(values.min()), float(values.max())
-        room = 0.04 * (high - low) or abs(high) or 1.0
-        axes.set_xlim(low - room, high + room)
-        axes.set_ylim(low - room, high + room)
-        axes.plot([low, high], [low, high], color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        axes.plot(true, predicted, "o", color=LINES[0], markersize=3 if len(true) < 500 else 1.8, alpha=0.6, zorder=2)
+        figure, axes = _axes(_BOX)
+        axes.set_xlim(*frame[0])
+        axes.set_ylim(*frame[1])
+        axes.plot(*level, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        size = 3 if len(values[0]) < 500 else 1.8
+        axes.plot(*values, "o", color=LINES[0], markersize=size, alpha=0.6, zorder=2)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
             axis.set_major_formatter(number)
         axes.grid(color=GRID, linewidth=0.7)
         axes.set_axisbelow(True)
-        axes.set_xlabel("true", loc="right", fontsize=10, color=SOFT, labelpad=2)
-        axes.set_title("predicted", loc="left", fontsize=10, color=SOFT, x=-0.16)
-        return as_html(figure, "fit", "Predicted against true", _describe_fit(true, predicted), (_FIT_SIDE, _FIT_SIDE))
+        axes.set_xlabel(names[0], loc="right", fontsize=10, color=SOFT, labelpad=2)
+        axes.set_title(names[1], loc="left", fontsize=10, color=SOFT, x=-0.09)
+        return as_html(figure, key, title, about, (WIDTH, HEIGHT))
 
 
 def _axes(box: _Box) -> tuple[Any, Any]:
@@ -209,11 +229,8 @@ def _percent(value: float, _: Any = None) -> str:
     return f"{number_text(100 * value)} %"
 
 
-def _describe_fit(true: Any, predicted: Any) -> str:
-    if not len(true):
-        return "No number."
-    ranges = [f"from {_digits(values.min())} to {_digits(values.max())}" for values in (true, predicted)]
-    return f"{len(true)} held-out numbers: true ones {ranges[0]}, predicted ones {ranges[1]}."
+def _range(values: Any) -> str:
+    return f"from {_digits(values.min())} to {_digits(values.max())}" if len(values) else "none"
 
 
 def _digits(value: float) -> str:

@@ -282,6 +282,37 @@ def result_columns(runs: Sequence[RunData]) -> list[str]:
     return [*first, *(name for name in found if name not in first)]
 
 
+def best_first(runs: Sequence[RunData]) -> list[RunData]:
+    """Return several runs by the best value of the first of their metrics; those without one last, as given."""
+    name = _leading(runs)
+    if not name:
+        return list(runs)
+    found = [(run, _best(run, name)) for run in runs]
+    known = [pair for pair in found if pair[1] is not None]
+    known.sort(key=lambda pair: -(pair[1] or 0.0) if grows(name) else (pair[1] or 0.0))
+    return [run for run, _ in known] + [run for run, value in found if value is None]
+
+
+def sorted_by(runs: Sequence[RunData]) -> str:
+    """Return by what several runs are sorted, in words; "" if by nothing."""
+    name = _leading(runs)
+    return f"the best held-out {title_of(name)}" if name else ""
+
+
+def _leading(runs: Sequence[RunData]) -> str:
+    """Return the metric by which runs are ranked: of unlike losses none is the better."""
+    alike = len({run.recipe.train.loss for run in runs}) == 1
+    names = [name for name in result_columns(runs) if name != "loss" or alike]
+    return names[0] if names else ""
+
+
+def _best(run: RunData, name: str) -> float | None:
+    if name not in run.metrics or (name == "accuracy" and run.rates):
+        return None
+    best = run.held_out[name].best(largest=grows(name))
+    return best and best[0]
+
+
 def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     """Return the final numbers of several runs, a row each, with what is best among them marked."""
     rows: list[dict[str, Any]] = []

@@ -5,10 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from downslope.core.number_text import number_text, percent_text
+from downslope.plot.charts import points as curve
 from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, number, style
+
+_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "settled": ("o", {"marks": "dot"}),
+    "falling": ("o", {"marks": "open"}),
+    "diverged": ("x", {"marks": "cross"}),
+    "best": ("D", {"marks": "diamond", "colour": 1}),
+}
+"""How a trial is marked, drawn beforehand and by the page's script."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +29,13 @@ class Dot:
         x: Where it lies; of words their place among them.
         y: The metric; NaN where it diverged.
         mark: "diverged", "falling", "settled" or "best".
+        name: What to call it.
     """
 
     x: float
     y: float
     mark: str
+    name: str = ""
 
 
 def draw_dots(
@@ -49,16 +61,20 @@ def draw_dots(
         words: What stands at x = 0, 1, ...; empty where x is a number.
         best_so_far: Whether a line joins the best so far, and whether larger is better; None for no line.
     """
+    finite = [dot for dot in dots if math.isfinite(dot.y)]
+    line = _best_so_far(dots, largest=best_so_far) if best_so_far is not None and finite else []
+    lines = [curve("best so far", *_stairs([dot.x for dot in dots], line), colour=7)] if line else []
+    for mark, (_, look) in _LOOKS.items():
+        some = [dot for dot in dots if (dot.mark if math.isfinite(dot.y) else "diverged") == mark]
+        places, heights = [dot.x for dot in some], [dot.y for dot in some]
+        lines += [curve(mark, places, heights, labels=[dot.name for dot in some], **look)] if some else []
+    about_x = {"name": axis, "log": log} | ({"words": list(words)} if words else {})
+    chart = (key, {"title": title, "height": "value", "axis": about_x, "lines": lines})
     with style("the page of a study"):
         figure, axes = begin()
         if log:
             axes.set_xscale("log")
-        finite = [dot for dot in dots if math.isfinite(dot.y)]
-        if best_so_far is not None and finite:
-            pick, best, line = (max if best_so_far else min), math.nan, list[float]()
-            for dot in dots:
-                best = dot.y if math.isnan(best) else best if math.isnan(dot.y) else pick(best, dot.y)
-                line.append(best)
+        if line:
             axes.step([dot.x for dot in dots], line, where="post", color=SOFT, linewidth=1.2, zorder=1)
         _scatter(axes, finite, [dot.y for dot in finite])
         bottom = [dot.x for dot in dots if not math.isfinite(dot.y)]
@@ -67,7 +83,25 @@ def draw_dots(
         about = f"{len(dots)} trials against {axis}"
         if finite:
             about += f"; from {number_text(min(d.y for d in finite))} to {number_text(max(d.y for d in finite))}."
-        return Plot(title, caption, as_html(figure, key, title, about, SIZE))
+        return Plot(title, caption, as_html(figure, key, title, about, SIZE), chart=chart)
+
+
+def _best_so_far(dots: Sequence[Dot], *, largest: bool) -> list[float]:
+    """Return the best value up to each dot, NaN before the first that has one."""
+    pick, best, found = (max if largest else min), math.nan, list[float]()
+    for dot in dots:
+        best = dot.y if math.isnan(best) else best if math.isnan(dot.y) else pick(best, dot.y)
+        found.append(best)
+    return found
+
+
+def _stairs(places: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the corners of a line that keeps each value up to the next place."""
+    pairs = list(zip(places, values, strict=True))
+    corners = [pairs[0]] if pairs else []
+    for (_, before), (place, value) in pairwise(pairs):
+        corners += [(place, before), (place, value)]
+    return [place for place, _ in corners], [value for _, value in corners]
 
 
 def draw_map(dots: Sequence[tuple[float, float, Dot]]) -> Plot:
@@ -89,7 +123,18 @@ def draw_map(dots: Sequence[tuple[float, float, Dot]]) -> Plot:
         _finish(axes, "effective lr", ())
         axes.yaxis.set_major_formatter(number)
         caption = "The better a trial, the larger and darker; the diamond is the best, a cross diverged."
-        return Plot(title, caption, as_html(figure, "map", title, f"{len(dots)} trials.", SIZE))
+        svg = as_html(figure, "map", title, f"{len(dots)} trials.", SIZE)
+    kinds = {"settled": [one for one in ranked if one[2].mark != "best"],
+             "best": [one for one in ranked if one[2].mark == "best"], "diverged": lost}  # fmt: skip
+    lines = [
+        curve(kind, [one[0] for one in some], [one[1] for one in some], labels=[one[2].name for one in some],
+               sizes=[1.5 + 2.5 * (ranked.index(one) + 1) / len(ranked) if one in ranked else 3 for one in some],
+               **_LOOKS[kind][1])
+        for kind, some in kinds.items() if some
+    ]  # fmt: skip
+    about = {"name": "effective lr", "log": True}
+    chart = {"title": title, "height": "epochs", "axis": about, "log": True, "lines": lines}
+    return Plot(title, caption, svg, chart=("map", chart))
 
 
 def draw_bars(title: str, caption: str, bars: Sequence[tuple[str, float]]) -> Plot:
@@ -125,18 +170,25 @@ def draw_spread(
         axes.plot(lost, [0.02] * len(lost), "x", color=WARN, markersize=6, transform=axes.get_xaxis_transform())
         _finish(axes, axis, words)
         told = "; ".join(f"{number_text(m)}" for m in means)
-        return Plot(title, caption, as_html(figure, key, title, f"Means in order: {told}.", SIZE))
+        svg = as_html(figure, key, title, f"Means in order: {told}.", SIZE)
+    places, ends = [x for x, values in whole for _ in values], [value for _, values in whole for value in values]
+    at = [x for x, _ in whole]
+    lines = [curve("runs", places, ends, marks="dot", alpha=0.45), curve("mean", at, means, colour=1, marks="bar")]
+    lines += [curve("diverged", lost, [math.nan] * len(lost), marks="cross")] if lost else []
+    lines += [curve("through the means", at, means)] if not words else []
+    about = {"name": axis, "log": log} | ({"words": list(words)} if words else {})
+    return Plot(title, caption, svg, chart=(key, {"title": title, "height": "value", "axis": about, "lines": lines}))
 
 
 def _scatter(axes: Any, dots: Sequence[Dot], ys: Sequence[float]) -> None:
-    looks: dict[str, tuple[str, dict[str, Any]]] = {
-        "settled": ("o", {"color": LINES[0]}),
-        "falling": ("o", {"color": LINES[0], "markerfacecolor": "none"}),
-        "diverged": ("x", {"color": WARN}),
-        "best": ("D", {"color": LINES[1], "markersize": 8, "zorder": 4}),
+    looks: dict[str, dict[str, Any]] = {
+        "settled": {"color": LINES[0]},
+        "falling": {"color": LINES[0], "markerfacecolor": "none"},
+        "diverged": {"color": WARN},
+        "best": {"color": LINES[1], "markersize": 8, "zorder": 4},
     }
     for dot, y in zip(dots, ys, strict=True):
-        marker, look = looks[dot.mark]
+        marker, look = _LOOKS[dot.mark][0], looks[dot.mark]
         axes.plot(dot.x, y, marker, **{"markersize": 5, "zorder": 3, **look})
 
 
@@ -168,4 +220,9 @@ def draw_range(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence
         _finish(axes, "lr", ())
         title, caption = "Training loss", "Faint: each step; line: smoothed; upright: the lr suggested."
         told = f"Smoothed from {number_text(smoothed[0])} to {number_text(low)}; suggested {number_text(chosen)}."
-        return Plot(title, caption, as_html(figure, "range", title, told, SIZE))
+        svg = as_html(figure, "range", title, told, SIZE)
+    lines = [curve("each step", lrs, losses, alpha=0.35), curve("smoothed", lrs[: len(smoothed)], smoothed)]
+    frame = [low - 0.1 * (high - low), high + 0.6 * (high - low)]
+    about = {"name": "lr", "log": True}
+    chart = {"title": title, "height": "loss", "axis": about, "lines": lines, "uprights": [chosen], "heights": frame}
+    return Plot(title, caption, svg, chart=("range", chart))

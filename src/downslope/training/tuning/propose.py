@@ -44,7 +44,11 @@ def import_optuna() -> Any:
         MissingDependencyError: If it is not installed.
     """
     try:
-        import optuna
+        with (
+            warnings.catch_warnings()
+        ):  # in a notebook without widgets, its bar of progress, which is not used, complains
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            import optuna
     except ImportError:
         raise MissingDependencyError('tune needs optuna. Install it with: pip install "downslope[tune]"') from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -16,12 +16,12 @@ from downslope.core.errors import DivergenceError, DownslopeError, NonFiniteGrad
 from downslope.core.number_text import short_text
 from downslope.core.schedules import Exponential
 from downslope.core.schedules.schedule import Schedule
-from downslope.plot.template import render_page
 from downslope.recipe.schema import Log, Recipe, Tune
 from downslope.training.folder.durable import write_file
 from downslope.training.folder.log import read_rows
 from downslope.training.run.plan import plan_run
 from downslope.training.run.train import train
+from downslope.training.tuning.page import lay_out
 from downslope.training.tuning.plots import draw_range
 from downslope.training.workers.workers import NullConsole
 
@@ -113,8 +113,7 @@ def run_range_test(recipe: Recipe, out: Path) -> RangeTest | int:
         pass  # as it should: the edge was passed
     rows = read_rows(out / RUN, "step")
     found = find([float(row["lr"]) for row in rows], [float(row["loss"]) for row in rows])
-    page = render_page(
-        "training/tuning/page.html.j2",
+    page = lay_out(
         title="lr range test",
         headlines=[("suggested lr", short_text(found.fastest), "where the loss fell fastest")],
         says=found.sentences(),
@@ -124,6 +123,7 @@ def run_range_test(recipe: Recipe, out: Path) -> RangeTest | int:
         numbers=set[str](),
         rows=[],
         recipe="",
+        curves=[],
     )
     write_file(out / PAGE, page.encode())
     return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DownslopeError
+from downslope.core.notebook import ShownInNotebooks
 from downslope.core.posix import locks
 from downslope.core.shown import shown
 from downslope.training.folder import durable
@@ -61,7 +62,13 @@ class State:
     finals: Mapping[int, Result]
 
 
-class Study:
+class StorageError(DownslopeError):
+    """The storage of a study was there, and is not now."""
+
+    exit_code = 1
+
+
+class Study(ShownInNotebooks):
     """A study in a storage, as one process sees it.
 
     Args:
@@ -78,7 +85,10 @@ class Study:
         optuna = import_optuna()
         self.folder, self._optuna = folder, optuna
         durable.make_folder(folder / _LOCKS)
-        try:
+        with (
+            self.holding(),
+            self._reaching(DownslopeError, ImportError, ValueError),
+        ):  # of several that begin at once, one makes tables and study
             storage = _journal(optuna, folder / JOURNAL) if url is None else optuna.storages.RDBStorage(url)
             self._study = optuna.create_study(
                 storage=storage,
@@ -87,22 +97,20 @@ class Study:
                 direction="minimize",
                 load_if_exists=True,
             )
-        except (ImportError, ValueError, optuna.exceptions.OptunaError) as error:
-            raise DownslopeError(f"--storage: {shown(str(error), 300)}") from None
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] == "sqlalchemy":
-                raise DownslopeError(f"--storage: {shown(str(error).splitlines()[0], 300)}") from None
-            raise
-        there = self._study.user_attrs.get(_ABOUT)
-        if there is None and about is not None:
-            self._study.set_user_attr(_ABOUT, dict(about))
-            there = dict(about)
+            there = self._study.user_attrs.get(_ABOUT)
+            if there is None and about is not None:
+                self._study.set_user_attr(_ABOUT, dict(about))
+                there = dict(about)
         if there is None:
             raise DownslopeError(f"{folder}: holds no study.")
         if about is not None and (parts := [key for key in about if there.get(key) != about[key]]):
             changes = "; ".join(_change(key, there.get(key), about[key]) for key in parts)
             raise DownslopeError(f"{folder}: {_PROBLEM}. What differs: {changes}.")
         self.about: Mapping[str, Any] = there
+
+    def __repr__(self) -> str:
+        """Return where it lies; not its storage, whose address may hold a password."""
+        return f"Study({str(self.folder)!r})"
 
     @contextmanager
     def holding(self, job: Job | int | None = None) -> Iterator[bool]:
@@ -126,13 +134,15 @@ class Study:
         """Return all that is known now."""
         points: dict[int, Point] = {}
         results: dict[Job, Result] = {}
-        for one in self._trials().values():
+        with self._reaching():
+            trials, attributes = self._trials(), self._study.user_attrs
+        for one in trials.values():
             number = one.user_attrs["trial"]
             points[number] = one.params
             for key, value in one.user_attrs.items():
                 if key.startswith("rung "):
                     results[Job(number, int(key.split()[1]))] = _decoded(value)
-        finals = {int(key.split()[1]): _decoded(v) for key, v in self._study.user_attrs.items() if key[:5] == "seed "}
+        finals = {int(key.split()[1]): _decoded(v) for key, v in attributes.items() if key[:5] == "seed "}
         return State(points, results, finals)
 
     def add(self, number: int, point: Point, space: tuple[Dimension, ...]) -> None:
@@ -143,7 +153,8 @@ class Study:
             distributions={one.name: distribution_of(self._optuna, one) for one in space},
             user_attrs={"trial": number},
         )
-        self._study.add_trial(frozen)
+        with self._reaching():
+            self._study.add_trial(frozen)
 
     def record(self, job: Job | int, result: Result, *, whole: bool = True) -> None:
         """Note what a job gave; the last of a trial also as Optuna's other tools read it."""
@@ -153,9 +164,13 @@ class Study:
             "step": result.step,
             "outcome": result.outcome,
         }
-        if isinstance(job, int):
-            self._study.set_user_attr(f"seed {job}", value)
-            return
+        with self._reaching():
+            if isinstance(job, int):
+                self._study.set_user_attr(f"seed {job}", value)
+            else:
+                self._record(job, result, value, whole=whole)
+
+    def _record(self, job: Job, result: Result, value: dict[str, Any], *, whole: bool) -> None:
         frozen = self._trials()[job.trial]
         trial = self._optuna.trial.Trial(self._study, frozen._trial_id)  # noqa: SLF001  the one way to report on it
         trial.set_user_attr(f"rung {job.rung}", value)
@@ -166,12 +181,28 @@ class Study:
             told = {"values": result.value} if math.isfinite(result.value) else {"state": state.FAIL}
             self._study.tell(frozen.number, skip_if_finished=True, **told)
 
-    def end(self) -> None:
-        """Tell Optuna's other tools which trials stopped below the top, while holding the study."""
+    def end(self, top: int) -> None:
+        """Tell Optuna's other tools which trials stopped below the top rung, while holding the study."""
         states = self._optuna.trial.TrialState
-        for one in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
-            state = states.PRUNED if one.intermediate_values else states.FAIL
-            self._study.tell(one.number, state=state, skip_if_finished=True)
+        with self._reaching():
+            for one in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
+                last = one.user_attrs.get(f"rung {top}")  # of one that was killed before it had told the whole
+                value = None if last is None else last["value"]
+                told = {"state": states.PRUNED if one.intermediate_values else states.FAIL}
+                self._study.tell(one.number, skip_if_finished=True, **(told if value is None else {"values": value}))
+
+    @contextmanager
+    def _reaching(self, kind: type[DownslopeError] = StorageError, *more: type[Exception]) -> Iterator[None]:
+        """Say of a storage that fails what it says: a server may be gone at any time."""
+        try:
+            yield
+        except Exception as error:
+            ours = isinstance(error, (self._optuna.exceptions.OptunaError, *more))
+            if not ours and type(error).__module__.partition(".")[0] != "sqlalchemy":
+                raise
+            cause = error.__cause__ if ours and error.__cause__ is not None else error
+            said = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+            raise kind(f"--storage: {shown(said, 300)}") from None
 
     def _trials(self) -> dict[int, Any]:
         """Return Optuna's trials by our number."""

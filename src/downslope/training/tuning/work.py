@@ -218,7 +218,7 @@ def work(study: Study, plan: Design, tell: Callable[[State], None] = lambda _: N
         tell(state)
         if plan.is_finished(state):
             with study.holding():
-                study.end()
+                study.end(plan.rungs - 1)
             return
         if not _take_one(study, plan, state):
             time.sleep(0.3)  # others are at what is left of this batch

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from downslope.core.number_text import percent_text
+from downslope.core.sparkline import BLOCKS, sparkline
 from downslope.recipe.measures import grows, is_share, title_of
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-PLAIN_BLOCKS = "_.-=+*%#"
 LABEL = 12
 """Columns of the words on the left, as in the lines that training begins with."""
 
@@ -170,26 +168,6 @@ class Thinned:
         if len(self.values) >= self.MOST:
             self.values = [(a + b) / 2 for a, b in zip(self.values[::2], self.values[1::2], strict=True)]
             self._stride *= 2
-
-
-def sparkline(values: Sequence[float], length: int, blocks: str = BLOCKS) -> str:
-    """Return numbers as a curve of one line; positive ones that span much, by their logarithms.
-
-    Example:
-        >>> sparkline([1.0, 2.0, 3.0, 4.0], 8)
-        '▁▃▆█'
-    """
-    if not values or length < 1:
-        return ""
-    count = min(length, len(values))
-    edges = [len(values) * index // count for index in range(count + 1)]
-    means = [math.fsum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-    if min(means) > 0 and max(means) > 30 * min(means):
-        means = [math.log(mean) for mean in means]
-    low, high = min(means), max(means)
-    if high == low:
-        return blocks[0] * count
-    return "".join(blocks[min(int(8 * (mean - low) / (high - low)), 7)] for mean in means)
 
 
 def speed_text(rate: float, what: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from downslope.core.shown import printable
-from downslope.training.view.live_view import BLOCKS, LABEL, PLAIN_BLOCKS
+from downslope.core.sparkline import blocks_for
+from downslope.training.view.live_view import LABEL
 
 _UP, _ERASE_BELOW, _DIM, _PLAIN = "\x1b[A", "\x1b[J", "\x1b[2m", "\x1b[0m"
 
@@ -36,8 +37,7 @@ class Screen:
         self._stream = stream
         self._coloured = not environment.get("NO_COLOR")
         self._drawn: list[str] = []
-        encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-        self.blocks = BLOCKS if encoding.startswith("utf") else PLAIN_BLOCKS
+        self.blocks = blocks_for(getattr(stream, "encoding", None))
 
     def width(self) -> int:
         """Return the terminal's columns now."""

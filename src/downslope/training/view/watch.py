@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError, DownslopeError
+from downslope.core.sparkline import BLOCKS
 from downslope.training.folder import events, log
 from downslope.training.folder.durable import StorageError
 from downslope.training.folder.events import OPENING, sessions, time_of
@@ -21,7 +22,7 @@ from downslope.training.folder.lock import Holder, holder_of
 from downslope.training.folder.log import Tail
 from downslope.training.folder.names import FACTS, RECIPE, read_facts, read_recipe
 from downslope.training.view.console import progress_line
-from downslope.training.view.live_view import BLOCKS, LABEL, View, duration
+from downslope.training.view.live_view import LABEL, View, duration
 from downslope.training.view.usage import Usage
 
 

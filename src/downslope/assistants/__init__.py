@@ -1,0 +1,1 @@
+"""What `downslope mcp` offers coding assistants: the commands about text as tools, whose answers are data."""

@@ -1,0 +1,1 @@
+"""How readings, explanations, comparisons, audits, studies and runs show themselves in a notebook."""

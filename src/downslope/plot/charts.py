@@ -1,0 +1,105 @@
+"""What makes a page's plots answer: one script, its hash for the page's policy, and the numbers it draws, as JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from itertools import pairwise
+from typing import Any
+
+_NUMBERS = "@the numbers of the plots@"
+"""Where a template leaves room for them: how many fit is known when the rest of the page is."""
+
+_PARTS = ("numbers", "drawing", "hands", "bar")
+"""The files that the script is put together from, in order."""
+
+MOST = 490_000
+"""Bytes of a page with its numbers, as long as the rest of it leaves them room."""
+
+
+def script() -> str:
+    """Return the script, as it stands on a page."""
+    folder = resources.files("downslope.plot") / "live"
+    texts = [(folder / f"{name}.js").read_text(encoding="utf-8") for name in _PARTS]
+    return "\n".join(line for text in texts for line in text.splitlines() if line.strip())
+
+
+def for_template() -> dict[str, str]:
+    """Return what `plot/charts.html.j2` shows: the script, the policy that allows it alone, and room for numbers."""
+    text = script()
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return {"script": text, "policy": policy, "numbers": _NUMBERS}
+
+
+def room_on(page: str) -> int:
+    """Return how many bytes of numbers a page has room for."""
+    return MOST - len(page.encode("utf-8", "surrogateescape"))
+
+
+def with_numbers(page: str, numbers: str) -> str:
+    """Return a page with its numbers, JSON in which nothing can end the element that holds it."""
+    return page.replace(_NUMBERS, numbers.replace("<", "\\u003c"), 1)
+
+
+def as_json(value: Any) -> str:
+    """Return JSON without needless blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def pack_steps(steps: Sequence[int]) -> Any:
+    """Return ascending whole numbers shortly: where they are even, how; otherwise the first and the differences.
+
+    Example:
+        >>> pack_steps([4, 6, 8, 10]), pack_steps([0, 1, 5])
+        ({'from': 4, 'by': 2, 'n': 4}, [0, 1, 4])
+    """
+    differences = [after - before for before, after in pairwise(steps)]
+    if len(steps) > 2 and len(set(differences)) == 1:
+        return {"from": steps[0], "by": differences[0], "n": len(steps)}
+    return [*steps[:1], *differences]
+
+
+def pack_values(values: Sequence[float]) -> Any:
+    """Return numbers shortly, what is not finite as null: where most repeat, as pairs of a value and how often.
+
+    Example:
+        >>> pack_values([0.5, 0.25, float("nan")]), pack_values([0.5] * 9)
+        ([0.5, 0.25, None], {'runs': [[0.5, 9]]})
+    """
+    known = [_short(value) if math.isfinite(value) else None for value in values]
+    stretches: list[list[Any]] = []
+    for value in known:
+        if stretches and stretches[-1][0] == value:
+            stretches[-1][1] += 1
+        else:
+            stretches.append([value, 1])
+    return {"runs": stretches} if 2 * len(stretches) < len(known) else known
+
+
+def points(name: str, places: Sequence[float], values: Sequence[float], **look: Any) -> dict[str, Any]:
+    """Return a curve of a chart whose axis does not count steps: its points, drawn as `look` says.
+
+    Args:
+        name: What the points are.
+        places: Where they lie on the axis.
+        values: How high; NaN for what has no height.
+        **look: `colour`, `marks` ("dot", "open", "cross" or "diamond"; without it a line), `labels`, `sizes`, `alpha`.
+    """
+    plain: Mapping[str, Any] = {"colour": 0} | look
+    return {
+        "name": name,
+        "x": [_short(value) for value in places],
+        "v": [_short(value) if math.isfinite(value) else None for value in values],
+        **plain,
+    }
+
+
+def _short(value: float) -> float | int:
+    """Return the same number as a whole one where it is, which is shorter."""
+    value = float(value)
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value

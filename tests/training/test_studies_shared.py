@@ -1,0 +1,81 @@
+"""One study, four processes, through PostgreSQL and a journal file: killed at random, it ends as it would have."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("optuna")
+
+from downslope.core.errors import DownslopeError
+from downslope.training.tuning.result import write_result
+from downslope.training.tuning.study import Study
+from downslope.training.tuning.work import Design, work
+from training import postgres, studying
+
+KILLS = 20 if os.environ.get("DOWNSLOPE_NIGHTLY") == "1" else 5
+FILES = ["study.json", "best.toml", "winner/seed-0/model.safetensors", "winner/seed-1/log.jsonl"]
+
+
+@pytest.fixture(scope="module")
+def database():
+    """Return the URL of a server's database."""
+    with postgres.server() as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the folder of the study as one process works on it, undisturbed."""
+    folder, plan = tmp_path_factory.mktemp("whole") / "study", studying.plan()
+    study = Study(folder, None, plan.about())
+    work(study, plan)
+    write_result(plan, study.state(), folder)
+    return folder
+
+
+def shared(folder, url, seed):
+    """Have four processes work on a study, and return it."""
+    words = [sys.executable, studying.__file__, str(folder), url or "-", str(KILLS), str(seed)]
+    paths = os.pathsep.join([str(Path(studying.__file__).parents[1]), *filter(None, sys.path)])
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths})
+    assert done.returncode == 0, done.stderr
+    study = Study(folder, url)
+    write_result(Design.of(study.about), study.state(), folder)
+    return study
+
+
+def check_same(study, whole):
+    """Check that a study ended with the trials, the recipe and the weights of another, and as Optuna's tools see it."""
+    for name in FILES:
+        assert (study.folder / name).read_bytes() == (whole / name).read_bytes(), name
+    states = [sorted((one.user_attrs["trial"], one.state.name) for one in each._study.get_trials())
+              for each in (study, Study(whole, None))]  # fmt: skip
+    assert states[0] == states[1]
+    assert not any("RUNNING" in one for one in states[0])
+
+
+def test_four_processes_through_a_journal_file(whole, tmp_path):
+    """Begun at one moment in an empty folder, killed with SIGKILL and begun anew: the same bytes."""
+    check_same(shared(tmp_path / "study", None, seed=1), whole)
+
+
+def test_four_processes_through_postgresql(whole, tmp_path, database):
+    """The same on a server that knew nothing of the study."""
+    check_same(shared(tmp_path / "study", database, seed=2), whole)
+
+
+def test_a_server_that_is_gone_is_one_message(tmp_path):
+    """While a study is worked on or when it is opened: what the storage says, and no bug of ours."""
+    plan = studying.plan()
+    with postgres.server() as (url, process):
+        study = Study(tmp_path / "study", url, plan.about())
+        assert study.state().points == {}
+        process.kill()
+        process.wait()
+        with pytest.raises(DownslopeError, match="--storage: "):
+            study.state()
+        with pytest.raises(DownslopeError, match="--storage: "):
+            Study(tmp_path / "study", url)
