@@ -10,6 +10,7 @@ measured where it is installed and steps on a CPU; where not, its bytes are comp
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import environment
 import tables
 from memory import peak_bytes
 
-WIDTH, LAYERS, BATCH, STEPS = 4200, 26, 2, 3
+WIDTH, LAYERS, BATCH, STEPS = 4200, 26, 2, 2
 """Weights each of which the system gives and takes back by itself, in float32 (67 MiB) and in bfloat16 (34 MiB)."""
 GIB = 2**30
 MEMORY = 24 * GIB
@@ -63,8 +64,7 @@ def torchs(params: Any) -> Any:
 
 def bitsandbytes(params: Any) -> Any:
     """Return bitsandbytes' optimizer of 8 bits."""
-    import bitsandbytes as other
-
+    other: Any = importlib.import_module("bitsandbytes")  # no requirement of ours
     return other.optim.SGD8bit(params, lr=1e-3, momentum=0.9)
 
 
@@ -139,9 +139,13 @@ def main() -> None:
     if arguments.worker:
         print(json.dumps(peak_per_parameter(arguments.worker)))
         return
-    found = {name: measured(name) for name in CHOICES}
-    content = {"environment": environment.describe(), "parameters": LAYERS * WIDTH**2, "bytes_per_parameter": found}
-    print(environment.headline(content["environment"]))
+    facts = environment.describe()
+    print(environment.headline(facts), flush=True)
+    found: dict[str, float | str] = {}
+    for name in CHOICES:
+        found[name] = measured(name)
+        print(f"{name}: {found[name]}", file=sys.stderr, flush=True)
+    content = {"environment": facts, "parameters": LAYERS * WIDTH**2, "bytes_per_parameter": found}
     print(f"\n{LAYERS} weights of {WIDTH}x{WIDTH}, batch {BATCH}: peak resident bytes per parameter, and what fits")
     header = ["", "needed", "measured", "1e9 parameters in 24 GiB"]
     print(tables.as_text((header, [row(name, value) for name, value in found.items()])))

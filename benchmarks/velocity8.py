@@ -4,8 +4,8 @@
 
 Three networks, all of whose large weights have velocities of codes: a perceptron on the digits, a convolution and a
 GRU on MNIST-1D (package mnist1d, which generates its data). Each seed is trained in both ways from the same weights
-with the same batches; told is the mean difference with its standard error. Then a case made to do harm: blocks in which one
-weight has a large noisy gradient and all others a small steady one.
+with the same batches; told is the mean difference with its standard error. Then a case made to do harm: blocks in which
+one weight has a large noisy gradient and all others a small steady one.
 """
 
 from __future__ import annotations

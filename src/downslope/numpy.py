@@ -163,8 +163,8 @@ class SGD:
         unfit = [name for name in coded if not (apart and _is_row_major(self.params[name]))]
         if self._fused and unfit:
             raise SettingsError(
-                f"`fused=True`: parameter `{unfit[0]}`, whose velocity is of 8 bits, is not for the kernel, which takes "
-                "contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
+                f"`fused=True`: parameter `{unfit[0]}`, whose velocity is of 8 bits, is not for the kernel, which "
+                "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
             )
         rest = {name: grad for name, grad in given.items() if name not in coded}
         if rest:
