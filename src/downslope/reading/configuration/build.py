@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
+from downslope.reading.arithmetic import is_number
+from downslope.reading.configuration.entries import Entry, holds_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
 from downslope.reading.findings import Found, Part
@@ -17,7 +18,6 @@ from downslope.reading.remarks import shown
 NORMS = "@bias_and_norm"
 _UNKNOWN = ("auto", "none", "default", "custom", "optim", "build", "config", "wrapper", "make", "get")
 _BASES = frozenset(["base", "baseconfig", "inheritfrom", "defaults"])
-_DECOUPLED = ("sgdw", "sgdwoptimizer")
 _SIZED = 1e6
 """The largest norm that gradients are clipped at; a larger one clips nothing."""
 
@@ -120,11 +120,7 @@ def put_values(build: Build) -> None:
     _put_length(build)
     decayed = build.found.fields.get("sgd.weight_decay")
     if decayed is not None and decayed.value and build.found.optimizer in {"", "sgd", "lars"}:
-        named = settings.by_concept.get("optimizer", ())
-        if any(squeezed(one.value).endswith(_DECOUPLED) for one in named[:1]):
-            build.imply("sgd.decay", "decoupled", None, "SGDW decays apart from the gradient")
-        else:
-            build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
+        build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
     if inherits:
         build.say("base", words=" ".join(build.words(inherits[0]).split()))
 
@@ -154,11 +150,12 @@ def _put_optimizer(build: Build) -> None:
         if found.optimizer == "sgd" and squeezed(named[0].value.rpartition(".")[2]) in {
             "nag",
             "nesterov",
+            "nesterovs",
             "nesterovsgd",
             "sgdnesterov",
         }:
             build.imply("sgd.nesterov", True, None, f"{named[0].value} is Nesterov's form")
-        if squeezed(named[0].value) == "sgdw":
+        if OPTIMIZERS.get(squeezed(named[0].value.rpartition(".")[2])) == "sgdw":
             build.imply("sgd.decay", "decoupled", None, "SGDW decays apart from the gradient")
     elif any(blocks):
         found.optimizer = next(filter(None, blocks))
@@ -189,7 +186,8 @@ def _put_optimizer(build: Build) -> None:
 
 def _optimizer_of(name: str) -> str:
     last = squeezed(name.rpartition(".")[2]).removesuffix("optimizer")
-    known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]))
+    known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]), "")
+    known = known.replace("sgdw", "sgd")
     return known or ("" if not last.isalpha() or len(last) > 10 or any(word in last for word in _UNKNOWN) else last)
 
 

@@ -17,23 +17,19 @@ GENERIC: dict[str, str] = {
     "lr": "lr learningrate baselr initlr initiallr lr0 initiallearningrate lrinit startlr learningrateinit "
     "baselearningrate eta0 maxlr peaklr lrmax initlearningrate startinglearningrate optimlr optimizerlr optlr lrbase "
     "learningratebase lrrate startinglr initiallearnrate initialrate learnrate lrpeak peaklearningrate maxlearningrate "
-    "lrstart startlearningrate trainlr lrsgd sgdlr"
-    " lr.initial learningrate.initial lr.init lr.base learningrate.base basiclr η cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
+    "lrstart startlearningrate trainlr lrsgd sgdlr lr.initial learningrate.initial lr.init lr.base learningrate.base basiclr η cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
     "final": "minlr lrmin endlearningrate etamin finallr lrend endlr minimumlearningrate finallearningrate "
     "minlearningrate lrcosinemin cosineendlr lrfinal endingrate endvalue lastlr minimumlr lrminimum",
     "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
-    "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue"
-    " momentumpermb",
+    "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue momentumpermb",
     "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
     "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
     "optimwd optimwdecay l2regularizer l2weightdecay weightdecayl2 l2wd l2decayrate l2regweight l2regularization l2coeff "
-    "l2lambda l2penalty wdrate regl2 weightl2"
-    " l2 l2weight weightpenalty",
+    "l2lambda l2penalty wdrate regl2 weightl2 l2 l2weight weightpenalty",
     "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
-    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch"
-    " globaltrainbatchsize",
+    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch globaltrainbatchsize",
     "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
     "microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu localbatchsize "
     "trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice pergpubatchsize "
@@ -42,19 +38,16 @@ GENERIC: dict[str, str] = {
     "accumulate": "gradientaccumulationsteps accumgradbatches accumulategradbatches accumulationsteps itersize gradaccum "
     "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate naccumulate",
     "epochs": "epochs maxepochs numepochs nepochs totalepochs nepoch trainepochs maxepoch numtrainepochs trainingepochs "
-    "epochsnum epochnum epochmax numepoch epochcount endepoch nbepoch nbepochs trainer.maxepochs"
-    " numberofepochs maxnumepochs maxtrainepochs maxnepochs maxtrainingepochs totalepoch",
+    "epochsnum epochnum epochmax numepoch epochcount endepoch nbepoch nbepochs trainer.maxepochs numberofepochs maxnumepochs maxtrainepochs maxnepochs maxtrainingepochs totalepoch",
     "epochs_flag": "epoch",
     "steps": "maxiter maxsteps totalsteps iterations numsteps trainsteps maxiters maxupdate maxupdates numiterations niter "
     "totaliters numtrainsteps trainingsteps totaliterations nsteps iters numiters maxiteration maxiterations trainiters "
-    "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations"
-    " maxnumberofsteps maxnumsteps maxtrainsteps numberofsteps numupdates maxtrainingsteps",
+    "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations maxnumberofsteps maxnumsteps maxtrainsteps numberofsteps numupdates maxtrainingsteps",
     "nesterov": "nesterov usenesterov sgdnesterov isnesterov optimizernesterov",
     "dampening": "dampening optimizerdampening",
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
-    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm"
-    " gradientthreshold clipgradnormmax clipnormvalue",
+    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm gradientthreshold clipgradnormmax clipnormvalue",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay emamodel.decay "
     "emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay emaalpha",
     "smoothing": "labelsmoothing smoothing labelsmooth labelsmoothingfactor smoothlabels labelsmootheps labelsmoothepsilon",
@@ -63,17 +56,14 @@ GENERIC: dict[str, str] = {
     "mixup": "mixup mixupalpha",
     "cutmix": "cutmix cutmixalpha",
     "erase": "randomerase reprob randomerasing randomerasingprob randomeraseprob",
-    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername"
-    " whichoptimizer",
+    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername whichoptimizer",
     "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
     "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
-    "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler scheduler.decay learningratescheduler.decay lrscheduler.decay lradjust lradj lrtype learningpolicy lrscheduletype"
-    " decaytype lrdecaystrategy whichscheduler lrdecaytypename learnrateschedule",
+    "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler scheduler.decay learningratescheduler.decay lrscheduler.decay lradjust lradj lrtype learningpolicy lrscheduletype decaytype lrdecaystrategy whichscheduler lrdecaytypename learnrateschedule",
     "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "
     "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult learningratescheduler.factor "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
-    "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay"
-    " learningratedecayrate decaylrto learnratedropfactor lrshift",
+    "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay learningratedecayrate decaylrto learnratedropfactor lrshift",
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
@@ -83,37 +73,28 @@ GENERIC: dict[str, str] = {
     "lrdropepochs lrdropepoch dropepochs dropepoch epochdrop lrdecayiter steplist schedule.step lrstepiters epochlist",
     "milestones": "milestones stepvalue lrmilestones multisteps lrdrops lrdecaymilestones milestone decaymilestones "
     "schedulermilestones lrstepvalues lrschedulermilestones stepmilestones lrmilestone multistepdecaymilestones "
-    "lrmultisteps stepsmilestones"
-    " milestonesepoch milestonesepochs milestoneepochs multistepmilestones lrmultistepmilestones",
+    "lrmultisteps stepsmilestones milestonesepoch milestonesepochs milestoneepochs multistepmilestones lrmultistepmilestones",
     "every": "stepsize lrstepsize lrdropevery lrdecayevery lrstepperiod decayepochs numepochsperdecay epochsperdecay "
     "lrdecayperiod lrdecayinterval decayperiod decayinterval epochstep lrdrop decaystep decayevery lrdecaystepsize "
     "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep decaysteps lrdecayiters "
-    "learningratedecaysteps learningratedecayepochs learningratedecayevery learningratedecayinterval stepsperdecay lrschedulerstepsize stepsizelr"
-    " lrdropinterval learnratedropperiod lrdropperiod",
+    "learningratedecaysteps learningratedecayepochs learningratedecayevery learningratedecayinterval stepsperdecay lrschedulerstepsize stepsizelr lrdropinterval learnratedropperiod lrdropperiod",
     "every_flag": "step",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
     "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
     "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower polyexp polyexponent lrpolyexp polydecaypower",
-    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen"
-    " twarmup warmuptime",
+    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup warmuptime",
     "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
-    "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch"
-    " warmup.epochs warmup.epoch warmup.numepochs",
+    "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch warmup.epochs warmup.epoch warmup.numepochs",
     "warmup_steps": "warmupsteps warmupiters warmupupdates lrwarmupsteps numwarmupsteps warmupiterations warmupiter burnin "
     "warmupstep warmupbatches lrwarmupiters lrwarmupiterations nwarmupsteps numwarmupiters numwarmup warmupnumsteps "
-    "schedulerwarmupsteps"
-    " warmup.steps warmup.iters warmup.iterations warmup.numsteps warmupnumiters",
+    "schedulerwarmupsteps warmup.steps warmup.iters warmup.iterations warmup.numsteps warmupnumiters",
     "warmup_start": "warmuplr warmupinitlr warmupstartlr lrwarmupstart warmupstartlearningrate warmuplearningrate "
-    "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr"
-    " warmup.startlr warmup.initlr warmup.startlearningrate warmup.minlr warmup.initiallr",
+    "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr warmup.startlr warmup.initlr warmup.startlearningrate warmup.minlr warmup.initiallr",
     "warmup_end": "warmupendlr warmuptargetlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr warmuppeaklr "
     "lrwarmupend warmupmaxlr endwarmuplr",
-    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor"
-    " warmup.factor warmup.startfactor",
-    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction"
-    " warmup.ratio warmup.fraction",
-    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle"
-    " warmup.type warmup.method warmup.mode warmup.name warmup.policy",
+    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor warmup.factor warmup.startfactor",
+    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction warmup.ratio warmup.fraction",
+    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle warmup.type warmup.method warmup.mode warmup.name warmup.policy",
     "beta1": "beta1 adambeta1 optimizerbeta1",
     "beta2": "beta2 adambeta2 optimizerbeta2",
     "betas": "betas adambetas optbetas",
@@ -152,8 +133,7 @@ NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind
 """Keys that name what their table is."""
 
 OPTIMIZING = _words(
-    "optimizer optim opt optimizers solver optimizerconfig optimizerparams optimizercfg optimizerargs optimconf"
-    "  optimizerbuilder sgd"
+    "optimizer optim opt optimizers solver optimizerconfig optimizerparams optimizercfg optimizerargs optimconf  optimizerbuilder sgd"
 )
 """Tables about an optimizer."""
 
@@ -203,19 +183,26 @@ POLICIES = (
 )  # fmt: skip
 """What a policy's name has in it -> our schedule; "" for one that recipes have no word for. The first decides."""
 
-OPTIMIZERS: dict[str, str] = {
-    "sgd": "sgd", "momentum": "sgd", "nesterov": "sgd", "nag": "sgd", "msgd": "sgd", "sgdm": "sgd", "adam": "adam",
-    "adamw": "adamw", "rmsprop": "rmsprop", "lars": "lars", "lamb": "lamb", "adagrad": "adagrad", "adadelta": "adadelta",
-    "sgdw": "sgd", "rmsproptf": "rmsprop", "lion": "lion", "momentumoptimizer": "sgd", "nesterovsgd": "sgd",
-    "adamoptimizer": "adam", "rmspropoptimizer": "rmsprop", "momentumsgd": "sgd", "fusedsgd": "sgd", "fusedmomentum": "sgd",
-    "adamax": "adamax",
-    "radam": "radam", "nadam": "nadam", "fusedadam": "adam", "fusedlamb": "lamb", "adafactor": "adafactor", "sam": "sgd",
-    "gradientdescent": "sgd", "decentralizedsgd": "sgd", "adamwtorch": "adamw", "adabelief": "adabelief", "sgdnesterov": "sgd",
-    "rmspropoptimizerv2": "rmsprop", "larsmomentum": "lars", "adan": "adan", "adamp": "adamp", "gradientdescentoptimizer": "sgd",
-    "adambelief": "adabelief", "fusednovograd": "novograd", "novograd": "novograd", "shampoo": "shampoo", "muon": "muon",
-    "stochasticgradientdescent": "sgd", "decoupledsgdw": "sgd", "decoupledadamw": "adamw", "sgdmomentum": "sgd", "descent": "sgd", "nesterovs": "sgd", "momentumoptimizervalue": "sgd", "lbfgs": "lbfgs",
-}  # fmt: skip
-"""An optimizer's name -> ours."""
+_ALONE = "adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd yogi adan shampoo muon"
+_ALIASES = {
+    "sgd": "sgd momentum momentumsgd correctedmomentumsgd nesterovag nag momentumoptimizer gradientdescentoptimizer "
+    "gradientdescent sgdoptimizer fusedsgd nesterovmomentum buildsgd polyoptimizer nesterov msgd sgdm nesterovsgd "
+    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs",
+    "adam": "adam adamoptimizer fusedadam sparseadam adam8bit amsgrad",
+    "sgdw": "sgdw decoupledsgdw",
+    "adamw": "adamw decoupledadamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",
+    "rmsprop": "rmsprop rmsproptf rmspropoptimizer rmspropoptimizerv2",
+    "adagrad": "adagrad adagradoptimizer",
+    "adadelta": "adadelta adadeltaoptimizer",
+    "lars": "lars larsoptimizer larsmomentum",
+    "lamb": "lamb lamboptimizer fusedlamb",
+    "adabelief": "adabelief adambelief",
+    "novograd": "novograd fusednovograd",
+    "ftrl": "ftrl ftrloptimizer",
+}
+OPTIMIZERS = {name: ours for ours, names in _ALIASES.items() for name in names.split()}
+OPTIMIZERS |= {name: name for name in _ALONE.split()}
+"""An optimizer's name, squeezed -> ours."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, as_number, is_number, listed, squeezed, words_of
+from downslope.reading.arithmetic import is_number
+from downslope.reading.configuration.entries import Entry, as_number, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     BEFORE,
@@ -357,7 +358,7 @@ def _setting(
             continue
         if concept.endswith("_flag") and not (value >= 2 and (written.startswith("--") or concept == "epochs_flag")):
             continue
-        outer = index.get(keys[-2], ()) if len(keys) > 1 else ()
+        outer = [one for parent in keys[-2:-1] for one in index.get(parent, ())]
         if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
             continue  # those that another setting is searched among
         if concept == "bare_decay" and any(map(schedules, keys[:-1])):

@@ -32,7 +32,7 @@ def plain(entries: list[Entry]) -> list[Entry]:
 
 def _names(entry: Entry) -> bool:
     """Whether an entry names the setting whose value stands in the same row of a list."""
-    in_row = len(entry.path) > 1 and entry.path[-2].startswith("#")
+    in_row = any(key.startswith("#") for key in entry.path[-2:-1])
     return in_row and squeezed(entry.path[-1]) in _NAMES and isinstance(entry.value, str)
 
 
