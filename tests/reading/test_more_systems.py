@@ -6,6 +6,130 @@ from downslope import read
 from reading.rows import same
 
 CASES = {
+    "paddlex": (
+        """\
+train_dataset: flowers
+num_epochs: 10
+train_batch_size: 32
+learning_rate: 0.025
+lr_decay_epochs: [4, 6, 8]
+lr_decay_gamma: 0.1
+warmup_steps: 0
+""",
+        {
+            "data.batch_size": 32,
+            "train.epochs": 10,
+            "sgd.lr.schedule": "multistep",
+            "sgd.lr.initial": 0.025,
+            "sgd.lr.unit": "epoch",
+            "sgd.lr.factor": 0.1,
+            "sgd.lr.milestones": [4, 6, 8],
+        },
+    ),
+    "ultralytics args": (
+        """\
+task: detect
+mode: train
+model: yolov8n.pt
+epochs: 150
+patience: 50
+batch: 16
+imgsz: 640
+optimizer: SGD
+cos_lr: true
+close_mosaic: 10
+lr0: 0.01
+lrf: 0.01
+momentum: 0.937
+weight_decay: 0.0005
+warmup_epochs: 3.0
+warmup_momentum: 0.8
+warmup_bias_lr: 0.1
+box: 7.5
+nbs: 64
+""",
+        {
+            "sgd.momentum": 0.937,
+            "sgd.weight_decay": 0.0005,
+            "data.batch_size": 16,
+            "train.epochs": 150,
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.duration": 3,
+            "sgd.lr.unit": "epoch",
+            "sgd.lr.then.schedule": "cosine",
+            "sgd.lr.then.initial": 0.01,
+            "sgd.lr.then.final": 0.0001,
+        },
+    ),
+    "ultralytics default comments": (
+        """\
+epochs: 100 # (int) number of epochs to train for
+batch: 16 # (int) number of images per batch (-1 for AutoBatch)
+lr0: 0.01 # (float) initial learning rate (i.e. SGD=1E-2, Adam=1E-3)
+lrf: 0.1 # (float) final learning rate (lr0 * lrf)
+momentum: 0.9 # (float) SGD momentum/Adam beta1
+weight_decay: 0.0005 # (float) optimizer weight decay 5e-4
+optimizer: SGD # (str) optimizer to use
+""",
+        {
+            "sgd.momentum": 0.9,
+            "sgd.weight_decay": 0.0005,
+            "data.batch_size": 16,
+            "train.epochs": 100,
+            "sgd.lr.initial": 0.01,
+            "sgd.lr.final": 0.001,
+        },
+    ),
+    "hydra fairseq": (
+        """\
+# @package _group_
+task:
+  _name: translation
+  data: ???
+criterion:
+  _name: cross_entropy
+optimization:
+  max_update: 50000
+  clip_norm: 0.1
+  lr: [0.25]
+  update_freq: [2]
+optimizer:
+  _name: nag
+  momentum: 0.99
+  weight_decay: 0.0
+lr_scheduler:
+  _name: fixed
+  force_anneal: 50
+dataset:
+  max_tokens: 4000
+""",
+        {"sgd.momentum": 0.99, "sgd.weight_decay": 0.0, "train.clip_norm": 0.1, "train.steps": 50000, "sgd.lr": 0.25},
+    ),
+    "hydra fairseq cosine": (
+        """\
+optimization:
+  max_update: 20000
+  lr: [1.0]
+optimizer:
+  _name: sgd
+  momentum: 0.9
+lr_scheduler:
+  _name: cosine
+  warmup_updates: 1000
+  warmup_init_lr: 1e-7
+  min_lr: 1e-5
+""",
+        {
+            "sgd.momentum": 0.9,
+            "train.steps": 20000,
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.duration": 1000,
+            "sgd.lr.unit": "step",
+            "sgd.lr.start": 1e-07,
+            "sgd.lr.then.schedule": "cosine",
+            "sgd.lr.then.initial": 1,
+        },
+    ),
     "tf slim flags": (
         "python train_image_classifier.py \\\n  --train_dir=${TRAIN_DIR} --dataset_name=flowers --model_name=inception_v3 \\\n  --max_number_of_steps=1000 --batch_size=32 --learning_rate=0.01 \\\n  --learning_rate_decay_type=exponential --learning_rate_decay_factor=0.94 --num_epochs_per_decay=2.0 \\\n  --optimizer=momentum --momentum=0.9 --weight_decay=0.00004 --save_interval_secs=60\n",
         {
@@ -516,153 +640,6 @@ grad_clip = 1.0
 size = 64
 """,
         {"sgd.weight_decay": 0.0001, "train.clip_norm": 1, "train.epochs": 30, "sgd.lr": 0.01},
-    ),
-    "sweep wandb": (
-        """\
-program: train.py
-method: bayes
-parameters:
-  learning_rate:
-    value: 0.1
-  momentum:
-    value: 0.9
-  epochs:
-    value: 30
-  batch_size:
-    values: [64, 128]
-""",
-        {"sgd.momentum": 0.9, "train.epochs": 30, "sgd.lr": 0.1},
-    ),
-    "markdown table": (
-        """\
-| Hyperparameter | Value |
-|---|---|
-| Learning rate | 0.1 |
-| Momentum | 0.9 |
-| Weight decay | 5e-4 |
-| Epochs | 200 |
-| Batch size | 128 |
-""",
-        {"data.batch_size": 128, "train.epochs": 200, "sgd.momentum": 0.9, "sgd.weight_decay": 0.0005, "sgd.lr": 0.1},
-    ),
-    "namespace print": (
-        "Namespace(arch='resnet20', batch_size=128, epochs=200, lr=0.1, momentum=0.9, weight_decay=0.0001, workers=4, half=False, print_freq=50)",
-        {"sgd.momentum": 0.9, "sgd.weight_decay": 0.0001, "data.batch_size": 128, "train.epochs": 200, "sgd.lr": 0.1},
-    ),
-    "sgd print": (
-        """\
-SGD (
-Parameter Group 0
-    dampening: 0
-    differentiable: False
-    foreach: None
-    initial_lr: 0.1
-    lr: 0.1
-    maximize: False
-    momentum: 0.9
-    nesterov: False
-    weight_decay: 0.0005
-)
-""",
-        {"sgd.momentum": 0.9, "sgd.weight_decay": 0.0005, "sgd.nesterov": False, "sgd.dampening": 0.0, "sgd.lr": 0.1},
-    ),
-    "nested solver warm": (
-        """\
-SOLVER:
-  TYPE: "SGD"
-  LR: 0.25
-  WARMUP:
-    EPOCHS: 5
-    START_LR: 0.025
-  SCHEDULER:
-    NAME: "cosine"
-    MIN_LR: 0.0
-  EPOCHS: 100
-  MOMENTUM: 0.9
-  WD: 4e-5
-""",
-        {
-            "sgd.momentum": 0.9,
-            "sgd.weight_decay": 4e-05,
-            "train.epochs": 100,
-            "sgd.lr.schedule": "warmup",
-            "sgd.lr.duration": 5,
-            "sgd.lr.unit": "epoch",
-            "sgd.lr.start": 0.025,
-            "sgd.lr.then.schedule": "cosine",
-            "sgd.lr.then.initial": 0.25,
-            "sgd.lr.then.final": 0.0,
-        },
-    ),
-    "hydra nested interval": (
-        """\
-optimizer:
-  _target_: torch.optim.SGD
-  lr: 0.04
-  momentum: 0.9
-lr_scheduler:
-  _target_: pl_bolts.optimizers.lr_scheduler.LinearWarmupCosineAnnealingLR
-  warmup_epochs: 10
-  max_epochs: 90
-  warmup_start_lr: 0.001
-  eta_min: 0.0001
-trainer:
-  max_epochs: 90
-""",
-        {
-            "sgd.momentum": 0.9,
-            "train.epochs": 90,
-            "sgd.lr.schedule": "warmup",
-            "sgd.lr.duration": 10,
-            "sgd.lr.unit": "epoch",
-            "sgd.lr.start": 0.001,
-            "sgd.lr.then.schedule": "cosine",
-            "sgd.lr.then.initial": 0.04,
-            "sgd.lr.then.final": 0.0001,
-            "sgd.lr.then.duration": 90,
-            "sgd.lr.then.unit": "epoch",
-        },
-    ),
-    "ema other": (
-        """\
-byol:
-  base_momentum: 0.996
-  ema_decay: 0.99
-optim:
-  name: sgd
-  lr: 0.2
-  momentum: 0.9
-moving_average:
-  momentum: 0.999
-bn_momentum: 0.1
-""",
-        {"sgd.momentum": 0.9, "sgd.lr": 0.2},
-    ),
-    "detection yaml chinese comments": (
-        """\
-base_lr: 0.02  # 基础学习率
-lr_steps: [60000, 80000]  # 学习率衰减步数
-lr_gamma: 0.1  # 衰减系数
-warmup_iters: 1000  # 预热
-momentum: 0.9  # 动量
-wd: 0.0001  # 权重衰减
-max_iter: 90000  # 总迭代次数
-batch_size: 16  # 批大小
-""",
-        {
-            "sgd.momentum": 0.9,
-            "sgd.weight_decay": 0.0001,
-            "data.batch_size": 16,
-            "train.steps": 90000,
-            "sgd.lr.schedule": "warmup",
-            "sgd.lr.duration": 1000,
-            "sgd.lr.unit": "step",
-            "sgd.lr.then.schedule": "multistep",
-            "sgd.lr.then.initial": 0.02,
-            "sgd.lr.then.factor": 0.1,
-            "sgd.lr.then.milestones": [60000, 80000],
-            "sgd.lr.then.unit": "step",
-        },
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Plain settings of programs in other languages than Python, and what is no setting of theirs."""
+"""Plain settings of programs in other languages than Python, and of some more systems."""
 
 import pytest
 
@@ -6,6 +6,153 @@ from downslope import read
 from reading.rows import same
 
 CASES = {
+    "sweep wandb": (
+        """\
+program: train.py
+method: bayes
+parameters:
+  learning_rate:
+    value: 0.1
+  momentum:
+    value: 0.9
+  epochs:
+    value: 30
+  batch_size:
+    values: [64, 128]
+""",
+        {"sgd.momentum": 0.9, "train.epochs": 30, "sgd.lr": 0.1},
+    ),
+    "markdown table": (
+        """\
+| Hyperparameter | Value |
+|---|---|
+| Learning rate | 0.1 |
+| Momentum | 0.9 |
+| Weight decay | 5e-4 |
+| Epochs | 200 |
+| Batch size | 128 |
+""",
+        {"data.batch_size": 128, "train.epochs": 200, "sgd.momentum": 0.9, "sgd.weight_decay": 0.0005, "sgd.lr": 0.1},
+    ),
+    "namespace print": (
+        "Namespace(arch='resnet20', batch_size=128, epochs=200, lr=0.1, momentum=0.9, weight_decay=0.0001, workers=4, half=False, print_freq=50)",
+        {"sgd.momentum": 0.9, "sgd.weight_decay": 0.0001, "data.batch_size": 128, "train.epochs": 200, "sgd.lr": 0.1},
+    ),
+    "sgd print": (
+        """\
+SGD (
+Parameter Group 0
+    dampening: 0
+    differentiable: False
+    foreach: None
+    initial_lr: 0.1
+    lr: 0.1
+    maximize: False
+    momentum: 0.9
+    nesterov: False
+    weight_decay: 0.0005
+)
+""",
+        {"sgd.momentum": 0.9, "sgd.weight_decay": 0.0005, "sgd.nesterov": False, "sgd.dampening": 0.0, "sgd.lr": 0.1},
+    ),
+    "nested solver warm": (
+        """\
+SOLVER:
+  TYPE: "SGD"
+  LR: 0.25
+  WARMUP:
+    EPOCHS: 5
+    START_LR: 0.025
+  SCHEDULER:
+    NAME: "cosine"
+    MIN_LR: 0.0
+  EPOCHS: 100
+  MOMENTUM: 0.9
+  WD: 4e-5
+""",
+        {
+            "sgd.momentum": 0.9,
+            "sgd.weight_decay": 4e-05,
+            "train.epochs": 100,
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.duration": 5,
+            "sgd.lr.unit": "epoch",
+            "sgd.lr.start": 0.025,
+            "sgd.lr.then.schedule": "cosine",
+            "sgd.lr.then.initial": 0.25,
+            "sgd.lr.then.final": 0.0,
+        },
+    ),
+    "hydra nested interval": (
+        """\
+optimizer:
+  _target_: torch.optim.SGD
+  lr: 0.04
+  momentum: 0.9
+lr_scheduler:
+  _target_: pl_bolts.optimizers.lr_scheduler.LinearWarmupCosineAnnealingLR
+  warmup_epochs: 10
+  max_epochs: 90
+  warmup_start_lr: 0.001
+  eta_min: 0.0001
+trainer:
+  max_epochs: 90
+""",
+        {
+            "sgd.momentum": 0.9,
+            "train.epochs": 90,
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.duration": 10,
+            "sgd.lr.unit": "epoch",
+            "sgd.lr.start": 0.001,
+            "sgd.lr.then.schedule": "cosine",
+            "sgd.lr.then.initial": 0.04,
+            "sgd.lr.then.final": 0.0001,
+            "sgd.lr.then.duration": 90,
+            "sgd.lr.then.unit": "epoch",
+        },
+    ),
+    "ema other": (
+        """\
+byol:
+  base_momentum: 0.996
+  ema_decay: 0.99
+optim:
+  name: sgd
+  lr: 0.2
+  momentum: 0.9
+moving_average:
+  momentum: 0.999
+bn_momentum: 0.1
+""",
+        {"sgd.momentum": 0.9, "sgd.lr": 0.2},
+    ),
+    "detection yaml chinese comments": (
+        """\
+base_lr: 0.02  # 基础学习率
+lr_steps: [60000, 80000]  # 学习率衰减步数
+lr_gamma: 0.1  # 衰减系数
+warmup_iters: 1000  # 预热
+momentum: 0.9  # 动量
+wd: 0.0001  # 权重衰减
+max_iter: 90000  # 总迭代次数
+batch_size: 16  # 批大小
+""",
+        {
+            "sgd.momentum": 0.9,
+            "sgd.weight_decay": 0.0001,
+            "data.batch_size": 16,
+            "train.steps": 90000,
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.duration": 1000,
+            "sgd.lr.unit": "step",
+            "sgd.lr.then.schedule": "multistep",
+            "sgd.lr.then.initial": 0.02,
+            "sgd.lr.then.factor": 0.1,
+            "sgd.lr.then.milestones": [60000, 80000],
+            "sgd.lr.then.unit": "step",
+        },
+    ),
     "log": (
         '{"epoch": 37, "train_loss": 0.53, "lr": 0.01, "val_acc": 0.9}',
         {"sgd.lr": 0.01},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from downslope import read
+from downslope import export, read
 from reading.rows import same
 
 CASES = {
@@ -448,3 +448,53 @@ def test_all_that_is_stated(name):
     for path, value in expected.items():
         assert path in fields, path
         assert same(fields[path].value, value), (path, fields[path].value)
+
+
+RECIPE = """
+[sgd]
+momentum = 0.9
+nesterov = true
+weight_decay = 5e-4
+decay = "decoupled"
+[sgd.lr]
+schedule = "warmup"
+duration = 50
+start = 0.01
+then = {schedule = "multistep", initial = 0.1, factor = 0.2, milestones = [600, 1200]}
+[[groups]]
+match = "@bias_and_norm"
+weight_decay = 0.0
+[data]
+batch_size = 128
+[train]
+steps = 2000
+clip_norm = 1.0
+"""
+
+
+def test_what_downslope_exports_is_read_back(tmp_path):
+    """A program written by `export --to downslope` says what its recipe says."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    fields = read(str(export(path, "downslope")))[0].fields
+    assert {name: fields[name].value for name in fields} == {
+        "sgd.momentum": 0.9,
+        "sgd.nesterov": True,
+        "sgd.weight_decay": 5e-4,
+        "sgd.decay": "decoupled",
+        "sgd.lr.schedule": "warmup",
+        "sgd.lr.duration": 50,
+        "sgd.lr.unit": "step",
+        "sgd.lr.start": 0.01,
+        "sgd.lr.restart": True,
+        "sgd.lr.then.schedule": "multistep",
+        "sgd.lr.then.initial": 0.1,
+        "sgd.lr.then.factor": 0.2,
+        "sgd.lr.then.milestones": [600, 1200],
+        "sgd.lr.then.unit": "step",
+        "groups.0.match": "@bias_and_norm",
+        "groups.0.weight_decay": 0.0,
+        "data.batch_size": 128,
+        "train.steps": 2000,
+        "train.clip_norm": 1.0,
+    }

@@ -26,7 +26,7 @@ _FAILS = (
 )
 _BLANK = [
     re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?= [^\W\d]))"),
-    re.compile(r"[^\n]{20,}\n(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
+    re.compile(r"(?<=[^\n]{20}\n)(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
     re.compile(r"\(\s?(?P<blank>1)\s?-\s?\(?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
 ]
 """Digits that count something in the text itself: entries of a list, pages; and the 1 of a polynomial's formula."""
@@ -42,9 +42,9 @@ _ASIDE = [
         rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}时?,?(?:就|会|则|训练|模型|网络|损失)*(?:[过太][大高小低]|发散|不收敛|震荡|爆炸)",
         r"\b(?:measured|averaged|evaluated|computed|repeated|smoothed) (?:\w+ )?(?:over|across|for) \d+ \w+",
         r"\b(?:exponential|linear)(?:ly)?[-\s]?(?:weighted|decay(?:ing|ed))?[-\s](?:moving )?(?:average|mean|weight)",
-        r"(?:^|\n)\W*(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",
-        r"(?:^|\n)\W*(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
-        r"[^\n]*\b(?:epoch|iter|step|train)\w*[:\s]{0,2}\d{0,4}\s?\[\s*\d+\s?/\s?\d+[^\n]*",
+        r"(?:^|\n)[^\w\n]{0,9}(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",
+        r"(?:^|\n)[^\w\n]{0,9}(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
+        r"(?:^|(?<=\n))[^\n]*\b(?:epoch|iter|step|train)\w*[:\s]{0,2}\d{0,4}\s?\[\s*\d+\s?/\s?\d+[^\n]*",
         r"\bepochs? ?[:=]? ?\d+ ?/ ?\d+",
         r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
@@ -99,7 +99,7 @@ _SIGNATURE = re.compile(r"\bclass (?:[\w.]+\.)?\w*(?:sgd|momentum|optimizer)\w*\
 """How the documents of a library show an optimizer, whose defaults they then list."""
 
 _LABEL = re.compile(
-    r"(?:^|(?<=[.;\n]))\s*[*#-]{0,3}\s?(?P<stage>pre-?\s?train|fine-?\s?tun|linear (?:prob|eval))\w*(?: stage)? ?:"
+    r"(?:^|(?<=[.;\n]))[ \t]{0,9}[*#-]{0,3}\s?(?P<stage>pre-?\s?train|fine-?\s?tun|linear (?:prob|eval))\w* ?:"
 )
 
 

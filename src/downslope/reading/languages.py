@@ -8,14 +8,15 @@ _C_CALLS = r"\bnew \w+\(|^#(?:define|include)\b|^DEFINE_\w+\("
 LANGUAGES = {
     "lua": (
         "--",
-        r"^\s*local [\w, ]+=|~=|^\s*(?:else)?if\b[^;\n]*\bthen\b|:option\(\s*[\"']-|\blapp\s?\[\[|^require[ (]*['\"]",
+        r"^[ \t]*local [\w, ]+=|~=|^[ \t]*(?:else)?if\b[^;\n]*\bthen\b|:option\(\s*[\"']-|\blapp\s?\[\[|^require\b",
     ),
-    "matlab": ("%", r"\.\.\.[ \t]*$|trainingOptions\(|vl_argparse|^[ \t]*%[^\n]*\n\s*\w+ ?= ?[^=\n]*;"),
+    "matlab": ("%", r"\.\.\.[ \t]*$|trainingOptions\(|vl_argparse|^[ \t]*%[^\n]*\n[ \t]*\w+ ?= ?[^=\n]*;"),
     "julia": ("#", r"^using \w|\w::(?:Float|Int|Bool)\w*|@kwdef|\bFlux\.|\bOptimiser\(|train!\("),
     "r": ("#", r"\w\s?<-\s?\S|%>%|\|>"),
     "c": (
         "//",
-        r"^\s*(?:public|private|static|final|const|constexpr|let|var|auto|double|float|int)\b.*[;{(,]\s*$|" + _C_CALLS,
+        r"^[ \t]*(?:public|private|static|final|const|constexpr|let|var|auto|double|float|int)\b.*[;{(,][ \t]*$|"
+        + _C_CALLS,
     ),
 }
 """A language, or several alike -> what begins a comment in it, and what only it has."""

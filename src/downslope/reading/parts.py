@@ -99,7 +99,7 @@ _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
 _DARKNET = re.compile(
-    r"^\s*(?:\[(?:net|network|convolutional|yolo|region)\]|burn_in\s*=|max_batches\s*=|subdivisions\s*=|"
+    r"^[ \t]*(?:\[(?:net|network|convolutional|yolo|region)\]|burn_in\s*=|max_batches\s*=|subdivisions\s*=|"
     r"policy\s*=\s*(?:steps|poly)\b)",
     re.MULTILINE,
 )
