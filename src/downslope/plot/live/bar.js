@@ -131,6 +131,7 @@ window.addEventListener("hashchange", () => {
     renderAll();
   }
 });
+document.addEventListener("toggle", renderAll, true); // what was folded had no width
 let width = document.querySelector("main").clientWidth;
 new ResizeObserver(([entry]) => {
   if (Math.round(entry.contentRect.width) === width) return;
