@@ -105,7 +105,7 @@ def _curve(line: Line, stretches: int | None, *, faint: bool) -> dict[str, Any]:
 
 def _means(raw: Series, stretches: int) -> dict[str, Any]:
     """Return the mean of each stretch with its middle step and how many values it is of; to seven digits."""
-    edges = np.linspace(0, len(raw), min(stretches, 500) + 1).astype(np.int64)
+    edges = np.linspace(0, len(raw), min(max(2 * stretches, 60), 500, len(raw)) + 1).astype(np.int64)
     steps: list[int] = []
     means: list[float | None] = []
     counts: list[int] = []
