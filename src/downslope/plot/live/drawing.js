@@ -195,7 +195,7 @@ function describe(chart, log) {
   }
   if (chart.cut) said.push(say("The beginning lies below the frame."));
   if (chart.note) said.push(say(chart.note));
-  if (chart.said) chart.said.textContent = said.join(" ");
+  if (chart.said && document.documentElement.lang === "en") chart.said.textContent = said.join(" ");
 }
 
 function axes(chart, log, [low, high]) {
