@@ -15,7 +15,7 @@ from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
 from downslope.reading.checks import check, mark
-from downslope.reading.combine import Finding, combine
+from downslope.reading.combine import combine
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_batches import find_batches
@@ -84,7 +84,7 @@ def read(
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
     check(draft, board)
     mark(draft)
-    listed = [*refuted, *(span for finding in findings for span in finding.found.unread)]
+    listed = [*refuted, *(span for finding in findings for span in finding.unread)]
     unread = find_unread(board, draft, apart, listed)
     readings = [_located(reading, sources) for reading in find_alternatives(draft, unread)]
     return Readings(readings, [(name, text) for name, _, text in sources.pieces()])
@@ -110,7 +110,7 @@ def _parts_of(text: str, start: int, name: str) -> list[Part]:
     return parts
 
 
-def _read_parts(parts: list[Part]) -> list[Finding]:
+def _read_parts(parts: list[Part]) -> list[Found]:
     """Return what each part says that is no prose; code is told what the command lines give its flags."""
     if not parts:
         return []
@@ -130,12 +130,12 @@ def _read_parts(parts: list[Part]) -> list[Finding]:
             return read_configuration(part)
         return read_python(part, flags, [one for one in modules if one.name != part.name])
 
-    findings = [Finding(part.kind, found(part), part.name) for part in parts if part.kind != "prose"]
-    scripts = [one.found.fields for one in findings if one.kind == "code" and "sgd.lr.schedule" in one.found.fields]
+    findings = [replace(found(part), kind=part.kind, name=part.name) for part in parts if part.kind != "prose"]
+    scripts = [one.fields for one in findings if one.kind == "code" and "sgd.lr.schedule" in one.fields]
     used = {field.file for fields in scripts for field in fields.values()}
     for one in findings:  # a module whose names a script uses: what the rate does is the script's to say
         if one.kind == "configuration" and one.name in used:
-            one.found.fields = {p: field for p, field in one.found.fields.items() if not p.startswith("sgd.lr.")}
+            one.fields = {p: field for p, field in one.fields.items() if not p.startswith("sgd.lr.")}
     return findings
 
 

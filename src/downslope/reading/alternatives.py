@@ -10,6 +10,7 @@ from typing import Any
 from downslope.core.errors import SettingsError
 from downslope.core.settings import Settings
 from downslope.reading.draft import Draft
+from downslope.reading.order import RATES
 from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import SENTENCES, explain, shown
 from downslope.theory.forgetting import memory
@@ -206,5 +207,4 @@ def _timescale(draft: Draft, reading: Reading) -> None:
 
 
 def _first_lr(draft: Draft) -> float | None:
-    paths = ("sgd.lr", "sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then")
-    return next((value for path in paths if isinstance(value := draft.value(path), int | float) and value > 0), None)
+    return next((value for path in RATES if isinstance(value := draft.value(path), int | float) and value > 0), None)

@@ -10,7 +10,7 @@ from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
-from downslope.reading.order import tidy, whole
+from downslope.reading.order import RATES, tidy, whole
 from downslope.reading.reading import ADAMS, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
@@ -30,7 +30,6 @@ _MATCHES = {
 }
 """What words call a group -> the pattern of its names; of the "last layer" nobody can know them."""
 
-_BASES = ("sgd.lr", "sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then")
 _PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
 
 
@@ -363,11 +362,11 @@ def _put_setting(draft: Draft, fact: Setting) -> None:
 def _put_groups(draft: Draft) -> None:
     """Put the groups, one for each pattern of names; where the names cannot be known, the value goes into a remark."""
     groups: dict[str, int] = {}
-    base = next((path for path in _BASES if draft.value(path) is not None), None)
+    base = next((path for path in RATES if draft.value(path) is not None), None)
     for fact in draft.every(Group):
         match, words = _MATCHES.get(fact.key), draft.words(fact)
         if match is None or (fact.factor and base is None):
-            draft.remarks.say("unknown_group", words=words)
+            draft.remarks.say("group_unknown", words=words)
             continue
         path = f"groups.{groups.setdefault(match, len(groups))}"
         draft.put(f"{path}.match", match, "implied", words)

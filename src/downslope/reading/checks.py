@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board
+from downslope.reading.order import RATES
 from downslope.reading.remarks import shown
 
 
@@ -33,11 +34,7 @@ def check(draft: Draft, board: Board) -> None:
 
 
 _LIMITS: dict[str, tuple[float, str]] = {
-    "sgd.lr": (10, "large_lr"),
-    "sgd.lr.initial": (10, "large_lr"),
-    "sgd.lr.then": (10, "large_lr"),
-    "sgd.lr.then.initial": (10, "large_lr"),
-    "sgd.lr.peak": (10, "large_lr"),
+    **dict.fromkeys(RATES, (10, "large_lr")),
     "sgd.momentum": (0.9999 - 1e-12, "large_momentum"),
     "data.batch_size": (1e6, "large_batch"),
     "train.epochs": (1e5, "long_training"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from downslope.core.tables import toml_line
 from downslope.reading.draft import Draft
 from downslope.reading.findings import Found, Kind
+from downslope.reading.order import RATES
 from downslope.reading.reading import Field
 
 RANKS: dict[Kind, int] = {"command": 0, "configuration": 1, "code": 2, "prose": 3}
@@ -24,24 +25,6 @@ _OF_LR = frozenset(
 )  # fmt: skip
 """Remarks on what a part does not say of the learning rate, which another part may say."""
 
-_BASES = ("sgd.lr", "sgd.lr.then", "sgd.lr.then.initial", "sgd.lr.initial", "sgd.lr.peak")
-"""Where the learning rate stands that a flag or an optimizer's argument gives, the likeliest last."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one part says, and what kind of part it is.
-
-    Attributes:
-        kind: The kind of part.
-        found: What it says.
-        name: Of its file, or "".
-    """
-
-    kind: Kind
-    found: Found
-    name: str = ""
-
 
 def family_of(path: str) -> str:
     """Return the fields that a field is taken together with: all of a schedule, of a length, of the groups.
@@ -55,16 +38,16 @@ def family_of(path: str) -> str:
     return next((family for family in _FAMILIES if path == family or path.startswith(f"{family}.")), path)
 
 
-def combine(draft: Draft, findings: Iterable[Finding]) -> None:
+def combine(draft: Draft, findings: Iterable[Found]) -> None:
     """Put what the parts say into a draft that has what the prose says."""
-    prose = Finding("prose", Found(draft.optimizer if draft.named != "assumed" else "", draft.framework, draft.fields))
+    prose = Found(draft.optimizer if draft.named != "assumed" else "", draft.framework, draft.fields)
     parts = sorted([*findings, prose], key=lambda part: RANKS[part.kind])
     _combine_optimizers(draft, parts)
-    draft.framework = next((part.found.framework for part in parts if part.found.framework), "")
-    families: dict[str, list[tuple[Finding, dict[str, Field]]]] = {}
+    draft.framework = next((part.framework for part in parts if part.framework), "")
+    families: dict[str, list[tuple[Found, dict[str, Field]]]] = {}
     for part in parts:
         own: dict[str, dict[str, Field]] = {}
-        for path, found in part.found.fields.items():
+        for path, found in part.fields.items():
             own.setdefault(family_of(path), {})[path] = found
         for family, fields in own.items():
             families.setdefault(family, []).append((part, fields))
@@ -84,24 +67,24 @@ def combine(draft: Draft, findings: Iterable[Finding]) -> None:
     if told and id(prose) not in told:
         draft.remarks.drop(_OF_LR)
     for part in parts:
-        for what, values in part.found.remarks:
+        for what, values in part.remarks:
             if what not in _OF_LR or not told or id(part) in told:
                 draft.remarks.say(what, **values)
 
 
-def _combine_optimizers(draft: Draft, parts: list[Finding]) -> None:
-    named = [part for part in parts if part.found.optimizer]
+def _combine_optimizers(draft: Draft, parts: list[Found]) -> None:
+    named = [part for part in parts if part.optimizer]
     if not named:
         return
-    draft.optimizer = named[0].found.optimizer
+    draft.optimizer = named[0].optimizer
     if named[0].kind != "prose":
         draft.named = "stated"
-    names = dict.fromkeys(part.found.optimizer for part in named)
+    names = dict.fromkeys(part.optimizer for part in named)
     if len(names) > 1:
         draft.remarks.say("two_optimizers", names=", ".join(names))
 
 
-def _first(draft: Draft, given: list[tuple[Finding, dict[str, Field]]]) -> dict[str, Field]:
+def _first(draft: Draft, given: list[tuple[Found, dict[str, Field]]]) -> dict[str, Field]:
     """Return the fields of the part that comes first, and remark on what others say."""
     winner, fields = given[0]
     for loser, others in given[1:]:
@@ -110,7 +93,7 @@ def _first(draft: Draft, given: list[tuple[Finding, dict[str, Field]]]) -> dict[
     return fields
 
 
-def _schedule(draft: Draft, given: list[tuple[Finding, dict[str, Field]]]) -> dict[str, Field]:
+def _schedule(draft: Draft, given: list[tuple[Found, dict[str, Field]]]) -> dict[str, Field]:
     """Return the learning rate: the schedule of the first part that has one, with the base that comes first of all."""
     place = next((place for place, (_, fields) in enumerate(given) if "sgd.lr.schedule" in fields), None)
     if place is None:
@@ -136,10 +119,10 @@ def _schedule(draft: Draft, given: list[tuple[Finding, dict[str, Field]]]) -> di
 
 
 def _base(fields: dict[str, Field]) -> str | None:
-    return next((path for path in reversed(_BASES) if path in fields), None)
+    return next((path for path in RATES if path in fields), None)
 
 
-def _over(draft: Draft, path: str, winner: tuple[Finding, Field], loser: tuple[Finding, Field]) -> Field:
+def _over(draft: Draft, path: str, winner: tuple[Found, Field], loser: tuple[Found, Field]) -> Field:
     """Return the field that wins, with a remark and a mark where another value is stated."""
     (part, found), (other, beaten) = winner, loser
     if beaten.provenance != "stated" or found.provenance == "assumed" or beaten.value == found.value:

@@ -14,6 +14,9 @@ _KEYS = (
     "dampening", "weight_decay", "decay", "lr_in_velocity", "epochs", "steps",
 )  # fmt: skip
 
+RATES = ("sgd.lr.peak", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then.peak", "sgd.lr.then", "sgd.lr")
+"""Where the learning rate may stand that an optimizer is given, the likeliest first."""
+
 
 def in_order(paths: Iterable[str]) -> list[str]:
     """Return the paths of fields in the order of a recipe.

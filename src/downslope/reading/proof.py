@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
+from downslope.reading.arithmetic import folded
 from downslope.reading.draft import Draft
 from downslope.reading.items import Item, find_items
 from downslope.reading.order import numbers_of
@@ -100,37 +101,8 @@ def _arithmetic(words: str) -> list[float]:
             tree = ast.parse(words.strip().rstrip(","))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    values = [_folded(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.Constant)]
-    return [value for value in values if value is not None]
-
-
-def _folded(node: ast.AST, depth: int = 0) -> float | None:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and abs(node.value) < 1e18:
-        return float(node.value)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and depth < 20:
-        value = _folded(node.operand, depth + 1)
-        return None if value is None else -value
-    if not isinstance(node, ast.BinOp) or depth > 20:
-        return None
-    left, right = _folded(node.left, depth + 1), _folded(node.right, depth + 1)
-    if left is None or right is None:
-        return None
-    try:
-        match node.op:
-            case ast.Add():
-                return left + right
-            case ast.Sub():
-                return left - right
-            case ast.Mult():
-                return left * right
-            case ast.Div() | ast.FloorDiv():
-                return left / right
-            case ast.Pow():
-                return float(left**right)
-            case _:
-                return None
-    except (ArithmeticError, TypeError, ValueError):
-        return None
+    values = [folded(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.Constant)]
+    return [float(value) for value in values if value is not None]
 
 
 def _is_among(value: object, numbers: Iterable[float]) -> bool:

@@ -14,7 +14,7 @@ from downslope.core.columns import wrap
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.core.notebook import ShownInNotebooks
 from downslope.core.tables import toml_line
-from downslope.reading.order import in_order, tidy, whole
+from downslope.reading.order import RATES, in_order, tidy, whole
 from downslope.reading.remarks import MARKS, WORDS, explain
 
 if TYPE_CHECKING:
@@ -181,7 +181,6 @@ def complete(reading: Reading) -> dict[str, Field]:
     return known
 
 
-_BASES = ("sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then.peak", "sgd.lr.then")
 _RATES = frozenset({"initial", "final", "start", "end", "peak", "value"})
 """Arguments of schedules that are learning rates."""
 
@@ -189,7 +188,7 @@ _RATES = frozenset({"initial", "final", "start", "end", "peak", "value"})
 def _in_proportion(known: dict[str, Field]) -> dict[str, Field]:
     """Return the learning rates of groups as the schedule of all the others, in proportion."""
     rates = {path: found for path, found in known.items() if path.startswith("sgd.lr.")}
-    base = next((known[path].value for path in _BASES if path in known and isinstance(known[path].value, float)), 0)
+    base = next((known[path].value for path in RATES if path in known and isinstance(known[path].value, float)), 0)
     found: dict[str, Field] = {}
     for path, own in known.items():
         if path.startswith("groups.") and path.endswith(".lr") and isinstance(own.value, float) and rates and base:

@@ -10,50 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from downslope.reading.code.values import (
-    LONGEST_INTEGER,
-    MOST_ITEMS,
-    Groups,
-    PerEpoch,
-    Ref,
-    Unknown,
-    Value,
-    is_known,
-    is_number,
-    words_of,
-)
+from downslope.reading.arithmetic import LONGEST_INTEGER, MOST_ITEMS, bounded, is_number, operate, power
+from downslope.reading.code.values import Groups, PerEpoch, Ref, Unknown, Value, is_known, words_of
 
 UNKNOWN = Unknown()
 """What an operation gives that cannot be done."""
 
-_ROUND = 12
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    if abs(exponent) > 10_000 or (isinstance(base, int) and isinstance(exponent, int) and _bits(base) * exponent > 200):
-        return float(base) ** exponent if abs(exponent) < 10_000 else UNKNOWN
-    found = base**exponent
-    return UNKNOWN if isinstance(found, complex) else found
-
-
-def _bits(base: int) -> int:
-    return min(abs(base), LONGEST_INTEGER**4).bit_length()
-
-
-def _shift(base: Any, places: Any) -> Any:
-    return base << places if 0 <= places < 64 and abs(base) < LONGEST_INTEGER else UNKNOWN
-
-
-_BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: _power,
-    ast.LShift: _shift,
-}
 _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -138,36 +100,15 @@ def binary(op: ast.operator, left: Any, right: Any, steps: int | None) -> Any:
     left, right = concrete(left, steps), concrete(right, steps)
     if isinstance(left, PerEpoch) or isinstance(right, PerEpoch):
         found = _per_epoch(op, left, right)
-        bounded = not isinstance(found, PerEpoch) or max(abs(found.epochs), abs(found.steps)) < LONGEST_INTEGER
-        return concrete(found, steps) if bounded else UNKNOWN
+        fits = not isinstance(found, PerEpoch) or max(abs(found.epochs), abs(found.steps)) < LONGEST_INTEGER
+        return concrete(found, steps) if fits else UNKNOWN
     if not (is_known(left) and is_known(right)):
         return _unknown(op, left, right)
-    function = _BINARY.get(type(op))
-    if function is None or _grows(op, left, right):
-        return UNKNOWN
-    try:
-        found = function(left, right)
-    except (ArithmeticError, TypeError, ValueError, MemoryError):
-        return UNKNOWN
-    return _checked(found)
+    return _known(operate(op, left, right))
 
 
-def _checked(found: Any) -> Any:
-    if isinstance(found, float):
-        if not math.isfinite(found):
-            return UNKNOWN
-        shorter = float(f"{found:.{_ROUND}g}")  # 0.1 * 0.1 is 0.01 for a person
-        return shorter if abs(found - shorter) <= 1e-12 * abs(found) else found
-    return UNKNOWN if isinstance(found, int) and abs(found) > LONGEST_INTEGER else found
-
-
-def _grows(op: ast.operator, left: Any, right: Any) -> bool:
-    """Return whether the result is a long text or list."""
-    sizes = [len(side) for side in (left, right) if isinstance(side, str | list | tuple)]
-    if isinstance(op, ast.Mult) and sizes:
-        count = next((side for side in (left, right) if isinstance(side, int)), 0)
-        return sizes[0] * max(count, 0) > MOST_ITEMS
-    return sum(sizes) > 20 * MOST_ITEMS or (isinstance(op, ast.Mod) and bool(sizes))
+def _known(found: Any) -> Any:
+    return UNKNOWN if found is None else found
 
 
 def _unknown(op: ast.operator, left: Any, right: Any) -> Any:
@@ -200,8 +141,7 @@ def _per_epoch(op: ast.operator, left: Any, right: Any) -> Any:
         return UNKNOWN
     examples = examples or two.examples
     if isinstance(op, ast.Add | ast.Sub):
-        function = _BINARY[type(op)]
-        found = PerEpoch(function(one.epochs, two.epochs), function(one.steps, two.steps), examples)
+        found = PerEpoch(operate(op, one.epochs, two.epochs), operate(op, one.steps, two.steps), examples)
         return found if found.epochs else found.steps
     if isinstance(op, ast.Mult) and not (one.epochs and two.epochs):
         many, times = (one, two.steps) if one.epochs else (two, one.steps)
@@ -263,17 +203,13 @@ def _contains(one: Any, many: Any, steps: int | None) -> bool | Unknown:
     return False if all(is_known(item) for item in items) else UNKNOWN
 
 
-def _sqrt(x: float) -> float:
-    return math.sqrt(x)
-
-
 NUMERIC: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "cos": math.cos,
     "sin": math.sin,
     "tanh": math.tanh,
     "exp": math.exp,
-    "sqrt": _sqrt,
+    "sqrt": math.sqrt,
     "rsqrt": lambda x: 1 / math.sqrt(x),
     "log": math.log,
     "log2": math.log2,
@@ -281,8 +217,8 @@ NUMERIC: dict[str, Callable[..., Any]] = {
     "floor": math.floor,
     "ceil": math.ceil,
     "fabs": math.fabs,
-    "pow": _power,
-    "power": _power,
+    "pow": power,
+    "power": power,
     "clip": lambda x, low, high: min(max(x, low), high),
     "minimum": min,
     "maximum": max,
@@ -308,7 +244,4 @@ def apply(function: Callable[..., Any], arguments: list[Any], steps: int | None)
     given = [concrete(data, steps) for data in arguments]
     if not all(is_number(data) for data in given):
         return UNKNOWN
-    try:
-        return _checked(function(*given))
-    except (ArithmeticError, TypeError, ValueError):
-        return UNKNOWN
+    return _known(bounded(function, *given))

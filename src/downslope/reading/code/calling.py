@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.calls import NAME_OF, OPTIMIZERS
+from downslope.reading.code.calls import NAME_OF, optimizer_of
 from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.tree import name_of
 from downslope.reading.code.values import (
-    MOST_ITEMS,
     Builtin,
     Class,
     Function,
@@ -29,7 +29,6 @@ from downslope.reading.code.values import (
     all_fields,
     find_in_class,
     is_known,
-    is_number,
     pretended_rate,
     words_of,
 )
@@ -262,7 +261,7 @@ class Calls(_Rest):
         if len(self.made) < _MOST_MADE and not beyond:
             self.made.append(made)
         value = Value(made, made.start, made.end)
-        if self.loops and made.name.lower() in OPTIMIZERS and is_number(self.rate(value).data):
+        if self.loops and optimizer_of(made.name) and is_number(self.rate(value).data):
             self.change(value, self.rate(value))  # an optimizer that is made anew each epoch
         return value
 

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from downslope.reading.code.values import words_of
+from downslope.reading.configuration.entries import squeezed
+from downslope.reading.configuration.keys import OPTIMIZERS
 
-OPTIMIZERS = {
-    "sgd": "sgd", "momentum": "sgd", "momentumsgd": "sgd", "correctedmomentumsgd": "sgd", "nesterovag": "sgd",
-    "nag": "sgd",
-    "momentumoptimizer": "sgd", "gradientdescentoptimizer": "sgd", "gradientdescent": "sgd", "sgdoptimizer": "sgd",
-    "fusedsgd": "sgd", "nesterov_momentum": "sgd", "build_sgd": "sgd", "sgdw": "sgdw", "adam": "adam", "adamw": "adamw",
-    "adamoptimizer": "adam", "fusedadam": "adam", "adamweightdecay": "adamw", "adamwoptimizer": "adamw",
-    "rmsprop": "rmsprop",
-    "rmsproptf": "rmsprop", "rmspropoptimizer": "rmsprop", "rmsprop_optimizer": "rmsprop", "adagrad": "adagrad",
-    "adagradoptimizer": "adagrad", "adadelta": "adadelta", "adadeltaoptimizer": "adadelta", "adamax": "adamax",
-    "nadam": "nadam",
-    "nadamw": "nadamw", "radam": "radam", "lars": "lars", "larsoptimizer": "lars", "larsmomentum": "lars",
-    "lamb": "lamb",
-    "lamboptimizer": "lamb", "fusedlamb": "lamb", "lion": "lion", "adafactor": "adafactor", "adabelief": "adabelief",
-    "sgdp": "sgdp", "adamp": "adamp", "rprop": "rprop", "lbfgs": "lbfgs", "asgd": "asgd", "sparseadam": "adam",
-    "yogi": "yogi",
-    "novograd": "novograd", "ftrl": "ftrl", "ftrloptimizer": "ftrl", "lookahead": "", "adam8bit": "adam",
-    "adamw8bit": "adamw", "amsgrad": "adam", "polyoptimizer": "sgd",
-}  # fmt: skip
-"""An optimizer's name in code, in lower case -> ours."""
+
+def optimizer_of(name: str) -> str:
+    """Return which optimizer a name in code is, or ""."""
+    return OPTIMIZERS.get(squeezed(name), "")
+
 
 NAMED_BY_WORD = words_of(
     "trainer create_optimizer create_optimizer_v2 create init_optimizer get mlpclassifier mlpregressor neuralnet "

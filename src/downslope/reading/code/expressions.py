@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import chain, islice
 from typing import Any, ClassVar
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
@@ -15,7 +16,6 @@ from downslope.reading.code.calls import NAME_OF, is_foreign
 from downslope.reading.code.library import is_builtin
 from downslope.reading.code.tree import defaults_of
 from downslope.reading.code.values import (
-    MOST_ITEMS,
     Builtin,
     Class,
     Function,
@@ -30,7 +30,6 @@ from downslope.reading.code.values import (
     Value,
     find_in_class,
     is_known,
-    is_number,
     join_sources,
     words_of,
 )

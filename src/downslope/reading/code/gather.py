@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts
@@ -16,7 +17,7 @@ from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, reason
 from downslope.reading.code.tree import ADJUSTS, falls_if_measured
-from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, is_number, number, numbers, words_of
+from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, number, numbers, words_of
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
 from downslope.reading.reading import ADAMS, Field
@@ -402,7 +403,7 @@ class Gathering:
                 begun = (plan.fields.get("initial") or plan.fields.get("value")) if plan is not None else setting
                 changes = plan is not None and plan.kind != "constant"
                 self.put(f"groups.{index}.{name}", begun, marks=("constant_group",) if changes else ())
-            self.found.remarks.append(("group_names", {"match": pattern}))
+            self.found.remarks.append(("own_group", {"match": pattern}))
             index += 1
 
     def _rules(self) -> list[tuple[str, dict[str, Value], Value]]:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code.arithmetic import compare, concrete
 from downslope.reading.code.calling import Change, Frame, Length, Loop, either
-from downslope.reading.code.calls import OPTIMIZERS, is_foreign
+from downslope.reading.code.calls import is_foreign, optimizer_of
 from downslope.reading.code.expressions import MOST_INNER, Expressions
 from downslope.reading.code.options import declared_defaults
 from downslope.reading.code.pieces import Program
@@ -27,7 +28,6 @@ from downslope.reading.code.tree import (
     unwrapped,
 )
 from downslope.reading.code.values import (
-    MOST_ITEMS,
     Class,
     Function,
     Groups,
@@ -41,7 +41,6 @@ from downslope.reading.code.values import (
     Unknown,
     Value,
     is_known,
-    is_number,
     join_sources,
 )
 from downslope.reading.configuration.dictionaries import path_of
@@ -558,7 +557,7 @@ def constants(program: Program) -> dict[str, Value]:
 def _is_optimizer(made: Made) -> bool:
     """Return whether what a call made has a learning rate to set."""
     words = f"{made.name} {made.bound}".lower()
-    return made.name.lower() in OPTIMIZERS or "optim" in words or "trainer" in words or made.bound == "opt"
+    return bool(optimizer_of(made.name)) or "optim" in words or "trainer" in words or made.bound == "opt"
 
 
 def _latest(on: Interpreter) -> int:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import CASTS, NUMERIC, UNKNOWN, apply, concrete
 from downslope.reading.code.options import PARSERS, call_parser, declare, make_namespace
 from downslope.reading.code.values import (
-    MOST_ITEMS,
     Builtin,
     Class,
     Function,
@@ -26,7 +26,6 @@ from downslope.reading.code.values import (
     Value,
     find_in_class,
     is_known,
-    is_number,
     join_sources,
     number,
     numbers,
@@ -84,49 +83,40 @@ def is_builtin(name: str) -> bool:
 
 def call_builtin(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
     """Call one of Python's functions."""
-    sources = join_sources(arg.sources for arg in args)
-    first = args[0] if args else Value(UNKNOWN)
-    if name in {"int", "float", "round", "abs", "pow"} and args:
-        return _number(on, name, args, sources, place)
-    if name in {"min", "max"} and "key" in kwargs:
-        return Value(UNKNOWN)
-    if name in {"min", "max", "sum"}:
-        items = items_of(first, on.steps) if len(args) == 1 else args
-        return _extreme(on, name, items, sources, place)
+    if name in _NUMERIC:
+        return Value(UNKNOWN) if "key" in kwargs or not args else _number(on, name, args, place)
     method = _CALLS.get(name)
     if method is None or not (args or name == "dict"):
         return Value([], *place, sources={}) if name in {"list", "set"} and not args else Value(UNKNOWN)
     return method(Call(on, args, kwargs, place))
 
 
-def _number(on: Calls, name: str, args: list[Value], sources: dict[int, Value], place: tuple[int, int]) -> Value:
-    first = args[0]
-    data = concrete(first.data, on.steps)
-    if isinstance(data, PerEpoch):
-        return first
-    if isinstance(data, str) and name in {"int", "float"}:
-        data = number_in(data)
-    if not is_number(data):
-        return Value(UNKNOWN)
-    function = {"int": int, "float": float, "round": round, "abs": abs, "pow": NUMERIC["pow"]}[name]
-    found = apply(function, [data, *(arg.data for arg in args[1:])], on.steps)
-    if found == first.data or (isinstance(first.data, str) and first.literal):
-        return first.but(found)
-    return Value(found, *place, sources=sources)
+_NUMERIC: dict[str, Callable[..., Any]] = {
+    **NUMERIC, "int": int, "float": float, "min": min, "max": max, "sum": lambda *items: sum(items),
+}  # fmt: skip
+_OVER_ITEMS = frozenset({"min", "max", "sum"})
 
 
-def _extreme(
-    on: Calls, name: str, items: list[Value] | None, sources: dict[int, Value], place: tuple[int, int]
-) -> Value:
+def _number(on: Calls, name: str, args: list[Value], place: tuple[int, int]) -> Value:
+    """Return what a function of numbers gives, of one list too; a number of steps, or a text, keeps its words."""
+    first, sources = args[0], join_sources(arg.sources for arg in args)
+    items = items_of(first, on.steps) if name in _OVER_ITEMS and len(args) == 1 else args
     data = [concrete(item.data, on.steps) for item in items or []]
-    data = [int(one) if isinstance(one, bool) and name == "sum" else one for one in data]
-    if name == "max" and len(data) == 2 and is_number(data[1]) and isinstance(data[0], PerEpoch):
-        return (items or [])[0]
-    if not data or not all(is_number(one) for one in data):
-        known = [one for one, item in zip(items or [], data, strict=False) if is_number(item)]
-        return known[0] if name != "sum" and len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
-    found = apply(lambda *all_of: {"min": min, "max": max, "sum": sum}[name](all_of), data, on.steps)
-    return Value(found, *place, sources=sources)
+    if name in {"int", "float"} and isinstance(first.data, str):
+        data = [number_in(first.data)]
+    if name == "sum":
+        data = [int(one) if isinstance(one, bool) else one for one in data]
+    if data and isinstance(data[0], PerEpoch) and (name not in _OVER_ITEMS or (name == "max" and is_number(data[-1]))):
+        return (items or [first])[0]
+    if not data or not all(map(is_number, data)):
+        known = [item for item, one in zip(items or [], data, strict=False) if is_number(one)]
+        return known[0] if name in {"min", "max"} and len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
+    found = apply(_NUMERIC[name], data, on.steps)
+    same = found == first.data or (isinstance(first.data, str) and first.literal)
+    return first.but(found) if same and name in _KEEPS else Value(found, *place, sources=sources)
+
+
+_KEEPS = frozenset({"int", "float", "round", "abs", "pow"})
 
 
 def _range(call: Call) -> Value:
@@ -291,7 +281,7 @@ def call_method(on: Calls, of: Value, name: str, args: list[Value], kwargs: dict
         elif name == "copy":
             return of
         elif name == "sum":
-            return _extreme(on, name, data, of.sources, (of.start, of.end))
+            return _number(on, name, [of], (of.start, of.end))
         return Value(None)
     return of if name in CASTS else Value(UNKNOWN)
 
@@ -363,7 +353,7 @@ def call_outside(
     if name == "set_learning_rate" and args and receiver is not None:
         on.change(receiver, args[-1])
     if name == "set_value" and len(args) == 2:
-        _set_rate(on, args)
+        on.change(args[0] if isinstance(args[0].data, Made) else Value(Unknown("optimizer")), args[1])
     if name in {"OrderedDict", "defaultdict"} and args:
         return _dict(Call(on, args, kwargs, place))
     if name in {"field", "Field"} and (args or kwargs.keys() & {"default", "default_factory"}):
@@ -408,27 +398,21 @@ def _configured(path: str, args: list[Value], kwargs: dict[str, Value]) -> tuple
     return str(target), args if key else args[1:], {name: value for name, value in kwargs.items() if name != key}
 
 
-def _set_rate(on: Calls, args: list[Value]) -> None:
-    """Note `K.set_value(optimizer.lr, x)`."""
-    if not isinstance(args[0].data, Made):
-        on.change(Value(Unknown("optimizer")), args[1])
-    else:
-        on.change(args[0], args[1])
-
-
 def _computed(
     on: Calls, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int], sources: dict[int, Value]
 ) -> Value | None:
     """Return the result of a function of numbers, or None if it is none."""
     if name in {"maximum", "minimum"} and len(args) == 2:
-        return _extreme(on, name[:3], args, sources, place)
+        return _number(on, name[:3], args, place)
     if name in {"sum", "count_nonzero"} and args and isinstance(args[0].data, list):
-        return _extreme(on, "sum", args[0].data, sources, place)
+        return _number(on, "sum", args[:1], place)
     if name in _PLACES and len(args) == 2:
         many, one = args if isinstance(args[0].data, list) else args[::-1]
         op = ast.Lt() if kwargs.get("side", Value(_PLACES[name])).data == "left" else ast.LtE()
         below = arithmetic.compare(op, many, one, on.steps) if isinstance(many.data, list) else UNKNOWN
-        return _extreme(on, "sum", below if isinstance(below, list) else None, sources, place)
+        return Value(
+            UNKNOWN if not isinstance(below, list) else sum(one.data for one in below), *place, sources=sources
+        )
     if name == "interp" and len(args) == 3:
         return _interpolated(*args)
     if name in NUMERIC and args and all(is_number(concrete(arg.data, on.steps)) for arg in args):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from downslope.reading.code.calls import DEFAULTS, NAMED_BY_WORD, NESTEROV, OPTIMIZERS, SETTING_OF, SIGNATURES
+from downslope.reading.arithmetic import is_number
+from downslope.reading.code.calls import DEFAULTS, NAMED_BY_WORD, NESTEROV, SETTING_OF, SIGNATURES, optimizer_of
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.library import PARTIAL
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
-from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, is_number, number
+from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, number
 
 _LOWER = frozenset({"optax", "jax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)
@@ -69,7 +70,7 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
         path = made.args[0].data.path
         made = replace(made, path=path, name=path.rpartition(".")[2], args=made.args[1:], doubt=made.doubt + 1)
         lowered = made.name.lower()
-    name = OPTIMIZERS.get(lowered)
+    name = optimizer_of(made.name)
     if not name or (made.name.islower() and own not in _LOWER and not (made.kwargs.keys() & SETTING_OF.keys())):
         return None
     if made.name.islower() and lowered == "momentum" and own not in _LOWER and "mass" not in made.kwargs:
@@ -150,16 +151,14 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
         words += [table[key] for table in tables for key in ("opt", "optimizer") if key in table]
     if made.name.startswith("NeuralNet"):  # skorch
         words += [Value(one.data.path.rpartition(".")[2]) for one in words if isinstance(one.data, Ref)]
-    named = next((word for word in words if isinstance(word.data, str) and word.data.lower() in OPTIMIZERS), None)
+    named = next((word for word in words if isinstance(word.data, str) and optimizer_of(word.data)), None)
     if named is None:
         if made.name.endswith("TrainingArguments") and made.kwargs.keys() & {"learning_rate", "weight_decay"}:
             one = Optimizer(made, "adamw", "transformers")
             _settle(one, {SETTING_OF[key]: value for key, value in made.kwargs.items() if key in SETTING_OF})
             return one
         return None
-    one = Optimizer(
-        made, OPTIMIZERS[named.data.lower()], "timm" if made.name.startswith("create_optimizer") else framework
-    )
+    one = Optimizer(made, optimizer_of(named.data), "timm" if made.name.startswith("create_optimizer") else framework)
     given = {key.removeprefix("optimizer__"): value for key, value in made.kwargs.items()}
     for value in [*made.args, made.kwargs.get("optimizer_params")]:
         if value is not None and isinstance(value.data, dict):

@@ -5,20 +5,10 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.tree import defaults_of, name_of
-from downslope.reading.code.values import (
-    Builtin,
-    Class,
-    Function,
-    Made,
-    Namespace,
-    Scope,
-    Unknown,
-    Value,
-    is_number,
-    words_of,
-)
-from downslope.reading.code.written import from_words, number_in, wrapped
+from downslope.reading.code.values import Builtin, Class, Function, Made, Namespace, Scope, Unknown, Value, words_of
+from downslope.reading.code.written import from_words, items_of, number_in, wrapped
 
 if TYPE_CHECKING:
     from downslope.reading.code.calling import Calls
@@ -66,24 +56,14 @@ def call_parser(
         on.parsed = table.data
         return table if name == "parse_args" else Value([table, Value([])])
     elif name in {"parse_args_into_dataclasses", "cli"}:
-        kinds = args if name == "cli" else _kinds(receiver)
+        given = receiver.data.args[:1] if receiver is not None and isinstance(receiver.data, Made) else []
+        kinds = args if name == "cli" else [kind for one in given for kind in items_of(one) or [one]]
         made = [on.instantiate(kind, [], {}) for kind in kinds if isinstance(kind.data, Class)]
         found = made[0] if name == "cli" and made else Value(made)
         if name == "cli" and args and isinstance(args[0].data, Function):
             return on.call_function(args[0].data, [], dict(on.flags))
         return found
     return receiver if receiver is not None else Value(Unknown("parser"))
-
-
-def _kinds(receiver: Value | None) -> list[Value]:
-    first = (
-        receiver.data.args[0]
-        if receiver is not None and isinstance(receiver.data, Made) and receiver.data.args
-        else None
-    )
-    if first is None:
-        return []
-    return list(first.data) if isinstance(first.data, list | tuple) else [first]
 
 
 def _add_argument(on: Calls, args: list[Value], kwargs: dict[str, Value]) -> None:

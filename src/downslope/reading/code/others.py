@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.interpreter import Interpreter
-from downslope.reading.code.values import Made, Ref, Value, is_number, numbers, words_of
+from downslope.reading.code.values import Made, Ref, Value, numbers, words_of
 
 _LOSSES = (
     "CrossEntropyLoss cross_entropy CategoricalCrossentropy SparseCategoricalCrossentropy categorical_crossentropy"

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calling import Change
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
@@ -22,7 +23,6 @@ from downslope.reading.code.values import (
     Unknown,
     Value,
     is_known,
-    is_number,
     join_sources,
     words_of,
 )

@@ -6,20 +6,12 @@ import ast
 from collections.abc import Callable
 from dataclasses import replace
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, nice, recognise
 from downslope.reading.code.tree import unit_of
-from downslope.reading.code.values import (
-    NOWHERE,
-    Function,
-    Made,
-    Value,
-    find_in_class,
-    is_number,
-    join_sources,
-    pretended_rate,
-)
+from downslope.reading.code.values import NOWHERE, Function, Made, Value, find_in_class, join_sources, pretended_rate
 from downslope.reading.plan import Plan
 
 _MOST_EPOCHS = 400

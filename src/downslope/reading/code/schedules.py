@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.code.arithmetic import binary
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.interpreter import Interpreter
@@ -22,7 +23,6 @@ from downslope.reading.code.values import (
     Value,
     find_in_class,
     is_known,
-    is_number,
     number,
     numbers,
     words_of,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from downslope.reading.code.calls import OPTIMIZERS
+from downslope.reading.code.calls import optimizer_of
 from downslope.reading.code.values import words_of
 
 EPOCH = re.compile(r"epochs?$|epoch_?|^ep$|^e$|^t$")
@@ -130,7 +130,7 @@ def _sets_rate(node: ast.AST) -> bool:
         return str(key) in RATE_KEYS
     if isinstance(node, ast.Call):
         name = name_of(node.func)
-        return name in _SETS or name.lower() in OPTIMIZERS or bool(ADJUSTS.search(name))
+        return name in _SETS or bool(optimizer_of(name)) or bool(ADJUSTS.search(name))
     return False
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any
+
+from downslope.reading.arithmetic import is_number
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -16,8 +18,6 @@ def words_of(text: str) -> frozenset[str]:
 MOST_SOURCES = 40
 NOWHERE = -5
 """Place of a learning rate that is not known, and is pretended to be 1."""
-LONGEST_INTEGER = 10**18
-MOST_ITEMS = 2000
 
 
 class Value:
@@ -247,11 +247,6 @@ class Builtin:
     """A function of Python's that the reader knows."""
 
     name: str
-
-
-def is_number(data: Any) -> TypeGuard[float]:
-    """Return whether this is an int or float, and no flag."""
-    return isinstance(data, int | float) and not isinstance(data, bool)
 
 
 def is_known(data: Any) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code.arithmetic import UNKNOWN, concrete
-from downslope.reading.code.values import MOST_ITEMS, Namespace, Span, Value, is_number
+from downslope.reading.code.values import Namespace, Span, Value
 
 
 def items_of(value: Value, steps: int | None = None) -> list[Value] | None:

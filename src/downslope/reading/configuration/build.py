@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
+from downslope.reading.arithmetic import is_number
+from downslope.reading.configuration.entries import Entry, holds_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
 from downslope.reading.findings import Found, Part
@@ -185,7 +186,8 @@ def _put_optimizer(build: Build) -> None:
 
 def _optimizer_of(name: str) -> str:
     last = squeezed(name.rpartition(".")[2]).removesuffix("optimizer")
-    known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]))
+    known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]), "")
+    known = known.replace("sgdw", "sgd")
     return known or ("" if not last.isalpha() or len(last) > 10 or any(word in last for word in _UNKNOWN) else last)
 
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import ast
-import operator
 import warnings
 from itertools import accumulate
 from typing import Any
 
+from downslope.reading.arithmetic import is_number, operate
 from downslope.reading.configuration.entries import DEEPEST, MOST, Entry
 from downslope.reading.configuration.literals import read_literals
 
-_OPERATORS: dict[type, Any] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-}
 _BUILDERS = frozenset({"dict", "list", "tuple", "float", "int", "set"})
 
 
@@ -146,20 +139,7 @@ def _as(value: Any) -> Any:
 
 
 def _combine(sign: ast.operator, left: Any, right: Any) -> Any:
-    if isinstance(left, bool | str) or isinstance(right, bool | str):
-        return None
-    try:
-        if isinstance(sign, ast.Pow):
-            found = left**right if abs(left) < 1e6 and abs(right) < 64 else None
-        elif isinstance(left, list) or isinstance(right, list) or type(sign) not in _OPERATORS:
-            found = None
-        else:
-            found = _OPERATORS[type(sign)](left, right)
-    except (TypeError, ArithmeticError):
-        return None
-    if not isinstance(found, int | float) or not abs(found) < 1e18:
-        return None
-    return float(f"{found:.12g}") if isinstance(found, float) else found
+    return operate(sign, left, right) if is_number(left) and is_number(right) else None
 
 
 def _works(node: ast.expr) -> bool:

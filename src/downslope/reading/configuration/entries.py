@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from downslope.reading.arithmetic import is_number
+
 DEEPEST = 40
 """Levels of nesting that are followed; what stands deeper is no recipe."""
 
@@ -92,11 +94,6 @@ def listed(word: str) -> Any:
     if parts and all(number is not None for number in numbers) and (len(parts) > 1 or bare != word.strip()):
         return numbers
     return scalar(word)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number, and no truth."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def holds_number(value: Any) -> bool:

@@ -180,19 +180,25 @@ POLICIES = (
 )  # fmt: skip
 """What a policy's name has in it -> our schedule; "" for one that recipes have no word for. The first decides."""
 
-OPTIMIZERS: dict[str, str] = {
-    "sgd": "sgd", "momentum": "sgd", "nesterov": "sgd", "nag": "sgd", "msgd": "sgd", "sgdm": "sgd", "adam": "adam",
-    "adamw": "adamw", "rmsprop": "rmsprop", "lars": "lars", "lamb": "lamb", "adagrad": "adagrad", "adadelta": "adadelta",
-    "sgdw": "sgd", "rmsproptf": "rmsprop", "lion": "lion", "momentumoptimizer": "sgd", "nesterovsgd": "sgd",
-    "adamoptimizer": "adam", "rmspropoptimizer": "rmsprop", "momentumsgd": "sgd", "fusedsgd": "sgd", "fusedmomentum": "sgd",
-    "adamax": "adamax",
-    "radam": "radam", "nadam": "nadam", "fusedadam": "adam", "fusedlamb": "lamb", "adafactor": "adafactor", "sam": "sgd",
-    "gradientdescent": "sgd", "decentralizedsgd": "sgd", "adamwtorch": "adamw", "adabelief": "adabelief", "sgdnesterov": "sgd",
-    "rmspropoptimizerv2": "rmsprop", "larsmomentum": "lars", "adan": "adan", "adamp": "adamp", "gradientdescentoptimizer": "sgd",
-    "adambelief": "adabelief", "fusednovograd": "novograd", "novograd": "novograd", "shampoo": "shampoo", "muon": "muon",
-    "stochasticgradientdescent": "sgd", "sgdmomentum": "sgd", "momentumoptimizervalue": "sgd", "lbfgs": "lbfgs",
-}  # fmt: skip
-"""An optimizer's name -> ours."""
+_ALONE = "sgdw adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd yogi adan shampoo muon"
+_ALIASES = {
+    "sgd": "sgd momentum momentumsgd correctedmomentumsgd nesterovag nag momentumoptimizer gradientdescentoptimizer "
+    "gradientdescent sgdoptimizer fusedsgd nesterovmomentum buildsgd polyoptimizer nesterov msgd sgdm nesterovsgd "
+    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue",
+    "adam": "adam adamoptimizer fusedadam sparseadam adam8bit amsgrad",
+    "adamw": "adamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",
+    "rmsprop": "rmsprop rmsproptf rmspropoptimizer rmspropoptimizerv2",
+    "adagrad": "adagrad adagradoptimizer",
+    "adadelta": "adadelta adadeltaoptimizer",
+    "lars": "lars larsoptimizer larsmomentum",
+    "lamb": "lamb lamboptimizer fusedlamb",
+    "adabelief": "adabelief adambelief",
+    "novograd": "novograd fusednovograd",
+    "ftrl": "ftrl ftrloptimizer",
+}
+OPTIMIZERS = {name: ours for ours, names in _ALIASES.items() for name in names.split()}
+OPTIMIZERS |= {name: name for name in _ALONE.split()}
+"""An optimizer's name, squeezed -> ours."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.build import Build
-from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
+from downslope.reading.configuration.entries import Entry, holds_number, squeezed
 from downslope.reading.configuration.keys import POLICIES
 from downslope.reading.configuration.settings import Setting, Settings, bare_path, schedules
 from downslope.reading.order import tidy, whole

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, as_number, is_number, listed, squeezed, words_of
+from downslope.reading.arithmetic import is_number
+from downslope.reading.configuration.entries import Entry, as_number, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     FOREIGN,
