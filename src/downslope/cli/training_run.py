@@ -239,7 +239,7 @@ def _curve(folder: Path) -> list[str]:
     from downslope.core.sparkline import blocks_for, sparkline
     from downslope.training.folder.log import read_rows
 
-    rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
+    rows = [row for row in read_rows(folder, "evaluation") if 0 <= float(row["loss"]) < math.inf]
     if len(rows) < 2:
         return []
     losses, least = [row["loss"] for row in rows], min(rows, key=lambda row: row["loss"])
