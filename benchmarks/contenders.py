@@ -49,6 +49,7 @@ def all_contenders(cell: Cell, *, with_compiled: bool) -> dict[str, Step]:
     contenders: dict[str, Step] = {
         OURS: _ours(grads),
         "downslope, bf16 velocity": _ours(grads, velocity_dtype=torch.bfloat16),
+        "downslope, 8-bit velocity": _ours(grads, velocity_dtype="int8"),
         "downslope, no kernel": _ours(grads, foreach=True),
         "downslope.numpy": _ours_numpy(grads),
         OURS_CLIPPING: _ours(grads, clip_norm=NOTHING_TO_CLIP),

@@ -33,6 +33,7 @@ PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "images" / "step.svg"
 
 BOUND, BF16, FUSED = "memory bound", "downslope, bf16 velocity", "torch fused"
+EIGHT = "downslope, 8-bit velocity"
 OURS_CLIPPING, FUSED_CLIPPING = "downslope, clip_norm", "torch fused, clip_grad_norm_"
 COLUMNS = ["torch default", "torch fused", "torch compiled", "optax jit", "scikit-learn", BOUND]
 TARGETS: dict[str, dict[str, float]] = {
@@ -106,6 +107,11 @@ def targets(step: dict[str, Any]) -> Table:
         ]
         if result["cell"] == "large":
             own.append(("bf16 velocity / fp32", median_ratio(repeated[BF16], repeated[OURS]), None, 0.87))
+            if EIGHT in repeated:
+                own += [
+                    (f"8-bit velocity / {said}", median_ratio(repeated[EIGHT], repeated[other]), None, 0.75)
+                    for said, other in (("fp32", OURS), (FUSED, FUSED))
+                ]
         for what, by_turns, after, aim in own:
             counts = by_turns if after is None else after
             shown = ("" if after is None else f"{after:.2f}", f"{by_turns:.2f}", "yes" if counts <= aim else "**no**")

@@ -40,6 +40,9 @@ DATA = {"digits": ("digits", 10), "MNIST-1D": ("mnist1d-mlp", 20)}
 AGAIN = range(1000, 1005)
 """Seeds of the runs by which a setting is measured again: none of a study's own."""
 
+NEAR = 0.08
+"""A leader that is further than this from the best of all studies is not measured again: it counts as nowhere near."""
+
 WITHIN = (0.003, 0.01, 0.02)
 
 
@@ -57,9 +60,13 @@ def main() -> None:
         for one in wanted(given.studies):
             if (one["data"], one["way"], one["seed"]) not in done:
                 keep(given.kept, {**one, **study(one["data"], one["way"], one["seed"], given.trials)})
-        for one in read(given.kept).values():  # the trials first: they alone are a result
+        done = read(given.kept)  # the trials first: they alone are a result
+        high = {data: max(raced(one)[-1] for one in done.values() if one["data"] == data) for data in DATA}
+        for one in done.values():
             if "worth" not in one:
-                worth = {number: measure(one, point) for number, point in one["led"].items()}
+                near = high[one["data"]] - NEAR
+                led = {number: point for number, point in one["led"].items() if one["values"][int(number)] >= near}
+                worth = {number: measure(one, point) for number, point in led.items()}
                 keep(given.kept, {"data": one["data"], "way": one["way"], "seed": one["seed"], "worth": worth})
         done = read(given.kept)
     for data in DATA:

@@ -30,6 +30,7 @@ struct Piece {
   std::size_t count;    // elements
   std::uint32_t key;    // key of this tensor's random numbers in this step
   std::uint32_t first;  // index of the first element, within its tensor
+  float* scales;        // of the blocks, read and written, where the velocity is codes; the piece begins at a block
 };
 
 using Kernel = void (*)(const Piece&, const Coefficients&);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "arrays.h"
+#include "blocks.h"
 #include "plan.h"
 
 using namespace nb::literals;
@@ -185,9 +186,59 @@ class ArrayStep {
   Overlaps overlaps_{false, false};
 };
 
+bool is_row_major(const Layout& layout) {
+  auto size = static_cast<std::ptrdiff_t>(layout.item_size);
+  for (int axis = layout.axes - 1; axis >= 0; --axis) {
+    if (layout.shape[axis] != 1 && layout.strides[axis] != size) return false;
+    size *= layout.shape[axis];
+  }
+  return true;
+}
+
+// Steps arrays whose velocity is codes. Each row is (param, grad, codes, scales, format, kind): their formats are as the
+// caller says. Returns the places of the rows that the kernel cannot take, of which nothing has moved.
+std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<double>& coefficients) {
+  if (coefficients.size() % 6 != 0) throw std::invalid_argument("six coefficients per kind are needed");
+  std::vector<Entry> entries;
+  std::vector<const void*> grads;
+  std::vector<std::size_t> left;
+  std::vector<nb::object> held;
+  for (std::size_t place = 0; place < nb::len(rows); ++place) {
+    const nb::tuple row = nb::cast<nb::tuple>(rows[place]);
+    if (nb::len(row) != 6) throw std::invalid_argument("a row of a step has six fields");
+    const Format format = checked(nb::cast<int>(row[4]), Format::count, "unknown format");
+    const int kind = nb::cast<int>(row[5]);
+    if (kind < 0 || 6 * (static_cast<std::size_t>(kind) + 1) > coefficients.size())
+      throw std::invalid_argument("six coefficients per kind are needed");
+    const nb::object arrays[] = {nb::object(row[0]), nb::object(row[1]), nb::object(row[2]), nb::object(row[3])};
+    const View param(arrays[0]), grad(arrays[1]), codes(arrays[2]), scales(arrays[3]);
+    const bool fits = has_kernel(format, VelocityFormat::coded, Rounding::nearest) && param.can_be_written() &&
+                      grad.can_be_read() && codes.can_be_written() && scales.can_be_written() &&
+                      param.layout().item_size == element_size(format) && is_row_major(param.layout()) &&
+                      is_alike(param.layout(), grad.layout()) && grad.layout().item_size == element_size(format) &&
+                      codes.layout().item_size == 1 && is_row_major(codes.layout()) &&
+                      codes.layout().count() == param.layout().count() && scales.layout().item_size == sizeof(float) &&
+                      scales.layout().count() >= blocks_of(param.layout().count());
+    if (!fits) {
+      left.push_back(place);
+      continue;
+    }
+    entries.push_back({param.address(), codes.address(), nullptr, param.layout().count(), kind, format,
+                       VelocityFormat::coded, Rounding::nearest, static_cast<std::uint32_t>(place), 0,
+                       reinterpret_cast<float*>(scales.address())});
+    grads.push_back(grad.address());
+    held.push_back(row);
+  }
+  const std::vector<Coefficients> kinds = grouped(coefficients);
+  const nb::gil_scoped_release release;
+  take_step(entries, grads, kinds, 0);
+  return left;
+}
+
 }  // namespace
 
 void bind_arrays(nb::module_& m) {
+  m.def("step_codes", &step_codes, "rows"_a, "coefficients"_a);
   nb::class_<ArrayStep>(m, "ArrayStep", nb::type_slots(collected<ArrayStep>))
       .def(nb::init<const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, nb::handle,
                     const nb::dict&>(),

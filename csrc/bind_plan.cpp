@@ -32,22 +32,24 @@ namespace {
 struct Names {
   nb::object grad, local, spec;         // attributes: of a parameter; of a distributed tensor
   nb::object velocity, compensation;    // keys of a parameter's state
+  nb::object codes, scales;             // the same, of a velocity of codes
 };
 
 // One parameter of a plan: one that the kernel steps, or one that is only watched.
 struct Row {
   nb::object param, state;  // state: the dict in which velocity and compensation are looked up, or None
   nb::object spec;          // how a distributed parameter is laid out over processes; None for an ordinary one
-  nb::object velocity, compensation;
+  nb::object velocity, compensation, scales;  // scales: None unless the velocity is codes
   Form param_form, grad_form;
-  std::optional<Form> velocity_form, compensation_form;
+  std::optional<Form> velocity_form, compensation_form, scales_form;
   std::ptrdiff_t place;  // of its entry among those that are stepped; -1 where it is only watched
   bool was_plain;        // whether its gradient was not marked and lay as it should when the plan was made
   Span gap;              // between two written blocks, where its gradient lay
 
   // The forms of what a step writes; null for what there is not.
-  std::array<const Form*, 3> written() const {
-    return {&param_form, velocity_form ? &*velocity_form : nullptr, compensation_form ? &*compensation_form : nullptr};
+  std::array<const Form*, 4> written() const {
+    return {&param_form, velocity_form ? &*velocity_form : nullptr, compensation_form ? &*compensation_form : nullptr,
+            scales_form ? &*scales_form : nullptr};
   }
 };
 
@@ -66,14 +68,16 @@ struct Gradients {
 class Plan {
  public:
   // Each row is (param, spec or None, state or None, velocity or None, compensation or None, group, rounding, index,
-  // first): `group` counts the coefficients, and is None for a parameter that something else steps and whose memory
+  // first), and for a velocity of codes its scales as a tenth: `group` counts the coefficients, and is None for a parameter that something else steps and whose memory
   // must only lie apart; `index` is the tensor's for its random numbers, and `first` its first element's.
   Plan(const nb::list& rows, nb::handle exchange, nb::object tensor_type, const nb::tuple& names)
       : reader_(exchange, std::move(tensor_type)) {
-    if (nb::len(names) != 4) throw std::invalid_argument("four names are needed: local part, spec, and two of state");
+    if (nb::len(names) != 4 && nb::len(names) != 6)
+      throw std::invalid_argument("four names are needed: local part, spec, and two of state; codes and scales may follow");
     for (nb::handle name : names)
       if (!PyUnicode_Check(name.ptr())) throw std::invalid_argument("a name of an attribute must be a string");
-    names_ = {nb::str("grad"), nb::object(names[0]), nb::object(names[1]), nb::object(names[2]), nb::object(names[3])};
+    names_ = {nb::str("grad"), nb::object(names[0]), nb::object(names[1]), nb::object(names[2]), nb::object(names[3]), {}, {}};
+    if (nb::len(names) == 6) names_.codes = nb::object(names[4]), names_.scales = nb::object(names[5]);
     for (nb::handle item : rows) {
       if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a plan is a tuple");
       add(nb::borrow<nb::tuple>(item));
@@ -156,7 +160,7 @@ class Plan {
   template <class Visit>
   int visit(Visit&& visit) const {
     for (const Row& row : rows_)
-      for (const nb::object* held : {&row.param, &row.state, &row.spec, &row.velocity, &row.compensation})
+      for (const nb::object* held : {&row.param, &row.state, &row.spec, &row.velocity, &row.compensation, &row.scales})
         if (int stop = visit(*held)) return stop;
     for (const std::vector<nb::object>* all : {&taken_.owned, &spare_.owned})
       for (const nb::object& held : *all)
@@ -209,8 +213,10 @@ class Plan {
   using Shared = std::shared_ptr<const std::vector<Coefficients>>;
 
   void add(const nb::tuple& t) {
-    if (nb::len(t) != 9) throw std::invalid_argument("a row of a plan has nine fields");
+    const bool has_scales = nb::len(t) == 10 && names_.scales.is_valid();
+    if (nb::len(t) != 9 && !has_scales) throw std::invalid_argument("a row of a plan has nine fields, or ten with scales");
     const nb::object param(t[0]), state(t[2]), spec(t[1]), velocity(t[3]), compensation(t[4]);
+    const nb::object scales = has_scales ? nb::object(t[9]) : nb::none();
     const bool is_distributed = !spec.is_none();
     const bool is_stepped = !nb::object(t[5]).is_none();
     const int group = is_stepped ? nb::cast<int>(t[5]) : 0;
@@ -226,7 +232,7 @@ class Plan {
       return tensor.is_none() ? std::optional<DLTensor>() : std::optional<DLTensor>(viewed(tensor));
     };
     const Views views{viewed(param), viewed(attribute(param, names_.grad)), viewed_or_absent(velocity),
-                      viewed_or_absent(compensation)};
+                      viewed_or_absent(compensation), viewed_or_absent(scales)};
     std::optional<Entry> entry;
     if (is_stepped) {
       entry = entry_of(views, checked(nb::cast<int>(t[6]), Rounding::count, "unknown rounding"));
@@ -234,12 +240,14 @@ class Plan {
       entry->index = nb::cast<std::uint32_t>(t[7]);
       entry->first = nb::cast<std::uint32_t>(t[8]);
     }
-    if (!PyDict_Check(state.ptr()) && !(velocity.is_none() && compensation.is_none()))
+    if (!PyDict_Check(state.ptr()) && !(velocity.is_none() && compensation.is_none() && scales.is_none()))
       throw std::invalid_argument("what a parameter has of state is in a dict");
     const auto form_of = [&](const DLTensor& view) { return Form(view, layouts_); };
-    Row row{param, state, spec, velocity, compensation, form_of(views.param), form_of(views.grad), {}, {}, -1, false, {0, 0}};
+    Row row{param, state, spec, velocity, compensation, scales, form_of(views.param), form_of(views.grad), {}, {}, {}, -1,
+            false, {0, 0}};
     if (views.velocity) row.velocity_form = form_of(*views.velocity);
     if (views.compensation) row.compensation_form = form_of(*views.compensation);
+    if (views.scales) row.scales_form = form_of(*views.scales);
     if (entry) {
       group_count_ = std::max(group_count_, static_cast<std::size_t>(group) + 1);
       elements_ += entry->count;
@@ -272,7 +280,9 @@ class Plan {
       }
       if (!territory_.is_apart(row.grad_form.span_at(address_of(view)), row.gap)) return false;
       if (!is_where(row.param, row.param_form, row)) return false;
-      if (row.velocity_form && !is_held(row, names_.velocity, row.velocity, *row.velocity_form)) return false;
+      const nb::object& key = row.scales_form ? names_.codes : names_.velocity;
+      if (row.velocity_form && !is_held(row, key, row.velocity, *row.velocity_form)) return false;
+      if (row.scales_form && !is_held(row, names_.scales, row.scales, *row.scales_form)) return false;
       if (row.compensation_form && !is_held(row, names_.compensation, row.compensation, *row.compensation_form))
         return false;
       found.owned.push_back(std::move(grad));

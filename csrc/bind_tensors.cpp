@@ -21,9 +21,10 @@ using namespace nb::literals;
 namespace downslope {
 namespace {
 
-// Looks at (param, grad, velocity or None, compensation or None); nothing if one of them cannot be looked at, or is not
+// Looks at (param, grad, velocity or None, compensation or None), at scales or None in `scales_place` if the tuple has so
+// many fields; nothing if one of them cannot be looked at, or is not
 // what lies in its memory.
-std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors) {
+std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors, std::size_t scales_place) {
   if (nb::len(tensors) < 4) throw std::invalid_argument("param, grad, velocity and compensation are needed");
   Views views;
   const auto read = [&](nb::handle tensor, DLTensor& view) { return reader.look(tensor, view) && !reader.is_marked(tensor); };
@@ -33,12 +34,13 @@ std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors) {
   };
   if (!read(nb::object(tensors[0]), views.param) || !read(nb::object(tensors[1]), views.grad)) return {};
   if (!look(2, views.velocity) || !look(3, views.compensation)) return {};
+  if (nb::len(tensors) > scales_place && !look(static_cast<int>(scales_place), views.scales)) return {};
   return views;
 }
 
 // Whether the kernels can take these tensors as they are.
 bool fit(nb::handle exchange, const nb::tuple& tensors, int rounding) {
-  const std::optional<Views> views = views_of(Reader(exchange, nb::none()), tensors);
+  const std::optional<Views> views = views_of(Reader(exchange, nb::none()), tensors, 4);
   return views && misfit(*views, checked(rounding, Rounding::count, "unknown rounding")) == nullptr;
 }
 
@@ -53,11 +55,12 @@ void check_apart(const std::vector<Entry>& entries, const std::vector<const void
     return Span{address, address + bytes};
   };
   std::vector<Span> written;
-  written.reserve(2 * entries.size());
+  written.reserve(3 * entries.size());
   for (const Entry& entry : entries) {
     written.push_back(span(entry.param, entry.count * element_size(entry.format)));
     if (entry.velocity)
-      written.push_back(span(entry.velocity, entry.count * element_size(static_cast<Format>(entry.velocity_format))));
+      written.push_back(span(entry.velocity, entry.count * element_size(entry.velocity_format)));
+    if (entry.scales) written.push_back(span(entry.scales, blocks_of(entry.count) * sizeof(float)));
     if (entry.compensation) written.push_back(span(entry.compensation, entry.count * element_size(Format::bfloat16)));
   }
   bool is_apart = true;
@@ -71,7 +74,8 @@ void check_apart(const std::vector<Entry>& entries, const std::vector<const void
   if (!is_apart) throw std::invalid_argument("tensors of a step share memory with one that it writes");
 }
 
-// Each row is (param, grad, velocity or None, compensation or None, group, rounding, index, first).
+// Each row is (param, grad, velocity or None, compensation or None, group, rounding, index, first), and for a velocity of
+// codes its scales as a ninth.
 void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<double>& coefficients,
                   std::uint32_t key) {
   const Reader reader(exchange, nb::none());
@@ -82,8 +86,9 @@ void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<d
   for (nb::handle item : rows) {
     if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a step is a tuple");
     const nb::tuple row = nb::borrow<nb::tuple>(item);
-    if (nb::len(row) != 8) throw std::invalid_argument("a row of a step has eight fields");
-    const std::optional<Views> views = views_of(reader, row);
+    if (nb::len(row) != 8 && nb::len(row) != 9)
+      throw std::invalid_argument("a row of a step has eight fields, or nine with scales");
+    const std::optional<Views> views = views_of(reader, row, 8);
     if (!views) throw std::invalid_argument("a tensor has no memory to look at");
     Entry entry = entry_of(*views, checked(nb::cast<int>(row[5]), Rounding::count, "unknown rounding"));
     entry.group = nb::cast<int>(row[4]);

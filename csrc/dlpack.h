@@ -47,7 +47,7 @@ struct DLPackExchangeAPI {
 
 inline constexpr const char* exchange_capsule_name = "dlpack_exchange_api";
 inline constexpr std::int32_t dl_cpu = 1;
-inline constexpr std::uint8_t dl_float = 2, dl_bfloat = 4;
+inline constexpr std::uint8_t dl_int = 0, dl_float = 2, dl_bfloat = 4;
 
 // Returns the number format, or Format::count if the kernels do not know it.
 inline Format format_of(DLDataType type) {
@@ -107,6 +107,17 @@ inline bool is_dense(const DLTensor& tensor) {
   for (const auto& [stride, size] : steps) {
     if (stride != expected) return false;
     expected *= size;
+  }
+  return true;
+}
+
+// Whether a tensor's elements fill a block of memory in row-major order.
+inline bool is_contiguous(const DLTensor& tensor) {
+  if (tensor.strides == nullptr) return true;
+  std::int64_t expected = 1;
+  for (std::int32_t i = tensor.ndim; i-- > 0;) {
+    if (tensor.shape[i] != 1 && tensor.strides[i] != expected) return false;
+    expected *= tensor.shape[i];
   }
   return true;
 }

@@ -6,8 +6,8 @@
 namespace downslope {
 
 enum class Format : std::uint8_t { float32, bfloat16, float16, float64, count };
-// The velocity's format; absent where there is no momentum.
-enum class VelocityFormat : std::uint8_t { float32, bfloat16, float16, float64, absent, count };
+// The velocity's format; absent where there is no momentum, coded where it is bytes beside scales (blocks.h).
+enum class VelocityFormat : std::uint8_t { float32, bfloat16, float16, float64, absent, coded, count };
 enum class Rounding : std::uint8_t { nearest, stochastic, compensated, count };
 
 // Sum of squares and whether an element is not finite, of `count` elements of one format.

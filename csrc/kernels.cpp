@@ -2,8 +2,10 @@
 // (DOWNSLOPE_ISA); plan.cpp picks one when the program runs. Loops are plain: compilers vectorise them, and since
 // nothing is reordered or contracted, every instruction set gives the same bits.
 
+#include <algorithm>
 #include <type_traits>
 
+#include "blocks.h"
 #include "kernel_table.h"
 
 namespace downslope::DOWNSLOPE_ISA {
@@ -110,6 +112,53 @@ void step(const Piece& piece, const Coefficients& coefficients) {
   }
 }
 
+// The same with a velocity of codes, block by block: decoded into the nearest cache, stepped there, and encoded again.
+template <class Param, Rounding rounding>
+void step_coded(const Piece& piece, const Coefficients& coefficients) {
+  const Weights<float> weights(coefficients);
+  const auto run_all = [&](auto decays) {
+    alignas(cache_line) float velocities[block_length];
+    std::int8_t* codes = static_cast<std::int8_t*>(piece.velocity);
+    const auto run_part = [&](std::size_t begin, float scale, float* decoded, std::size_t count) {
+      decode(codes + begin, scale, decoded, count);
+      run<Param, float, rounding, decays.value>(
+          static_cast<Param*>(piece.param) + begin, static_cast<const Param*>(piece.grad) + begin, decoded,
+          piece.compensation ? static_cast<bfloat16*>(piece.compensation) + begin : nullptr, count, piece.key,
+          piece.first + static_cast<std::uint32_t>(begin), weights);
+    };
+    const auto finish = [&](std::size_t begin, std::size_t count) {
+      float& scale = piece.scales[begin / block_length];
+      const std::uint32_t largest = largest_of(velocities, count);
+      if (largest < infinity_bits) {
+        scale = std::bit_cast<float>(largest);
+        encode(velocities, factor_of(scale), codes + begin, count);
+      } else {
+        scale = encode_specials(velocities, codes + begin, count);
+      }
+    };
+    std::size_t begin = 0;
+    for (; begin + block_length <= piece.count; begin += block_length) {
+      const float scale = piece.scales[begin / block_length];
+      for (std::size_t at = 0; at < block_length; at += tile) {
+        prefetch<true>(static_cast<const Param*>(piece.param) + begin + at, tile);
+        prefetch<false>(static_cast<const Param*>(piece.grad) + begin + at, tile);
+        prefetch<true>(codes + begin + at, tile);
+        run_part(begin + at, scale, velocities + at, tile);
+      }
+      finish(begin, block_length);
+    }
+    if (const std::size_t rest = piece.count - begin; rest > 0) {
+      run_part(begin, piece.scales[begin / block_length], velocities, rest);
+      finish(begin, rest);
+    }
+  };
+  if (coefficients.delta_param == 0 && coefficients.velocity_param == 0) {
+    run_all(std::false_type{});
+  } else {
+    run_all(std::true_type{});
+  }
+}
+
 template <class Element>
 inline double square(Element element) {
   const double x = static_cast<double>(widen(element));
@@ -151,18 +200,25 @@ BlockSum sum_of_squares(const void* values, std::size_t count) {
         step<bfloat16, V, Rounding::compensated>                               \
   }
 
+#define NEAREST_CODED(P) {step_coded<P, Rounding::nearest>, nullptr, nullptr}
+#define EVERY_CODED                                                                     \
+  {                                                                                     \
+    step_coded<bfloat16, Rounding::nearest>, step_coded<bfloat16, Rounding::stochastic>, \
+        step_coded<bfloat16, Rounding::compensated>                                     \
+  }
+
 extern const KernelTable table;
 const KernelTable table = {
     DOWNSLOPE_ISA_NAME,
     {
-        // velocity: float32, bfloat16, float16, float64, absent
+        // velocity: float32, bfloat16, float16, float64, absent, coded
         {NEAREST(float, float), NEAREST(float, bfloat16), NEAREST(float, float16), NEAREST(float, double),
-         NEAREST(float, absent)},
-        {EVERY(float), EVERY(bfloat16), EVERY(float16), EVERY(double), EVERY(absent)},
+         NEAREST(float, absent), NEAREST_CODED(float)},
+        {EVERY(float), EVERY(bfloat16), EVERY(float16), EVERY(double), EVERY(absent), EVERY_CODED},
         {NEAREST(float16, float), NEAREST(float16, bfloat16), NEAREST(float16, float16), NEAREST(float16, double),
-         NEAREST(float16, absent)},
+         NEAREST(float16, absent), NEAREST_CODED(float16)},
         {NEAREST(double, float), NEAREST(double, bfloat16), NEAREST(double, float16), NEAREST(double, double),
-         NEAREST(double, absent)},
+         NEAREST(double, absent), {nullptr, nullptr, nullptr}},  // computed in float64, which codes would not repay
     },
     {sum_of_squares<float>, sum_of_squares<bfloat16>, sum_of_squares<float16>, sum_of_squares<double>},
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 
+#include "blocks.h"
 #include "rounding.h"
 #include "thread_pool.h"
 
@@ -40,10 +41,6 @@ const KernelTable* best() {
 
 std::atomic<const KernelTable*> chosen{best()};
 
-std::size_t element_size(VelocityFormat format) {
-  return format == VelocityFormat::absent ? 0 : element_size(static_cast<Format>(format));
-}
-
 // Calls visit(entry index, first element, count) for the part [begin, end) of all elements laid end to end.
 template <class Visit>
 void visit_range(const std::vector<Entry>& entries, const std::vector<const void*>& grads, std::size_t begin,
@@ -67,6 +64,11 @@ std::size_t total_elements(const std::vector<Entry>& entries, const std::vector<
   return total;
 }
 
+// Returns where the block that holds an element ends, or begins if the element is its first.
+std::size_t to_block(std::size_t element, std::size_t count) {
+  return std::min(blocks_of(element) * block_length, count);
+}
+
 // Returns into how many shares to divide so many elements.
 int shares_of(std::size_t total) {
   const auto threads = std::clamp<std::size_t>(total / elements_per_thread, 1, thread_count());
@@ -85,6 +87,12 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
     visit_range(entries, grads, share * per_share, std::min(total, (share + 1) * per_share),
                 [&](std::size_t i, std::size_t first, std::size_t count) {
                   const Entry& entry = entries[i];
+                  if (entry.velocity_format == VelocityFormat::coded) {  // the blocks that begin here, all of them whole
+                    const std::size_t stop = to_block(first + count, entry.count);
+                    first = to_block(first, entry.count);
+                    if (first == stop) return;
+                    count = stop - first;
+                  }
                   const std::size_t size = element_size(entry.format);
                   const Piece piece{static_cast<char*>(entry.param) + first * size,
                                     static_cast<const char*>(grads[i]) + first * size,
@@ -94,7 +102,8 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                                     entry.compensation ? static_cast<char*>(entry.compensation) + first * 2 : nullptr,
                                     count,
                                     random_bits(key, entry.index),
-                                    entry.first + static_cast<std::uint32_t>(first)};
+                                    entry.first + static_cast<std::uint32_t>(first),
+                                    entry.scales ? entry.scales + first / block_length : nullptr};
                   table.step[static_cast<int>(entry.format)][static_cast<int>(entry.velocity_format)]
                             [static_cast<int>(entry.rounding)](piece, coefficients[entry.group]);
                 });
@@ -138,6 +147,14 @@ std::size_t element_size(Format format) {
     case Format::float32: return 4;
     case Format::float64: return 8;
     default: return 2;
+  }
+}
+
+std::size_t element_size(VelocityFormat format) {
+  switch (format) {
+    case VelocityFormat::absent: return 0;
+    case VelocityFormat::coded: return 1;
+    default: return element_size(static_cast<Format>(format));
   }
 }
 

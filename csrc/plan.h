@@ -21,6 +21,7 @@ struct Entry {
   Rounding rounding;
   std::uint32_t index;  // of the tensor, for its random numbers
   std::uint32_t first;  // index of its first element, for the same: above 0 where it is a part of a larger tensor
+  float* scales = nullptr;  // of its velocity's blocks, where that is codes
 };
 
 // Takes one step: entry i with gradient grads[i] (null: no gradient, the entry stays) and coefficients[entry.group].
@@ -31,8 +32,9 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
 // Sum of squares of all gradients, and whether all are finite; the same bits for any number of threads.
 BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<const void*>& grads);
 
-// Bytes of one element.
+// Bytes of one element; of a velocity that is absent, 0.
 std::size_t element_size(Format format);
+std::size_t element_size(VelocityFormat format);
 
 // Whether there is a kernel for this combination.
 bool has_kernel(Format format, VelocityFormat velocity_format, Rounding rounding);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "blocks.h"
 #include "dlpack.h"
 #include "plan.h"
 
@@ -12,7 +13,27 @@ namespace downslope {
 struct Views {
   DLTensor param, grad;
   std::optional<DLTensor> velocity, compensation;
+  std::optional<DLTensor> scales;  // where the velocity is codes
 };
+
+// VelocityFormat::count if the kernels do not know it.
+inline VelocityFormat velocity_format_of(const Views& views) {
+  if (!views.velocity) return VelocityFormat::absent;
+  if (views.scales) return VelocityFormat::coded;
+  const Format format = format_of(views.velocity->dtype);
+  return format == Format::count ? VelocityFormat::count : static_cast<VelocityFormat>(format);
+}
+
+// Returns why a velocity of codes is none of the kernels', or null.
+inline const char* misfit_of_codes(const Views& views) {
+  const DLTensor &scales = *views.scales, &param = views.param;
+  if (!views.velocity || !(views.velocity->dtype == DLDataType{dl_int, 8, 1})) return "scales go with codes of int8";
+  if (!is_contiguous(param)) return "blocks of codes are in row-major order, and so must be their parameter";
+  if (scales.device_type != dl_cpu || format_of(scales.dtype) != Format::float32 || scales.ndim != 1 ||
+      !is_contiguous(scales) || !is_there(scales))
+    return "scales must be float32 in one row on the CPU";
+  return count_of(scales) < blocks_of(count_of(param)) ? "every block of codes has a scale" : nullptr;
+}
 
 // Returns why the kernels cannot take these tensors, or null. All must lie dense on the CPU, with one shape and one
 // order of elements, gradients in the parameter's format.
@@ -34,9 +55,11 @@ inline const char* misfit(const Views& views, Rounding rounding) {
   if (views.compensation && format_of(views.compensation->dtype) != Format::bfloat16)
     return "a compensation must be bfloat16";
   const Format format = format_of(param.dtype);
-  const Format velocity = views.velocity ? format_of(views.velocity->dtype) : Format::float32;
-  if (format == Format::count || velocity == Format::count) return "the kernels do not know this number format";
-  const auto velocity_format = views.velocity ? static_cast<VelocityFormat>(velocity) : VelocityFormat::absent;
+  if (views.scales)
+    if (const char* reason = misfit_of_codes(views)) return reason;
+  const VelocityFormat velocity_format = velocity_format_of(views);
+  if (format == Format::count || velocity_format == VelocityFormat::count)
+    return "the kernels do not know this number format";
   return has_kernel(format, velocity_format, rounding) ? nullptr : "no kernel for this combination of formats";
 }
 
@@ -47,12 +70,10 @@ inline Entry entry_of(const Views& views, Rounding rounding) {
   entry.param = address_of(views.param);
   entry.count = count_of(views.param);
   entry.format = format_of(views.param.dtype);
-  entry.velocity_format = VelocityFormat::absent;
+  entry.velocity_format = velocity_format_of(views);
   entry.rounding = rounding;
-  if (views.velocity) {
-    entry.velocity = address_of(*views.velocity);
-    entry.velocity_format = static_cast<VelocityFormat>(format_of(views.velocity->dtype));
-  }
+  if (views.velocity) entry.velocity = address_of(*views.velocity);
+  if (views.scales) entry.scales = static_cast<float*>(address_of(*views.scales));
   if (views.compensation) entry.compensation = address_of(*views.compensation);
   return entry;
 }

@@ -5,11 +5,13 @@
 // NaN is left out: which of its payloads an operation of two NaN keeps is the processor's own choice.
 
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <random>
 #include <vector>
 
+#include "blocks.h"
 #include "plan.h"
 #include "thread_pool.h"
 
@@ -17,7 +19,7 @@ namespace {
 
 using namespace downslope;
 
-constexpr std::uint64_t expected_hash = 0x06f8e1b34cc7f7af;
+constexpr std::uint64_t expected_hash = 0xe56d9bad74540af5;
 
 // FNV-1a.
 std::uint64_t hash_of(const std::vector<char>& bytes, std::uint64_t hash) {
@@ -49,37 +51,57 @@ void fill(std::vector<char>& bytes, Format format, std::mt19937& random) {
   }
 }
 
+// Codes from -127 to 127; scales as numbers of float32, some of them subnormal or 0. (-128 is NaN, which is left out.)
+void fill_codes(std::vector<char>& codes, std::vector<char>& scales, std::mt19937& random) {
+  fill(scales, Format::float32, random);
+  for (std::size_t b = 0; b < scales.size() / sizeof(float); ++b) {
+    float scale;
+    std::memcpy(&scale, scales.data() + b * sizeof(float), sizeof(float));
+    scale = std::abs(scale);
+    if (b % 7 == 3) scale = 0;
+    std::memcpy(scales.data() + b * sizeof(float), &scale, sizeof(float));
+  }
+  for (char& code : codes) code = static_cast<char>(static_cast<int>(random() % 255) - 127);
+}
+
 struct Step {
   Step(Format format, VelocityFormat velocity_format, Rounding rounding, std::uint32_t seed) {
     std::mt19937 random(seed);
     constexpr std::size_t lengths[] = {1, 3, 15, 16, 17, 63, 64, 65, 127, 1001, 280007};
     const bool has_velocity = velocity_format != VelocityFormat::absent;
-    const Format velocity = has_velocity ? static_cast<Format>(velocity_format) : Format::float32;
+    const bool is_coded = velocity_format == VelocityFormat::coded;
+    const Format velocity = has_velocity && !is_coded ? static_cast<Format>(velocity_format) : Format::float32;
     for (const std::size_t count : lengths) {
       if (count > 100000 && seed % 5 != 0) continue;  // one of five has a tensor that is worth several threads
       params.emplace_back(count * element_size(format));
       grads.emplace_back(count * element_size(format));
-      velocities.emplace_back(has_velocity ? count * element_size(velocity) : 0);
+      velocities.emplace_back(count * element_size(velocity_format));
+      scales.emplace_back(is_coded ? blocks_of(count) * sizeof(float) : 0);
       compensations.emplace_back(rounding == Rounding::compensated ? count * 2 : 0);
       fill(params.back(), format, random);
       fill(grads.back(), format, random);
-      fill(velocities.back(), velocity, random);
+      if (is_coded) {
+        fill_codes(velocities.back(), scales.back(), random);
+      } else {
+        fill(velocities.back(), velocity, random);
+      }
       entries.push_back({params.back().data(), has_velocity ? velocities.back().data() : nullptr,
                          rounding == Rounding::compensated ? compensations.back().data() : nullptr, count,
                          static_cast<int>(entries.size() % 2), format, velocity_format, rounding,
-                         static_cast<std::uint32_t>(entries.size()), 7});
+                         static_cast<std::uint32_t>(entries.size()), 7,
+                         is_coded ? reinterpret_cast<float*>(scales.back().data()) : nullptr});
       addresses.push_back(grads.back().data());
     }
   }
   Step(const Step&) = delete;
 
   std::uint64_t hash(std::uint64_t start) const {
-    for (const auto* all : {&params, &velocities, &compensations})
+    for (const auto* all : {&params, &velocities, &compensations, &scales})
       for (const std::vector<char>& bytes : *all) start = hash_of(bytes, start);
     return start;
   }
 
-  std::vector<std::vector<char>> params, grads, velocities, compensations;
+  std::vector<std::vector<char>> params, grads, velocities, compensations, scales;
   std::vector<Entry> entries;
   std::vector<const void*> addresses;
 };

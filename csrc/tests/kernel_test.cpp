@@ -199,7 +199,7 @@ void test_steps() {
   const std::string original = instruction_set();
   int combinations = 0;
   for (int f = 0; f < static_cast<int>(Format::count); ++f)
-    for (int v = 0; v < static_cast<int>(VelocityFormat::count); ++v)
+    for (int v = 0; v < static_cast<int>(VelocityFormat::coded); ++v)
       for (int r = 0; r < static_cast<int>(Rounding::count); ++r) {
         const auto format = static_cast<Format>(f);
         const auto velocity_format = static_cast<VelocityFormat>(v);

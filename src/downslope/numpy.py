@@ -6,11 +6,13 @@ tested against. The compiled kernel takes the same step where it can; which arra
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from downslope.core.blocks import BLOCK, WORTH_CODES, blocks_of, decode, encode
 from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars, sgd_rule
@@ -19,7 +21,18 @@ from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
 from downslope.core.synonyms import refuse_unknown
 from downslope.kernel import backend, load_native, use_threads
-from downslope.kernel.arrays import Array, Prepared, coefficients, collect, is_bfloat16, leave_float32, prepare
+from downslope.kernel.arrays import (
+    Array,
+    Prepared,
+    coefficients,
+    collect,
+    find_overlaps,
+    is_bfloat16,
+    leave_float32,
+    prepare,
+    step_codes,
+    step_codes_in_numpy,
+)
 
 _MOST_KNOWN = 256
 """Coefficients kept, by settings: who sets other settings at every step is not to fill the memory with old ones."""
@@ -33,6 +46,8 @@ class SGD:
         lr: Learning rate, or a schedule in steps; with the other hyperparameters as in `Settings`.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern.
+        velocity_dtype: None for velocities of each parameter's format; "int8" for codes of 8 bits with a scale for each
+            256 of them (`downslope.core.blocks`), but for parameters with fewer than 4096 elements.
         fused: None: the compiled kernel steps every array that it can take (dense, float32, float64, float16 or the
             bfloat16 of `ml_dtypes`), the rule in NumPy the others. True: the kernel, or an error. False: the rule.
         **hyperparameters: Any other field of `Settings`.
@@ -59,11 +74,14 @@ class SGD:
         *,
         settings: Settings | None = None,
         groups: Sequence[Group] = (),
+        velocity_dtype: str | None = None,
         fused: bool | None = None,
         **hyperparameters: Any,
     ) -> None:
         given = hyperparameters if lr is None else {"lr": lr, **hyperparameters}
-        refuse_unknown(given, [*Settings.__dataclass_fields__, "params", "settings", "groups", "fused"])
+        refuse_unknown(
+            given, [*Settings.__dataclass_fields__, "params", "settings", "groups", "velocity_dtype", "fused"]
+        )
         if settings is not None:
             check_alone(settings, given)
         settings = Settings(**given) if settings is None else settings
@@ -82,6 +100,8 @@ class SGD:
         for name, param in self.params.items():
             _check_param(name, param)
         assigned = assign_groups(groups, {name: param.shape for name, param in self.params.items()})
+        self._keeps_codes = _checked_velocity_dtype(velocity_dtype, self.params)
+        self._codes: dict[str, tuple[Array, Array]] = {}
         self.settings = dict.fromkeys(assigned[-1], settings)
         """Settings of each parameter, by name."""
         for group, names in zip(groups, assigned, strict=False):
@@ -109,7 +129,9 @@ class SGD:
         if not isinstance(grads, Mapping):
             raise SettingsError(f"`grads` must be a dictionary of arrays by name; got {type(grads).__name__}.")
         native = None if self._fused is False else load_native()
-        if native is None or not self._step_at_once(native, grads):
+        if self._keeps_codes:
+            self._step_with_codes(native, self._checked(grads))
+        elif native is None or not self._step_at_once(native, grads):
             self._step_prepared(native, self._checked(grads))
         self.step_count += 1
 
@@ -124,6 +146,40 @@ class SGD:
         use_threads()
         step.run(numbers)
         return True
+
+    def _step_with_codes(self, native: Any, given: Mapping[str, Array]) -> None:
+        """Step checked gradients where velocities of large parameters are codes, the others as ever."""
+        coded = [name for name in given if self.params[name].size >= WORTH_CODES]
+        if find_overlaps([self.params[name] for name in given], given.values())[0]:
+            given = {name: np.array(grad) for name, grad in given.items()}
+        kinds = [(self.settings[name], name not in self._codes) for name in coded]
+        numbers = self._coefficients(kinds)
+        if leave_float32(numbers):
+            raise SettingsError(
+                "lr, momentum and weight decay give a factor that float32 cannot hold, in which velocities of 8 bits "
+                "are computed. Use smaller ones, or velocity_dtype None."
+            )
+        apart = not find_overlaps([self.params[name] for name in coded], [])[1]  # else their order counts
+        unfit = [name for name in coded if not (apart and _is_row_major(self.params[name]))]
+        if self._fused and unfit:
+            raise SettingsError(
+                f"`fused=True`: parameter `{unfit[0]}`, whose velocity is of 8 bits, is not for the kernel, which "
+                "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
+            )
+        rest = {name: grad for name, grad in given.items() if name not in coded}
+        if rest:
+            self._step_prepared(native, rest)
+        for name in coded:
+            if name not in self._codes:
+                shape = self.params[name].shape
+                self._codes[name] = np.zeros(shape, np.int8), np.zeros(blocks_of(self.params[name].size), np.float32)
+        rows = [
+            (self.params[name], given[name].astype(self.params[name].dtype, order="C"), *self._codes[name], kind)
+            for kind, name in enumerate(coded)
+        ]
+        use_threads()
+        for row in step_codes(native, rows, numbers) if apart else rows:
+            step_codes_in_numpy(row, numbers)
 
     def _step_prepared(self, native: Any, given: Mapping[str, Array]) -> None:
         """Step checked gradients, each parameter by the kernel if it can be made ready for it, else by the rule."""
@@ -186,16 +242,23 @@ class SGD:
         return given
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the state: "step" (int) and "velocity" (arrays by name)."""
-        return {"step": self.step_count, "velocity": {name: array.copy() for name, array in self.velocity.items()}}
+        """Return a copy of the state: "step" (int) and "velocity" (arrays by name).
+
+        Where velocities are kept in 8 bits also "codes" and "scales", arrays by name of the large parameters.
+        """
+        state: dict[str, Any] = {"step": self.step_count, "velocity": {n: a.copy() for n, a in self.velocity.items()}}
+        if self._keeps_codes:
+            state["codes"] = {name: codes.copy() for name, (codes, _) in self._codes.items()}
+            state["scales"] = {name: scales.copy() for name, (_, scales) in self._codes.items()}
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state that `state_dict` returned.
+        """Load a state that `state_dict` returned; what is of 8 bits on one side only is converted, with a warning.
 
         Raises:
             StateError: If a name, shape or format does not fit; then nothing has changed.
         """
-        if not isinstance(state, Mapping) or set(state) != {"step", "velocity"}:
+        if not isinstance(state, Mapping) or set(state) - {"codes", "scales"} != {"step", "velocity"}:
             found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
             raise StateError(f"the state must have `step` and `velocity`; got {found}.")
         step, velocity = state["step"], state["velocity"]
@@ -205,12 +268,27 @@ class SGD:
             raise StateError(f"`step` must be an integer >= 0; got {step!r}.")
         if not isinstance(velocity, Mapping):
             raise StateError(f"`velocity` must be a dictionary of arrays by name; got {type(velocity).__name__}.")
+        codes = _codes_of(state, self.params)
         problems = [
             problem for name, array in velocity.items() if (problem := _misfit(name, array, self.params)) is not None
         ]
         if problems:
             raise StateError("the state does not fit; nothing was loaded: " + "; ".join(problems) + ".")
-        self.velocity = {name: _in_the_form_of(self.params[name], array, copy=True) for name, array in velocity.items()}
+        large = {name for name in velocity if self._keeps_codes and self.params[name].size >= WORTH_CODES}
+        if large:
+            _warn(f"rounded {len(large)} velocities to 8 bits: each by up to 0.8 per cent of the largest in its block")
+        if codes and not self._keeps_codes:
+            _warn(
+                f"turned {len(codes)} velocities of 8 bits into the parameter's format; what 8 bits had lost stays lost"
+            )
+            velocity = {**velocity, **{name: decode(*own) for name, own in codes.items()}}
+            codes = {}
+        self._codes = codes | {name: encode(velocity[name]) for name in large}
+        self.velocity = {
+            name: _in_the_form_of(self.params[name], array, copy=True)
+            for name, array in velocity.items()
+            if name not in large
+        }
         self.step_count = step
 
 
@@ -222,6 +300,58 @@ def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:
     formed = np.empty_like(param, subok=False)
     formed[...] = values
     return formed
+
+
+def _checked_velocity_dtype(dtype: Any, params: Mapping[str, Array]) -> bool:
+    """Return whether velocities are kept in 8 bits.
+
+    Raises:
+        SettingsError: If it is another word, or a parameter is of a format that has no such velocity.
+    """
+    if dtype is None:
+        return False
+    if dtype != "int8":
+        raise SettingsError(f'`velocity_dtype` must be None or "int8"; got {shown(repr(dtype))}.')
+    for name, param in params.items():
+        if param.dtype.itemsize > 4 or param.dtype.kind == "c" or not param.dtype.isnative:
+            raise SettingsError(
+                f'`velocity_dtype="int8"` is for parameters of float32, float16 and bfloat16, and `{shown(name)}` is '
+                f"{param.dtype}. Leave velocity_dtype None, or use np.float32."
+            )
+    return True
+
+
+def _codes_of(state: Mapping[str, Any], params: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:
+    """Return copies of a state's codes and scales by name.
+
+    Raises:
+        StateError: If they do not fit their parameters.
+    """
+    codes, scales = state.get("codes", {}), state.get("scales", {})
+    if not isinstance(codes, Mapping) or not isinstance(scales, Mapping) or set(codes) != set(scales):
+        raise StateError("`codes` and `scales` must be dictionaries of arrays with the same names.")
+    for name, own in codes.items():
+        param, of_blocks = params.get(name), scales[name]
+        if (
+            param is None
+            or not isinstance(own, np.ndarray)
+            or not isinstance(of_blocks, np.ndarray)
+            or (own.dtype, own.shape) != (np.dtype(np.int8), param.shape)
+            or (of_blocks.dtype, of_blocks.shape) != (np.dtype(np.float32), (blocks_of(param.size),))
+        ):
+            raise StateError(
+                f"the codes of `{shown(name)}` must be int8 of the parameter's shape, with a float32 scale for each "
+                f"{BLOCK} elements; nothing was loaded."
+            )
+    return {name: (np.array(own, order="C"), scales[name].copy()) for name, own in codes.items()}
+
+
+def _is_row_major(param: Array) -> bool:
+    return type(param) is np.ndarray and param.flags.c_contiguous and param.flags.aligned
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(f"load_state_dict {sentence}.", UserWarning, stacklevel=3)
 
 
 def _check_param(name: str, param: Any) -> None:

@@ -93,7 +93,7 @@ def test_a_page_is_written(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     page = tmp_path / "explained.html"
     out = succeed(["explain", DIGITS, "--html", page, "--lang", "zh"], capsys)
-    assert out == f"page: {page}\n"
+    assert out == f"网页：{page}\n"
     assert '<html lang="zh-Hans">' in page.read_text(encoding="utf-8")
 
 
@@ -109,7 +109,7 @@ def test_standard_input_is_read():
     ("words", "message"),
     [
         (["none.toml"], "none.toml: no such file"),
-        ([DIGITS, "--lang", "fr"], "`lang` must be `en` or `zh`; got 'fr'"),
+        ([DIGITS, "--lang", "fr"], "--lang must be `en`, `zh` or `auto`; got 'fr'"),
         ([DIGITS, "--curvature", "steep"], "--curvature: must be a number, or several separated by commas"),
         ([DIGITS, "--curvature", "-3"], "`curvature` must be above 0"),
         ([DIGITS, "--curvature", "nan"], "`curvature` must be finite"),

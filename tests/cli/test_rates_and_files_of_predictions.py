@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,11 @@ def test_errors_are_in_the_targets_own_unit(rows, trained_on, capsys):
     held_out = json.loads(succeed(["evaluate", "run", "--json"], capsys))
     for name in ("rmse", "mae", "r2"):
         assert f'value="{held_out[name]!r}"' in page
+    charts = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])["charts"]
+    [fit], [left] = charts["fit"]["lines"], charts["residuals"]["lines"]
+    assert left["x"] == fit["v"]
+    assert left["v"] == pytest.approx(np.subtract(fit["v"], fit["x"]), rel=1e-9, abs=1e-6)
+    assert np.sqrt(np.mean(np.square(left["v"]))) == pytest.approx(held_out["rmse"], rel=1e-5)
     Path("learn.csv").unlink()
     succeed(["report", "run", "--out", "again.html"], capsys)
     again = Path("again.html").read_text(encoding="utf-8")

@@ -15,10 +15,11 @@ from downslope.core.columns import width_of, wrap
 from downslope.core.errors import SettingsError
 from downslope.explaining.document import Table
 from downslope.explaining.famous import FAMOUS
-from downslope.explaining.language import LANGUAGES, words_of
+from downslope.explaining.language import words_of
 from downslope.explaining.sections import write_document
 from downslope.explaining.terminal import describe, table
 from downslope.explaining.terminal import lay_out_table as lay_out
+from downslope.language import LANGUAGES
 from downslope.schedules import Cosine, Linear
 from downslope.theory import FORMULAS
 from draws import draws

@@ -8,8 +8,6 @@ import io
 import itertools
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from dataclasses import MISSING, fields, is_dataclass
 from importlib.util import find_spec
@@ -41,11 +39,11 @@ MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(enco
 def trained(tmp_path_factory):
     """Return a folder with `runs/digits`, trained for one epoch and packed."""
     folder = tmp_path_factory.mktemp("trained")
-    command = [sys.executable, "-m", "downslope", "train", "--train.epochs", "1", "--out", "runs/digits"]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder)
-    for to in ("export", *(["onnx"] if find_spec("onnxruntime") else [])):
-        command = [sys.executable, "-m", "downslope", "pack", "runs/digits", "--to", to]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    targets = ("export", *(["onnx"] if find_spec("onnxruntime") else []))
+    packs = [["pack", "runs/digits", "--to", to] for to in targets]
+    commands = [["train", "--train.epochs", "1", "--out", "runs/digits"], *packs]
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        assert [main(words) for words in commands] == [0] * len(commands)
     return folder
 
 

@@ -1,8 +1,12 @@
 """What a notebook shows: the same parts as the pages, nothing that runs, ids that are each output's own."""
 
 import json
+import os
 import re
+import signal
 import sys
+import threading
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -118,7 +122,7 @@ def test_style_stays_inside():
     page = (
         "<!doctype html><html lang=zh-CN><style>/* body */ :root { --a: 1 } body { x: y } tbody { z: 0 }</style><body>"
         '<p id="a" onclick="run()">1</p><a href="#a">2</a><svg style="clip-path: url(#a)" aria-labelledby="a b"></svg>'
-        "<script>run()</script><footer>3</footer></body></html>"
+        "<script>run()</script><footer>3</footer><div hidden>4<div>5</div>6</div><div>7</div></body></html>"
     )
     found = fragment_of(page)
     own = re.match(r'<div class="(\w+)" lang="zh-CN">', found)[1]
@@ -127,6 +131,7 @@ def test_style_stays_inside():
     assert "& { --a: 1 } & { x: y } tbody { z: 0 }" in found
     assert "run()" not in found
     assert "footer" not in found
+    assert [one for one in "4567" if f">{one}" in found or f"{one}<" in found] == ["7"]
     assert own not in fragment_of(page.replace("1</p>", "other</p>"))
 
 
@@ -168,6 +173,25 @@ def test_training_from_python_is_the_commands_own(things, tmp_path):
     name, run = "model.safetensors", things["run"]
     assert (run.path / name).read_bytes() == (tmp_path / "by-command" / name).read_bytes()
     assert downslope.train(run.recipe(), run.path, quiet=True).path == run.path
+
+
+def test_an_interrupt_saves_and_raises(tmp_path):
+    """A notebook's interrupt is a SIGINT: the run is saved where it was, and is there to go on with."""
+    small = [("train.epochs", "100000"), ("model.hidden", "[8]"), ("data.batch_size", "256")]
+    log = tmp_path / "run" / "log.jsonl"
+
+    def interrupt_once_it_runs():
+        while not (log.exists() and log.stat().st_size > 0):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt_once_it_runs, daemon=True)
+    watcher.start()
+    with pytest.raises(KeyboardInterrupt, match="the same call goes on"):
+        downslope.train(downslope.load_recipe(overrides=small), tmp_path / "run", quiet=True)
+    run = downslope.open_run(tmp_path / "run")
+    assert run.last().step > 0
+    assert "downslope" in run._repr_html_()
 
 
 def test_a_study_from_python_is_the_commands_own(tmp_path):

@@ -9,6 +9,7 @@ from downslope.cli.main import main
 from downslope.training.report.answers import look_at_lengths
 from downslope.training.report.data import read_runs
 from downslope.training.report.page import write_report
+from downslope.training.report.transcripts import look_at_transcripts
 from training.report_reader import Page
 
 RATES = ("symbol_error_rate", "sequence_error_rate")
@@ -79,6 +80,30 @@ def test_the_terminal_and_the_page_show_a_table(run, capsys, tmp_path):
         assert shown[:2] == [str(row["shortest"]), str(row["examples"])]
         assert [cell.replace("\N{NARROW NO-BREAK SPACE}%", "") for cell in shown[2:4]] == rates
         assert shown[4] == ("longer than any learned from" if row["longer"] else "")
+
+
+def test_the_page_shows_what_is_written_and_its_attention(run, capsys, tmp_path):
+    """The surest mistakes first, as `predict` writes them; each place's attention over the input is 1 in all."""
+    rows = json.loads(told(capsys, "predict", run, "--json", "--count", "256"))["predictions"]
+    wrong = sorted((row for row in rows if row["output"] not in row["targets"]), key=lambda row: -row["probability"])
+    assert len(wrong) > 4
+    (read,) = read_runs([run])
+    found = look_at_transcripts(read)
+    assert (found.read, found.mistakes) == (len(rows), len(wrong))
+    assert len(found.shown) == 6 or len(rows) == len(wrong)
+    for one, row in zip(found.shown[:4], wrong, strict=False):
+        assert ("".join(one.given), one.answer, one.targets) == (row["input"], row["output"], row["targets"])
+        assert one.probability == pytest.approx(row["probability"], rel=1e-4)
+    for one in found.shown:
+        assert len(one.attention) == len(one.written)
+        for place in one.attention:
+            assert len(place) == len(one.given)
+            assert sum(place) == pytest.approx(1, abs=1e-5)
+    page = Page(write_report([run], tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert not page.unbalanced
+    assert f"Of the first {len(rows)} held-out sequences the final weights get {len(wrong)} wrong." in page.text
+    (table,) = [table for table in page.tables if table[0] == ["", *found.shown[0].given]][:1]
+    assert [row[0] for row in table[1:]] == found.shown[0].written
 
 
 def test_where_nothing_is_longer_there_is_no_table(capsys, tmp_path):

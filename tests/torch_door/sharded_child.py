@@ -11,6 +11,8 @@ from __future__ import annotations
 import copy
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,12 @@ def model_of(dtype: torch.dtype) -> nn.Module:
     """Return a small model, the same each time."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(WIDTH, 13), nn.Tanh(), nn.Linear(13, 5)).to(dtype)
+
+
+def wide_model_of(dtype: torch.dtype) -> nn.Module:
+    """Return one whose weights are large enough for codes, and whose shards, of unequal size, are whole blocks."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(WIDTH, 1024), nn.Tanh(), nn.Linear(1024, 5)).to(dtype)
 
 
 def sharded(model: nn.Module) -> nn.Module:
@@ -63,27 +71,54 @@ def whole(tensor: Any) -> torch.Tensor:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
+def _without_padding(key: str, state: Any) -> torch.Tensor:
+    """Return a tensor of state, all processes' parts; scales without those that only fill up the smaller part."""
+    tensor = whole(state[key])
+    return tensor[tensor != 0] if key == "velocity_scales" else tensor
+
+
+def check_saved(model: nn.Module, optimizer: SGD) -> None:
+    """Load codes of shards as they are, and decoded ones, which are encoded to what they were."""
+    from downslope.torch import SGD, decoded_state
+
+    for state in (optimizer.state_dict(), decoded_state(optimizer.state_dict())):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            again = SGD(model.parameters(), **BASE, velocity_dtype="int8")
+            again.load_state_dict(state)
+        for param in model.parameters():
+            for key, value in optimizer.state[param].items():
+                assert torch.equal(whole(value), whole(again.state[param][key])), f"loaded: {key}"
+
+
 def check(
-    name: str, dtype: torch.dtype = torch.float32, *, poison: bool = False, exact: bool = True, **own: Any
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    *,
+    poison: bool = False,
+    exact: bool = True,
+    made: Callable[[torch.dtype], nn.Module] = model_of,
+    **own: Any,
 ) -> Any:
     """Train alone and sharded, and compare bits of parameters and velocities (or closeness, where sums differ)."""
     from downslope.torch import SGD  # in the forked process, which has said whether there is a kernel
 
     settings = BASE | own
-    alone = model_of(dtype)
+    alone = made(dtype)
     together = sharded(alone)
     optimizers = [SGD(model.parameters(), **settings) for model in (alone, together)]
     norms = [train(model, o, dtype, poison=poison) for model, o in zip((alone, together), optimizers, strict=True)]
     for mine, theirs in zip(alone.parameters(), together.parameters(), strict=True):
         pairs = [(mine.detach(), theirs.detach())]
-        pairs += [
-            (optimizers[0].state[mine][key], optimizers[1].state[theirs][key]) for key in optimizers[0].state[mine]
-        ]
+        states = optimizers[0].state[mine], optimizers[1].state[theirs]
+        pairs += [(_without_padding(key, states[0]), _without_padding(key, states[1])) for key in states[0]]
         for one, other in pairs:
             if exact:
                 assert torch.equal(one, whole(other)), f"{name}: bits differ"
             else:
                 torch.testing.assert_close(one, whole(other), rtol=1e-6, atol=1e-7, msg=name)
+    if own.get("velocity_dtype") == "int8":
+        check_saved(together, optimizers[1])
     assert optimizers[0].step_count == optimizers[1].step_count, name
     assert optimizers[0].skipped_steps == optimizers[1].skipped_steps == int(poison), name
     for one, other in zip(*norms, strict=True):
@@ -106,6 +141,8 @@ def work(kernel: str, rank: int, rendezvous: Path) -> None:
     check("schedule", lr=Exponential(0.1, rate=0.5, every=2, staircase=True))
     check("float64", torch.float64)
     check("bfloat16 velocity", velocity_dtype=torch.bfloat16)
+    check("velocity of 8 bits", velocity_dtype="int8", made=wide_model_of)
+    check("and bfloat16", torch.bfloat16, velocity_dtype="int8", made=wide_model_of, rounding="stochastic")
     check("stochastic", torch.bfloat16, rounding="stochastic", rounding_seed=5)
     check("compensated", torch.bfloat16, rounding="compensated")
     check("torch's operations", foreach=True)

@@ -29,10 +29,10 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-def model_of() -> torch.nn.Module:
+def model_of(width: int = 8) -> torch.nn.Module:
     """Return a small model, the same each time."""
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+    return torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.Tanh(), torch.nn.Linear(width, 2))
 
 
 def backward(model: torch.nn.Module, step: int) -> None:
@@ -57,7 +57,8 @@ def count_graphs(compiled: Callable[..., Any]) -> tuple[Callable[..., Any], list
 def test_a_compiled_step_is_one_graph_and_has_the_same_bits(own: dict[str, Any]) -> None:
     """Six steps, with everything a step may be asked for: no graph break, one compilation, the bits of eager steps."""
     settings = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01} | own
-    models = [model_of(), model_of()]
+    width = 2048 if own.get("velocity_dtype") == "int8" else 8  # whose weights are worth codes
+    models = [model_of(width), model_of(width)]
     optimizers = [SGD(model, **settings) for model in models]
     step, compilations = count_graphs(optimizers[0].step)
     for number in range(6):

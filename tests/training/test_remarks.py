@@ -35,6 +35,22 @@ def test_a_batch_larger_than_the_data_is_said():
     assert "data.batch_size = 41 is more than the 40 training examples" in said(tiny(data__batch_size="41"))
 
 
+def test_a_loss_that_never_fell_is_said():
+    """The mean of the last tenth against the first; not where it was to rise, began elsewhere, or is too short."""
+    rows = [2.0, *[1.0] * 16, 5.0, 2.5, 3.5]  # of 20 the last tenth is 2.5 and 3.5
+    told = remarks(tiny(), FACTS, steps=20, left_out=0, held_out={}, losses=rows)
+    [sentence] = told
+    assert sentence.startswith("the training loss ended at 3, no lower than the 2 that it began with: lr may be ")
+    for other, losses in (
+        (tiny(), [2.0, *[5.0] * 17, 1.9, 1.9]),
+        (tiny(), rows[1:]),
+        (tiny(), [*rows[:-1], math.nan]),
+        (tiny(train__start_from='"run"'), rows),
+        (tiny(sgd__maximize="true"), rows),
+    ):
+        assert remarks(other, FACTS, steps=20, left_out=0, held_out={}, losses=losses) == []
+
+
 def test_steps_left_out_are_counted():
     """56 of 60 are 93 %."""
     assert "56 of 60 steps, 93.33 %, were left out" in said(steps=60, left_out=56)

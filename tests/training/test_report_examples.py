@@ -77,6 +77,26 @@ def test_the_surest_mistakes_come_first():
     assert first[1, 1, 0] == 1.0
 
 
+def test_large_photographs_are_shrunk():
+    """A picture of 200 by 300 pixels is shown as one of 50 by 75, in its colours; small ones stay as they are."""
+    pixels = np.zeros((2, 200, 300, 3))
+    pixels[0, :, :150] = (0.8, 0.4, 0.2)
+    pixels[1] = 1.0
+    [first, _] = sorted(summarise(pixels, np.array([0, 0]), np.log([[0.6, 0.4], [0.9, 0.1]])).pictures,
+                        key=lambda picture: picture.confidence)  # fmt: skip
+    assert first.colour
+    kind, _, data = first.image.partition(",")
+    assert kind == "data:image/jpeg;base64"
+    import matplotlib.image
+
+    shown = matplotlib.image.imread(io.BytesIO(base64.b64decode(data)), format="jpeg") / 255
+    assert shown.shape == (50, 75, 3)  # by fours
+    assert shown[25, 10] == pytest.approx((0.8, 0.4, 0.2), abs=0.03)
+    assert shown[25, 70] == pytest.approx((0, 0, 0), abs=0.03)
+    small = summarise(pixels[:, :48, :48], np.array([0, 0]), np.log([[0.6, 0.4], [0.9, 0.1]])).pictures
+    assert all(picture.image.startswith("data:image/png;base64,") for picture in small)
+
+
 def test_many_classes_are_listed_by_their_confusions():
     """Above twenty classes a table would be too wide: the most frequent confusions are listed in its place."""
     truth = np.array([3, 3, 3, 7, 24])

@@ -108,8 +108,9 @@ def test_diverged_is_told_from_slow(tmp_path):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_anywhere_it_ends_as_it_would_have(jobs, tmp_path):
     """A study of one process or two, killed with SIGKILL again and again, leaves the bytes of one that was not."""
-    words = [sys.executable, "-m", "downslope", *STUDY, "--jobs", str(jobs), "--quiet", "--out"]
-    assert subprocess.run([*words, str(tmp_path / "whole")], check=False, capture_output=True).returncode == 0
+    here = [*STUDY, "--jobs", str(jobs), "--quiet", "--out"]
+    assert main([*here, str(tmp_path / "whole")]) == 0
+    words = [sys.executable, "-m", "downslope", *here]
     folder, seen = tmp_path / "killed", -1
     for _ in range(2 * jobs):
         process = subprocess.Popen([*words, str(folder)], start_new_session=True, stdout=subprocess.DEVNULL)

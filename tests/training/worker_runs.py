@@ -5,6 +5,7 @@ A program too, so that no test's own process is forked: worker_runs.py FOLDER [m
 
 import gc
 import hashlib
+import importlib
 import itertools
 import os
 import shutil
@@ -87,6 +88,8 @@ CASES = {
     "class weights": ({**BASE, "train__class_weights": "[3.0, 0.1, 1.0]", "data__batch_size": "10"}, (1, 2, 4)),
     "tied weights": ({**BASE, "model": '{ name = "training_tasks:tied" }'}, (1, 4)),
 }
+
+DATA, MODELS = "downslope.training.data", "downslope.training.models"
 
 
 class Killer:
@@ -281,6 +284,8 @@ def main():
     """Run what the command line names, each in a process of its own."""
     root, *parts = sys.argv[1:]
     torch.set_num_threads(1)
+    for late in ("numpy.ctypeslib", "tomli_w", "training_tasks", "worker_tasks", f"{DATA}.own_items", f"{MODELS}.mlp"):
+        importlib.import_module(late)  # what a run loads at its first use: once here, not in each process
     gc.freeze()  # so that a forked process does not copy the pages of what was imported
     for part in parts:
         process = os.fork()  # what one part replaces is not replaced in the next

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any, Literal
 
+from downslope.core import columns
+from downslope.core.columns import padded
 from downslope.core.notebook import ShownInNotebooks
+from downslope.language import said, spoken
 
 Level = Literal["error", "warning", "advice"]
 Sure = Literal["certain", "likely", "possible"]
@@ -75,23 +78,30 @@ class Audit(ShownInNotebooks):
 
 def _lines(found: Audit) -> Iterator[str]:
     counts = {level: sum(finding.level == level for finding in found.findings) for level in LEVELS}
-    said = f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}, {counts['advice']} of advice"
-    yield f"{found.title}: {said}"
+    counted = (
+        f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}, {counts['advice']} of advice"
+    )
+    yield f"{found.title}: {said(counted)}"
     for finding in found.findings:
         yield ""
-        yield from _paragraph(f"{finding.level}: {finding.what}", "", "  ")
-        yield from _paragraph(f"where   {finding.where}", "  ", " " * 10)
-        yield from _paragraph(f"why     {finding.why} ({finding.source})", "  ", " " * 10)
-        yield from _paragraph(f"do      {finding.do}", "  ", " " * 10)
-        yield from _paragraph(f"sure    {finding.sure}; {finding.name}", "  ", " " * 10)
+        yield from _paragraph(said(f"{finding.level}: {finding.what}"), "", "  ")
+        for label, text in (
+            ("where", said(finding.where)),
+            ("why", f"{said(finding.why)} ({said(finding.source)})"),
+            ("do", said(finding.do)),
+            ("sure", f"{said(finding.sure)}; {finding.name}"),
+        ):
+            yield from _paragraph(text, f"  {padded(said(label), 8)}", " " * 10)
     if found.not_checked:
         yield ""
-        yield "not checked:"
+        yield said("not checked:")
         for line in found.not_checked:
-            yield from _paragraph(f"- {line}", "  ", "    ")
+            yield from _paragraph(said(line), "  - ", "    ")
 
 
 def _paragraph(text: str, first: str, then: str) -> list[str]:
+    if spoken() != "en":
+        return columns.wrap(text, _WIDTH, first, then)
     return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False) or [first]
 
 

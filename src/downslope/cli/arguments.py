@@ -12,15 +12,30 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from downslope.cli import HelpShown
+from downslope.core.columns import wrap
 from downslope.core.errors import DownslopeError, nearest
 from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home
 from downslope.core.shown import shown
+from downslope.language import LANGUAGES, VARIABLE, said, spoken
 from downslope.recipe.overrides import Override, recipe_paths, top_level_keys
 
 
 class UsageError(DownslopeError):
     """The words after a command cannot be understood."""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """The help of a command in the language that is spoken, where a Chinese character takes two columns."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return super()._split_lines(text, width) if spoken() == "en" else wrap(said(text), width)
+
+    def _format_text(self, text: str) -> str:
+        return super()._format_text(said(text))
+
+    def start_section(self, heading: str | None) -> None:
+        super().start_section(None if heading is None else said(heading))
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -36,6 +51,7 @@ class CommandParser(argparse.ArgumentParser):
         overrides: Whether recipe overrides are taken.
         repeatable: Options that may be given several times.
         needed: Options without which the command does nothing.
+        language: The language of what it prints where none is asked for.
     """
 
     def __init__(
@@ -47,6 +63,7 @@ class CommandParser(argparse.ArgumentParser):
         overrides: bool = False,
         repeatable: tuple[str, ...] = (),
         needed: tuple[str, ...] = (),
+        language: str = "en",
     ) -> None:
         """Make the parser; the caller adds the command's own arguments."""
         epilog = f"example:\n  {example}"
@@ -62,13 +79,14 @@ class CommandParser(argparse.ArgumentParser):
             prog=f"downslope {command}",
             description=summary,
             epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
             allow_abbrev=False,
         )
         self.command = command
         self.takes_overrides = overrides
         self.repeatable = repeatable
         self.needed = needed
+        self.language = language
 
     def format_usage(self) -> str:
         """Return the usage line, made from the arguments, so that no option can be forgotten in it."""
@@ -93,7 +111,7 @@ class CommandParser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """Return the help, under our usage line."""
         self.usage = self.format_usage().removeprefix("usage: ").rstrip("\n").replace("%", "%%")
-        return super().format_help()
+        return super().format_help().replace("usage: ", said("usage: "), 1)
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError` where argparse would print its usage and exit."""
@@ -109,6 +127,13 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             UsageError: If an option is unknown, repeated or without its value, or too much or too little is given.
         """
+        self.add_argument(
+            "--lang",
+            metavar="LANG",
+            choices=(*LANGUAGES, "auto"),
+            help=f"language of what is printed: {', '.join(LANGUAGES)}, or auto for the locale's "
+            f"(default: {VARIABLE}, else {self.language})",
+        )
         if _gathering:
             raise _GatheredError(self)
         plain, overrides = self._split(self._with_values(words))

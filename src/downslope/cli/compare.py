@@ -9,6 +9,7 @@ from dataclasses import asdict
 from downslope.cli.arguments import CommandParser, count
 from downslope.comparing import Comparison, compare, fields_shown
 from downslope.core.tables import to_table
+from downslope.language import tell
 
 _WIDE = 100
 """A field's two values stand on a line of their own each where together they are wider than this."""
@@ -51,7 +52,7 @@ def execute(words: Sequence[str]) -> int:
         table = asdict(found) | {name: to_table(getattr(found, name)) for name in ("settings_a", "settings_b")}
         print(json.dumps(table, ensure_ascii=False, indent=2))
     else:
-        print(page(found))
+        tell(page(found))
     return 1 if arguments.exit_code and not found.same else 0
 
 

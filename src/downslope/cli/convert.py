@@ -13,6 +13,7 @@ from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
+from downslope.language import tell
 
 if TYPE_CHECKING:
     from downslope.converting.keras_files import KerasFile
@@ -192,16 +193,16 @@ def _tell(arguments: argparse.Namespace, before: Snapshot, after: Snapshot, conv
     if before.params:
         held.append(count_of(len(before.params), "array") + " of the model")
     held.append("the step is not known" if before.step is None else f"after {count_of(before.step, 'step')}")
-    print(f"from {before.what}: {', '.join(held)}")
+    tell(f"from {before.what}: {', '.join(held)}")
     for old, new in _names(before, after, arguments.map):
         shape = " -> ".join(dict.fromkeys(str(_shape(snapshot, n)) for snapshot, n in ((before, old), (after, new))))
         late = "" if before.velocity.get(old) is not None else ", no velocity"
-        print(f"  {shown(old)}{'' if old == new else f' -> {shown(new)}'}  {shape}{late}")
-    print(f"settings {_said(before.settings)}")
+        tell(f"  {shown(old)}{'' if old == new else f' -> {shown(new)}'}  {shape}{late}")
+    tell(f"settings {_said(before.settings)}")
     for remark in converted.remarks:
-        print(remark)
-    print(converted.statement)
-    print(f"wrote {shown(arguments.output)}")
+        tell(remark)
+    tell(converted.statement)
+    tell(f"wrote {shown(arguments.output)}")
 
 
 def _names(before: Snapshot, after: Snapshot, entries: list[str] | None) -> list[tuple[str, str]]:

@@ -90,8 +90,9 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
     find_run_folder(folder)
     if convention != "downslope":
         raise UsageError(f"convert: {shown(folder)} is a run of ours; use --from downslope, not --from {convention}.")
-    from downslope.torch.state_files import as_array, settings_of_group
+    from downslope.torch.state_files import as_array, decoded_velocity, settings_of_group
     from downslope.training.folder.run_folder import RunFolder
+    from downslope.training.run.state import SCALES_OF
 
     checkpoint = RunFolder(folder).last()
     notes: list[str] = []
@@ -100,7 +101,10 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
     saved = checkpoint.tensors["optimizer"]
     for group in checkpoint.manifest["state"]["optimizer"]:
         for name in group["param_names"]:
-            velocity[name] = as_array(saved[name], name, notes) if name in saved else None
+            tensor, scales = saved.get(name), saved.get(SCALES_OF + name)
+            if tensor is not None and scales is not None:
+                tensor = decoded_velocity(name, tensor, scales, notes)
+            velocity[name] = None if tensor is None else as_array(tensor, name, notes)
             settings[name] = settings_of_group(folder, group, convention)
     model = checkpoint.tensors["model"]
     bare = zip(without_wrappers(model), model.values(), strict=True)  # as the optimizer's names are

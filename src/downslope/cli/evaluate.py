@@ -16,6 +16,7 @@ from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.number_text import percent_text
 from downslope.core.shown import shown
+from downslope.language import tell
 from downslope.recipe.measures import is_share, title_of
 
 
@@ -94,17 +95,17 @@ def _show(arguments: Namespace, result: Mapping[str, Any]) -> None:
     print_notes(result["notes"])
     what = f"{_SPLITS[result['split']]} example" if arguments.input is None else "example"
     where = "" if arguments.input is None else f" of {shown(arguments.input)}"
-    print(f"{shown(result['checkpoint'])}{after(result['step'])}, on {count_of(result['examples'], what)}{where}:")
+    tell(f"{shown(result['checkpoint'])}{after(result['step'])}, on {count_of(result['examples'], what)}{where}:")
     for prefix, title in (("", ""), ("ema_", "  (average of the weights)")):
         if f"{prefix}loss" in result:
-            print(f"  {describe_metrics(result, prefix)}{title}")
+            tell(f"  {describe_metrics(result, prefix)}{title}")
     if "by_length" in result:
         print(_table_of_lengths(result["by_length"]))
     for key, what in (("classes", "class"), ("labels", "label")):
         if key in result:
-            print("\n".join(_lines_of_classes(what, result[key], result.get("confusion"))))
+            tell("\n".join(_lines_of_classes(what, result[key], result.get("confusion"))))
     if arguments.output is not None:
-        print(f"  each example is in {shown(arguments.output)}")
+        tell(f"  each example is in {shown(arguments.output)}")
 
 
 def add_reading_options(parser: CommandParser) -> None:

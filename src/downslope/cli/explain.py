@@ -13,7 +13,8 @@ from downslope.cli.streams import terminal_width
 from downslope.core.columns import wrap
 from downslope.core.errors import DownslopeError
 from downslope.core.sparkline import blocks_for
-from downslope.explaining.language import LANGUAGES, words_of
+from downslope.explaining.language import words_of
+from downslope.language import said, spoken, tell
 from downslope.recipe.load import load_recipe
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--examples", metavar="N", type=count, help="training examples in an epoch")
     parser.add_argument("--batch-size", metavar="N", type=count, help="examples in a batch")
     parser.add_argument("--steps", metavar="N", type=count, help="steps of the run")
-    parser.add_argument("--lang", metavar="LANG", default="en", help=f"language: {', '.join(LANGUAGES)} (default: en)")
     parser.add_argument("--sources", action="store_true", help="say it at length, with formulas and their sources")
     parser.add_argument(
         "--html", metavar="FILE", type=written_file, help="write it as a page, with plots and sliders, to FILE"
@@ -58,26 +58,25 @@ def execute(words: Sequence[str]) -> int:
         parser.error("give either --html or --json, not both")
     if arguments.sources and (arguments.html is not None or arguments.json):
         parser.error("--sources is for the terminal: --html and --json have formulas and sources anyway. Leave it out")
-    words_of(arguments.lang)
     given = sys.stdin.read() if arguments.recipe == "-" else arguments.recipe
     explanation = _explain(given, arguments)
     if arguments.html is not None:
         from downslope.explaining.page import write_page
 
-        print(f"page: {write_page(explanation, arguments.html, lang=arguments.lang)}")
+        tell(f"page: {write_page(explanation, arguments.html, lang=spoken())}")
     elif arguments.json:
         print(json.dumps(explanation.to_table(), ensure_ascii=False, indent=2, allow_nan=False))
     elif arguments.sources:
         from downslope.explaining.terminal import describe
 
-        print(describe(explanation, arguments.lang, width=terminal_width()))
+        print(describe(explanation, spoken(), width=terminal_width()))
         _print_last(_wrong(given, arguments))
     else:
         from downslope.explaining.brief import describe_briefly
 
         blocks = blocks_for(getattr(sys.stdout, "encoding", None))
-        print(describe_briefly(explanation, arguments.lang, width=terminal_width(), blocks=blocks))
-        _print_last(words_of(arguments.lang).say("brief.more"), _wrong(given, arguments))
+        print(describe_briefly(explanation, spoken(), width=terminal_width(), blocks=blocks))
+        _print_last(words_of(spoken()).say("brief.more"), _wrong(given, arguments))
     return 0
 
 
@@ -103,7 +102,7 @@ def _wrong(given: str | None, arguments: argparse.Namespace) -> str:
         return ""
     more = {"more": len(errors) - 1} if len(errors) > 1 else {}
     name = "brief.wrong.more" if more else "brief.wrong"
-    return words_of(arguments.lang).say(name, what=errors[0].what, where=errors[0].where, **more)
+    return words_of(spoken()).say(name, what=said(errors[0].what), where=said(errors[0].where), **more)
 
 
 def _explain(given: str | None, arguments: argparse.Namespace) -> Explanation:
@@ -111,7 +110,7 @@ def _explain(given: str | None, arguments: argparse.Namespace) -> Explanation:
     from downslope.explaining.subject import understand
 
     return explain_subject(
-        understand(given, arguments.overrides, lang=arguments.lang),
+        understand(given, arguments.overrides, lang=spoken()),
         examples=arguments.examples,
         batch_size=arguments.batch_size,
         steps=arguments.steps,

@@ -15,6 +15,7 @@ from downslope.cli.recipe_text import standard_input
 from downslope.cli.streams import print_notes
 from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
+from downslope.language import spoken, tell
 from downslope.recipe.load import parse_recipe
 
 if TYPE_CHECKING:
@@ -38,19 +39,18 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help="a recipe or sentence whose numbers the sliders begin with"
     )
-    parser.add_argument("--lang", metavar="LANG", default="en", help="language: en, zh (default: en)")
     parser.add_argument("--out", metavar="FILE", type=written_file, help="write the page to FILE, and open nothing")
     arguments = parser.read(words)
     begin = _begin(arguments)
     from downslope.lab import page
 
     if arguments.out is not None:
-        print(f"page: {page.write_page(arguments.out, begin, lang=arguments.lang)}")
+        tell(f"page: {page.write_page(arguments.out, begin, lang=spoken())}")
         return 0
-    path = page.write_page(Path(tempfile.mkdtemp(prefix="downslope-")) / "lab.html", begin, lang=arguments.lang)
-    print(f"page: {path}")
+    path = page.write_page(Path(tempfile.mkdtemp(prefix="downslope-")) / "lab.html", begin, lang=spoken())
+    tell(f"page: {path}")
     if not (sys.stdout.isatty() and webbrowser.open_new_tab(path.as_uri())):
-        print("open it in a browser")
+        tell("open it in a browser")
     return 0
 
 
@@ -64,7 +64,7 @@ def _begin(arguments: Namespace) -> Beginning:
         subject = Subject(settings=parse_recipe(_BEGIN, "lab", arguments.overrides).sgd)
     else:
         given = standard_input("lab") if arguments.recipe == "-" else arguments.recipe
-        subject = understand(given, arguments.overrides, lang="zh" if arguments.lang == "zh" else "en")
+        subject = understand(given, arguments.overrides, lang=spoken())
         print_notes(subject.notes)
     for name in ("lr_in_velocity", "maximize"):
         if getattr(subject.settings, name):

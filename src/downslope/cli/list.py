@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.tables import format_number, padded
+from downslope.cli.tables import format_number
+from downslope.core.columns import cut, padded, width_of
 from downslope.core.errors import DownslopeError
 from downslope.core.paths import expand_home
 from downslope.core.shown import printable
-from downslope.recipe.measures import GROWING, is_share
+from downslope.language import said, tell
+from downslope.recipe.measures import GROWING, is_share, title_of
 from downslope.recipe.schema import Recipe
 from downslope.training.folder.log import read_rows
 from downslope.training.folder.names import is_run_folder, read_recipe
@@ -80,7 +82,7 @@ def execute(words: Sequence[str]) -> int:
     elif runs:
         sys.stdout.write(_table(runs, time.time()))
     else:
-        print(f"There are no runs in {folder}. Start one with: downslope train --out {folder / 'first'}")
+        tell(f"There are no runs in {folder}. Start one with: downslope train --out {folder / 'first'}")
     return 0
 
 
@@ -135,21 +137,21 @@ def _best(recipe: Recipe, rows: Sequence[dict[str, Any]]) -> tuple[str | None, f
 
 def _table(runs: Sequence[Listed], now: float) -> str:
     """Return the list as lines for a terminal."""
-    head = ("run", "state", "step", "best held out", "written", "title")
+    head = [said(word) for word in ("run", "state", "step", "best held out", "written", "title")]
     rows = [
         (
             run.run,
-            run.state,
-            "" if run.step is None else f"{run.step:,}" + (f" of {run.steps:,}" if run.steps else ""),
+            said(run.state),
+            said("" if run.step is None else f"{run.step:,}" + (f" of {run.steps:,}" if run.steps else "")),
             _best_words(run),
-            "" if run.written is None else f"{duration(now - run.written)} ago",
-            printable(run.problem or run.title),
+            said("" if run.written is None else f"{duration(now - run.written)} ago"),
+            printable(said(run.problem) if run.problem else run.title),
         )
         for run in runs
     ]
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+    widths = [max(width_of(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
     width = shutil.get_terminal_size((200, 24)).columns if sys.stdout.isatty() else 10_000
-    return "".join(f"{'  '.join([*map(padded, row, widths), row[-1]])[:width].rstrip()}\n" for row in (head, *rows))
+    return "".join(f"{cut('  '.join([*map(padded, row, widths), row[-1]]), width).rstrip()}\n" for row in (head, *rows))
 
 
 def _best_words(run: Listed) -> str:
@@ -157,4 +159,4 @@ def _best_words(run: Listed) -> str:
         return ""
     is_part = is_share(run.measure)
     value = f"{100 * run.best:.2f} %" if is_part else format_number(run.best)
-    return f"{run.measure.replace('_', ' ')} {value} at {run.best_step:,}"
+    return f"{said(f'{title_of(run.measure)} {value}')} {said(f'at {run.best_step:,}')}"

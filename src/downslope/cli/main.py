@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from types import MappingProxyType
 
 from downslope import __version__
@@ -17,6 +18,7 @@ from downslope.cli import HelpShown
 from downslope.cli.streams import prepare_streams
 from downslope.core.errors import DownslopeError, did_you_mean
 from downslope.core.shown import printable, shown
+from downslope.language import VARIABLE, find_language, said, speaking
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -55,8 +57,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 for success, 1 for a failure, 2 for a person's mistake, 130 or 143 after a signal.
     """
     prepare_streams()
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        lang = find_language(_asked_language(words)) or "en"
+    except DownslopeError as error:
+        return _complain(*explain(error))
+    with speaking(lang):
+        return _run(words)
+
+
+def _asked_language(words: list[str]) -> str | None:
+    """Return the last value of `--lang`: what cannot be understood in the words beside it is said in that language."""
+    asked = None
+    for word, following in zip_longest(words, words[1:]):
+        if word == "--":
+            break
+        if word == "--lang":
+            asked = following
+        elif word.startswith("--lang="):
+            asked = word.removeprefix("--lang=")
+    return asked
+
+
+def _run(words: list[str]) -> int:
+    try:
+        code = _dispatch(words)
     except BrokenPipeError:
         return _unread(0)  # `downslope ... | head`: nobody reads the rest
     except KeyboardInterrupt:
@@ -91,6 +116,9 @@ def _unread(code: int) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    if words and words[0].partition("=")[0] == "--lang":  # before the command as well
+        option, words = (words[:1], words[1:]) if "=" in words[0] else (words[:2], words[2:])
+        words = [*words[:1], *(option if words and words[0] in COMMANDS else ()), *words[1:]]
     if not words:
         print(_overview(), file=sys.stderr)
         return 2
@@ -122,8 +150,8 @@ def _dispatch(words: list[str]) -> int:
 
 def _overview() -> str:
     width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
-    return f"""\
+    commands = "\n".join(f"  {name:<{width}}  {said(summary)}" for name, summary in COMMANDS.items())
+    return said(f"""\
 usage: downslope COMMAND [...]
 
 SGD with momentum and weight decay: train by a recipe, stop, resume exactly, look at what happened.
@@ -134,9 +162,10 @@ commands:
 options:
   -h, --help     this text; `downslope COMMAND --help` for a command's own
   -V, --version  the version
+  --lang LANG    the language of what is printed: en, zh, or auto for the locale's; also as {VARIABLE}
 
 example:
-  downslope train --sgd.momentum 0.95 --out runs/first"""
+  downslope train --sgd.momentum 0.95 --out runs/first""")
 
 
 _EXTRAS: Mapping[str, str] = MappingProxyType(
@@ -172,5 +201,5 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def _complain(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # nobody may be there to read it
-        print(f"downslope: error: {printable(message)}", file=sys.stderr)
+        print(said(f"downslope: error: {printable(message)}"), file=sys.stderr)
     return code

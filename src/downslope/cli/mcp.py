@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from downslope.cli.arguments import CommandParser, file_path
 from downslope.core.shown import shown
+from downslope.language import said
 
 
 def execute(words: Sequence[str]) -> int:
@@ -30,6 +31,9 @@ def execute(words: Sequence[str]) -> int:
     from downslope.assistants.server import serve
 
     if sys.stdin is not None and sys.stdin.isatty():
-        print("waiting for an assistant on standard input, which starts this itself; Ctrl-C ends it", file=sys.stderr)
+        print(
+            said("waiting for an assistant on standard input, which starts this itself; Ctrl-C ends it"),
+            file=sys.stderr,
+        )
     serve(arguments.root)
     return 0

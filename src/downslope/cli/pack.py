@@ -11,6 +11,7 @@ from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of
 from downslope.core.shown import shown
+from downslope.language import tell
 
 _TARGETS = ("onnx", "export")
 
@@ -45,15 +46,15 @@ def execute(words: Sequence[str]) -> int:
     written = pack_run(run, arguments.to, arguments.out, checkpoint=arguments.checkpoint)
     facts = written.facts
     print_notes(written.notes)
-    print(f"packed      {shown(str(facts['checkpoint']))}{after(facts['step'])}")
+    tell(f"packed      {shown(str(facts['checkpoint']))}{after(facts['step'])}")
     for number, one in enumerate(facts["inputs"]):
-        print(f"{'takes' if not number else '':<11} {_form(one)}: {shown(one['meaning'], 400)}")
+        tell(f"{'takes' if not number else '':<11} {_form(one)}: {shown(one['meaning'], 400)}")
     for one in facts["preprocessing"]:
-        print(f"            {shown(one, 400)}")
+        tell(f"            {shown(one, 400)}")
     for number, one in enumerate(facts["outputs"]):
-        print(f"{'gives' if not number else '':<11} {_form(one)}: {one['meaning']}")
-    print(f"checked     {_checked(written.checked_by, written.examples, written.apart)}")
-    print(f"written     {shown(written.path, 1000)}, {written.size:,} bytes")
+        tell(f"{'gives' if not number else '':<11} {_form(one)}: {one['meaning']}")
+    tell(f"checked     {_checked(written.checked_by, written.examples, written.apart)}")
+    tell(f"written     {shown(written.path, 1000)}, {written.size:,} bytes")
     return 0
 
 

@@ -23,6 +23,7 @@ from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import shown
+from downslope.language import tell
 
 if TYPE_CHECKING:
     from downslope.training.use.predict import Predictions
@@ -145,16 +146,16 @@ def _pass_on(
 def _show(arguments: Namespace, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], examples: int) -> None:
     """Print predictions for a person: all of them, or where they were written."""
     where = "held-out examples" if arguments.input is None else shown(arguments.input)
-    print(f"{shown(result['checkpoint'])}{after(result['step'])}, on {where}:")
+    tell(f"{shown(result['checkpoint'])}{after(result['step'])}, on {where}:")
     if arguments.output is not None:
-        print(f"  {count_of(examples - result['unpredicted'], 'prediction')} written to {shown(arguments.output)}")
+        tell(f"  {count_of(examples - result['unpredicted'], 'prediction')} written to {shown(arguments.output)}")
     else:
         show = _written if "output" in rows[0] else _labels if "labels" in rows[0] else _table
-        print(show(rows))
+        tell(show(rows))
     if "metrics" in result:
-        print(f"  {describe_metrics(result['metrics'])}")
+        tell(f"  {describe_metrics(result['metrics'])}")
     if arguments.attention is not None:
-        print(f"attention drawn in {shown(arguments.attention)}")
+        tell(f"attention drawn in {shown(arguments.attention)}")
 
 
 class _Notes:

@@ -13,6 +13,7 @@ from downslope.cli.arguments import CommandParser, count, file_path, written_fil
 from downslope.cli.streams import terminal_width
 from downslope.core.errors import RecipeError
 from downslope.core.shown import shown
+from downslope.language import find_language, tell
 from downslope.reading import read
 from downslope.reading.reading import Reading, marked_fields, write_toml
 from downslope.reading.shown import describe, marks_of
@@ -37,6 +38,7 @@ def execute(words: Sequence[str]) -> int:
         ),
         example='downslope read "SGD with momentum 0.9; lr 0.1, divided by 10 every 30 epochs; 90 epochs" --to toml',
         repeatable=("--accept",),
+        language="that of the text",
     )
     parser.add_argument(
         "text", metavar="SENTENCE", nargs="*", help="the words, or files with them; `-` or nothing for standard input"
@@ -52,7 +54,6 @@ def execute(words: Sequence[str]) -> int:
     )
     parser.add_argument("--html", metavar="FILE", type=written_file, help="write a page with the text to FILE")
     parser.add_argument("--json", action="store_true", help="print all readings as JSON")
-    parser.add_argument("--lang", choices=["en", "zh"], help="language (default: that of the text)")
     arguments = parser.read(_apart(words))
     wanted = [name for name in ("to", "check", "html", "json") if getattr(arguments, name)]
     if len(wanted) > 1:
@@ -63,7 +64,8 @@ def execute(words: Sequence[str]) -> int:
 
 
 def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
-    readings = read(pairs, language=arguments.lang)
+    asked = arguments.lang if arguments.json else find_language(arguments.lang)  # JSON is the same wherever it is made
+    readings = read(pairs, language=asked)
     number = arguments.reading or 1
     if number > len(readings):
         raise RecipeError(
@@ -85,7 +87,7 @@ def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
     elif arguments.html is not None:
         from downslope.reading.html_page import write_page
 
-        print(f"page: {write_page(readings, pairs, arguments.html)}")
+        tell(f"page: {write_page(readings, pairs, arguments.html)}")
     else:
         print(describe(readings, width=terminal_width(), texts=dict(pairs)))
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from downslope.cli.arguments import CommandParser
 from downslope.core.errors import RecipeError, did_you_mean
 from downslope.core.shown import shown
+from downslope.language import tell
 from downslope.recipe.known import known_name, known_recipes, known_text
 from downslope.recipe.load import parse_recipe
 
@@ -41,7 +42,7 @@ def execute(words: Sequence[str]) -> int:
         return 0
     width = max(map(len, recipes))
     print("\n".join(f"{name:<{width}}  {recipe.title}" for name, recipe in recipes.items()))
-    print("\ntrain one: downslope train NAME    read one: downslope recipes NAME")
+    tell("\ntrain one: downslope train NAME    read one: downslope recipes NAME")
     return 0
 
 

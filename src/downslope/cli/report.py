@@ -9,6 +9,7 @@ from downslope.cli.arguments import CommandParser, written_file
 from downslope.cli.loading import load_torch
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
+from downslope.language import tell
 
 PAGE = "downslope-report.html"
 """Where several runs are reported on if not told otherwise."""
@@ -40,6 +41,6 @@ def execute(words: Sequence[str]) -> int:
     from downslope.training.report import write_report
 
     notes: list[str] = []
-    print(f"report: {write_report(runs, out, notes=notes)}")
+    tell(f"report: {write_report(runs, out, notes=notes)}")
     print_notes(notes)
     return 1 if notes else 0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from downslope.cli.arguments import CommandParser, written_file
 from downslope.cli.streams import write_new
 from downslope.core.errors import DownslopeError
+from downslope.language import tell
 from downslope.recipe.json_schema import recipe_schema
 
 
@@ -31,5 +32,5 @@ def execute(words: Sequence[str]) -> int:
         sys.stdout.write(text)
         return 0
     write_new(out, text, DownslopeError)
-    print(f"{out} written. The first line of a recipe beside it is then:\n#:schema ./{out.name}")
+    tell(f"{out} written. The first line of a recipe beside it is then:\n#:schema ./{out.name}")
     return 0

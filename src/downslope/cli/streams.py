@@ -13,6 +13,7 @@ from typing import Any
 
 from downslope.core.errors import DownslopeError
 from downslope.core.shown import printable
+from downslope.language import said
 
 _UNPRINTABLE = "downslope-escape"
 """Name of the way in which our streams write what their encoding lacks."""
@@ -80,7 +81,7 @@ def _open_all() -> None:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Show a library's warning as a line of ours; where it was raised, in an installed file, helps no one here."""
     words = " ".join(str(message).split())
-    print(f"downslope: warning: {words} ({category.__name__})", file=sys.stderr)
+    print(said(f"downslope: warning: {words} ({category.__name__})"), file=sys.stderr)
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -100,7 +101,7 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
 def print_notes(notes: Sequence[str]) -> None:
     """Print what a person should know to stderr, so that stdout stays the result alone."""
     for note in notes:
-        print(f"note: {printable(note)}", file=sys.stderr)
+        print(said(f"note: {printable(note)}"), file=sys.stderr)
 
 
 def write_new(path: Path, text: str, error: type[DownslopeError]) -> None:

@@ -10,6 +10,7 @@ from downslope.cli.training_run import overrides_of, run_training
 from downslope.core.errors import DivergenceError, DownslopeError, NonFiniteGradientError
 from downslope.core.number_text import short_text
 from downslope.core.shown import shown
+from downslope.language import tell
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe
 
@@ -43,7 +44,7 @@ def run_sweep(base: Recipe, name: str, arguments: argparse.Namespace) -> int:
         recipes = [replace(one, data=replace(one.data, split_seed=base.seed)) for one in recipes]
     failed = 0
     for number, (one, recipe) in enumerate(zip(swept, recipes, strict=True), 1):
-        print(f"run         {number} of {len(swept)}: {shown(one.name, 200)}", flush=True)
+        tell(f"run         {number} of {len(swept)}: {shown(one.name, 200)}")
         try:
             code = run_training(
                 recipe,
@@ -56,10 +57,10 @@ def run_sweep(base: Recipe, name: str, arguments: argparse.Namespace) -> int:
                 quiet=True,
             )
         except (DivergenceError, NonFiniteGradientError) as error:
-            print(f"diverged    {shown(str(error), 300)}", flush=True)
+            tell(f"diverged    {shown(str(error), 300)}")
             code, failed = 0, failed + 1
         if code > 128:
-            print("stopped     the same command goes on with the sweep")
+            tell("stopped     the same command goes on with the sweep")
             return code
         if code:
             failed += 1
@@ -71,6 +72,6 @@ def run_sweep(base: Recipe, name: str, arguments: argparse.Namespace) -> int:
         values = ", ".join(f"{path} {text}" for path, text in row.values) or "all seeds"
         spread = f" (standard deviation {short_text(row.spread)} of {len(row.ends)})" if len(row.ends) > 1 else ""
         mean = short_text(row.mean) if row.ends else "diverged"
-        print(f"{metric.replace('_', ' '):<12}{mean}{spread}: {shown(values, 300)}")
-    print(f"page        {shown(out / PAGE)}")
+        tell(f"{metric.replace('_', ' '):<12}{mean}{spread}: {shown(values, 300)}")
+    tell(f"page        {shown(out / PAGE)}")
     return 1 if failed else 0

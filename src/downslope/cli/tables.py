@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from unicodedata import combining, east_asian_width
+
+from downslope.core.columns import width_of
+from downslope.language import said
 
 
 def format_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, indent: int = 2) -> str:
-    """Return a table, every column aligned to the right.
+    """Return a table, every column aligned to the right; its headers in the language that is spoken.
 
     Example:
         >>> print(format_table(["step", "lr"], [["0", "0.1"], ["1000", "0.01"]]))
@@ -15,26 +17,14 @@ def format_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, inden
              0   0.1
           1000  0.01
     """
-    lines = [list(headers), *(list(row) for row in rows)]
-    widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
+    lines = [[said(header) for header in headers], *(list(row) for row in rows)]
+    widths = [max(map(width_of, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         (
-            " " * indent + "  ".join(" " * (w - _columns(cell)) + cell for cell, w in zip(line, widths, strict=True))
+            " " * indent + "  ".join(" " * (w - width_of(cell)) + cell for cell, w in zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     )
-
-
-def padded(text: str, width: int) -> str:
-    """Return a text with spaces behind it, to so many columns of a terminal."""
-    return text + " " * (width - _columns(text))
-
-
-def _columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for a letter as wide as Chinese ones, 0 for an accent."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def format_number(value: float) -> str:

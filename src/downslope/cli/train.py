@@ -13,6 +13,7 @@ from downslope.cli.run_folders import add_trust_option, check_resumed
 from downslope.cli.training_run import add_training_options, add_watching, overrides_of, run_training
 from downslope.core.paths import expand_home
 from downslope.core.shown import shown
+from downslope.language import tell
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe, to_toml
 from downslope.training.workers.rendezvous import TIMEOUT
@@ -86,7 +87,7 @@ def execute(words: Sequence[str]) -> int:
         from downslope.training.previewing.page import write_preview
 
         what = write_preview(recipe, name, arguments.preview)
-        print(f"preview     {shown(arguments.preview, 1000)}: {what}; nothing was trained")
+        tell(f"preview     {shown(arguments.preview, 1000)}: {what}; nothing was trained")
         return 0
     if arguments.sweep is not None:
         from downslope.cli.sweep import run_sweep

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
-from downslope.cli.evaluate import describe_metrics
 from downslope.cli.loading import load_torch
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
 from downslope.core.posix import need_posix
-from downslope.core.sparkline import blocks_for, sparkline
+from downslope.language import tell
 from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
@@ -145,9 +144,9 @@ def _begin(recipe: Recipe, name: str) -> None:
     """Say what is about to be trained before torch is loaded, which takes seconds; once it is, other lines follow."""
     with contextlib.suppress(OSError):
         inherited = recipe.source if recipe.source.startswith(INHERITED) else ""
-        print(f"recipe      {recipe.title or inherited or name}", flush=True)
+        tell(f"recipe      {recipe.title or inherited or name}")
         if recipe.title and inherited:
-            print(f"            {inherited}", flush=True)
+            tell(f"            {inherited}")
 
 
 def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:
@@ -163,7 +162,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
     task = build_task(settle(recipe, None if begun is None else begun["recipe"]), device=device, begun=begun)
     with task.fitting_threads(plan.checkpoint):
         notes = task.restore(plan.checkpoint)  # so that a dry run refuses what training would refuse, and says the same
-        print(preview(task, replace(plan, notes=(*plan.notes, *notes))))
+        tell(preview(task, replace(plan, notes=(*plan.notes, *notes))))
     return 0
 
 
@@ -187,7 +186,7 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     outcome = train(plan, recipe, console, workers=workers, observers=observers)
     if workers.is_first:
         with contextlib.suppress(OSError):  # a terminal that was closed: the run has ended well all the same
-            print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)), flush=True)
+            tell("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
     if outcome.finished and (bad := diverged(outcome.held_out)):  # all of it is saved, and no success all the same
         raise DivergenceError(f"{bad}. Try a third of sgd.lr, or train.clip_norm = 1.0.")
     return 0 if outcome.signal is None else 128 + outcome.signal
@@ -216,6 +215,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     early = ", by an early stop" if outcome.stopped is not None else ""
     lines = [f"finished    {steps} in {duration_text(outcome.seconds)}{early}"] if had_work else []
     if outcome.held_out:
+        from downslope.cli.evaluate import describe_metrics
+
         told = _headline(outcome.held_out, recipe)
         lines.append(f"held out    {describe_metrics(told)}")
         if "ema_loss" in told:
@@ -235,6 +236,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
 
 def _curve(folder: Path) -> list[str]:
     """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
+    from downslope.core.sparkline import blocks_for, sparkline
+
     rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
     if len(rows) < 2:
         return []

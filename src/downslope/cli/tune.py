@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.cli.loading import load_torch
+from downslope.core.columns import padded
 from downslope.core.number_text import short_text
 from downslope.core.posix import need_posix
 from downslope.core.shown import shown
+from downslope.language import find_language, said, speaking, tell
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe, Tune
@@ -99,20 +101,20 @@ def _with_options(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
 def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: argparse.Namespace) -> int:
     """Run the lr range test, and say what it suggests."""
-    plain = {"out", "recipe", "overrides", "range_test", "quiet", "jobs"}
-    said = [key for key, value in vars(arguments).items() if key not in plain and value is not None]
-    if said or arguments.jobs != 1:
-        parser.error(f"--range-test is one run and no study, so that --{(said or ['jobs'])[0]} says nothing")
+    plain = {"out", "recipe", "overrides", "range_test", "quiet", "jobs", "lang"}
+    also = [key for key, value in vars(arguments).items() if key not in plain and value is not None]
+    if also or arguments.jobs != 1:
+        parser.error(f"--range-test is one run and no study, so that --{(also or ['jobs'])[0]} says nothing")
     load_torch()
     from downslope.training.tuning.range_test import PAGE, run_range_test
 
     out = arguments.out or Path("studies") / f"{name}-range-test"
     found = run_range_test(recipe, out)
     if isinstance(found, int):
-        print(f"stopped     by signal {found}; the same command goes on")
+        tell(f"stopped     by signal {found}; the same command goes on")
         return 128 + found
-    print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(found.sentences())))
-    print(f"page        {shown(out / PAGE)}")
+    tell("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(found.sentences())))
+    tell(f"page        {shown(out / PAGE)}")
     return 0
 
 
@@ -125,24 +127,24 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
 
     plan = design(recipe, arguments.jobs)
     study = Study(out, arguments.storage, plan.about())
-    tell = _ignore if arguments.quiet else _Lines(plan)
+    follow = _ignore if arguments.quiet else _Lines(plan)
     try:
         if not arguments.quiet:
-            print(f"study       {shown(out)}: {plan.trials} trials by {plan.tune.sampler}, judged by {plan.metric}")
-            print("\n".join(f"searched    {one}" for one in plan.space), flush=True)
-        work_together(study, plan, arguments.jobs, arguments.storage, tell)
+            tell(f"study       {shown(out)}: {plan.trials} trials by {plan.tune.sampler}, judged by {plan.metric}")
+            tell("\n".join(f"searched    {one}" for one in plan.space))
+        work_together(study, plan, arguments.jobs, arguments.storage, follow)
         state = study.state()
     except Interrupted as stop:
-        print(f"stopped     by signal {stop.number}; all of it is saved. The same command goes on")
+        tell(f"stopped     by signal {stop.number}; all of it is saved. The same command goes on")
         return 128 + stop.number
     write_result(plan, state, out)
     page = _write_page(plan, state, out)
-    print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
+    tell("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
     if page is not None:
-        print(f"page        {shown(page)}")
+        tell(f"page        {shown(page)}")
         if (curves := write_curves(state, out)) is not None:
-            print(f"curves      {shown(curves)}, of the best trials")
-    print(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
+            tell(f"curves      {shown(curves)}, of the best trials")
+    tell(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
     return 0
 
 
@@ -154,7 +156,7 @@ def _write_page(plan: Design, state: State, out: Path) -> Path | None:
     try:
         return write_study_page(plan, state, out / PAGE)
     except MissingDependencyError as error:
-        print(f"no page     {error}")
+        tell(f"no page     {error}")
         return None
 
 
@@ -178,10 +180,11 @@ class _Lines:
             value = "diverged" if result.outcome == "diverged" else short_text(measured(self._plan, result.value))
             slow = ", still falling" if result.outcome == "falling" else ""
             if isinstance(key, int):
-                print(f"held out    seed {self._plan.recipe.seed + key}: {value}", flush=True)
+                tell(f"held out    seed {self._plan.recipe.seed + key}: {value}")
                 continue
             point = ", ".join(f"{name} {one}" for name, one in state.points[key.trial].items())
-            print(f"trial {key.trial:<6}{value:<10} step {result.step:,}{slow}: {point}", flush=True)
+            begin = padded(said(f"trial {key.trial}"), 12) + padded(said(value), 11)
+            print(f"{begin}{said(f'step {result.step:,}{slow}')}: {point}", flush=True)
 
 
 def help_out() -> None:
@@ -197,5 +200,6 @@ def help_out() -> None:
         sys.exit(128 + stop.number)
     except Exception as error:  # noqa: BLE001  one message, as of any command
         message, code = explain(error)
-        print(f"downslope: error: {message}", file=sys.stderr)
+        with speaking(find_language(None) or "en"):
+            print(said(f"downslope: error: {message}"), file=sys.stderr)
         sys.exit(code)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import find_run_folder
+from downslope.language import tell
 from downslope.training.view.terminal import Screen, can_redraw
 from downslope.training.view.watch import Status, WatchedRun
 
@@ -82,11 +83,11 @@ class _Lines:
         status = self._watched.status(time.time())
         if status.word != self._word:
             self._word = status.word
-            print(status.line(), flush=True)
+            tell(status.line())
         line = self._watched.line()
         if (changed or not self._line) and line != self._line and status.goes_on:
             self._line = line
-            print(line, flush=True)
+            tell(line)
 
     def end(self) -> None:
         """Do nothing: every line is complete."""

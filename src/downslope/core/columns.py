@@ -8,6 +8,9 @@ from collections.abc import Iterator
 _NEVER_FIRST = frozenset({"Po", "Pe", "Pf"})
 """Kinds of characters that may not begin a line: stops, commas, closing brackets."""
 
+_NEVER_LAST = frozenset({"Ps", "Pi"})
+"""Kinds that may not end one: opening brackets and quotation marks."""
+
 
 def width_of(text: str) -> int:
     """Return how many columns a text takes.
@@ -16,7 +19,29 @@ def width_of(text: str) -> int:
         >>> width_of("lr"), width_of("学习率")
         (2, 6)
     """
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """Return a text with spaces behind it, to so many columns."""
+    return text + " " * (width - width_of(text))
+
+
+def cut(text: str, width: int) -> str:
+    """Return as much of the beginning of a text as so many columns hold.
+
+    Example:
+        >>> cut("学习率", 5)
+        '学习'
+    """
+    while width_of(text) > width:
+        text = text[: max(0, len(text) - max(1, (width_of(text) - width) // 2))]
+    return text
 
 
 def wrap(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:
@@ -54,7 +79,9 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
                 yield space, word
                 space, word = "", ""
             space = " "
-        elif unicodedata.category(character) in _NEVER_FIRST:
+        elif unicodedata.category(character) in _NEVER_FIRST or (
+            word and unicodedata.category(word[-1]) in _NEVER_LAST
+        ):
             word += character
         elif word and (wide or unicodedata.east_asian_width(word[-1]) in "WF"):
             yield space, word

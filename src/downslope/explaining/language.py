@@ -8,14 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from types import MappingProxyType
 from typing import Any
 
 from downslope.core.errors import SettingsError, did_you_mean, one_of
 from downslope.core.number_text import number_text
-
-LANGUAGES: Mapping[str, str] = MappingProxyType({"en": "english", "zh": "chinese"})
-"""Languages by their code, with the names of their files."""
+from downslope.language import LANGUAGES
 
 
 @dataclass(frozen=True)

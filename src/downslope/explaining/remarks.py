@@ -135,6 +135,8 @@ def _about_training(recipe: Recipe) -> Iterator[Remark]:
         yield Remark(name="plateau", numbers={"factor": train.plateau.factor, "patience": train.plateau.patience})
     if train.clip_norm is not None:
         yield Remark(name="clipped", numbers={"norm": train.clip_norm})
+    if train.velocity_dtype == "int8":
+        yield Remark(name="eight_bits")
     if train.accumulate > 1:
         yield Remark(name="accumulates", numbers={"count": train.accumulate})
     if train.ema is not None:

@@ -6,6 +6,7 @@ The sentences themselves are the languages' (`english.toml`, `chinese.toml`), by
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -487,8 +488,9 @@ def _unknown(explanation: Explanation, words: Words) -> Parts:
             if (label := words.say(f"item.{name}")) not in names:
                 names.append(label)
     for needs, names in missing.items():
-        options = words.join(words.say(f"needs.{need}") for need in needs.split(", "))
-        yield _say(words, "unknown.line", names=words.join(names), options=options)
+        options = [words.say(f"needs.{need}") for need in needs.split(", ")]
+        bare = words.join(re.split(r" \(|\N{FULLWIDTH LEFT PARENTHESIS}", option)[0] for option in options)
+        yield _say(words, "unknown.line", names=words.join(names), options=words.join(options), bare=bare)
 
 
 def _notes(explanation: Explanation, _: Words) -> Parts:

@@ -17,6 +17,9 @@ from downslope.plot.svg import INK, LINES, SIZE, SOFT, Plot, as_html, begin, nam
 _FAR = 1e6
 """A walk that has come so far is over: it diverges."""
 
+_DOTTED = 300
+"""Up to how many steps each has a dot: of more they are one line, and would fill the page."""
+
 _LEAST = 1e-16
 """The smallest share of the loss that is drawn."""
 
@@ -76,7 +79,8 @@ def draw_walks(explanation: Explanation, words: Words) -> list[Plot]:
         figure, axes = begin()
         _draw_valley(axes, begun, words)
         for index, walk in ((1, plain), (0, own)):
-            axes.plot(*zip(*walk.points, strict=True), "-o", color=LINES[index], linewidth=0.9, markersize=2.2,
+            form = "-o" if begun.steps <= _DOTTED else "-"
+            axes.plot(*zip(*walk.points, strict=True), form, color=LINES[index], linewidth=0.9, markersize=2.2,
                       alpha=1 if walk is own else 0.5, zorder=3)  # fmt: skip
             axes.plot(*walk.points[-1], "o", color=LINES[index], markersize=6, zorder=4)
         valley = Plot(title, caption, as_html(figure, "valley", title, f"{caption} {described}", SIZE), key=key)

@@ -27,6 +27,7 @@ def write_downslope(plan: Plan) -> str:
         counted_in_steps=plan.recipe.sgd != settings,
         settings=_changed(settings),
         groups=listed(groups) if groups else "",
+        widens_velocities=False,
     )
 
 

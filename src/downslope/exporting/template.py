@@ -50,7 +50,8 @@ def known(plan: Plan) -> dict[str, Any]:
     """Return the values that every template has."""
     train = plan.recipe.train
     values = {"plan": plan, "recipe": plan.recipe, "train": train}
-    return {**values, "plateau": train.plateau, "clip_norm": train.clip_norm}
+    widens = train.velocity_dtype == "int8"  # which no other framework has
+    return {**values, "plateau": train.plateau, "clip_norm": train.clip_norm, "widens_velocities": widens}
 
 
 def fill(template: str, values: Values, indent: str = "") -> list[str]:

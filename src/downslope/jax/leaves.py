@@ -174,6 +174,11 @@ def checked_velocity_dtype(dtype: Any) -> Any:
     """Return `dtype` if it is None or a floating or complex format of at least 16 bits, else raise `SettingsError`."""
     if dtype is None:
         return None
+    if dtype == "int8":
+        raise SettingsError(
+            '`velocity_dtype="int8"` is not in JAX: there a velocity is one array of a tree. downslope.torch.SGD and '
+            "downslope.numpy.SGD have it. Use jnp.bfloat16 for half the memory, or None."
+        )
     try:
         found = jnp.dtype(dtype)
     except TypeError:

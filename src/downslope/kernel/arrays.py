@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope.core.blocks import decode, encode
 from downslope.kernel.coefficients import FORMATS, six_coefficients
 
 if TYPE_CHECKING:
@@ -82,6 +83,39 @@ def prepare(native: Any, grads: Arrays, params: Arrays, velocity: Arrays, settin
     outside = [name for name in grads if name in {*step.rest, *step.unfit}]
     obstacle = _obstacle(native, outside[0], grads, params, velocity, settings) if outside else ""
     return Prepared(step, outside, grads, fresh, obstacle)
+
+
+def step_codes(
+    native: Any, rows: list[tuple[Array, Array, Array, Array, int]], numbers: list[float]
+) -> list[tuple[Array, Array, Array, Array, int]]:
+    """Step arrays whose velocity is codes, by the kernel where it can, and return those that it cannot take.
+
+    Args:
+        native: The compiled module, or None.
+        rows: (param, grad of its format, codes, scales, kind), none of them sharing memory with another.
+        numbers: Six coefficients for each kind.
+    """
+    if native is None:
+        return rows
+    known = [(*row[:4], CODES[row[0].dtype], row[4]) for row in rows if type(row[0]) is np.ndarray]
+    left = [row for row in rows if type(row[0]) is not np.ndarray]
+    plain = [row for row in rows if type(row[0]) is np.ndarray]
+    return left + [plain[place] for place in native.step_codes(known, numbers)]
+
+
+def step_codes_in_numpy(row: tuple[Array, Array, Array, Array, int], numbers: list[float]) -> None:
+    """Step one row of `step_codes` by the operations of csrc/kernels.cpp in their order: the same bits."""
+    param, grad, codes, scales, kind = row
+    six = numbers[6 * kind : 6 * kind + 6]
+    delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = map(np.float32, six)
+    wide, grad, velocity = param.astype(np.float32), grad.astype(np.float32), decode(codes, scales)
+    with np.errstate(all="ignore"):
+        delta, after = delta_grad * grad, from_grad * grad
+        if six[0] or six[3]:
+            delta, after = delta_param * wide + delta, from_param * wide + after
+        delta = delta + delta_velocity * velocity
+        codes[...], scales[...] = encode(after + from_velocity * velocity)
+        param[...] = (wide + delta).astype(param.dtype)
 
 
 def coefficients(scalars: StepScalars) -> list[float]:

@@ -252,7 +252,6 @@ byId("reset").addEventListener("click", () => {
   toAddress();
   show();
 });
-byId("sliders").addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("hashchange", () => {
   if (location.hash && !location.hash.includes("=")) return; // a place on the page
   state = fromAddress();

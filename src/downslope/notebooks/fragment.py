@@ -12,6 +12,9 @@ import re
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", flags=re.DOTALL | re.IGNORECASE)
 _BODY = re.compile(r"<body[^>]*>(.*?)(?:</body>|\Z)", flags=re.DOTALL | re.IGNORECASE)
 _DROPPED = re.compile(r"<(script|footer|noscript)\b.*?</\1\s*>", flags=re.DOTALL | re.IGNORECASE)
+_HIDDEN = re.compile(
+    r"<(div|section|form|p|span|button|details|figure)\b[^<>]*\shidden(?=[\s>])[^<>]*>", flags=re.IGNORECASE
+)
 _TAG = re.compile(r"<[A-Za-z][^<>]*>")
 _HANDLER = re.compile(r"\son[a-z]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>]+)", flags=re.IGNORECASE)
 _IDS = re.compile(r"(\s(?:id|for|name|aria-labelledby|aria-describedby|aria-controls))=(\"[^\"]*\"|[^\s>\"']+)")
@@ -20,9 +23,11 @@ _WHOLE = re.compile(r"(?<![\w.#-])(?::root|html|body)(?![\w-])")
 _COMMENT = re.compile(r"/\*.*?\*/", flags=re.DOTALL)
 _LANGUAGE = re.compile(r"<html[^>]*\slang=\"?([A-Za-z-]+)", flags=re.IGNORECASE)
 
-# What notebooks lay over tables, and what a page does that fills a window.
+# What notebooks and sites lay over tables and figures, and what a page does that fills a window.
 _BEFORE = """tr, th, td, thead { background: none; text-align: left; max-width: none; border: 0; }
-table { margin: 0; border: 0; }"""
+table { margin: 0; border: 0; }
+figure { display: block; width: auto; max-width: none; text-align: left; }
+figcaption { margin: 0; max-width: none; font-style: normal; }"""
 _AFTER = """& { max-width: none; margin: 0; padding: .9rem 1.1rem 1.1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 var(--serif); max-height: 46rem; overflow: auto; resize: vertical; }
 @media print { & { max-height: none; } }
@@ -42,11 +47,26 @@ def fragment_of(page: str) -> str:
     found, language = _BODY.search(page), _LANGUAGE.search(page)
     body = _DROPPED.sub("", _STYLE.sub("", page if found is None else found[1]))
     own = f"d{hashlib.sha256(page.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
-    body = _TAG.sub(lambda tag: _owned(tag[0], own), body).strip()
+    body = _TAG.sub(lambda tag: _owned(tag[0], own), _without_hidden(body)).strip()
     spoken = "" if language is None else f' lang="{language[1]}"'
     # Three times its class: more than a notebook's own rules for tables weigh.
     style = f"<style>.{own}.{own}.{own} {{\n{_BEFORE}\n{_scoped(styles)}\n{_AFTER}\n}}</style>"
     return f'<div class="{own}"{spoken}>{style}\n{body}\n</div>'
+
+
+def _without_hidden(body: str) -> str:
+    """Return HTML without the elements that are hidden until a script shows them."""
+    pieces: list[str] = []
+    here = 0
+    while (begun := _HIDDEN.search(body, here)) is not None:
+        pieces.append(body[here : begun.start()])
+        depth, here = 1, begun.end()
+        for tag in re.compile(rf"<(/?){begun[1]}\b[^<>]*>", flags=re.IGNORECASE).finditer(body, here):
+            depth += -1 if tag[1] else 1
+            if depth == 0:
+                here = tag.end()
+                break
+    return "".join([*pieces, body[here:]])
 
 
 def _owned(tag: str, own: str) -> str:

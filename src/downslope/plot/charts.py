@@ -6,13 +6,22 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import pairwise
 from typing import Any
 
+from downslope.language import said, spoken
+
 _NUMBERS = "@the numbers of the plots@"
 """Where a template leaves room for them: how many fit is known when the rest of the page is."""
+
+_LITERALS = tuple(re.compile(f"{mark}([^{mark}\\n]*){mark}") for mark in '"`')
+"""Texts of the script, among others."""
+
+_NUMBER = re.compile(r"\$\{[^}]*\}|\d[\d.,]*(?:e[-\N{MINUS SIGN}]?\d+)?")
+_TEXTS = ("title", "name", "note")
 
 _PARTS = ("numbers", "drawing", "hands", "bar")
 """The files that the script is put together from, in order."""
@@ -43,7 +52,29 @@ def room_on(page: str) -> int:
 
 def with_numbers(page: str, numbers: str) -> str:
     """Return a page with its numbers, JSON in which nothing can end the element that holds it."""
-    return page.replace(_NUMBERS, numbers.replace("<", "\\u003c"), 1)
+    return page.replace(_NUMBERS, _with_words(numbers).replace("<", "\\u003c"), 1)
+
+
+def _with_words(numbers: str) -> str:
+    """Return a page's numbers with what the script's and the charts' texts are called in the language spoken."""
+    if spoken() == "en":
+        return numbers
+    table = json.loads(numbers)
+    charts = table["charts"].values()
+    texts = {text for literal in _LITERALS for text in literal.findall(script())}
+    texts |= {one.get(key, "") for chart in charts for one in (chart, *chart.get("lines", ())) for key in _TEXTS}
+    texts |= {chart["axis"]["name"] for chart in charts if chart.get("axis", {}).get("name")}
+    texts -= {"", *(run["name"] for run in table["runs"])}
+    table["words"] = {text: other for text, other in map(_in_other_words, sorted(texts)) if text != other}
+    return as_json(table)
+
+
+def _in_other_words(text: str) -> tuple[str, str]:
+    """Return a text and what it is called; where it is not known as it is, its first number as {n} in both."""
+    if (other := said(text)) != text:
+        return text, other
+    about = _NUMBER.sub("{n}", text, count=1)
+    return about, said(about.replace("{n}", "7", 1)).replace("7", "{n}", 1)
 
 
 def as_json(value: Any) -> str:

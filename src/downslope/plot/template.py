@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
 from downslope import __version__
 from downslope.core.errors import MissingDependencyError
+from downslope.plot.spoken_page import in_spoken_language
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Return a page as HTML.
+    """Return a page as HTML, in the language that is spoken.
 
     Args:
         template: Its path within the package.
@@ -20,15 +22,22 @@ def render_page(template: str, **values: Any) -> str:
         MissingDependencyError: If jinja2 is not installed.
     """
     try:
-        import jinja2
+        import jinja2  # noqa: F401
     except ImportError:
         raise MissingDependencyError('a page needs jinja2. Install it with: pip install "downslope[plot]"') from None
-    environment = jinja2.Environment(
+    text = _environment().get_template(template).render(version=__version__, **values)
+    return in_spoken_language(re.sub(r"\n\s*\n+", "\n", text))
+
+
+@functools.cache
+def _environment() -> Any:
+    """Return what compiles templates, and keeps what it compiled."""
+    import jinja2
+
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("downslope", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(template).render(version=__version__, **values)
-    return re.sub(r"\n\s*\n+", "\n", text)

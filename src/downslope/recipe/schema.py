@@ -293,6 +293,8 @@ class Train:
             "cuda:1", "mps", "xpu". Random numbers, data and what is saved are the same on any.
         precision: Format in which forward passes compute where that is safe: "float32", or "bfloat16" or "float16" by
             torch's autocast, the latter with the loss scaled. Weights, gradients, sums and evaluation stay float32.
+        velocity_dtype: What velocities are kept in: "float32", or "int8": codes of 8 bits with a scale for each 256, a
+            quarter of the memory; of parameters with fewer than 4096 elements float32 all the same.
         tf32: Whether a device may form float32 products of factors rounded to 10 bits, which is faster where it can.
         channels_last: Whether images and convolutions lie in memory with their channels last; None for a built-in model
             on a device that is faster so.
@@ -329,6 +331,7 @@ class Train:
     compile: bool = False
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    velocity_dtype: Literal["float32", "int8"] = "float32"
     tf32: bool = False
     channels_last: bool | None = None
     parallel: Literal["replicated", "sharded"] = "replicated"
@@ -416,6 +419,11 @@ class Train:
 
     def _check_sharded(self) -> None:
         """Raise `RecipeError` if something is asked for that needs the whole model in each process."""
+        if self.velocity_dtype == "int8":
+            raise RecipeError(
+                '`velocity_dtype` = "int8" needs `parallel = "replicated"`: a block of 256 would end '
+                "where a worker's part does, and the numbers would depend on how many workers there are. Remove one."
+            )
         reasons = {
             "ema": "the average of a sharded model is not kept",
             "compile": "a sharded model is not compiled",

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, cast
 
+from downslope.core import columns
 from downslope.core.notebook import ShownInNotebooks
 from downslope.core.tables import to_table, toml_line
+from downslope.language import said, spoken
 from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 
@@ -53,7 +55,7 @@ class Rescaled(ShownInNotebooks):
 
     def to_toml(self) -> str:
         """Return the recipe as a file, with a comment beside every change, and the remarks at its top."""
-        lines = [line for remark in self.remarks for line in _comment(f"- {remark}", "# ", "#   ")]
+        lines = [line for remark in self.remarks for line in _comment(remark, "# - ", "#   ")]
         keys = list(_keys(to_toml(self.recipe)))
         homes = {path for path, _ in keys}
         told: dict[str, list[str]] = {}
@@ -124,8 +126,10 @@ def _keys(text: str) -> Iterator[tuple[str, str]]:
 def _said(change: Change) -> str:
     was = "absent" if change.before is None else toml_line(change.before)
     now = " and is gone" if change.after is None else ""
-    return f"was {was}{now}: {change.why} ({change.source})"
+    return said(f"was {was}{now}: {change.why} ({change.source})")
 
 
 def _comment(text: str, first: str = "# ", then: str = "#     ") -> list[str]:
+    if spoken() != "en":
+        return columns.wrap(said(text), _WIDTH, first, then)
     return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False)

@@ -138,12 +138,15 @@ def _step_by_kernel(
                 ROUNDINGS[entry.rounding],
                 entry.position,
                 0,
+                *(() if entry.scales is None else (entry.scales,)),
             )
             for entry, grad in in_kernel
         ]
         use_threads()
         coefficients = [number for group, first in kinds for number in six_coefficients(scalars[first][group])]
         native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))
-        buffers = [b for entry, _ in in_kernel for b in (entry.velocity, entry.compensation) if b is not None]
+        buffers = [
+            b for entry, _ in in_kernel for b in (entry.velocity, entry.compensation, entry.scales) if b is not None
+        ]
         torch._C._increment_version(buffers)  # the parameters' are the operation's own business
     return [i for i, is_taken in enumerate(taken) if not is_taken]

@@ -31,7 +31,7 @@ from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.rule import StepScalars
 from downslope.torch import group_values
 from downslope.torch.options import check_step_in_backward
-from downslope.torch.step import Entry, make_entries, new_lock, reserve_velocities
+from downslope.torch.step import Entry, Reserved, make_entries, new_lock, reserve_velocities
 from downslope.torch.tensors import repeated
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ class SteppingInBackward(Optimizer):
 
     Attributes:
         step_in_backward: Whether parameters are stepped within the backward pass.
-        reserved: Velocities made for first gradients to come in the present backward pass, by id of the parameter.
+        reserved: Velocities made for first gradients to come in the present backward pass.
     """
 
     # No defaults on the class: a wrapper's class inherits from it, and would find those, not the optimizer's own.
     step_in_backward: bool
-    reserved: dict[int, Tensor]
+    reserved: Reserved
     _in_backward: StepInBackward | None
 
     def _have_no_hooks(self) -> None:

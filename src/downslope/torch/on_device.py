@@ -23,7 +23,16 @@ from downslope.core.rule import StepScalars
 from downslope.torch import group_values
 from downslope.torch.gradients import nonfinite
 from downslope.torch.options import LossScale, StepOptions
-from downslope.torch.step import SMALL_FACTOR, Groups, State, choices_of, grads_of, mark_shared_memory, scaled
+from downslope.torch.step import (
+    SMALL_FACTOR,
+    Groups,
+    State,
+    choices_of,
+    forget_velocity,
+    grads_of,
+    mark_shared_memory,
+    scaled,
+)
 from downslope.torch.tensors import is_plain, repeated
 from downslope.torch.update import VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
 
@@ -181,7 +190,7 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
         and all(entry.velocity is None or _alike(entry.velocity, entry.param) for entry in entries)
-        and all(entry.rounding == "nearest" for entry in entries)
+        and all(entry.rounding == "nearest" and entry.scales is None for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)
     )
@@ -196,7 +205,7 @@ def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
     """Take back the velocities that a step has made and then not used: by them another way knows first gradients."""
     for entry in entries:
         if entry.is_undampened and entry.velocity is not None:
-            state[entry.param].pop(VELOCITY, None)
+            forget_velocity(state[entry.param])
 
 
 def _alike(velocity: Tensor, param: Tensor) -> bool:

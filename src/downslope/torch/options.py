@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import ImplementationError, NonFiniteGradientError, SettingsError, did_you_mean, one_of
+from downslope.core.shown import shown
 from downslope.kernel import backend, load_native
+from downslope.torch.blocks import INT8, is_worth_codes
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
 Rounding = Literal["nearest", "stochastic", "compensated"]
@@ -28,7 +30,7 @@ class StepOptions:
 
     clip_norm: float | None = None
     on_nonfinite: OnNonfinite = "ignore"
-    velocity_dtype: torch.dtype | None = None
+    velocity_dtype: torch.dtype | Literal["int8"] | None = None
     rounding_seed: int = 0
     differentiable: bool = False
     asks: bool = field(init=False)
@@ -44,12 +46,17 @@ class StepOptions:
         if clip_norm is not None and not _is_above_0(clip_norm):
             raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
         _check_word("on_nonfinite", self.on_nonfinite, get_args(OnNonfinite))
-        if dtype is not None and not (
+        if dtype is torch.int8:
+            object.__setattr__(self, "velocity_dtype", INT8)
+        elif dtype not in (None, INT8) and not (
             isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
         ):
             raise SettingsError(
-                f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}."
+                '`velocity_dtype` must be None, "int8", or a floating format such as torch.float32; got '
+                f"{shown(repr(dtype))}."
             )
+        if self.differentiable and self.velocity_dtype == INT8:
+            raise SettingsError('`velocity_dtype="int8"` and `differentiable=True`: autograd cannot see through codes.')
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
             raise SettingsError(f"`rounding_seed` must be an integer from 0 to 2**64 - 1; got {seed!r}.")
         object.__setattr__(self, "clip_norm", None if clip_norm is None else float(clip_norm))
@@ -89,9 +96,16 @@ class Option:
 
 
 def velocity_dtype_of(param: Tensor, options: StepOptions) -> torch.dtype:
-    """Return the format that a new velocity of this parameter gets."""
+    """Return the format that a new velocity of this parameter gets where it is no codes."""
     dtype = options.velocity_dtype
+    if dtype == INT8:
+        dtype = torch.float32
     return param.dtype if dtype is None else dtype.to_complex() if param.is_complex() else dtype
+
+
+def has_codes(param: Tensor, options: StepOptions) -> bool:
+    """Return whether a new velocity of this parameter is codes."""
+    return options.velocity_dtype == INT8 and is_worth_codes(param)
 
 
 def rounding_of(param: Tensor, rounding: Rounding) -> Rounding:

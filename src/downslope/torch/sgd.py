@@ -20,11 +20,13 @@ from torch.compiler import is_compiling
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from downslope.core.blocks import WORTH_CODES
 from downslope.core.errors import SettingsError
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
+from downslope.torch.blocks import INT8, check_can_be_coded, is_worth_codes
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.gradients import gradient_scale, is_dense_gradient
 from downslope.torch.in_backward import SteppingInBackward
@@ -90,7 +92,8 @@ class SGD(SteppingInBackward):
             left as it is. The norm before clipping is then `grad_norm`.
         on_nonfinite: What a gradient with inf or NaN does: "raise" `NonFiniteGradientError`, "skip" the step (no
             parameter, velocity or count moves; `skipped_steps` counts it), or "ignore" it, as torch does.
-        velocity_dtype: Format of the velocity; None for that of each parameter.
+        velocity_dtype: Format of the velocity; None for that of each parameter. "int8" for codes of 8 bits with a scale
+            for each 256 of them; of parameters with fewer than 4096 elements it is float32 then.
         rounding: How bfloat16 parameters are rounded: to "nearest", where small updates are lost; "stochastic", up or
             down at random so that the mean is exact; or "compensated", which keeps what was dropped in a second
             bfloat16 (Kahan). Other formats are rounded to nearest.
@@ -135,7 +138,7 @@ class SGD(SteppingInBackward):
         model: nn.Module | None = None,
         clip_norm: float | None = None,
         on_nonfinite: OnNonfinite = "ignore",
-        velocity_dtype: torch.dtype | None = None,
+        velocity_dtype: torch.dtype | Literal["int8"] | None = None,
         rounding: Rounding = "nearest",
         rounding_seed: int = 0,
         step_in_backward: bool = False,
@@ -165,6 +168,7 @@ class SGD(SteppingInBackward):
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
+        self._check_can_be_coded()
         self.step_in_backward = check_step_in_backward(step_in_backward, options)
         if step_in_backward:
             self._begin_stepping_in_backward()
@@ -250,7 +254,27 @@ class SGD(SteppingInBackward):
         if isinstance(param_group, dict):
             param_group = group_values.completed(param_group, self.defaults, self.param_groups, self._around)
         super().add_param_group(param_group)
+        if "_around" in self.__dict__:  # else the optimizer is being made
+            self._check_can_be_coded()
         self._param_lists[:] = param_lists(self)
+
+    def _check_can_be_coded(self) -> None:
+        """Raise if velocities are to be codes and one of the parameters is of a format that has none."""
+        if self.velocity_dtype == INT8:
+            for index, group in enumerate(self.param_groups):
+                for place, param in enumerate(group["params"]):
+                    check_can_be_coded(param, group_values.parameter_name(group, index, place))
+
+    def __repr__(self) -> str:
+        """Return torch's table of groups, and how many velocities are codes where some are."""
+        if self.velocity_dtype != INT8:
+            return super().__repr__()
+        params = [param for group in self.param_groups for param in group["params"]]
+        count = sum(map(is_worth_codes, params))
+        return (
+            f"{super().__repr__()}\nvelocities of 8 bits: of {count} of {len(params)} parameters; of the others, which "
+            f"have fewer than {WORTH_CODES} elements, float32"
+        )
 
     def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float = 1.0) -> Any:
         """Take one step.

@@ -23,7 +23,17 @@ from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.torch import group_values
-from downslope.torch.options import Rounding, StepOptions, rounding_of, velocity_dtype_of
+from downslope.torch.blocks import (
+    CODES,
+    INT8,
+    SCALES,
+    check_can_be_coded,
+    decoded,
+    encoded,
+    is_worth_codes,
+    misfit_of_codes,
+)
+from downslope.torch.options import Rounding, StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.update import COMPENSATION, VELOCITY
 
 if TYPE_CHECKING:
@@ -33,6 +43,10 @@ _OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentia
 """Keys of a group that belong to this optimizer and machine, and are not loaded."""
 
 
+_OWN_WORDS = frozenset({VELOCITY, CODES, SCALES, COMPENSATION})
+"""Keys of a parameter's state that are the optimizer's own."""
+
+
 @dataclass
 class _Match:
     """Which saved parameter goes to which of ours, and what does not fit.
@@ -40,10 +54,12 @@ class _Match:
     Attributes:
         pairs: (name for messages, our parameter, key of the saved state, our group's index).
         problems: Sentences on what is missing, unexpected or misplaced.
+        converted: Names of the parameters whose velocity becomes codes, and of those where it becomes float32.
     """
 
     pairs: list[tuple[str, Tensor, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    converted: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
 
 
 def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +110,7 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     _check_counts(groups)
     _check_step_count(groups, saved_groups, match)
     _say(match.problems, _changes(ours, groups, saved_groups), strict=strict)
+    _say_converted(*match.converted)
     for group in groups:
         group_values.write_scheduled_values(group, group["step"])
     optimizer.__setstate__({"state": state, "param_groups": groups})
@@ -115,6 +132,24 @@ def _say(problems: list[str], changes: list[str], *, strict: bool) -> None:
         warnings.warn(
             f"load_state_dict changed hyperparameters: {'; '.join(changes)}. "
             'Pass hyperparameters="keep" to keep this optimizer\'s own.',
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _say_converted(to_codes: list[str], from_codes: list[str]) -> None:
+    """Warn of velocities that were loaded in another form, with what that costs."""
+    if to_codes:
+        warnings.warn(
+            f"load_state_dict rounded {len(to_codes)} velocities to 8 bits ({to_codes[0]}, ...), as `velocity_dtype` "
+            "asks: each by up to 0.8 per cent of the largest in its block of 256.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if from_codes:
+        warnings.warn(
+            f"load_state_dict turned {len(from_codes)} velocities of 8 bits into float32 ({from_codes[0]}, ...): the "
+            "numbers that they stood for, exactly; what 8 bits had lost stays lost.",
             UserWarning,
             stacklevel=4,
         )
@@ -220,17 +255,12 @@ def _new_state(
         if not isinstance(entry, Mapping):
             match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
             continue
-        foreign = {word: value for word, value in entry.items() if word not in (VELOCITY, COMPENSATION)}
+        foreign = {word: value for word, value in entry.items() if word not in _OWN_WORDS}
         if foreign and key not in of_sgd:  # another optimizer's state
             match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
         elif foreign:
             state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
-        if entry.get(COMPENSATION) is not None:
-            problem = _add_compensation(state, param, entry[COMPENSATION], roundings[id(param)])
-            match.problems += [f"the compensation of {name} {problem}"] if problem else []
-        if entry.get(VELOCITY) is not None:
-            problem = _add_velocity(state, param, entry[VELOCITY], velocity_dtype_of(param, options))
-            match.problems += [f"the velocity of {name} {problem}"] if problem else []
+        _add_own(state, name, param, entry, options, roundings[id(param)], match)
     # what others keep in a state under a word is copied, as in torch
     listed = {key for group in saved_groups for key in group["params"]}
     are_words = not any(isinstance(key, str) for key in listed)
@@ -240,6 +270,36 @@ def _new_state(
         elif key not in listed:
             match.problems.append(f"unexpected in the state: an entry for parameter {shown(repr(key))}")
     return state
+
+
+def _add_own(
+    state: defaultdict[Any, Any],
+    name: str,
+    param: Tensor,
+    entry: Mapping[str, Any],
+    options: StepOptions,
+    rounding: Rounding,
+    match: _Match,
+) -> None:
+    """Copy a parameter's compensation and velocity, as codes where these are kept, and note what does not fit."""
+    if entry.get(COMPENSATION) is not None:
+        problem = _add_compensation(state, param, entry[COMPENSATION], rounding)
+        match.problems += [f"the compensation of {name} {problem}"] if problem else []
+    expected = velocity_dtype_of(param, options)
+    if entry.get(CODES) is not None or entry.get(SCALES) is not None:
+        problem = _add_codes(state, param, entry, name, match, keeps=options.velocity_dtype == INT8)
+        match.problems += [f"the 8-bit velocity of {name} {problem}"] if problem else []
+        if not problem and CODES not in state[param] and expected == torch.float64:
+            match.problems.append(f"the velocity of {name} is of 8 bits, narrower than the {expected} expected here")
+    elif entry.get(VELOCITY) is not None:
+        becomes_codes = has_codes(param, options)
+        own = entry[VELOCITY].dtype if becomes_codes and isinstance(entry[VELOCITY], Tensor) else None
+        problem = _add_velocity(state, param, entry[VELOCITY], own or expected)
+        if problem is None and becomes_codes:
+            check_can_be_coded(param, name)
+            state[param].update(zip((CODES, SCALES), encoded(state[param].pop(VELOCITY), param), strict=True))
+            match.converted[0].append(name)
+        match.problems += [f"the velocity of {name} {problem}"] if problem else []
 
 
 def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
@@ -263,6 +323,21 @@ def _add_velocity(state: defaultdict[Any, Any], param: Tensor, velocity: Any, ex
         if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
             return f"is {velocity.dtype}, narrower than the {expected} expected here"
     return problem
+
+
+def _add_codes(
+    state: defaultdict[Any, Any], param: Tensor, entry: Mapping[str, Any], name: str, match: _Match, *, keeps: bool
+) -> str | None:
+    """Copy a velocity of codes, as float32 unless this optimizer keeps codes; return what is wrong with it."""
+    problem = misfit_of_codes(entry, param)
+    if problem is not None:
+        return problem
+    if keeps and is_worth_codes(param):
+        copied = torch.empty_like(param, dtype=torch.int8, requires_grad=False).copy_(entry[CODES].detach())
+        state[param].update({CODES: copied, SCALES: entry[SCALES].detach().to(param.device, copy=True)})
+        return None
+    match.converted[1].append(name)
+    return _add_velocity(state, param, decoded(entry[CODES], entry[SCALES]), torch.float32)
 
 
 def _add_compensation(state: defaultdict[Any, Any], param: Tensor, compensation: Any, rounding: Rounding) -> str | None:

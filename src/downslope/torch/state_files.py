@@ -18,6 +18,7 @@ from torch import Tensor
 from downslope.converting.formats import check_sums, open_archive
 from downslope.converting.snapshot import Snapshot, damaged
 from downslope.converting.which_optimizer import choose, refusal, torch_optimizer
+from downslope.core.blocks import BLOCK, blocks_of
 from downslope.core.bounds import check_memory, check_unpacked
 from downslope.core.errors import DownslopeError, MissingDependencyError, SettingsError, StateError, one_of
 from downslope.core.files import open_regular
@@ -28,6 +29,7 @@ from downslope.core.tables import Source, decode_schedule
 from downslope.systems.from_system import settings_from_convention
 from downslope.systems.table import find_convention
 from downslope.torch import group_values
+from downslope.torch.blocks import CODES, SCALES, decode
 from downslope.torch.state import is_group_of_sgd
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -292,6 +294,10 @@ def _shape(entry: Any) -> tuple[int, ...] | None:
 
 
 def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str], *, of_sgd: bool) -> Any:
+    if CODES in entry or SCALES in entry:
+        entry = {word: value for word, value in entry.items() if word not in (CODES, SCALES)} | {
+            key: _decoded(path, name, entry, notes)
+        }
     foreign = [shown(word) for word in entry if word != key]
     if foreign and of_sgd and key in entry:
         notes.append(f"left out: {one_of(foreign)}, which something around the optimizer keeps beside the velocity")
@@ -300,6 +306,29 @@ def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str], *, 
             f"{shown(path)}: the state of `{shown(name)}` holds {shown(one_of(foreign))}, and {key} alone is SGD's."
         )
     return None if entry.get(key) is None else as_array(entry[key], name, notes)
+
+
+def _decoded(path: Path, name: str, entry: Mapping[str, Any], notes: list[str]) -> Tensor:
+    """Return a velocity of 8 bits as float32."""
+    codes, scales = entry.get(CODES), entry.get(SCALES)
+    if not isinstance(codes, Tensor) or not isinstance(scales, Tensor):
+        raise StateError(f"{shown(path)}: the state of `{shown(name)}` must hold both `{CODES}` and `{SCALES}`.")
+    return decoded_velocity(name, codes, scales, notes)
+
+
+def decoded_velocity(name: str, codes: Tensor, scales: Tensor, notes: list[str]) -> Tensor:
+    """Return a velocity of 8 bits as float32, of which a note is added.
+
+    Raises:
+        StateError: If these are no codes and scales.
+    """
+    if codes.dtype != torch.int8 or scales.dtype != torch.float32 or scales.shape != (blocks_of(codes.numel()),):
+        raise StateError(
+            f"`{shown(name)}`: codes of 8 bits must be int8 with a float32 scale for each {BLOCK}; got {codes.dtype} "
+            f"of {tuple(codes.shape)} with {scales.dtype} of {tuple(scales.shape)}."
+        )
+    notes.append("velocities of 8 bits became float32: the numbers that they stood for")
+    return decode(codes, scales)
 
 
 def as_array(tensor: Any, name: str, notes: list[str]) -> Any:

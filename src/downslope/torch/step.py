@@ -48,7 +48,8 @@ from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
-from downslope.torch.options import StepOptions, rounding_of, velocity_dtype_of
+from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, zero_codes
+from downslope.torch.options import StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
 from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
 from downslope.torch.update import COMPENSATION, VELOCITY, Entry, Scalars, apply, first_element
@@ -57,7 +58,7 @@ Groups = Sequence[dict[str, Any]]
 State = MutableMapping[Tensor, Any]
 """An optimizer's `param_groups`, and its `state`."""
 
-_NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION)
+_NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION, CODES, SCALES)
 _WATCHED: list[tuple[str, str | None]] = [
     *(
         (name, group_values.schedule_key(name) if name in group_values.SCHEDULABLE else None)
@@ -139,7 +140,11 @@ class StepPlan:
         self._rest_buffers = [
             (state[entry.param], key, buffer)
             for entry in self.rest
-            for key, buffer in ((VELOCITY, entry.velocity), (COMPENSATION, entry.compensation))
+            for key, buffer in (
+                (VELOCITY if entry.scales is None else CODES, entry.velocity),
+                (COMPENSATION, entry.compensation),
+                (SCALES, entry.scales),
+            )
             if buffer is not None
         ]
 
@@ -294,57 +299,73 @@ def make_entries(
     state: State,
     options: StepOptions,
     homes: Iterable[tuple[int, Tensor, int]],
-    reserved: dict[int, Tensor],
+    reserved: Reserved,
 ) -> list[Entry]:
     """Return parameters as a step sees them; those at their first gradient get their velocities here.
 
     `homes` are (group's index, parameter, its own index among all parameters). `reserved` velocities were made already;
     those that are used are taken out.
     """
-
-    def buffer(param: Tensor, key: str, dtype: torch.dtype) -> Tensor:
-        found = state[param].get(key) if param in state else None
-        if found is None:
-            found = reserved.pop(id(param), None) if key == VELOCITY else None
-            found = state[param][key] = _zeros(param, dtype) if found is None or found.dtype != dtype else found
-        return found
-
     entries: list[Entry] = []
     fresh: set[int] = set()
     for index, param, position in homes:
         group = groups[index]
         if id(param) in fresh:  # given twice, and at its first gradient each time: torch keeps the last velocity
-            state[param].pop(VELOCITY, None)
+            forget_velocity(state[param])
         is_new = _has_no_velocity(param, state)
-        velocity = compensation = None
+        velocity = compensation = scales = None
         if _has_momentum(group):  # without it, a velocity that is there from before stays untouched, as in torch
-            velocity = buffer(param, VELOCITY, velocity_dtype_of(param, options))
+            velocity, scales = _velocity_of(param, state, options, reserved)
         rounding = rounding_of(param, group["rounding"])
         if rounding == "compensated":
-            compensation = buffer(param, COMPENSATION, param.dtype)
+            compensation = state[param].get(COMPENSATION) if param in state else None
+            if compensation is None:
+                compensation = state[param][COMPENSATION] = _zeros(param, param.dtype)
         # Without momentum every gradient is undampened like a first one: torch then ignores dampening.
         is_undampened = is_new or velocity is None
-        entries.append(Entry(index, position, is_undampened, param, velocity, compensation, rounding))
+        entries.append(Entry(index, position, is_undampened, param, velocity, compensation, rounding, scales=scales))
         if is_undampened and velocity is not None:
             fresh.add(id(param))
     return entries
 
 
-def reserve_velocities(groups: Groups, state: State, options: StepOptions) -> dict[int, Tensor]:
-    """Return the memory of every velocity that a first gradient may ask for, by the id of its parameter.
+def _velocity_of(param: Tensor, state: State, options: StepOptions, reserved: Reserved) -> tuple[Tensor, Tensor | None]:
+    """Return a parameter's velocity, or codes and scales: those that it has, else reserved ones, else zeros."""
+    if options.velocity_dtype == INT8:
+        check_can_be_coded(param, f"one of shape {tuple(param.shape)}")
+    is_new = _has_no_velocity(param, state)
+    if has_codes(param, options) if is_new else state[param].get(CODES) is not None:
+        if is_new:
+            kept = reserved.pop((id(param), CODES), None), reserved.pop((id(param), SCALES), None)
+            state[param].update(zip((CODES, SCALES), zero_codes(param) if None in kept else kept, strict=True))
+        return state[param][CODES], state[param][SCALES]
+    if is_new:
+        dtype, kept = velocity_dtype_of(param, options), reserved.pop((id(param), VELOCITY), None)
+        state[param][VELOCITY] = _zeros(param, dtype) if kept is None or kept.dtype != dtype else kept
+    return state[param][VELOCITY], None
+
+
+Reserved = dict[tuple[int, str], Tensor]
+"""Memory of velocities to come, by the id of the parameter and the key of its state."""
+
+
+def reserve_velocities(groups: Groups, state: State, options: StepOptions) -> Reserved:
+    """Return the memory of every velocity that a first gradient may ask for.
 
     A step within the backward pass makes velocities while gradients come and go. Each made between two gradients, they
     would part the memory that these leave free, and C libraries (glibc before 2.38) do not give an aligned tensor the
     place of one of its own size: a network of tensors below 32 MiB would then take more memory than with an ordinary
     step. Made at once, they leave the gradients one place, which each takes in turn.
     """
-    return {
-        id(param): _zeros(param, velocity_dtype_of(param, options))
-        for group in groups
-        if _has_momentum(group)
-        for param in group["params"]
-        if param.requires_grad and _has_no_velocity(param, state)
-    }
+    reserved: Reserved = {}
+    for param in chain.from_iterable(group["params"] for group in groups if _has_momentum(group)):
+        if not (param.requires_grad and _has_no_velocity(param, state)):
+            continue
+        if has_codes(param, options):
+            reserved[id(param), CODES], reserved[id(param), SCALES] = zero_codes(param)
+        else:
+            reserved[id(param), VELOCITY] = _zeros(param, velocity_dtype_of(param, options))
+    return reserved
 
 
 def _has_momentum(group: Mapping[str, Any]) -> bool:
@@ -352,7 +373,13 @@ def _has_momentum(group: Mapping[str, Any]) -> bool:
 
 
 def _has_no_velocity(param: Tensor, state: Mapping[Tensor, Any]) -> bool:
-    return param not in state or state[param].get(VELOCITY) is None
+    return param not in state or (state[param].get(VELOCITY) is None and state[param].get(CODES) is None)
+
+
+def forget_velocity(state: MutableMapping[str, Any]) -> None:
+    """Take a parameter's velocity out of its state, whatever its form."""
+    for key in (VELOCITY, CODES, SCALES):
+        state.pop(key, None)
 
 
 def _zeros(param: Tensor, dtype: torch.dtype) -> Tensor:
@@ -378,7 +405,12 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
         tensors = [param, grad, entry.velocity, entry.compensation]
         if not is_distributed(param) or all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
             own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
-            if type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding):
+            scales = None if entry.scales is None else local_part(entry.scales)
+            if (
+                type(grad) is Tensor
+                and own is not None
+                and fit(own, grad, velocity, compensation, scales, rounding=entry.rounding)
+            ):
                 return True
     if not group["fused"]:
         return False
@@ -389,9 +421,10 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
             "counts then, and the kernel has none. Clone what is shared, or leave fused None, and such parameters go "
             "another way."
         )
+    order = "" if entry.scales is None else "; with a velocity of 8 bits, contiguous ones"
     raise ImplementationError(
         f"{what} is not for the kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the "
-        "same layout. Leave fused None, and such parameters go another way."
+        f"same layout{order}. Leave fused None, and such parameters go another way."
     )
 
 
@@ -418,7 +451,7 @@ def mark_shared_memory(groups: Groups, entries: Sequence[Entry], grads: Sequence
 
 def _is_known(entry: Entry) -> bool:
     """Whether the kernel can look at the tensors of a parameter that it does not step."""
-    tensors = (entry.param, _get_grad(entry.param), entry.velocity, entry.compensation)
+    tensors = (entry.param, _get_grad(entry.param), entry.velocity, entry.compensation, entry.scales)
     return not is_distributed(entry.param) and all(
         tensor is None or (tensor.layout == torch.strided and span_of(tensor) is not None) for tensor in tensors
     )
@@ -438,12 +471,13 @@ def _row(entry: Entry, kind: int | None, state: State) -> tuple[Any, ...]:
         ROUNDINGS[entry.rounding],
         entry.position,
         first_element(param) % 2**32 if entry.rounding == "stochastic" else 0,
+        *(() if entry.scales is None else (entry.scales,)),
     )
 
 
 def _written(entries: Sequence[Entry]) -> list[Tensor]:
     """Return every tensor that a step writes: what is written behind autograd's back must count as a change for it."""
-    tensors = [t for e in entries for t in (e.param, e.velocity, e.compensation) if t is not None]
+    tensors = [t for e in entries for t in (e.param, e.velocity, e.compensation, e.scales) if t is not None]
     return tensors + [local_part(tensor) for tensor in tensors if is_distributed(tensor)]
 
 

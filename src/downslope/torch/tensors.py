@@ -59,7 +59,13 @@ def repeated(params: Iterable[Tensor]) -> set[int]:
 
 
 def fit(
-    param: Tensor, grad: Tensor, velocity: Tensor | None, compensation: Tensor | None, rounding: str = "nearest"
+    param: Tensor,
+    grad: Tensor,
+    velocity: Tensor | None,
+    compensation: Tensor | None,
+    scales: Tensor | None = None,
+    *,
+    rounding: str = "nearest",
 ) -> bool:
     """Whether the kernel can take a parameter's tensors: plain, dense, on the CPU, of one layout, and nobody watches.
 
@@ -68,7 +74,7 @@ def fit(
     native: Any = load_native()
     if native is None or EXCHANGE is None or is_watched():
         return False
-    tensors = (param, grad, velocity, compensation)
+    tensors = (param, grad, velocity, compensation, scales)
     return all(tensor is None or is_plain(tensor) for tensor in tensors) and native.fit(
         EXCHANGE, tensors, ROUNDINGS[rounding]
     )

@@ -20,11 +20,10 @@ from downslope.core.errors import SettingsError
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.kernel.coefficients import six_coefficients
 from downslope.kernel.random_bits import random_bits, step_key
+from downslope.torch.blocks import VELOCITY, decode, encode
 from downslope.torch.options import Rounding, StepOptions
 from downslope.torch.tensors import SPEC, is_distributed, laid_out_alike, local_part, repeated
 
-VELOCITY = "momentum_buffer"
-"""The velocity's key in a parameter's state: torch.optim.SGD's own, so that states are exchanged as they are."""
 COMPENSATION = "compensation"
 """Key of a parameter's state: what rounding has dropped so far, in bfloat16, of the parameter's shape."""
 
@@ -45,10 +44,11 @@ class Entry:
         position: Its own index among all parameters.
         is_undampened: Whether `undampened_first_step` speaks of it: at its first gradient, and without momentum always.
         param: The parameter.
-        velocity: Its velocity, or None.
+        velocity: Its velocity, or None; where there are scales, its codes.
         compensation: What its rounding dropped so far, or None.
         rounding: How it is rounded.
         shares_memory: Whether one of its tensors is a piece of another that the step writes.
+        scales: Scales of a velocity of codes, or None.
     """
 
     group: int
@@ -59,6 +59,7 @@ class Entry:
     compensation: Tensor | None = None
     rounding: Rounding = "nearest"
     shares_memory: bool = False
+    scales: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,16 @@ class Part:
     Attributes:
         param: Parameter.
         grad: Gradient.
-        velocity: Velocity, of any floating format. None where there is no momentum.
+        velocity: Velocity, of any floating format, or codes. None where there is no momentum.
         rounded: How a bfloat16 parameter is rounded; None for to nearest.
+        scales: Scales of a velocity of codes, or None.
     """
 
     param: Tensor
     grad: Tensor
     velocity: Tensor | None
     rounded: Rounded | None = None
+    scales: Tensor | None = None
 
 
 def apply(
@@ -113,9 +116,13 @@ def apply(
     for entry, grad in zip(entries, grads, strict=True):
         if type(grad) is Tensor and grad._is_zerotensor():  # whose multiples cannot be added to
             grad = torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device)  # noqa: PLW2901
-        part = Part(entry.param, grad, entry.velocity, _rounded(entry, options, groups[0]["step"]))
+        part = Part(entry.param, grad, entry.velocity, _rounded(entry, options, groups[0]["step"]), entry.scales)
         if is_distributed(entry.param) and not options.differentiable:
             part = _local(part)
+        if part.scales is not None:
+            with torch.no_grad():
+                _apply_coded(part, part.scales, scalars[entry.is_undampened][entry.group])
+            continue
         if entry.shares_memory and not options.differentiable:
             with torch.no_grad():
                 _apply_in_order(part, scalars[entry.is_undampened][entry.group])
@@ -153,9 +160,10 @@ def _local(part: Part) -> Part:
     rounded = part.rounded
     if rounded is not None and rounded.compensation is not None:
         rounded = replace(rounded, compensation=local_part(rounded.compensation))
-    torch._C._increment_version([param] if part.velocity is None else [param, part.velocity])
+    torch._C._increment_version([t for t in (param, part.velocity, part.scales) if t is not None])
     velocity = None if part.velocity is None else local_part(part.velocity)
-    return Part(local_part(param), local_part(grad), velocity, rounded)
+    scales = None if part.scales is None else local_part(part.scales)
+    return Part(local_part(param), local_part(grad), velocity, rounded, scales)
 
 
 def _apply_differentiably(state: MutableMapping[Tensor, Any], parts: list[Part], scalars: StepScalars) -> None:
@@ -167,6 +175,27 @@ def _apply_differentiably(state: MutableMapping[Tensor, Any], parts: list[Part],
         param.add_(delta)
         if velocity is not None:
             state[param][VELOCITY] = after
+
+
+def _apply_coded(part: Part, scales: Tensor, scalars: StepScalars) -> None:
+    """Step one parameter whose velocity is codes, by the kernel's operations in their order: the same bits."""
+    six = six_coefficients(scalars)
+    decays = six[0] != 0 or six[3] != 0  # before they are rounded, as in csrc/kernels.cpp
+    delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = torch.tensor(six).tolist()
+    codes = part.velocity
+    assert codes is not None  # noqa: S101 -- scales are of codes
+    velocity, param, grad = decode(codes, scales), part.param.to(torch.float32), part.grad.to(torch.float32)
+    delta, after = grad * delta_grad, grad * from_grad
+    if decays:
+        delta = param * delta_param + delta
+    delta = delta + velocity * delta_velocity
+    if decays:
+        after = param * from_param + after
+    encode(after + velocity * from_velocity, codes, scales)
+    if part.rounded is None:
+        part.param.copy_(param + delta)
+    else:
+        _add_rounded(part.param, delta, part.rounded)
 
 
 def _apply_in_order(part: Part, scalars: StepScalars) -> None:

@@ -12,7 +12,7 @@ function makeBar() {
   if (units.length > 1) {
     const group = element(box, "span", "units", "x ");
     group.setAttribute("role", "group");
-    group.setAttribute("aria-label", "what the axis counts");
+    group.setAttribute("aria-label", say("what the axis counts"));
     bar.units = units.map((unit) => {
       const button = element(group, "button", "", UNITS[unit], { type: "button" });
       button.addEventListener("click", () => setUnit(unit));
@@ -33,7 +33,7 @@ function makeBar() {
   const zoom = element(box, "span", "zooming");
   for (const [text, title, factor] of [["−", "show more", 2], ["+", "show less, about the crosshair", 0.5]]) {
     const button = element(zoom, "button", "", text, { type: "button", title });
-    button.setAttribute("aria-label", title);
+    button.setAttribute("aria-label", say(title));
     button.addEventListener("click", () => zoomBy(cursor?.chart.byStep ? cursor.chart : stepCharts()[0], factor));
     button.addEventListener("pointerdown", (event) => event.preventDefault());
   }
@@ -62,8 +62,8 @@ function showBar() {
   if (bar.slider) {
     bar.slider.value = state.smooth === null ? bar.usual : horizonPlace(state.smooth);
     const text = state.smooth === null ? "running mean" : state.smooth === 0 ? "none" : `over ${written(state.smooth)} steps`;
-    bar.output.textContent = text;
-    bar.slider.setAttribute("aria-valuetext", text);
+    bar.output.textContent = say(text);
+    bar.slider.setAttribute("aria-valuetext", say(text));
   }
   if (bar.all) bar.all.disabled = !state.zoom[""];
   if (bar.reset) bar.reset.disabled = !address();
@@ -131,6 +131,7 @@ window.addEventListener("hashchange", () => {
     renderAll();
   }
 });
+document.addEventListener("toggle", renderAll, true); // what was folded had no width
 let width = document.querySelector("main").clientWidth;
 new ResizeObserver(([entry]) => {
   if (Math.round(entry.contentRect.width) === width) return;

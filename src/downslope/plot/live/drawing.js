@@ -5,14 +5,15 @@ const SVG = "http://www.w3.org/2000/svg";
 function draw(parent, name, attributes, text) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined) made.textContent = say(text);
   parent.append(made);
   return made;
 }
 function element(parent, name, kind, text, properties = {}) {
   const made = Object.assign(document.createElement(name), properties);
   if (kind) made.className = kind;
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined) made.textContent = say(text);
+  if (made.title) made.title = say(made.title);
   parent.append(made);
   return made;
 }
@@ -35,8 +36,8 @@ function makeChart(key, data, figure) {
   chart.box = element(figure, "div", "live");
   chart.still.replaceWith(chart.box);
   chart.svg = draw(chart.box, "svg", { id: chart.id, class: "plot", tabindex: 0, role: "group" });
-  chart.svg.setAttribute("aria-roledescription", "chart");
-  chart.svg.setAttribute("aria-label", `${data.title}. Arrow keys read its values, plus and minus zoom, 0 shows all.`);
+  chart.svg.setAttribute("aria-roledescription", say("chart"));
+  chart.svg.setAttribute("aria-label", `${say(data.title)}. ${say("Arrow keys read its values, plus and minus zoom, 0 shows all.")}`);
   chart.tip = element(chart.box, "div", "tip", undefined, { hidden: true });
   chart.tip.setAttribute("role", "status");
   chart.said = figure.querySelector(".as-drawn");
@@ -176,23 +177,23 @@ function render(chart) {
   describe(chart, log);
   if (chart.scale) {
     chart.scale.setAttribute("aria-pressed", log);
-    chart.scale.textContent = log ? "log" : "linear";
-    chart.scale.title = log ? "show a linear axis" : "show a logarithmic axis";
+    chart.scale.textContent = say(log ? "log" : "linear");
+    chart.scale.title = say(log ? "show a linear axis" : "show a logarithmic axis");
   }
 }
 
 // The sentences on how the chart is drawn, in the place of those on how it was drawn beforehand.
 function describe(chart, log) {
-  const said = log ? ["Logarithmic scale."] : [], even = chart.shown.filter(({ line }) => line.window > 1);
+  const said = log ? [say("Logarithmic scale.")] : [], even = chart.shown.filter(({ line }) => line.window > 1);
   if (even.length && state.smooth !== 0) {
     const faint = even.some((one) => one.raw), one = new Set(even.map(({ line }) => line.window)).size === 1;
-    const over = state.smooth !== null ? `exponential mean over ${written(state.smooth)} steps`
-      : one ? `running mean over ${even[0].line.window} values` : "running mean over about a fortieth of each run";
-    const all = even.length === chart.shown.length, whose = all ? "" : `${even.map(({ line }) => line.name).join(", ")}: `;
-    said.push(faint ? `Faint: every value. Line: ${over}.` : `${(whose + over)[0].toUpperCase()}${(whose + over).slice(1)}.`);
+    const over = say(state.smooth !== null ? `exponential mean over ${written(state.smooth)} steps`
+      : one ? `running mean over ${even[0].line.window} values` : "running mean over about a fortieth of each run");
+    const all = even.length === chart.shown.length, whose = all ? "" : `${even.map(({ line }) => say(line.name)).join(", ")}: `;
+    said.push(faint ? `${say("Faint: every value. Line:")} ${over}.` : `${(whose + over)[0].toUpperCase()}${(whose + over).slice(1)}.`);
   }
-  if (chart.cut) said.push("The beginning lies below the frame.");
-  if (chart.note) said.push(chart.note);
+  if (chart.cut) said.push(say("The beginning lies below the frame."));
+  if (chart.note) said.push(say(chart.note));
   if (chart.said) chart.said.textContent = said.join(" ");
 }
 

@@ -30,15 +30,17 @@ function readAt(chart, x) {
   });
 }
 
+// Of a line among points, such as the best so far, the last value there is enough.
 const pointsAt = (chart, x) =>
-  chart.shown.flatMap(({ line, rawPlaces, values }) =>
-    rawPlaces.flatMap((place, k) => (place === x ? [{ line, k, value: values[k], place, at: place, label: line.labels?.[k] }] : [])),
-  );
+  chart.shown.flatMap(({ line, rawPlaces, values }) => {
+    const found = rawPlaces.flatMap((place, k) => (place === x ? [{ line, k, value: values[k], place, at: place, label: line.labels?.[k] }] : []));
+    return line.marks ? found : found.slice(-1);
+  });
 
 // Of a chart of points the one nearest to a pixel: { x, line, k }.
 function nearestPoint(chart, left, top) {
   let best = null, least = Infinity;
-  for (const { line, rawPlaces, values } of chart.shown) {
+  for (const { line, rawPlaces, values } of chart.shown.filter((one) => one.line.marks)) {
     rawPlaces.forEach((x, k) => {
       const far = Math.hypot(chart.x(x) - left, (values[k] === null ? chart.frame.bottom - 6 : chart.y(values[k])) - top);
       if (far < least && x >= chart.range[0] && x <= chart.range[1]) [best, least] = [{ x, line, k }, far];

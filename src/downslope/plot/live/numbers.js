@@ -2,13 +2,20 @@
 // Draws the page's plots anew so that they answer to pointer, keyboard and finger. All numbers come from the element
 // #data, all colours from the style sheet; without this script the page shows the same plots, drawn beforehand.
 const DATA = JSON.parse(document.getElementById("data").textContent);
+const WORDS = DATA.words ?? {}; // what texts are called on a page in another language, their one number as {n}
 const UNITS = { step: "step", epoch: "epoch", examples: "examples" };
 const HORIZONS = 24; // places of the smoothing slider, from 2 steps to a quarter of the longest run
 const charts = {};
 let state = begin();
 let cursor = null; // { chart, at: index into its places }
 
-// ---- numbers
+// ---- words and numbers
+
+function say(text) {
+  if (typeof text !== "string" || WORDS[text] !== undefined) return WORDS[text] ?? text;
+  const number = /\d[\d.,]*(?:e[-\u2212]?\d+)?/.exec(text)?.[0];
+  return number === undefined ? text : (WORDS[text.replace(number, "{n}")]?.replace("{n}", number) ?? text);
+}
 
 function begin() {
   return { x: "step", smooth: null, zoom: {}, log: {}, hidden: new Set() };

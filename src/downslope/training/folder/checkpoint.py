@@ -4,7 +4,7 @@ A checkpoint is used only after all of it has been verified. Its folder may be a
 disk: it is read, since its checksums vouch for it, and never changed or removed.
 
     checkpoints/step-00000460/model.safetensors      the model's state_dict, as anyone can load it
-                              optimizer.safetensors  the velocities, by parameter name
+                              optimizer.safetensors  the velocities, by parameter name (of 8 bits: codes and scales)
                               ema.safetensors        the averaged model's state_dict, if there is one
                               manifest.json          sizes, checksums and everything that is no tensor
 

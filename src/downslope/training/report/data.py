@@ -125,13 +125,16 @@ class RunData:
         """The error that the run ended with, or None."""
         return self.sessions[-1].error if self.sessions else None
 
-    @property
+    @cached_property
     def remarks(self) -> list[str]:
         """What a person should know of how a finished run went."""
         if not self.finished:
             return []
         steps, left_out = self.steps_done, self.log.left_out
-        return remarks(self.recipe, self.facts, steps=steps, left_out=left_out, held_out=self._last_measured)
+        losses = self.log.steps("loss").values.tolist()
+        return remarks(
+            self.recipe, self.facts, steps=steps, left_out=left_out, held_out=self._last_measured, losses=losses
+        )
 
     @property
     def diverged(self) -> str:

@@ -26,7 +26,13 @@ from downslope.training.report import tables
 from downslope.training.report.answers import Fit, look_at_examples, look_at_lengths
 from downslope.training.report.data import RunData, read_runs
 from downslope.training.report.live import numbers_of
-from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
+from downslope.training.report.measured import (
+    at_the_end,
+    is_normalised,
+    measured_of_one,
+    measured_of_several,
+    not_measured,
+)
 from downslope.training.report.panels import (
     Panel,
     constants,
@@ -110,6 +116,7 @@ def _about_one(run: RunData, data: Dataset | None) -> tuple[dict[str, Any], list
         "missing": missing_from(run),
         "measured": [(panel, draw(panel)) for panel in measured],
         "at_the_end": at_the_end(run),
+        "normalised": is_normalised(run),
         "not_measured": not_measured(run),
         "examples": None if isinstance(seen, Fit) else seen,
         "fit": seen if isinstance(seen, Fit) else None,

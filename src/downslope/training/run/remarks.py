@@ -7,10 +7,10 @@ an accuracy that guessing has, too. Each such thing is one line.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from downslope.core.number_text import percent_text
+from downslope.core.number_text import percent_text, short_text
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import value_at
 from downslope.recipe.schema import Recipe
@@ -22,10 +22,29 @@ _FEW = 0.01
 """Below this share of all steps, steps at lr 0 are no news: a warmup may begin with one."""
 
 
+_ENOUGH = 20
+"""Of fewer logged losses the end is not told from the noise."""
+
+
 def remarks(
-    recipe: Recipe, facts: Mapping[str, Any], *, steps: int, left_out: int, held_out: Mapping[str, float]
+    recipe: Recipe,
+    facts: Mapping[str, Any],
+    *,
+    steps: int,
+    left_out: int,
+    held_out: Mapping[str, float],
+    losses: Sequence[float] = (),
 ) -> list[str]:
-    """Return the sentences."""
+    """Return the sentences.
+
+    Args:
+        recipe: The run's.
+        facts: What it wrote down at its start.
+        steps: How many there were.
+        left_out: How many of them were left out.
+        held_out: The last evaluation.
+        losses: The training losses, in the order of the steps; empty where they are not at hand.
+    """
     data: Mapping[str, Any] = facts.get("data", {})
     lrs: list[float | Schedule] = []
     if per_epoch := facts.get("steps_per_epoch"):
@@ -37,6 +56,7 @@ def remarks(
         _left_out(left_out, steps),
         _standing_still(lrs, steps),
         diverged(held_out),
+        _no_lower(recipe, losses),
         # where rare classes count for more, fewer right answers than that are what was asked for
         *([] if recipe.train.class_weights is not None or recipe.data.sampling is not None else [by_chance]),
         _no_better_than_the_mean(held_out),
@@ -55,6 +75,22 @@ def _left_out(count: int, steps: int) -> str:
         return ""
     share = f", {percent_text(count / steps)}" if steps >= count else ""
     return f"{count:,} of {steps:,} steps{share}, were left out: their gradient was not finite, or their loss a spike"
+
+
+def _no_lower(recipe: Recipe, losses: Sequence[float]) -> str:
+    """Say that the training loss ended no lower than it began: the mean of its last tenth against its first value.
+
+    Where other weights were begun with it may have been low from the start, and maximised it is to rise.
+    """
+    if len(losses) < _ENOUGH or recipe.train.start_from is not None or recipe.sgd.maximize:
+        return ""
+    first, last = losses[0], math.fsum(losses[-(len(losses) // 10) :]) / (len(losses) // 10)
+    if not (math.isfinite(first) and math.isfinite(last) and last >= first):
+        return ""
+    return (
+        f"the training loss ended at {short_text(last)}, no lower than the {short_text(first)} that it began with: lr "
+        "may be too large, or far too small (downslope tune --range-test finds one)"
+    )
 
 
 def _standing_still(lrs: list[float | Schedule], steps: int) -> str:

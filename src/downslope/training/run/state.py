@@ -22,11 +22,15 @@ from downslope.core.settings import Settings
 from downslope.recipe.measures import Metric
 from downslope.recipe.schema import Group, Train
 from downslope.torch import SGD, GradScaler
+from downslope.torch.blocks import CODES, INT8, SCALES
 from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
 from downslope.training.run.counters import BadStepRecord, Patience, Spikes
 
 _VELOCITY = "momentum_buffer"
+SCALES_OF = ".scales."
+"""What begins the name of scales in a checkpoint, beside codes of 8 bits by the parameter's own name. No parameter's
+name begins with a dot."""
 
 
 @dataclass
@@ -130,6 +134,7 @@ class TrainingState:
                 self.optimizer, table["optimizer"], checkpoint.tensors["optimizer"], keep=not same_settings
             )
             notes = _carry_reduced_lr(self.optimizer, table["optimizer"], then, now) if not same_settings else []
+            notes += _of_velocities(then["train"].get("velocity_dtype", "float32"), now["train"]["velocity_dtype"])
             if self.averaged is not None and "ema" in checkpoint.tensors:
                 self.averaged.module.load_state_dict(checkpoint.tensors["ema"])
                 self.averaged.n_averaged.fill_(table["ema_updates"])
@@ -190,6 +195,7 @@ def build_state(
             groups=groups,
             clip_norm=train.clip_norm,
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
+            velocity_dtype=INT8 if train.velocity_dtype == INT8 else None,
             model=model,
         )
     except GroupError as error:
@@ -243,9 +249,22 @@ def checksum_of(parts: Iterable[Mapping[str, torch.Tensor]]) -> str:
 def _velocities(optimizer: SGD) -> Tensors:
     state = optimizer.state_dict()
     names = _names(state["param_groups"])
-    return {
-        names[index]: entry[_VELOCITY] for index, entry in state["state"].items() if entry.get(_VELOCITY) is not None
-    }
+    found: Tensors = {}
+    for index, entry in state["state"].items():
+        if (velocity := entry.get(_VELOCITY, entry.get(CODES))) is not None:
+            found[names[index]] = velocity
+        if SCALES in entry:
+            found[SCALES_OF + names[index]] = entry[SCALES]
+    return found
+
+
+def _of_velocities(then: str, now: str) -> list[str]:
+    """Return what a change of the velocities' format costs, as a sentence, if there is one."""
+    if then == now:
+        return []
+    if now == INT8:
+        return ["the velocities are rounded to 8 bits, each by up to 0.8 per cent of the largest in its block of 256"]
+    return ["the velocities are float32 from here on, beginning with the numbers that 8 bits stood for"]
 
 
 def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities: Tensors, *, keep: bool) -> None:
@@ -253,9 +272,15 @@ def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities:
         counts = {key: groups[0][key] for key in ("step", "skipped")}
         groups = [{**group, **counts} for group in optimizer.state_dict()["param_groups"]]
         held = set(_names(groups).values())  # what is frozen from now on has no velocity
-        velocities = {name: velocity for name, velocity in velocities.items() if name in held}
+        velocities = {name: v for name, v in velocities.items() if name.removeprefix(SCALES_OF) in held}
     places = {name: index for index, name in _names(groups).items()}
-    state: Mapping[int, Any] = {places[name]: {_VELOCITY: velocity} for name, velocity in velocities.items()}
+    state: dict[int, Any] = {}
+    for name, velocity in velocities.items():
+        of_name = SCALES_OF + name
+        if of_name in velocities:
+            state[places[name]] = {CODES: velocity, SCALES: velocities[of_name]}
+        elif not name.startswith(SCALES_OF):
+            state[places[name]] = {_VELOCITY: velocity}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it would tell of the lr that a plateau reduced
         optimizer.load_state_dict({"state": state, "param_groups": groups}, hyperparameters="keep" if keep else "load")

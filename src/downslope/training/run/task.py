@@ -119,6 +119,7 @@ class Task:
         still = sum(p.numel() for name, p in model.named_parameters() if name in self.frozen)
         frozen = f" that are learned, {still:,} frozen" if self.frozen else ""
         groups = f", {len(self.recipe.groups)} group(s) with settings of their own" if self.recipe.groups else ""
+        eight_bits = ", velocities of 8 bits" if self.recipe.train.velocity_dtype == "int8" else ""
         per_epoch, per_step = self.batches.steps_per_epoch, self.recipe.data.batch_size * self.recipe.train.accumulate
         learned, held_out = len(data.train_inputs), len(data.held_out_inputs)
         return [
@@ -127,7 +128,7 @@ class Task:
             *(["            drawn by class, with replacement"] if self.recipe.data.sampling is not None else []),
             f"model       {self.recipe.model.name}: {count:,} parameters{frozen}",
             *([] if self.start is None else lines_of(self.start)),
-            f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
+            f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}{eight_bits}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
             f"runs on     {self._runs_on()}",
             f"step        {kernel.backend() if is_host(self.device) else 'by torch, on the device'}",

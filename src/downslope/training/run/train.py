@@ -180,7 +180,7 @@ def train(
         folder=plan.folder,
         report=page,
         seconds=time.monotonic() - began,
-        remarks=tuple(_remarks(task, trainer.step) if trainer.finished else ()),
+        remarks=tuple(_remarks(task, trainer.step, plan.folder) if trainer.finished and workers.is_first else ()),
     )
 
 
@@ -475,9 +475,14 @@ class Trainer:
             self._events.close()
 
 
-def _remarks(task: Task, step: int) -> list[str]:
+def _remarks(task: Task, step: int, folder: Path) -> list[str]:
+    from downslope.training.report.columns import read_columns
+
+    losses = read_columns(folder).steps("loss").values.tolist()
     left_out = task.state.bad_steps.spikes + task.state.bad_steps.nonfinite
-    return remarks(task.recipe, task.facts(), steps=step, left_out=left_out, held_out=task.state.held_out)
+    return remarks(
+        task.recipe, task.facts(), steps=step, left_out=left_out, held_out=task.state.held_out, losses=losses
+    )
 
 
 def _write_report(folder: Path, console: Console, data: Dataset | None = None) -> Path | None:

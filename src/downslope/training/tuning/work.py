@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DataError, DivergenceError, DownslopeError, NonFiniteGradientError, one_of
+from downslope.language import VARIABLE, spoken
 from downslope.recipe.load import parse_recipe, to_toml
 from downslope.recipe.measures import GROWING
 from downslope.recipe.run_length import steps_in_epoch
@@ -334,7 +335,7 @@ def work_together(
         work(study, plan, tell)
         return
     command = [sys.executable, "-c", "from downslope.cli.tune import help_out; help_out()"]
-    where = {**os.environ, _STORAGE: storage or ""}
+    where = {**os.environ, _STORAGE: storage or "", VARIABLE: spoken()}
     others = [subprocess.Popen([*command, str(study.folder)], env=where) for _ in range(processes)]  # noqa: S603
     received: list[int] = []
     before = {

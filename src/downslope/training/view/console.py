@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from downslope.core.number_text import percent_text
+from downslope.language import said
 from downslope.training.folder.log import read_rows
 from downslope.training.view.live_view import View, speed_text
 from downslope.training.view.terminal import Screen, can_redraw
@@ -150,7 +151,7 @@ def _view_of(task: Task, step: int) -> View:
 def _tell(text: str, stream: TextIO) -> None:
     """Write a line; where nobody reads any more, a terminal that was closed or a pipe, training goes on without."""
     with contextlib.suppress(OSError):
-        print(text, file=stream, flush=True)
+        print(said(text), file=stream, flush=True)
 
 
 def make_console(*, quiet: bool = False) -> LiveConsole | PlainConsole:

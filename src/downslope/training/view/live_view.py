@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from downslope.core.columns import cut, padded
 from downslope.core.number_text import percent_text
 from downslope.core.sparkline import BLOCKS, sparkline
+from downslope.language import said
 from downslope.recipe.measures import grows, is_share, title_of
 
 LABEL = 12
@@ -112,7 +114,7 @@ class View:
             found += [("device", self.device)] if self.device else []
         elif self._skipped:
             found.append(("skipped", f"{self._skipped:,} {'step' if self._skipped == 1 else 'steps'}"))
-        return [f"{label:<{LABEL}}{text}"[:wide].rstrip() for label, text in found]
+        return [cut(padded(said(label), LABEL) + said(text), wide).rstrip() for label, text in found]
 
     def _progress_line(self, room: int, blocks: str) -> tuple[str, str]:
         if not self._total:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+from downslope.core.columns import cut, width_of
 from downslope.core.shown import printable
 from downslope.core.sparkline import blocks_for
 from downslope.training.view.live_view import LABEL
@@ -53,7 +54,9 @@ class Screen:
             lines: Each shorter than the terminal is wide.
         """
         lines = [printable(line) for line in lines]
-        shown = [f"{_DIM}{line[:LABEL]}{_PLAIN}{line[LABEL:]}" if self._coloured else line for line in lines]
+        labels = [cut(line, LABEL) for line in lines]
+        pairs = zip(labels, lines, strict=True)
+        shown = [f"{_DIM}{label}{_PLAIN}{line[len(label) :]}" if self._coloured else line for label, line in pairs]
         self._write(self._erase() + "\n".join(shown))
         self._drawn = lines
 
@@ -77,7 +80,7 @@ class Screen:
         if not self._drawn:
             return ""
         width = max(self.width(), 1)
-        rows = sum(max(1, -(-len(line) // width)) for line in self._drawn)
+        rows = sum(max(1, -(-width_of(line) // width)) for line in self._drawn)
         return "\r" + _UP * (rows - 1) + _ERASE_BELOW
 
     def _write(self, text: str) -> None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from downslope.core.columns import cut
 from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.core.sparkline import BLOCKS
+from downslope.language import said
 from downslope.training.folder import events, log
 from downslope.training.folder.durable import StorageError
 from downslope.training.folder.events import OPENING, sessions, time_of
@@ -131,14 +133,14 @@ class WatchedRun:
         """Return how the run stands and its numbers, each line shorter than the terminal is wide."""
         status = self.status(now)
         shown = self._view.lines(width, now, blocks=blocks, goes_on=status.goes_on)
-        return [status.line()[: max(width - 1, 10)].rstrip(), *shown]
+        return [cut(said(status.line()), max(width - 1, 10)).rstrip(), *shown]
 
     def last_lines(self, width: int, now: float, *, blocks: str = BLOCKS) -> list[str]:
         """Return the same as lines that stay: the first is whole, and the last says how to go on, if one can."""
         status = self.status(now)
-        found = [status.line(), *self.lines(width, now, blocks=blocks)[1:]]
+        found = [said(status.line()), *self.lines(width, now, blocks=blocks)[1:]]
         if not (status.goes_on or status.finished):
-            found.append(f"{'continue':<{LABEL}}with: downslope resume {shlex.quote(str(self._folder))}")
+            found.append(said(f"{'continue':<{LABEL}}with: downslope resume {shlex.quote(str(self._folder))}"))
         return found
 
     def line(self) -> str:

@@ -1,0 +1,130 @@
+"""`velocity_dtype="int8"` in NumPy: the bits of torch's door, with and without the kernel; states; what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import downslope.numpy
+from downslope.core.blocks import decode, encode
+from downslope.core.errors import SettingsError, StateError
+from downslope.core.settings import Settings
+from downslope.kernel import load_native
+from downslope.kernel.coefficients import six_coefficients
+
+RULE: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
+SHAPES = {"weight": (70, 61), "bias": (61,), "vector": (4097,), "nothing": (0, 2)}
+
+
+def drawn(seed: int, dtype: Any = np.float32) -> dict[str, np.ndarray]:
+    """Return arrays by name."""
+    rng = np.random.default_rng(seed)
+    return {name: rng.standard_normal(shape).astype(np.float32).astype(dtype) for name, shape in SHAPES.items()}
+
+
+def run(steps: range, params: dict[str, np.ndarray], optimizer: downslope.numpy.SGD, dtype: Any = np.float32) -> None:
+    """Step with gradients that depend on the step alone."""
+    for step in steps:
+        optimizer.step(drawn(100 + step, dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_with_and_without_the_kernel_the_bits_are_torchs(dtype: str) -> None:
+    """Large parameters have one and the same course by the kernel, in NumPy, and in downslope.torch.SGD."""
+    torch = pytest.importorskip("torch")
+    kind = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
+    ends = []
+    for fused in (None, False):
+        params = drawn(0, kind)
+        run(range(4), params, downslope.numpy.SGD(params, **RULE, velocity_dtype="int8", fused=fused), kind)
+        ends.append(params)
+    from downslope.torch import SGD
+
+    def tensor(array: np.ndarray) -> Any:
+        return torch.from_numpy(array.astype(np.float32)).to(getattr(torch, dtype))
+
+    theirs = {name: torch.nn.Parameter(tensor(array)) for name, array in drawn(0, kind).items()}
+    other = SGD(list(theirs.values()), **RULE, velocity_dtype="int8")
+    for step in range(4):
+        for name, grad in drawn(100 + step, kind).items():
+            theirs[name].grad = tensor(grad)
+        other.step()
+    for name in ("weight", "vector"):
+        np.testing.assert_array_equal(ends[0][name], ends[1][name])
+        np.testing.assert_array_equal(ends[0][name].astype(np.float32), theirs[name].detach().float().numpy())
+
+
+def test_a_step_worked_out() -> None:
+    """The six numbers on float32, codes by `core.blocks`; small parameters keep a velocity of their own format."""
+    params = drawn(0)
+    values = params["weight"].copy()
+    optimizer = downslope.numpy.SGD(params, **RULE, velocity_dtype="int8")
+    run(range(1), params, optimizer)
+    dp, dg, _, vp, vg, _ = map(np.float32, six_coefficients(Settings(**RULE).at(0)))
+    grad = drawn(100)["weight"]
+    np.testing.assert_array_equal(params["weight"], values + (dp * values + dg * grad))
+    codes, scales = encode(vp * values + vg * grad)
+    state = optimizer.state_dict()
+    np.testing.assert_array_equal(state["codes"]["weight"], codes)
+    np.testing.assert_array_equal(state["scales"]["weight"], scales)
+    assert set(state["codes"]) == {"weight", "vector"}
+    assert set(state["velocity"]) == {"bias", "nothing"}
+
+
+def test_states_are_taken_up_and_converted() -> None:
+    """Saved and loaded nothing changes; from float32 and to it is said."""
+    whole, half = drawn(0), drawn(0)
+    end, first = (downslope.numpy.SGD(params, **RULE, velocity_dtype="int8") for params in (whole, half))
+    run(range(6), whole, end)
+    run(range(3), half, first)
+    second = downslope.numpy.SGD(half, **RULE, velocity_dtype="int8")
+    second.load_state_dict(first.state_dict())
+    run(range(3, 6), half, second)
+    for name in SHAPES:
+        np.testing.assert_array_equal(whole[name], half[name])
+    wide = downslope.numpy.SGD(half, **RULE)
+    with pytest.warns(UserWarning, match="turned 2 velocities of 8 bits"):
+        wide.load_state_dict(second.state_dict())
+    state = second.state_dict()
+    np.testing.assert_array_equal(wide.velocity["weight"], decode(state["codes"]["weight"], state["scales"]["weight"]))
+    with pytest.warns(UserWarning, match="rounded 2 velocities to 8 bits"):
+        second.load_state_dict(wide.state_dict())
+    np.testing.assert_array_equal(second.state_dict()["codes"]["weight"], state["codes"]["weight"])
+
+
+def test_shared_memory_and_layouts() -> None:
+    """A gradient that is the parameter itself, a parameter twice, a transposed one: as if alone, in order."""
+    memory = np.ones((80, 60), np.float32)
+    optimizer = downslope.numpy.SGD({"a": memory, "b": memory.reshape(-1)}, lr=0.5, momentum=0.5, velocity_dtype="int8")
+    optimizer.step({"a": memory, "b": np.ones(4800, np.float32)})
+    assert (memory == 0.0).all()
+    plain, turned = drawn(0)["weight"], np.asfortranarray(drawn(0)["weight"])
+    for array in (plain, turned):
+        own = downslope.numpy.SGD({"w": array}, **RULE, velocity_dtype="int8")
+        own.step({"w": drawn(1)["weight"]})
+        own.step({"w": drawn(2)["weight"].astype(np.float64)})
+    np.testing.assert_array_equal(plain, turned)
+
+
+def test_what_does_not_combine_is_refused() -> None:
+    """float64 and complex parameters, another word, codes that do not fit, insisting on a kernel that cannot."""
+    for dtype in (np.float64, np.complex64):
+        with pytest.raises(SettingsError, match="is for parameters of float32, float16 and bfloat16, and `w` is"):
+            downslope.numpy.SGD({"w": np.zeros(5000, dtype)}, lr=0.1, momentum=0.9, velocity_dtype="int8")
+    with pytest.raises(SettingsError, match="`velocity_dtype` must be None or \"int8\"; got 'float16'"):
+        downslope.numpy.SGD({"w": np.zeros(5)}, lr=0.1, velocity_dtype="float16")
+    params = drawn(0)
+    optimizer = downslope.numpy.SGD(params, **RULE, velocity_dtype="int8")
+    run(range(1), params, optimizer)
+    state = optimizer.state_dict()
+    with pytest.raises(StateError, match="the codes of `weight` must be int8"):
+        optimizer.load_state_dict({**state, "scales": {**state["scales"], "weight": np.zeros(3, np.float32)}})
+    with pytest.raises(StateError, match="with the same names"):
+        optimizer.load_state_dict({**state, "scales": {}})
+    if load_native() is not None:
+        turned = {"w": np.asfortranarray(np.zeros((80, 60), np.float32))}
+        insisting = downslope.numpy.SGD(turned, **RULE, velocity_dtype="int8", fused=True)
+        with pytest.raises(SettingsError, match="takes contiguous NumPy arrays"):
+            insisting.step({"w": np.ones((80, 60), np.float32)})
