@@ -43,6 +43,7 @@ _STRONG = frozenset([
 ])  # fmt: skip
 """Negations that may follow the weight decay that they deny."""
 
+_JOINING = frozenset({"or", "nor", "and", "或", "和", "及"})
 _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
 
 
@@ -171,14 +172,7 @@ def _also_off(board: Board, place: int, last: int) -> None:
     items = board.items
     if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
         other = items[place + 2]
-        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {
-            "or",
-            "nor",
-            "and",
-            "或",
-            "和",
-            "及",
-        }
+        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in _JOINING
         valued = _valued(board, place + 2, last) or board.free_number(place + 3)
         if joined and other.key in _SWITCHES and not valued:
             board.add("off", other.key, 0.0, [place + 1, place + 2])

@@ -376,22 +376,13 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
         if (foreign and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
-            of_data = words & {
-                "data",
-                "dataset",
-                "datasets",
-                "dataloader",
-                "dataloaders",
-                "loader",
-                "reader",
-                "datamodule",
-            }
-            return 2 if concept in {"batch", "device_batch"} and of_data else None
+            return 2 if concept in {"batch", "device_batch"} and words & _OF_DATA else None
         return 0 if optimizing else 1
 
     return rank
 
 
+_OF_DATA = frozenset(["data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "reader", "datamodule"])
 _AT_HOME = {
     "ema": frozenset({"ema"}),
     "smoothing": frozenset({"loss", "losses", "criterion"}),
