@@ -130,7 +130,7 @@ def _phrase(board: Board, place: int) -> Span:
         last + 1 < len(items) and last - place < _RIGHT and items[last + 1].kind not in _ENDS and not _cut(board, last)
     ):
         last += 1
-    while first < place and items[first].kind != "concept" and _LOOSE.fullmatch(_said(board, first)):
+    while first < place and items[first].kind != "concept" and _LOOSE.fullmatch(board.plain(items[first])):
         first += 1
     if first == last:  # a number alone says nothing
         while first > 0 and place - first < _RIGHT and items[first - 1].kind != "break" and not _cut(board, first - 1):
@@ -147,10 +147,6 @@ def _to_words(text: str, start: int, end: int) -> Span:
     while end < len(text) and _IN_WORD.match(text[end - 1]) and _IN_WORD.match(text[end]):
         end += 1
     return start, end
-
-
-def _said(board: Board, place: int) -> str:
-    return board.text.plain[board.items[place].start : board.items[place].end]
 
 
 def _cut(board: Board, place: int) -> bool:
