@@ -146,6 +146,6 @@ def _owner(items: list[Item], index: int) -> str:
             if item.key in {"momentum", "ema", "weight_decay", "l2"}:
                 return item.key if near else ""
             return ""
-        if item.kind not in _FLOWS:
+        if item.kind not in _FLOWS and item.kind != "of_it":
             near = False
     return ""

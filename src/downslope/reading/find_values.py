@@ -6,6 +6,7 @@ import re
 
 from downslope.reading.facts import Board, Mention, Value
 from downslope.reading.patterns import Match, Pattern, encode, runs
+from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
 
 _VALUED = (
@@ -79,6 +80,7 @@ def find_values(board: Board) -> None:
         find_starts(board, first, last)
         find_thresholds(board, first, last)
     find_floors(board)
+    find_settled(board)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
             board.note(Value("value", "nesterov", True), [place])
@@ -415,6 +417,18 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
         if board.free_number(place) and any(text.startswith(marks) for text in before):
             board.note(Value("value", "clip", items[place].value), [heads[0], place])
             return
+
+
+def find_settled(board: Board) -> None:
+    """Find the only learning rate of a text where it is told as lowered or raised to it, at no time of the training."""
+    changes = [fact for fact in board.facts if isinstance(fact, Change)]
+    if len(changes) != 1 or board.of("value", "lr") or board.has("range", "shape", "levels", "knots", "warmup"):
+        return
+    change = changes[0]
+    timed = change.at or change.every or change.over or change.plateau or change.count
+    if len(change.targets) == 1 and change.value is None and not timed:
+        board.facts.remove(change)
+        board.facts.append(Value("value", "lr", change.targets[0], change.start, change.end))
 
 
 _FLOOR = Pattern("mod:final (word:value,bound,limit|concept:lr)? is? number=number")

@@ -19,7 +19,7 @@ _LENGTHS = Rules(
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
         "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} "
-        "(unit=unit:epoch,step (word|is){0,4})? number=number",
+        "(open? unit=unit:epoch,step (word|is|close){0,4})? open? number=number",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
