@@ -17,7 +17,8 @@ opened = []
 
 def note(event, arguments):
     """Note what is opened or listed while a test looks."""
-    if opened and event in {"open", "os.listdir", "os.scandir"}:
+    # pipes are opened by number
+    if opened and event in {"open", "os.listdir", "os.scandir"} and not isinstance(arguments[0], int):
         opened.append(str(arguments[0]))
 
 
@@ -88,6 +89,8 @@ def test_files_below_the_root_alone(folder, tmp_path_factory):
             tools.read(f"file:{name}")
     with pytest.raises(GivenError, match="no such file below"):
         tools.read("file:absent.txt")
+    with pytest.raises(GivenError, match="no file can be called so: File name too long"):
+        tools.read("file:" + "a" * 5000)
     with pytest.raises(DownslopeError, match="is a folder"):
         tools.read("file:.")
 
