@@ -28,12 +28,17 @@ _COMPUTED_IN_FLOAT32 = frozenset({torch.float32, torch.bfloat16, torch.float16})
 
 
 def check_can_be_coded(param: Tensor, name: str) -> None:
-    """Raise `SettingsError` if a parameter is of a format whose velocity cannot be codes."""
+    """Raise `SettingsError` if a parameter is of a format, or on a device, whose velocity cannot be codes."""
     if param.dtype not in _COMPUTED_IN_FLOAT32 and (param.is_floating_point() or param.is_complex()):
         raise SettingsError(
             f'`velocity_dtype="int8"` is for parameters of float32, bfloat16 and float16, and {name} is {param.dtype}: '
             "it is stepped in another precision, of which codes would keep nothing. Leave velocity_dtype None, or "
             "convert the model (model.float())."
+        )
+    if param.device.type == "mps":
+        raise SettingsError(
+            f'`velocity_dtype="int8"`: {name} is on a device without float64, in which roots are formed so that every '
+            "processor rounds them alike. Leave velocity_dtype None there."
         )
 
 
