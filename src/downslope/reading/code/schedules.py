@@ -424,7 +424,7 @@ class Schedules:
         return self.warmup(then, times.data[0], before.fields.get("initial"), unit, restart=True)
 
     def _levels_in_turn(self, plans: list[Plan], times: Value, parts: Value, made: Made) -> Plan | None:
-        levels = [plan.fields["value"] for plan in plans if plan.kind == "constant"]
+        levels = [plan.fields["value"] for plan in plans if plan.kind == "constant" and "value" in plan.fields]
         unit = self.in_unit(Plan("levels", {"times": times}), made).fields["unit"]
         return self.of_levels(times, Value(levels, parts.start, parts.end), unit) if numbers(times) else None
 

@@ -147,13 +147,8 @@ def _put_optimizer(build: Build) -> None:
     ]
     if named:
         found.optimizer = _optimizer_of(named[0].value)
-        if found.optimizer == "sgd" and squeezed(named[0].value.rpartition(".")[2]) in {
-            "nag",
-            "nesterov",
-            "nesterovs",
-            "nesterovsgd",
-            "sgdnesterov",
-        }:
+        last = squeezed(named[0].value.rpartition(".")[2])
+        if found.optimizer == "sgd" and last in {"nag", "nesterov", "nesterovs", "nesterovsgd", "sgdnesterov"}:
             build.imply("sgd.nesterov", True, None, f"{named[0].value} is Nesterov's form")
         if OPTIMIZERS.get(squeezed(named[0].value.rpartition(".")[2])) == "sgdw":
             build.imply("sgd.decay", "decoupled", None, "SGDW decays apart from the gradient")

@@ -422,24 +422,15 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
         if (foreign and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
-            of_data = words & {
-                "data",
-                "dataset",
-                "datasets",
-                "dataloader",
-                "dataloaders",
-                "loader",
-                "reader",
-                "datamodule",
-            }
             if len(ancestors) == 1 and concept in _OF_MODEL and words <= _MODELS:
                 return 3
-            return 2 if concept in {"batch", "device_batch"} and of_data else None
+            return 2 if concept in {"batch", "device_batch"} and words & _OF_DATA else None
         return 0 if optimizing else 1
 
     return rank
 
 
+_OF_DATA = frozenset(["data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "reader", "datamodule"])
 _MODELS = frozenset({"model", "network", "net", "arch", "architecture", "config", "params"})
 _OF_MODEL = frozenset({"lr", "weight_decay", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"})
 """What a table about the whole model may say of its training."""
