@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 PICTURE = Path(__file__).parents[1] / "docs/images/report.png"
-WIDTH, HEIGHT = 1150, 1045  # down to the foot of the first row of curves
+WIDTH, HEIGHT = 1150, 880  # down to the foot of the first row of curves
 
 
 def main() -> None:

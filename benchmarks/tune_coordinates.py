@@ -1,10 +1,9 @@
 """How many trials `downslope tune` needs on digits and on MNIST-1D, in decoupled coordinates and in raw ones.
 
 Each study has a seed of its own, which draws the proposals, the weights and the order of examples; all of them judge
-trials by the same validation half of the examples to learn from. What a trial gave holds luck, of which the best of
-many has most; so each trial that was the best of its study so far is trained again, on all examples to learn from by
-seeds of its own, and its mean on the held-out examples counted too. Each study is a line of the file of results as
-soon as it is done, and started again the script goes on behind them.
+trials by the same validation half of the examples to learn from. The best of many trials has luck too; so the best of
+each study is trained again, on all examples to learn from by seeds of its own, and judged by the held-out examples.
+Each study is a line of the file of results as soon as it is done, and started again the script goes on behind them.
 
     OMP_NUM_THREADS=1 nice -n 19 python benchmarks/tune_coordinates.py
 """
@@ -40,9 +39,6 @@ DATA = {"digits": ("digits", 10), "MNIST-1D": ("mnist1d-mlp", 20)}
 AGAIN = range(1000, 1005)
 """Seeds of the runs by which a setting is measured again: none of a study's own."""
 
-NEAR = 0.08
-"""A leader that is further than this from the best of all studies is not measured again: it counts as nowhere near."""
-
 WITHIN = (0.003, 0.01, 0.02)
 
 
@@ -60,13 +56,10 @@ def main() -> None:
         for one in wanted(given.studies):
             if (one["data"], one["way"], one["seed"]) not in done:
                 keep(given.kept, {**one, **study(one["data"], one["way"], one["seed"], given.trials)})
-        done = read(given.kept)  # the trials first: they alone are a result
-        high = {data: max(raced(one)[-1] for one in done.values() if one["data"] == data) for data in DATA}
-        for one in done.values():
+        for one in read(given.kept).values():  # the trials first: they alone are a result
             if "worth" not in one:
-                near = high[one["data"]] - NEAR
-                led = {number: point for number, point in one["led"].items() if one["values"][int(number)] >= near}
-                worth = {number: measure(one, point) for number, point in led.items()}
+                last = max(one["led"], key=int)
+                worth = {last: measure(one, one["led"][last])}
                 keep(given.kept, {"data": one["data"], "way": one["way"], "seed": one["seed"], "worth": worth})
         done = read(given.kept)
     for data in DATA:
@@ -158,23 +151,18 @@ def measure(one: dict[str, Any], point: dict[str, float]) -> float:
 
 
 def print_table(data: str, studies: list[dict[str, Any]]) -> None:
-    """Print, for each way, how many trials it took."""
-    counted = {
-        "the trial itself, on the validation half": [raced(one) for one in studies],
-    }
-    if all("worth" in one for one in studies):
-        counted["the leader measured again, on the held-out examples"] = [worthy(one) for one in studies]
-    for kind, values in counted.items():
-        best = max((max(one) for one in values), default=0.0)
-        print(f"\n{data}, {kind}; best known {100 * best:.2f} %\n")
-        print(f"| coordinates | {' | '.join(f'{100 * points:g} point(s)' for points in WITHIN)} | after all |")
-        print("|---" * 5 + "|")
-        for way in WAYS:
-            mine = [one for one, facts in zip(values, studies, strict=True) if facts["way"] == way]
-            if mine:
-                cells = [told([reached(one, best - points) for one in mine]) for points in WITHIN]
-                low, middle, high = (100 * pick(one[-1] for one in mine) for pick in (min, statistics.median, max))
-                print(f"| {way} | {' | '.join(cells)} | {middle:.2f} % ({low:.2f} to {high:.2f}) |")
+    """Print, for each way, how many trials it took, and what the best of each study is worth."""
+    best = max((max(raced(one)) for one in studies), default=0.0)
+    print(f"\n{data}; best known {100 * best:.2f} %\n")
+    headers = [*(f"{100 * points:g} point(s)" for points in WITHIN), "best after all", "on the held-out examples"]
+    print(f"| coordinates | {' | '.join(headers)} |\n{'|---' * (len(headers) + 1)}|")
+    for way in WAYS:
+        mine = [one for one in studies if one["way"] == way]
+        if mine:
+            cells = [told([reached(raced(one), best - points) for one in mine]) for points in WITHIN]
+            ends = [raced(one)[-1] for one in mine]
+            worth = [one["worth"][max(one["worth"], key=int)] for one in mine if "worth" in one]
+            print(f"| {way} | {' | '.join(cells)} | {spread(ends)} | {spread(worth)} |")
 
 
 def raced(one: dict[str, Any]) -> list[float]:
@@ -183,13 +171,12 @@ def raced(one: dict[str, Any]) -> list[float]:
     return [max(values[: number + 1]) for number in range(len(values))]
 
 
-def worthy(one: dict[str, Any]) -> list[float]:
-    """Return what the trial that led after each trial is worth."""
-    found, now = [], -math.inf
-    for number in range(len(one["values"])):
-        now = one["worth"].get(str(number), now)
-        found.append(now)
-    return found
+def spread(values: list[float]) -> str:
+    """Return the median of accuracies, the smallest and the largest."""
+    if not values:
+        return "not yet measured"
+    low, middle, high = (100 * pick(values) for pick in (min, statistics.median, max))
+    return f"{middle:.2f} % ({low:.2f} to {high:.2f})"
 
 
 def reached(values: list[float], level: float) -> float:

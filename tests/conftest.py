@@ -21,6 +21,10 @@ _state = tempfile.TemporaryDirectory(prefix="downslope-state-")
 os.environ["XDG_STATE_HOME"] = _state.name
 """What is noted of runs that were made here stays out of the home of whoever runs the tests; processes inherit it."""
 
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(_state.name) / "programs")
+os.environ |= {f"JAX_PERSISTENT_CACHE_MIN_{least}": "0" for least in ("COMPILE_TIME_SECS", "ENTRY_SIZE_BYTES")}
+"""What XLA compiled for one test it has for the next, and for processes that tests start: many run the same program."""
+
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """What is compiled is kept, as Python does unless told not to: hundreds of processes import the package here."""

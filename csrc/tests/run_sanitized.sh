@@ -53,9 +53,9 @@ for source_file in plan thread_pool torch_team; do
   "$compiler" $flags -O2 -c "$source/$source_file.cpp" -o "$build/$source_file.o"
   objects="$objects $build/$source_file.o"
 done
-for test in kernel_test bits_test; do
+for test in kernel_test bits_test; do # what tests is not shipped: it runs as soon at -O1, and compiles in half the time
   # shellcheck disable=SC2086
-  "$compiler" $flags -O2 "$source/tests/$test.cpp" $objects -pthread -ldl -o "$build/$test"
+  "$compiler" $flags -O1 "$source/tests/$test.cpp" $objects -pthread -ldl -o "$build/$test"
 done
 case $sanitizers in
   thread) "$build/kernel_test" threads ;; # steps on several threads are in bits_test, of which this is the half

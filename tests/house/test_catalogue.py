@@ -20,6 +20,7 @@ SAMPLE = {"": "x7", "s": "x7", "i": "x7", "m": "x7", "w": "x7", "#": "7"}
 OF_OTHERS = re.compile(
     r"invalid choice.*|expected .* argument|argument \{name\}.*|the following arguments.*|positional arguments|options"
     r"|show this help message and exit|usage:? ?"  # what argparse says
+    r"|Object missing required field.*"  # what msgspec says
     r"|(No such file|Permission denied|Is a directory|Not a directory|No space left).*"  # what the system says
 )
 """Sentences that are not said here first."""

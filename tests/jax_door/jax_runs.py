@@ -45,10 +45,19 @@ def case_params(dtype: Any) -> Tree:
     return nested({name: jnp.asarray(param, dtype) for name, param in initial_params(np.float64).items()})
 
 
+_arrays: dict[Any, Tree] = {}
+
+
 def case_grads(case: Case, step: int, dtype: Any) -> Tree:
-    """Return the gradients of a step as a nested tree, None where there is none."""
-    given = gradients(case, step, np.float64)
-    return nested({name: jnp.asarray(given[name], dtype) if name in given else None for name in initial_params()})
+    """Return the gradients of a step as a nested tree, None where there is none.
+
+    The arrays are one for all cases that have gradients at the same steps.
+    """
+    key = (repr((case.first_gradient, case.every)), step, np.dtype(dtype), jax.config.jax_enable_x64)
+    if key not in _arrays:
+        given = gradients(case, step, np.float64)
+        _arrays[key] = {name: jnp.asarray(given[name], dtype) if name in given else None for name in initial_params()}
+    return nested(_arrays[key])
 
 
 def is_uniform(case: Case) -> bool:

@@ -25,9 +25,6 @@ def outcomes(backend):
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
     environment["DOWNSLOPE_ALONE"] = "1"  # read by in_backend/conftest.py
     with tempfile.TemporaryDirectory() as folder:
-        # two models of one shape are one program to XLA, which would compile it for each
-        environment["JAX_COMPILATION_CACHE_DIR"] = str(Path(folder) / "programs")
-        environment |= {f"JAX_PERSISTENT_CACHE_MIN_{least}": "0" for least in ("COMPILE_TIME_SECS", "ENTRY_SIZE_BYTES")}
         report = Path(folder) / "report.xml"
         command = [
             sys.executable,

@@ -250,6 +250,6 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     course = began("digits")["course"]
     assert (course["unit"], course["per_epoch"], course["times"][0], course["lr"][0]) == ("epoch", 45, 0, 1)
     assert course["lr"][-1] == pytest.approx(0.01)
-    assert "there is no language" in fail(["lab", "--lang", "de", "--out", "x.html"], capsys)
+    assert "--lang must be `en`, `zh` or `auto`" in fail(["lab", "--lang", "de", "--out", "x.html"], capsys)
     printed = succeed(["lab"], capsys)
     assert re.search(r"page: .*lab\.html\nopen it in a browser", printed)

@@ -77,7 +77,7 @@ TWO = [
         "Unlike ResNet, which uses a weight decay of 1e-4, we use 5e-5. lr 0.1.",
         {"sgd.weight_decay": None, "sgd.lr": 0.1},
     ),
-    ("the paper uses a batch size of 256 but I could only fit 64; lr 0.1", {"data.batch_size": None, "sgd.lr": 0.1}),
+    ("the paper uses a batch size of 256 but I could only fit 64; lr 0.1", {"data.batch_size": 64, "sgd.lr": 0.1}),
     ("与ResNet不同，其权重衰减为1e-4，我们使用5e-5。学习率0.1。", {"sgd.weight_decay": None, "sgd.lr": 0.1}),
     (
         "He et al. used SGD with lr 0.1 and weight decay 1e-4. We use SGD with lr 0.05.",

@@ -15,6 +15,9 @@ import pytest
 
 from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
 from downslope.training.report import write_report
+from downslope.training.report.data import read_runs
+from downslope.training.report.live import numbers_of
+from downslope.training.report.panels import panels_of_several
 from training.report_reader import Page
 from training.report_runs import RECIPE, at, build_run, evaluation_rows, in_order, step_rows
 
@@ -418,3 +421,24 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=rf'{package}.*pip install "downslope\[plot\]"'):
         write_report([run], tmp_path / "page.html")
+
+
+def test_numbers_have_as_much_room_as_there_is(tmp_path):
+    """Short lines stay whole, long ones keep their ends, first to the last digit and then rounded, which is said."""
+    runs = read_runs([build_run(tmp_path / name) for name in ("one", "two")])
+    panels = panels_of_several(runs)
+    whole = json.loads(numbers_of("x", runs, panels, {}, 10**9))["charts"]
+    assert not any("note" in chart for chart in whole.values())
+    text = numbers_of("x", runs, panels, {}, 20_000)
+    assert len(text.encode()) <= 20_000
+    charts = json.loads(text)["charts"]
+    [line, _] = charts["loss-train"]["lines"]
+    assert len(line["v"]) < 150
+    assert charts["loss-train"]["note"].startswith(f"Here are {len(line['v'])} of the 299 values: the smallest and the")
+    assert charts["loss-train"]["note"].endswith("rounded to 7 digits.")
+    losses = {float(f"{row['loss']:.7g}") for row in step_rows(299)}
+    assert set(line["v"]) <= losses
+    assert {min(losses), max(losses)} <= set(line["v"])
+    assert line["v"][-1] == float(f"{step_rows(299)[-1]['loss']:.7g}")
+    assert len(charts["loss-held-out"]["lines"][0]["v"]) == 13
+    assert charts["loss-held-out"]["note"] == "Numbers are rounded to 7 digits."

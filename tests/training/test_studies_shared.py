@@ -1,6 +1,7 @@
 """One study, four processes, through PostgreSQL and a journal file: killed at random, it ends as it would have."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,8 @@ def shared(folder, url, seed):
     """Have four processes work on a study, and return it."""
     words = [sys.executable, studying.__file__, str(folder), url or "-", str(KILLS), str(seed)]
     paths = os.pathsep.join([str(Path(studying.__file__).parents[1]), *filter(None, sys.path)])
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths})
+    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}  # a process with threads is better not forked
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
     study = Study(folder, url)
     write_result(Design.of(study.about), study.state(), folder)
@@ -73,7 +75,7 @@ def test_a_server_that_is_gone_is_one_message(tmp_path):
     with postgres.server() as (url, process):
         study = Study(tmp_path / "study", url, plan.about())
         assert study.state().points == {}
-        process.kill()
+        process.send_signal(signal.SIGQUIT)  # at once, those that answer before it itself
         process.wait()
         with pytest.raises(DownslopeError, match="--storage: "):
             study.state()

@@ -9,7 +9,6 @@ from typing import Any
 
 from downslope.cli.arguments import CommandParser, count_or_none, written_file
 from downslope.cli.json_text import print_json
-from downslope.cli.loading import load_torch
 from downslope.cli.prediction_files import check_output, written_to
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
@@ -61,6 +60,8 @@ def execute(words: Sequence[str]) -> int:
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     if arguments.output is not None:
         check_output(arguments.output, arguments.input)
+    from downslope.cli.loading import load_torch
+
     load_torch()
     from downslope.training.use.evaluate import evaluate_run
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, file_path, written_page
-from downslope.cli.loading import load_torch
 from downslope.cli.run_folders import add_trust_option, check_resumed
 from downslope.cli.training_run import add_training_options, add_watching, overrides_of, run_training
 from downslope.core.paths import expand_home
@@ -83,6 +82,8 @@ def execute(words: Sequence[str]) -> int:
         return 0
     name = DEFAULT if arguments.recipe is None else Path(arguments.recipe).stem
     if arguments.preview is not None:
+        from downslope.cli.loading import load_torch
+
         load_torch()
         from downslope.training.previewing.page import write_preview
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
-from downslope.cli.loading import load_torch
 from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
@@ -25,7 +24,6 @@ from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
-from downslope.training.folder.log import read_rows
 from downslope.training.run.remarks import diverged
 from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, check_number, find_rendezvous
 
@@ -118,6 +116,8 @@ def run_training(
     check_number(recipe.train.shards, recipe.train.accumulate, size)
     if "torch" not in sys.modules and (rendezvous is None or rendezvous.rank == 0):
         _begin(recipe, name)
+    from downslope.cli.loading import load_torch
+
     load_torch()
 
     def work(rendezvous: Rendezvous) -> int:
@@ -237,8 +237,9 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
 def _curve(folder: Path) -> list[str]:
     """Return a line with the course of the held-out loss, by logarithms, and its last and least value, if any."""
     from downslope.core.sparkline import blocks_for, sparkline
+    from downslope.training.folder.log import read_rows
 
-    rows = [row for row in read_rows(folder, "evaluation") if 0 <= row["loss"] < math.inf]
+    rows = [row for row in read_rows(folder, "evaluation") if 0 <= float(row["loss"]) < math.inf]
     if len(rows) < 2:
         return []
     losses, least = [row["loss"] for row in rows], min(rows, key=lambda row: row["loss"])

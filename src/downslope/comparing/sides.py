@@ -149,7 +149,7 @@ def _of_words(text: str, steps_per_epoch: int | None, examples: int | None) -> S
     side = _of_recipe(recipe, name, steps_per_epoch, examples)
     if len(readings) == 1:
         return side
-    remark = f"it has {len(readings)} readings, and the first is compared; `downslope read` shows them"
+    remark = f"has {len(readings)} readings, and the first is compared; `downslope read` shows them"
     return replace(side, remarks=(*side.remarks, remark))
 
 

@@ -60,7 +60,8 @@ def words_of(lang: str) -> Words:
     """
     if lang not in LANGUAGES:
         raise SettingsError(f"`lang` must be {one_of(LANGUAGES)}; got {lang!r}.{did_you_mean(str(lang), LANGUAGES)}")
-    file = resources.files("downslope.explaining").joinpath(f"{LANGUAGES[lang]}.toml")
+    name = next(name for code, name in LANGUAGES.items() if code == lang)
+    file = resources.files("downslope.explaining").joinpath(f"{name}.toml")
     table = tomllib.loads(file.read_text(encoding="utf-8"))
     return Words(
         text={name: text for name, text in table.items() if isinstance(text, str)},

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
+from itertools import islice
 from string import Formatter
 
 _PLACES = {
@@ -31,6 +32,9 @@ _LONGEST = 4000
 
 _BETWEEN = re.compile(r", (?![^()]*\))")
 """What is between the items of a list."""
+_MOST = 6
+"""Sentences together, and colons within one, beyond which none of the catalogue goes."""
+
 _END = re.compile(r"(?<=[.?!;:])\s+")
 _MARKS = {".": "。", ";": "；", ":": "：", ",": "，"}
 """The marks at the end of a sentence or a part of one, and the other language's."""
@@ -124,7 +128,7 @@ class Catalogue:
         ends = [match.end() for match in _END.finditer(text)] + [len(text)]
         begin = 0
         while begin < len(text):
-            later = [end for end in ends if end > begin]
+            later = [end for end in ends if end > begin][:_MOST]
             for end in reversed(later):
                 if (found := self._known(text[begin:end].rstrip())) is not None:
                     yield found
@@ -137,10 +141,10 @@ class Catalogue:
     def _known(self, text: str) -> str | None:
         """Return what is known, or of something that is named before a colon is known to be said."""
         found = self._sentence(text)
-        colons = iter([] if found is not None else _COLON.finditer(text))
+        colons = islice(_COLON.finditer(text), _MOST)
         while found is None and (colon := next(colons, None)) is not None:
             rest = self._sentence(text[colon.end() :])
-            if rest is not None:
+            if rest is not None and " " in text[colon.end() :]:  # a word alone may be anybody's
                 head = text[: colon.start()]
                 found = f"{self._part(head)}：{rest}"
         return found

@@ -95,14 +95,21 @@ def pack_steps(steps: Sequence[int]) -> Any:
     return [*steps[:1], *differences]
 
 
-def pack_values(values: Sequence[float]) -> Any:
+def pack_values(values: Sequence[float], digits: int | None = None) -> Any:
     """Return numbers shortly, what is not finite as null: where most repeat, as pairs of a value and how often.
+
+    Args:
+        values: The numbers.
+        digits: To how many significant ones they are rounded; None for all.
 
     Example:
         >>> pack_values([0.5, 0.25, float("nan")]), pack_values([0.5] * 9)
         ([0.5, 0.25, None], {'runs': [[0.5, 9]]})
     """
-    known = [_short(value) if math.isfinite(value) else None for value in values]
+    known: list[float | int | None] = [
+        None if not math.isfinite(value) else _short(value if digits is None else float(f"{value:.{digits}g}"))
+        for value in values
+    ]
     stretches: list[list[Any]] = []
     for value in known:
         if stretches and stretches[-1][0] == value:

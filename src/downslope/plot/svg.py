@@ -123,7 +123,6 @@ class Plot:
         caption: What it shows, a sentence or more; "" for nothing to add.
         svg: The drawing.
         key: Names of what is drawn, as pairs (colour index or None, text).
-        small: Whether it is one of several small ones.
         chart: What the page's script draws in its place, by a key of its own; None where it stays as it is.
     """
 
@@ -131,7 +130,6 @@ class Plot:
     caption: str
     svg: str
     key: tuple[tuple[int | None, str], ...] = ()
-    small: bool = False
     chart: tuple[str, dict[str, Any]] | None = None
 
 

@@ -18,6 +18,7 @@ from downslope.reading.checks import check, mark
 from downslope.reading.combine import combine
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
+from downslope.reading.find_asides import blank_marks, find_asides
 from downslope.reading.find_batches import find_batches
 from downslope.reading.find_changes import find_changes
 from downslope.reading.find_courses import find_courses, find_shapes
@@ -168,7 +169,8 @@ def _read_prose(text: Text, language: str) -> tuple[Draft, Board]:
 def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     """Return the board of a text's sentences, and the facts of its formulas."""
     formulas, left = find_formulas(text.plain)
-    board = Board(text, resolve_owners(find_times(find_items(left))))
+    board = Board(text, resolve_owners(find_times(find_items(blank_marks(left)))))
+    find_asides(board)
     find_optimizers(board)
     find_others(board)
     find_training(board)

@@ -85,7 +85,8 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
     plateaus = [change for change in changes if change.plateau]
     if (levels := levels_plan(draft, rate)) is not None:
         return levels
-    named = Plan(shape).tell(_say(draft, fact), schedule=shape)
+    guessed = isinstance(fact, Course) and not fact.shape  # "from 0.1 to 0.01": in a line, if nothing is said
+    named = Plan(shape).tell(_say(draft, fact), "implied" if guessed else "stated", schedule=shape)
     if shape == "onecycle":
         return _take_duration(draft, named.put("peak", rate), fact, changes, warmup)
     steps = [c for c in timed if not (c.every and c.shape in RAMPS and c.value is None)]  # "updated every epoch"

@@ -76,7 +76,7 @@ def _periodic(draft: Draft, rate: Field | None, change: Change, every: Time, sha
 
 def _after_some_time(draft: Draft, rate: Field | None, change: Change, start: float, every: Time) -> Plan:
     """Return "after 5 epochs, halved every half epoch": milestones up to the end, or where that is unknown a phase."""
-    words, step, total = draft.words(change), every.values[0], draft.value(LENGTHS[every.unit])
+    words, step, total = draft.words(change), every.values[0], draft.value(LENGTHS.get(every.unit, "train.steps"))
     if total is None and rate is not None and change.value:
         plan = Plan("exponential", held=(told(whole(start), words), every.unit)).tell(words, schedule="exponential")
         return plan.put("initial", rate).tell(words, rate=change.value, every=step, unit=every.unit, staircase=True)

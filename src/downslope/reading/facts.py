@@ -187,6 +187,10 @@ class Board:
         """Whether the item at a place is a number that nothing has used."""
         return 0 <= place < len(self.items) and self.items[place].kind == "number" and place not in self.used
 
+    def plain(self, stretch: Item | Fact) -> str:
+        """Return the normalised words of an item or a fact."""
+        return self.text.plain[stretch.start : stretch.end]
+
     def words(self, fact: Fact) -> str:
         """Return the original words of a fact."""
         return self.text.words(fact.start, fact.end)

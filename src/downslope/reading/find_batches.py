@@ -76,7 +76,7 @@ def _places(match: Match) -> range:
 
 
 def _is_device(board: Board, place: int) -> bool:
-    words = board.text.plain[board.items[place].start : board.items[place].end]
+    words = board.plain(board.items[place])
     return any(word in words for word in _DEVICES)
 
 

@@ -219,16 +219,14 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
             concept = item.kind == "concept" and (
                 item.key not in LAX or (item.key == "lr" and _asserts(board.items, place, last))
             )
-            starts = item.kind == "is" and board.text.plain[item.start : item.end].startswith(_STARTS)
+            starts = item.kind == "is" and board.plain(item).startswith(_STARTS)
             initial = item.is_a("mod", "initial") and _asserts(board.items, place, last)
             if number or concept or starts or initial or item.kind in _STOPS:
                 break
             place += 1
         elif match.rule.startswith("own"):
             place = match["own"] + (match.rule == "own")
-        elif (item.kind == "is" and board.text.plain[item.start : item.end].startswith(_STARTS)) or not _take(
-            board, frame, match
-        ):
+        elif (item.kind == "is" and board.plain(item).startswith(_STARTS)) or not _take(board, frame, match):
             break
         else:
             place = match.after

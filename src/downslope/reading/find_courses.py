@@ -107,7 +107,7 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     if part and after < last and items[after].is_a("of_it"):
         return  # "from 0.1 to a tenth of it" is a factor
     between = items[match["low"] + 1 : match["high"]]
-    if any(board.text.plain[item.start : item.end].startswith(_AT_ONCE) for item in between if item.kind == "to"):
+    if any(board.plain(item).startswith(_AT_ONCE) for item in between if item.kind == "to"):
         return
     shape = next((item.key for item in reversed(between) if item.kind == "schedule"), "")
     before = [items[place] for place in (match.first - 1, match.first) if place >= first]

@@ -86,7 +86,7 @@ def _bare_factors(board: Board) -> list[int]:
     for place in range(1, len(board.items)):
         head = _factor_head(board, place)
         item, before = board.items[place], board.items[head]
-        words = board.text.plain[before.start : before.end]
+        words = board.plain(before)
         begins = head < 1 or board.items[head - 1].kind in _BEFORE_FACTOR
         if (
             board.free_number(place)

@@ -43,6 +43,7 @@ _STRONG = frozenset([
 ])  # fmt: skip
 """Negations that may follow the weight decay that they deny."""
 
+_JOINING = frozenset({"or", "nor", "and", "或", "和", "及"})
 _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
 
 
@@ -171,14 +172,7 @@ def _also_off(board: Board, place: int, last: int) -> None:
     items = board.items
     if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
         other = items[place + 2]
-        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {
-            "or",
-            "nor",
-            "and",
-            "或",
-            "和",
-            "及",
-        }
+        joined = board.plain(items[place + 1]) in _JOINING
         valued = _valued(board, place + 2, last) or board.free_number(place + 3)
         if joined and other.key in _SWITCHES and not valued:
             board.add("off", other.key, 0.0, [place + 1, place + 2])
@@ -212,7 +206,7 @@ def _not_applied(board: Board, place: int, first: int, last: int) -> None:
     following = items[place + 1] if place + 1 < last else None
     bare = following is not None and following.is_a("verb", "reduce")
     decays = decays or (bare and board.text.plain.startswith(("decay", "衰减"), items[place + 1].start))
-    strong = board.text.plain[items[place].start : items[place].end] in _STRONG
+    strong = board.plain(items[place]) in _STRONG
     if strong and near and decays:
         board.note(Group("group", _target({items[p].key for p in near}), 0.0, what="weight_decay"), [place, *near])
 

@@ -49,7 +49,7 @@ def find_optimizers(board: Board) -> None:
 
 def _is_kind_of(board: Board, named: Mention, item: Item) -> bool:
     """Whether "gradient descent" only says what the optimizer named before does: 采用AdaDelta方法进行梯度下降."""
-    general = board.text.plain[item.start : item.end] in {"gradient descent", "stochastic gradient descent", "梯度下降"}
+    general = board.plain(item) in {"gradient descent", "stochastic gradient descent", "梯度下降"}
     between = board.text.plain[named.end : item.start]
     return general and named.key not in {"sgd", "sgdw"} and _JOINS.search(between) is None and len(between) < 40
 
@@ -146,6 +146,6 @@ def _owner(items: list[Item], index: int) -> str:
             if item.key in {"momentum", "ema", "weight_decay", "l2"}:
                 return item.key if near else ""
             return ""
-        if item.kind not in _FLOWS:
+        if item.kind not in _FLOWS and item.kind != "of_it":
             near = False
     return ""

@@ -13,20 +13,25 @@ _OTHERS = Rules(
     {
         "cited": "others:authors (open|close|number|word|and|comma|taken){0,6} (did|word:trained,set|is|verb)",
         "contrast": "others:contrast",
-        "source": "others:source (open number close)? (is|verb|word:中)",
+        "source": "others:source (open number close)? (is|verb|did|word:中,的)",
         "theirs": "others:source open number close word:的",
+        "pronoun": "word:they (did|verb:train)|word:paper,article,author (word|mod){0,2} (is|verb:train|did|word:的)",
         "named": "word did",
         "said": "word:readme,tutorial,docs,documentation,repo,blog (word:says,said,recommends,suggests|did)",
     },
     did="word:used,uses,adopted,adopts,employed,employs",
 )
-_SAYING = frozenset({"source", "said", "cited", "theirs"})
+_SAYING = frozenset({"source", "said", "cited", "theirs", "pronoun"})
+_OWNER = re.compile(r"(?:\b(?:but|while|whereas|however)\s+|[而但,;]\s*)?(?P<who>\b(?:we|i)\b|我们?|本文)")
+"""Where a sentence that tells of others comes to the text's own training."""
+
 _OWN = Pattern(
-    "(word:but,while,whereas,however,而,但)? (word:i,we|word:我 word:们|word:本 word:文) "
-    "((word|is|did|verb:train){0,3} value=number (comma|break|close|with|and))?",
+    "(word|is|did|verb:train){0,4} value=number (comma|break|close|open|with|and|at|for|to|.)?",
     did="word:use,used,did,chose,set",
 )
-"""Where a sentence that tells of others comes to the text's own training."""
+"""What is said to be done instead, without its name."""
+
+_COUNTS = {"epoch": "epochs_total", "step": "steps_total"}
 _SCOPE = Pattern(
     "(for:for|at:in,at|word:on,when,对,针对,至) "
     "(word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
@@ -60,12 +65,10 @@ def find_others(board: Board) -> None:
     for first, last in board.sentences():
         match = next(_OTHERS.find(code, first, last), None)
         end = last
-        own = next(_OWN.find(code, match.after, last), None) if match is not None and match.rule in _SAYING else None
-        if match is not None and own is not None and _begins(board, match.first, first):
-            theirs = {i.key for i in board.items[match.first : own.first] if i.is_a("concept", *_SETTINGS)}
-            board.used.update(range(match.first, own.first))
-            if len(theirs) == 1 and "value" in own:
-                board.note(Value("value", theirs.pop(), board.items[own["value"]].value), [own["value"]])
+        saying = match is not None and match.rule in _SAYING and _begins(board, match.first, first)
+        own = _own(board, match.after, last) if saying and match is not None else None
+        if saying and match is not None and own is not None:
+            _instead(board, match.first, own, last)
         elif first < last and _CITED_IN.match(board.text.plain, board.items[first].start):
             others.append((first, last))
             end = first
@@ -77,8 +80,11 @@ def find_others(board: Board) -> None:
         ):
             others.append((match.first, last))
             end = match.first
+        elif others and others[-1][1] == first - 1 and _own(board, first, last) == first:
+            _instead(board, others[-1][0], first, last)
         numbered = any(item.kind == "number" for item in board.items[first:end])
-        told = told or (numbered and any(item.is_a("concept", "lr") for item in board.items[first:end]))
+        named = any(item.is_a("concept", "lr") or item.is_a("verb", "train") for item in board.items[first:end])
+        told = told or (numbered and named)
     _leave_attacks(board)
     _leave_images(board)
     later = _second_recipe(board) if told else []
@@ -89,6 +95,29 @@ def find_others(board: Board) -> None:
     trained = next(_TRAINING.find(code), None)
     if trained is not None and trained.first not in board.used:
         board.used.update(match["span"] for match in _PRETRAINING.find(code))
+
+
+def _own(board: Board, first: int, last: int) -> int | None:
+    """Return where a sentence comes to the text's own training, None if it does not."""
+    if first >= last:
+        return None
+    match = _OWNER.search(board.text.plain, board.items[first - 1].end if first else 0, board.items[last - 1].end)
+    places = range(first, last)
+    return None if match is None else next((p for p in places if board.items[p].start >= match.start("who")), None)
+
+
+def _instead(board: Board, first: int, own: int, last: int) -> None:
+    """Leave out what others are said to do, and note what is said to be done instead: "they use lr 0.1, I use 0.05"."""
+    theirs = {item.key for item in board.items[first:own] if item.is_a("concept", *_SETTINGS)}
+    units = {item.data.unit for item in board.items[first:own] if item.kind == "time"}
+    board.used.update(range(first, own))
+    match = _OWN.at(board.code(), own, last)
+    if match is None or board.items[match.after - 1].kind in {"unit", "concept", "time"}:
+        return
+    trained = any(item.is_a("verb", "train") for item in board.items[own : match["value"]])
+    keys = theirs or ({_COUNTS.get(units.pop(), "")} if len(units) == 1 else set())
+    if len(keys) == 1 and (theirs or trained) and all(keys):
+        board.note(Value("value", keys.pop(), board.items[match["value"]].value), [match["value"]])
 
 
 def _leave_attacks(board: Board) -> None:

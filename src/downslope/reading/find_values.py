@@ -6,6 +6,7 @@ import re
 
 from downslope.reading.facts import Board, Mention, Value
 from downslope.reading.patterns import Match, Pattern, encode, runs
+from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
 
 _VALUED = (
@@ -79,6 +80,7 @@ def find_values(board: Board) -> None:
         find_starts(board, first, last)
         find_thresholds(board, first, last)
     find_floors(board)
+    find_settled(board)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
             board.note(Value("value", "nesterov", True), [place])
@@ -145,8 +147,8 @@ def _is_counted(board: Board, place: int) -> bool:
 
 def _both(board: Board, place: int, first: int) -> bool:
     before = board.items[max(first, place - 2) : place]
-    return any("both" in board.text.plain[item.start : item.end] for item in before) or any(
-        board.text.plain[item.start : item.end] in {"均为", "都为", "均设置为", "都设置为", "均设为", "都设为"}
+    return any("both" in board.plain(item) for item in before) or any(
+        board.plain(item) in {"均为", "都为", "均设置为", "都设置为", "均设为", "都设为"}
         for item in board.items[place : place + 6]
     )
 
@@ -240,7 +242,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         return
     if key == "lr" and amount.spelled and not amount.fraction and amount.value >= 1:
         return  # "we drop the learning rate twice"
-    named = board.text.plain[item.start : item.end]
+    named = board.plain(item)
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
@@ -301,7 +303,7 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
     if (number.spelled and number.value != 0) or (right in board.used and key != "nesterov"):
         return
     if key == "batch":
-        words = board.text.plain[items[right].start : items[right].end]
+        words = board.plain(items[right])
         valued = right + 1 < last and (items[right + 1].kind == "number" or _said(board, right + 1, last))
         taken = (
             place > first and items[place - 1].kind == "is" and place - 1 > first and items[place - 2].kind == "concept"
@@ -369,10 +371,7 @@ def rate_per(board: Board, number: int, concept: int) -> float | str | None:
     """Return what a rate is per: "sample", or a number of examples ("per 1024 examples")."""
     items = board.items
     if number + 2 < len(items) and items[number + 1].is_a("each"):
-        if (
-            items[number + 2].is_a("unit", "example")
-            and "epoch" not in board.text.plain[items[number + 2].start : items[number + 2].end]
-        ):
+        if items[number + 2].is_a("unit", "example") and "epoch" not in board.plain(items[number + 2]):
             return "sample"
         if number + 3 < len(items) and items[number + 2].kind == "number" and items[number + 3].is_a("unit", "example"):
             board.used.add(number + 2)
@@ -392,7 +391,7 @@ def find_starts(board: Board, first: int, last: int) -> None:
         if board.items[place].kind != "number":
             continue
         before = board.items[place - 1]
-        text = board.text.plain[before.start : before.end]
+        text = board.plain(before)
         starting = before.is_a("from") or (
             before.is_a("is") and text.startswith(("start", "begin", "began", "init", "初"))
         )
@@ -414,10 +413,22 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
         return
     marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
     for place in range(heads[0] + 1, last):
-        before = [board.text.plain[item.start : item.end] for item in items[max(first, place - 3) : place]]
+        before = [board.plain(item) for item in items[max(first, place - 3) : place]]
         if board.free_number(place) and any(text.startswith(marks) for text in before):
             board.note(Value("value", "clip", items[place].value), [heads[0], place])
             return
+
+
+def find_settled(board: Board) -> None:
+    """Find the only learning rate of a text where it is told as lowered or raised to it, at no time of the training."""
+    changes = [fact for fact in board.facts if isinstance(fact, Change)]
+    if len(changes) != 1 or board.of("value", "lr") or board.has("range", "shape", "levels", "knots", "warmup"):
+        return
+    change = changes[0]
+    timed = change.at or change.every or change.over or change.plateau or change.count
+    if len(change.targets) == 1 and change.value is None and not timed:
+        board.facts.remove(change)
+        board.facts.append(Value("value", "lr", change.targets[0], change.start, change.end))
 
 
 _FLOOR = Pattern("mod:final (word:value,bound,limit|concept:lr)? is? number=number")

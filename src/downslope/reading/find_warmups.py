@@ -19,7 +19,7 @@ _LENGTHS = Rules(
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
         "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} "
-        "(unit=unit:epoch,step (word|is){0,4})? number=number",
+        "(open? unit=unit:epoch,step (word|is|close){0,4})? open? number=number",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
@@ -89,7 +89,7 @@ def _length(board: Board, match: Match) -> Time | None:
         if time.prep == "at" and not time.percent:
             return None
         of = board.items[match["of"]] if "of" in match else None
-        if of is not None and of.kind == "is" and board.text.plain[of.start : of.end] != "of":
+        if of is not None and of.kind == "is" and board.plain(of) != "of":
             return None
         return time
     item = board.items[match["number"]]
@@ -97,7 +97,7 @@ def _length(board: Board, match: Match) -> Time | None:
     if number is None or number.fraction or item.value <= 0:
         return None
     head = next(i for i in board.items[match.first : match.after] if i.is_a("concept", "warmup"))
-    text = board.text.plain[head.start : head.end]
+    text = board.plain(head)
     unit = board.items[match["unit"]].key if "unit" in match else _unit_named(text)
     following = board.items[match.after] if match.after < len(board.items) else None
     ratio = any(
@@ -137,8 +137,7 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
             number = items[begin["value"]]
             after = items[begin["value"] + 1] if begin["value"] + 1 < last else None
             part = bool(number.number and (number.number.fraction or number.number.percent)) or (
-                after is not None
-                and (after.kind == "of_it" or board.text.plain[after.start : after.end] in {"of", "倍"})
+                after is not None and (after.kind == "of_it" or board.plain(after) in {"of", "倍"})
             )
             fact.begin = Amount(number.value, number.start, number.end, part)
             board.used.add(begin["value"])
@@ -154,9 +153,7 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
 
 
 def _starts(board: Board, item: Item) -> bool:
-    return item.kind == "is" and board.text.plain[item.start : item.end].startswith(
-        ("start", "begin", "began", "init", "初")
-    )
+    return item.kind == "is" and board.plain(item).startswith(("start", "begin", "began", "init", "初"))
 
 
 def _is_part(item: Item) -> bool:
@@ -168,7 +165,7 @@ def _is_risen(board: Board, match: Match, first: int) -> bool:
     to = board.items[match["peak"] - 1]
     named = any(item.is_a("concept", "lr") for item in board.items[first : match["peak"]])
     others = any(i.is_a("concept", "momentum", "batch", "weight_decay") for i in board.items[match.first : match.after])
-    return named and not others and any(word in board.text.plain[to.start : to.end] for word in "升增提")
+    return named and not others and any(word in board.plain(to) for word in "升增提")
 
 
 def _from_start(board: Board, first: int, place: int, after: int, peak: Amount) -> None:

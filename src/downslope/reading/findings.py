@@ -16,7 +16,7 @@ class Part:
 
     Attributes:
         kind: Which reader reads it.
-        format: The syntax: "python", "notebook", "yaml", "toml", "json", "ini", "darknet", "prototxt", "lua",
+        format: The syntax: "python", "notebook", "yaml", "toml", "json", "ini", "darknet", "prototxt", "program",
             "dictionary" (Python that only assigns), "pairs" (as `lr=0.1, weight_decay=5e-4` in a sentence) or "shell";
             for prose "".
         text: Its characters.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from itertools import accumulate
 from typing import Any
 
 _TABLES = ("data", "model", "sgd.lr", "sgd", "", "groups", "train")
@@ -67,3 +70,15 @@ def tidy(value: float) -> float:
         0.3
     """
     return float(f"{value:.12g}")
+
+
+def covering(spans: Iterable[tuple[int, int]]) -> Callable[[int, int], bool]:
+    """Return a function that says whether a stretch lies within one of these, each (first, after the last)."""
+    ordered = sorted(spans)
+    farthest = list(accumulate((end for _, end in ordered), max))
+
+    def inside(start: int, end: int) -> bool:
+        before = bisect_right(ordered, (start, math.inf))
+        return before > 0 and end <= farthest[before - 1]
+
+    return inside

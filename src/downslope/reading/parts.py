@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from downslope.reading.findings import Kind, Part
+from downslope.reading.languages import tell_language
 
 _FORMATS = {
     "py": "python", "python": "python", "pyi": "python", "py3": "python", "pycon": "python", "ipynb": "notebook",
@@ -22,7 +23,10 @@ _FORMATS = {
     "jsonnet": "json", "libsonnet": "json", "ini": "ini", "conf": "ini", "properties": "ini", "env": "ini",
     "cfg": "ini", "prototxt": "prototxt", "pbtxt": "prototxt", "textproto": "prototxt", "config": "prototxt",
     "sh": "shell", "bash": "shell", "zsh": "shell", "shell": "shell", "console": "shell", "bat": "shell",
-    "lua": "lua", "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
+    "lua": "program", "m": "program", "matlab": "program", "jl": "program", "julia": "program", "r": "program",
+    "cpp": "program", "cc": "program", "c++": "program", "h": "program", "java": "program", "js": "program",
+    "javascript": "program", "ts": "program", "rs": "program", "rust": "program", "cs": "program",
+    "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
 }  # fmt: skip
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
 
@@ -45,7 +49,7 @@ _SHELL = re.compile(
     r"\s*(?:(?:for|while|until|if|case)\b.*(?:;\s*(?:do|then)|\bin\b.*)?$|do\b|done\b|then\b|fi\b|else$|elif\b|esac\b|export\s|cd\s|"
     r"mkdir\s|echo\s|set\s[-+]|source\s|module\s|rm\s|cp\s|wget\s|unzip\s|pip3?\s|git\s|[A-Za-z_]\w*=(?:\S*|\"[^\"]*\"|'[^']*'|\$\(.*\))\s*(?:#.*)?$)"
 )
-_KEY = re.compile(r"\s*(?:-\s+)*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?\s?\s?:(?:\s+(?P<value>\S.*)|\s*$)")
+_KEY = re.compile(r"\s*(?:-\s+)*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?[ \t]{0,30}:(?:\s+(?P<value>\S.*)|\s*$)")
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
 _BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
@@ -75,19 +79,19 @@ _APART = re.compile(
     r"`(?P<quoted>[^`\n]{8,2000})`|"
     rf"(?P<flags>(?<![\w/.\-`])--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})"
     rf"(?:\s{{1,9}}--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})){{0,100}})|"
-    r"(?P<call>(?<![\w.])(?:[A-Za-z_]\w{0,40}\.){0,5}(?:SGD[A-Z]?|\w{0,20}Momentum|Nesterov|NAG|Adam[A-Z]?|RMSprop|RMSProp|LARS|"
+    r"(?P<call>(?<![\w.])(?<!class )(?:[A-Za-z_]\w{0,40}\.){0,5}"
+    r"(?:SGD[A-Z]?|\w{0,20}Momentum|Nesterov|NAG|Adam[A-Z]?|RMSprop|RMSProp|LARS|"
     r"\w{1,30}Optimizer|\w{1,30}LR|ReduceLROn\w{1,20}|\w{1,20}Decay|\w{1,20}_decay|piecewise_constant\w{0,10}|Dense|Conv2D)\()|"
     rf"(?P<pairs>(?<![\w.\-]){_PAIR}(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}(?:(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}){{0,60}})"
 )
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
 
-_LUA_OPTION = re.compile(r"^[ \t]*\w+:option\([ \t]*[\"']-", re.MULTILINE)
 _PARAMETER = re.compile(
     r"\s*\w{1,40}\s?:\s?[A-Za-z][\w.]{0,40}(?:\[[^\n=]{0,60}\])?(?: \| None)?\s?=\s?\S.*[,)]\s*(?:#.*)?$"
 )
 """A parameter of a function, with its type and its default."""
 
-_JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:\s?\S.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
+_JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
 """A line of JSON, of which the beginning may be missing."""
 
 _SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
@@ -95,7 +99,7 @@ _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
 _DARKNET = re.compile(
-    r"^\s*(?:\[(?:net|network|convolutional|yolo|region)\]|burn_in\s*=|max_batches\s*=|subdivisions\s*=|"
+    r"^[ \t]*(?:\[(?:net|network|convolutional|yolo|region)\]|burn_in\s*=|max_batches\s*=|subdivisions\s*=|"
     r"policy\s*=\s*(?:steps|poly)\b)",
     re.MULTILINE,
 )
@@ -196,8 +200,6 @@ def tell(text: str) -> str:
         lines.pop()
     if _is_script(head, lines):
         return "shell"
-    if _LUA_OPTION.search(head):
-        return "lua"
     if _SOLVER.search(head) and all(map(_of_solver, lines)):
         return "prototxt"
     if _DARKNET.search(head) and all(_COMMENT.match(one) or _SECTION.match(one) or _assigned(one) for one in lines):
@@ -210,6 +212,8 @@ def tell(text: str) -> str:
         return "json"
     if sum(bool(_PARAMETER.match(line)) for line in lines) >= max(2, len(lines) // 3):
         return "python"
+    if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
+        return "program"
     told = _told_by_lines(lines)
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
@@ -323,7 +327,9 @@ def _python(text: str) -> str:
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
-_BUILDERS = frozenset(["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str"])
+_BUILDERS = frozenset(
+    ["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str", "round", "min", "max", "abs"]
+)
 
 
 def _does_something(statement: ast.stmt) -> bool:

@@ -210,7 +210,8 @@ def _put_duration(plan: Plan, warmup: Plan | None, total: tuple[float, str, str]
 
 def _held(plan: Plan) -> Plan:
     """Return a plan after its constant phase: "constant for the first 50 epochs, then linearly to 0"."""
-    if plan.held is None or "initial" not in plan.fields or not ({"duration", "every"} & plan.fields.keys()):
+    known = plan.fields.keys()
+    if plan.held is None or not {"schedule", "initial"} <= known or not {"duration", "every"} & known:
         return plan
     (held, unit), schedule, duration = plan.held, plan.fields["schedule"], plan.fields.get("duration")
     unit = unit or plan.value("unit")

@@ -6,13 +6,12 @@ import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
 from downslope.reading.numbers import unusable_numbers
-from downslope.reading.order import numbers_of
+from downslope.reading.order import covering, numbers_of
 from downslope.reading.reading import Field
 from downslope.reading.text import cut_words
 
@@ -58,7 +57,7 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
     others = [fact for fact in board.facts if fact.kind == "value" and fact.key == "other"]
     seen = [(origin[fact.start], origin[fact.end - 1] + 1) for fact in others]
     yield from seen
-    ends = _covering(seen)
+    ends = covering(seen)
     numbers: list[Span] = []
     for place, item in enumerate(board.items):
         if item.kind not in {"number", "time", "unusable"} or (item.number and item.number.spelled):
@@ -68,7 +67,7 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
         if not ends(start, end) and not told.has(start, end, _values(item), board.text.original):
             yield _phrase(board, place)
     unusable = [(origin[start], origin[end - 1] + 1) for start, end in unusable_numbers(board.text.plain)]
-    inside = _covering([*seen, *numbers, *_names(board)])
+    inside = covering([*seen, *numbers, *_names(board)])
     for start, end in unusable:  # those in formulas, too
         if not inside(start, end) and not told.quotes(start, end):
             yield start, end
@@ -102,7 +101,7 @@ def _of_gaps(board: Board, inside: Callable[[int, int], bool], told: _Told) -> I
 def _of_parts(text: str, parts: list[Span], listed: list[Span], told: _Told) -> Iterator[Span]:
     """Yield what the readers of the other parts did not use, and the lines of numbers that they did not even list."""
     yield from listed
-    inside = _covering(listed)
+    inside = covering(listed)
     for first, last in parts:
         for match in _NUMBER.finditer(text, first, last):
             start, end = match.span()
@@ -131,7 +130,7 @@ def _phrase(board: Board, place: int) -> Span:
         last + 1 < len(items) and last - place < _RIGHT and items[last + 1].kind not in _ENDS and not _cut(board, last)
     ):
         last += 1
-    while first < place and items[first].kind != "concept" and _LOOSE.fullmatch(_said(board, first)):
+    while first < place and items[first].kind != "concept" and _LOOSE.fullmatch(board.plain(items[first])):
         first += 1
     if first == last:  # a number alone says nothing
         while first > 0 and place - first < _RIGHT and items[first - 1].kind != "break" and not _cut(board, first - 1):
@@ -150,10 +149,6 @@ def _to_words(text: str, start: int, end: int) -> Span:
     return start, end
 
 
-def _said(board: Board, place: int) -> str:
-    return board.text.plain[board.items[place].start : board.items[place].end]
-
-
 def _cut(board: Board, place: int) -> bool:
     """Whether a clause was blanked out between an item and the next."""
     return board.items[place + 1].start - board.items[place].end > 40
@@ -167,18 +162,6 @@ def _line(text: str, start: int, end: int) -> Span:
     if "\n" in after:
         return first, end + after.index("\n")
     return first, (end + after.rfind(" ") if last < len(text) and " " in after else last)
-
-
-def _covering(spans: Iterable[Span]) -> Callable[[int, int], bool]:
-    """Return a function that says whether a stretch lies within one of these."""
-    ordered = sorted(spans)
-    farthest = list(accumulate((end for _, end in ordered), max))
-
-    def inside(start: int, end: int) -> bool:
-        before = bisect_right(ordered, (start, math.inf))
-        return before > 0 and end <= farthest[before - 1]
-
-    return inside
 
 
 class _Told:

@@ -136,8 +136,9 @@ function heights(chart) {
   if (chart.levels && !log) for (const level of chart.levels) if (level.frame) [low, high] = [Math.min(low, level.y), Math.max(high, level.y)];
   if (!Number.isFinite(low)) return log ? [0.1, 1] : [0, 1];
   if (log) {
-    const room = (high / low) ** 0.05;
-    return low === high ? [low / 2, high * 2] : [low / room, high * room];
+    // beyond these powers of ten a step of the axis would be 0 or infinite
+    const [bottom, top] = [Math.max(-250, Math.log10(low)), Math.min(250, Math.log10(high))], room = 0.05 * (top - bottom);
+    return bottom >= top ? [low / 2, high * 2] : [10 ** (bottom - room), 10 ** (top + room)];
   }
   if (chart.heights && !log) return chart.heights;
   chart.cut = chart.floor !== undefined && !zoomOf(chart) && low < chart.floor && chart.floor < high;
@@ -152,12 +153,12 @@ function render(chart) {
   const ends = chart.ends && width > 300, left = 52, right = ends ? 58 : 14, top = 10, bottom = 38;
   const inner = [width - left - right, height - top - bottom], log = isLog(chart), xLog = chart.axis?.log;
   const [low, high] = heights(chart), [from, to] = chart.range;
-  const part = (value, a, b, logarithmic) => (logarithmic ? Math.log(value / a) / Math.log(b / a) : (value - a) / (b - a));
+  const part = (value, a, b, logarithmic) => (logarithmic ? (Math.log(value) - Math.log(a)) / (Math.log(b) - Math.log(a)) : (value - a) / (b - a));
   chart.x = (value) => left + part(value, from, to, xLog) * inner[0];
   chart.y = (value) => (log && value <= 0 ? top + inner[1] + 20 : top + (1 - part(value, low, high, log)) * inner[1]);
   chart.back = (pixel) => {
     const share = (pixel - left) / inner[0];
-    return xLog ? from * (to / from) ** share : from + share * (to - from);
+    return xLog ? Math.exp(Math.log(from) + share * (Math.log(to) - Math.log(from))) : from + share * (to - from);
   };
   chart.frame = { left, top, right: left + inner[0], bottom: top + inner[1], width, height };
   const { svg, frame } = chart;
@@ -194,7 +195,7 @@ function describe(chart, log) {
   }
   if (chart.cut) said.push(say("The beginning lies below the frame."));
   if (chart.note) said.push(say(chart.note));
-  if (chart.said) chart.said.textContent = said.join(" ");
+  if (chart.said && document.documentElement.lang === "en") chart.said.textContent = said.join(" ");
 }
 
 function axes(chart, log, [low, high]) {

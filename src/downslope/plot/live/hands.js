@@ -81,13 +81,15 @@ function showAt(chart, index, aloud, only) {
   tip.setAttribute("aria-live", aloud ? "polite" : "off");
   tip.replaceChildren();
   element(tip, "div", "where", placeText(chart, x, [...rows].sort((a, b) => Math.abs(a.place - x) - Math.abs(b.place - x))));
-  const list = element(tip, "div", rows.length > 9 ? "rows many" : "rows");
+  const many = rows.length > 6, list = element(tip, "div", rows.length > 9 ? "rows many" : "rows");
+  if (many) rows.sort((a, b) => (b.value ?? -Infinity) - (a.value ?? -Infinity));
   for (const row of rows) {
     const one = element(list, "div", "row"), mark = element(one, "i", "");
     mark.style.background = paint(row.line);
     element(one, "span", "", row.label ?? row.line.name);
     if (chart.axis?.ends) continue;
     element(one, "b", "", row.value === null && !chart.byStep ? "diverged" : written(row.value, chart.percent));
+    if (many) continue;
     if (row.raw !== undefined && row.raw !== row.value) element(one, "span", "soft", `this step ${written(row.raw, chart.percent)}`);
     else if (chart.byStep && Math.abs(row.place - x) > 1e-9) element(one, "span", "soft", `at ${written(row.place)}`);
   }

@@ -103,8 +103,8 @@ function linearTicks(low, high, count) {
 function logTicks(low, high, count) {
   const from = Math.floor(Math.log10(low)), to = Math.ceil(Math.log10(high)), found = [];
   const every = Math.max(1, Math.ceil((to - from) / count));
-  const factors = Math.log10(high / low) < 1.7 ? [1, 2, 5] : [1];
-  for (let power = from; power <= to; power += every) {
+  const factors = Math.log10(high) - Math.log10(low) < 1.7 ? [1, 2, 5] : [1];
+  for (let power = Math.ceil(from / every) * every; power <= to; power += every) {
     for (const factor of factors) found.push(Number(`${factor}e${power}`));
   }
   const inside = found.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));

@@ -65,12 +65,25 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None, beside: Se
 
 
 def _configured(part: Part, on: Interpreter, found: Found) -> None:
-    """Take what a program sets in the configuration of a system that is known: `cfg.SOLVER.BASE_LR = 0.1`."""
+    """Take what a program that makes no optimizer sets: `cfg.SOLVER.BASE_LR = 0.1`, `self.max_epoch = 90`, options."""
+    for name, value in on.options.items():
+        on.enter((name,), value)
     build = build_from(part, on.entries)
-    if build.settings.system.name and any(path.startswith("sgd.lr") for path in build.found.fields):
-        kept = {path: field for path, field in found.fields.items() if not path.startswith("sgd.lr")}
-        found.fields = {**kept, **build.found.fields}
-        found.optimizer, found.remarks = build.found.optimizer, build.found.remarks
+    rate, told = (
+        {p: f for p, f in one.items() if p.startswith("sgd.lr")} for one in (found.fields, build.found.fields)
+    )
+    known = build.settings.system.name and told
+    flat = all(f.value == "warmup" for p, f in rate.items() if p.endswith("schedule"))
+    base = rate.get("sgd.lr") or rate.get("sgd.lr.then")
+    same = base is None or any(base.value == field.value for field in told.values())
+    if known or (flat and same and "sgd.lr.schedule" in told):
+        found.fields = {path: field for path, field in found.fields.items() if path not in rate}
+    elif rate:
+        build.found.fields = {path: field for path, field in build.found.fields.items() if path not in told}
+    first, second = (build.found, found) if known else (found, build.found)
+    found.fields = {**second.fields, **first.fields}
+    found.optimizer = found.optimizer or build.found.optimizer
+    found.remarks += [one for one in build.found.remarks if one not in found.remarks]
 
 
 def _moved(value: Value, program: Program, part: Part) -> Value:

@@ -17,14 +17,12 @@ UNKNOWN = Unknown()
 """What an operation gives that cannot be done."""
 
 _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
+    **dict.fromkeys([ast.Eq, ast.Is], operator.eq),
+    **dict.fromkeys([ast.NotEq, ast.IsNot], operator.ne),
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.Is: operator.eq,
-    ast.IsNot: operator.ne,
 }
 _SMALLEST_BATCH = 8
 _WHAT = r"(?:train(?:ing)?_?)?(?:data(?:set)?|ds|examples?|samples?|images?|imgs?|instances?|train(?:ing)?|set)"
@@ -43,17 +41,10 @@ _OF_EPOCH = re.compile(
 """Names of the steps of an epoch."""
 _LOADER = ("loader", "iter", "dataloader", "train_ds", "batches", "train_dl", "train_data", "generator", "_gen")
 _DATA = ("dataset", "x_train", "train_set", "trainset", "train_x", "data", "images", "labels", "examples", "y_train")
-_WORLD = (
-    "world_size",
-    "get_world_size",
-    "num_gpus",
-    "n_gpu",
-    "ngpu",
-    "device_count",
-    "num_replicas",
-    "num_workers_total",
+_WORLD = words_of(
+    "world_size get_world_size num_gpus n_gpu ngpu device_count num_replicas num_workers_total num_devices gpu_num "
+    "ngpus_per_node n_gpus local_device_count process_count gpus size"
 )
-_WORLD += ("num_devices", "gpu_num", "ngpus_per_node", "n_gpus", "local_device_count", "process_count", "gpus", "size")
 
 
 def is_devices(data: Any) -> bool:
@@ -204,30 +195,19 @@ def _contains(one: Any, many: Any, steps: int | None) -> bool | Unknown:
 
 
 NUMERIC: dict[str, Callable[..., Any]] = {
+    **{name: getattr(math, name) for name in words_of("cos sin tanh exp sqrt log log2 log10 floor ceil fabs")},
+    **dict.fromkeys(["pow", "power"], power),
     "abs": abs,
-    "cos": math.cos,
-    "sin": math.sin,
-    "tanh": math.tanh,
-    "exp": math.exp,
-    "sqrt": math.sqrt,
-    "rsqrt": lambda x: 1 / math.sqrt(x),
-    "log": math.log,
-    "log2": math.log2,
-    "log10": math.log10,
-    "floor": math.floor,
-    "ceil": math.ceil,
-    "fabs": math.fabs,
-    "pow": power,
-    "power": power,
-    "clip": lambda x, low, high: min(max(x, low), high),
+    "round": round,
     "minimum": min,
     "maximum": max,
-    "round": round,
-    "floor_divide": operator.floordiv,
-    "divide": operator.truediv,
-    "multiply": operator.mul,
     "add": operator.add,
     "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "floor_divide": operator.floordiv,
+    "rsqrt": lambda x: 1 / math.sqrt(x),
+    "clip": lambda x, low, high: min(max(x, low), high),
 }
 """Functions of numbers alone: Python's, and those of math, NumPy, TensorFlow and JAX, by their last name."""
 

@@ -153,7 +153,7 @@ class Calls(_Rest):
         self.depth = 0
         self.doubt = 0
         self.unsure = 0
-        self.timed = 0
+        self.timed = self.aside = 0
         self.called: set[int] = set()
         self.inner: list[Value] = []
         self.tests: list[str] = []

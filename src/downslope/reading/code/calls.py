@@ -24,7 +24,7 @@ NESTEROV = frozenset({"nesterovag", "nag", "nesterov_momentum"})
 SETTINGS = {
     "lr": "lr learning_rate learning_rate_init base_lr base_learning_rate eta step_size",
     "momentum": "momentum mom mu beta mass sgd_momentum",
-    "weight_decay": "weight_decay wd weight_decay_rate",
+    "weight_decay": "weight_decay wd weight_decay_rate l2_regularization_weight",
     "nesterov": "nesterov use_nesterov nesterovs_momentum",
     "dampening": "dampening",
     "beta1": "beta1 beta_1 b1 adam_beta1",
@@ -58,6 +58,9 @@ SIGNATURES = {
     "flax.momentum": "lr beta weight_decay nesterov",
     "momentum": "params lr momentum weight_decay",
     "jax.sgd": "lr",
+    "descent": "lr",
+    "momentum_sgd": "params lr momentum",
+    "nesterov": "lr momentum",
     "jax.momentum": "lr momentum",
     "momentumoptimizer": "lr momentum use_locking name nesterov",
     "gradientdescentoptimizer": "lr",
@@ -82,6 +85,7 @@ SIGNATURES = {
 """An optimizer, or "framework.optimizer" -> its arguments in order."""
 
 FRAMEWORKS = (
+    ("downslope", ("downslope",)), ("composer", ("composer",)),
     ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("jax", ("jax",)),
     ("paddle", ("paddle", "fluid")),
     ("mindspore", ("mindspore", "nn.momentum", "nn.optim.", "nn.sgd")), ("mxnet", ("mxnet", "mx.", "gluon")),
@@ -158,6 +162,22 @@ ROWS = {
     "PolyOptimizer": "polynomial params lr weight_decay max_step power<lr_power final=0.0 unit='step'",
     "WarmupMultiStepLR": "multistep optimizer milestones gamma=0.1 start_factor<warmup_factor warmup<warmup_iters "
     "unit='step'",
+    "downslope.Constant": "constant value",
+    "downslope.Exponential": "exponential initial<initial rate every unit='step' staircase=False end<end",
+    "downslope.MultiStep": "multistep initial<initial factor times<milestones unit='step'",
+    "downslope.Linear": "linear initial<initial final duration unit='step'",
+    "downslope.Polynomial": "polynomial initial<initial final duration unit='step' power=1.0",
+    "downslope.Cosine": "cosine initial<initial final duration unit='step'",
+    "downslope.Inverse": "inverse initial<initial gamma power=1.0 unit='step'",
+    "downslope.OneCycle": "onecycle peak<peak duration unit='step' pct_start=0.3 div_factor=25.0 final_div_factor=1e4",
+    "StepScheduler": "exponential step_size gamma=0.1 staircase=True unit='epoch'",
+    "MultiStepScheduler": "multistep milestones gamma=0.1 unit='epoch'",
+    "MultiStepWithWarmupScheduler": "multistep warmup<t_warmup milestones gamma=0.1 unit='epoch'",
+    "CosineAnnealingScheduler": "cosine duration<t_max alpha_f=0.0 unit='epoch'",
+    "CosineAnnealingWithWarmupScheduler": "cosine warmup<t_warmup duration<t_max alpha_f=0.0 unit='epoch'",
+    "LinearScheduler": "linear alpha_i=1.0 alpha_f=0.0 duration<t_max unit='epoch'",
+    "LinearWithWarmupScheduler": "linear warmup<t_warmup alpha_i=1.0 alpha_f=1.0 duration<t_max unit='epoch'",
+    "PolynomialScheduler": "polynomial power duration<t_max alpha_f=0.0 unit='epoch'",
     "fit_one_cycle": "onecycle n_epoch lr_max div div_final pct_start unit='epoch'",
     "ExponentialShift": "exponential every rate staircase=True",
     "ExponentialShift at times": "multistep times factor<rate",
@@ -202,7 +222,7 @@ NAMES = {
     "sgd.momentum": "momentum sgd_momentum",
     "sgd.weight_decay": "weight_decay wd weightdecay l2_reg",
     "data.batch_size": "batch_size train_batch_size batchsize batch_size_train train_batch bs mini_batch_size "
-    "minibatch_size",
+    "minibatch_size total_batch_size global_batch_size",
     "train.epochs": "epochs num_epochs n_epochs max_epochs total_epochs nepochs nb_epoch max_epoch epoch_num "
     "num_epoch train_epochs "
     "num_train_epochs number_epochs number_of_epochs num_of_epochs n_epoch nb_epochs training_epochs epochs_num",

@@ -165,8 +165,8 @@ class Expressions(Calls):
     def note(self, name: str, value: Value) -> None:
         """Note a literal that a telling name is given, for where nothing else says as much."""
         path = NAME_OF.get(name.lower())
-        if self.timed and path == "sgd.lr":
-            return  # of one stretch of the run
+        if self.aside or (self.timed and path == "sgd.lr"):
+            return  # of one stretch of the run, or of something else
         if path is not None and value.literal and value.data is not None and not isinstance(value.data, str | dict):
             self.named.setdefault(path, value)
 

@@ -18,6 +18,7 @@ from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, reason
 from downslope.reading.code.tree import ADJUSTS, falls_if_measured
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, number, numbers, words_of
+from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
 from downslope.reading.reading import ADAMS, Field
@@ -35,7 +36,7 @@ _RANGES = {
     "data.augment.crop": (1, 1e4), "data.augment.size": (1, 1e5),
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
-_BESIDE = ("data.augment.", "train.label_smoothing", "train.accumulate")
+_BESIDE = ("data.augment.", "train.label_smoothing", "train.accumulate", "train.ema")
 """Fields that follow from names and calls which are nearly, not always, what a recipe calls so."""
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
@@ -213,6 +214,9 @@ class Gathering:
             marks = ("two_optimizers",) if any(_differ(value, other.settings.get(name)) for other in rivals) else ()
             if name != "weight_decay" or not self._decay_mask(value):
                 self.put(path, value, marks=marks)
+        inside = one.settings.get("lr_in_velocity")
+        if inside is not None and inside.data is True:
+            self.put("sgd.lr_in_velocity", inside)
         if any(_differ(one.settings.get("lr"), other.settings.get("lr")) for other in rivals):
             other = next(other for other in rivals if _differ(one.settings.get("lr"), other.settings.get("lr")))
             words = self.on.program.text[other.made.start : other.made.end][:_LONGEST_WORDS]
@@ -237,6 +241,8 @@ class Gathering:
             return
         if one.name == "sgdw":
             self.put("sgd.decay", reason("decoupled", "SGDW decays apart from the gradient"))
+        elif "decay" in one.settings and one.settings["decay"].data in {"coupled", "decoupled"}:
+            self.put("sgd.decay", one.settings["decay"])
         elif one.framework == "keras" and "weight_decay" in one.settings:
             self.put("sgd.decay", reason("decoupled", "the weight_decay of Keras's optimizers is decoupled"))
             self.found.remarks.append(("keras_decoupled", {}))
@@ -294,6 +300,9 @@ class Gathering:
             found.append(("train.epochs", made.args[0]))
         if made.name == "train" and "steps" in made.kwargs:
             found.append(("train.steps", made.kwargs["steps"]))
+        counted, unit = amount(made.kwargs["max_duration"].data) if "max_duration" in made.kwargs else (None, "")
+        if unit in {"epoch", "step"}:  # Composer's "90ep"
+            found.append((f"train.{unit}s", made.kwargs["max_duration"].but(counted)))
         for name, path in _FITS.items():
             if name in made.kwargs and not (name == "max_iter" and made.name.startswith("Neural")):
                 found.append((path, made.kwargs[name]))
@@ -497,7 +506,7 @@ def _fits(path: str, value: Value) -> bool:
     name = path.rsplit(".", 1)[-1]
     if name in {"times", "levels", "mean", "deviation", "resized_crop", "milestones"}:
         return numbers(value) is not None
-    if name in {"nesterov", "staircase", "restart", "flip", "trivial"}:
+    if name in {"nesterov", "staircase", "restart", "flip", "trivial", "lr_in_velocity"}:
         return isinstance(data, bool)
     if name in {"schedule", "unit", "shape", "decay", "metric", "precision"} and isinstance(data, str):
         return True

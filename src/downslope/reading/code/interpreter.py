@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any, ClassVar
 
 from downslope.reading.arithmetic import MOST_ITEMS, is_number
@@ -45,11 +46,20 @@ from downslope.reading.code.values import (
 )
 from downslope.reading.configuration.dictionaries import path_of
 from downslope.reading.configuration.entries import Entry
+from downslope.reading.configuration.entries import words_of as words_in
 
 _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
+_COUNTED = {"epoch": "epochs", "EPOCH": "epochs", "STEPS": "max_steps", "ITERATIONS": "max_steps"}
+_DEEPEST = 8
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
+_TABLE = re.compile(r"^[A-Z]{1,2}$|(?:Config|Cfg|Args|Params|Options|Settings|Dict)$")
+"""Names of classes that only hold settings."""
+
+_ASIDE = frozenset({"warmup", "early", "stopping", "ema", "test", "eval", "evaluation", "validation", "teacher"})
+"""Words of classes whose settings are of something beside the training itself."""
+
 _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 
 
@@ -125,7 +135,9 @@ class Interpreter(Expressions):
         elif isinstance(node.value, ast.YieldFrom):
             frame.yields += self.iterable(self.evaluate(node.value.value, scope)) or []
         else:
-            self.evaluate(node.value, scope)
+            value = self.evaluate(node.value, scope)
+            if isinstance(value.data, Namespace | dict):
+                self.enter((), value)
         return ""
 
     def _assignment(self, node: ast.Assign | ast.AnnAssign, scope: Scope, frame: Frame) -> str:
@@ -135,6 +147,9 @@ class Interpreter(Expressions):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         for target in targets:
             start = self.program.place(target)[0]
+            counted = _COUNTED.get(name_of(target))
+            if counted and is_number(value.data) and value.data > 1 and not self.loops:  # a counter begins at 0 or 1
+                self.note(counted, value.within(start, self.program.place(node.value)[1]))
             self.assign(target, value.within(start, self.program.place(node.value)[1]), scope)
         return ""
 
@@ -151,6 +166,7 @@ class Interpreter(Expressions):
             if isinstance(value.data, Made) and not value.data.bound:
                 value.data.bound = target.id
             self.note(target.id, value)
+            self.enter((target.id,), value)
             if isinstance(value.data, Unknown) and value.data.hint in {"", "list"}:
                 value = Value(Unknown(target.id), value.start, value.end, sources=value.sources)
             scope.put(target.id, value)
@@ -173,9 +189,17 @@ class Interpreter(Expressions):
             self._set_item(of, self.evaluate(target.slice, scope).data, value)
 
     def enter(self, path: tuple[str, ...], value: Value) -> None:
-        """Note an entry that a configuration is given: `cfg.SOLVER.BASE_LR = 0.1`."""
-        if path and value.literal and value.start >= 0 and not value.file and len(self.entries) < MOST_ITEMS:
-            data = [item.data for item in value.data] if isinstance(value.data, list | tuple) else value.data
+        """Note an entry that a configuration is given: `cfg.SOLVER.BASE_LR = 0.1`, or a table of such."""
+        table = value.data.attributes if isinstance(value.data, Namespace) else value.data
+        if isinstance(table, Made) and not table.args and _TABLE.search(table.name):
+            table = table.kwargs
+        if len(self.entries) >= MOST_ITEMS or len(path) > _DEEPEST or self.unsure or self.loops or self.aside:
+            return
+        if isinstance(table, dict):
+            for key, item in islice(table.items(), MOST_ITEMS):
+                self.enter((*path, str(key)), item)
+        elif path and value.literal and value.start >= 0 and not value.file:
+            data = [item.data for item in table] if isinstance(table, list | tuple) else table
             self.entries.append(Entry(path, data, value.start, value.end))
 
     def _set(self, of: Value, name: str, value: Value) -> None:
@@ -342,7 +366,10 @@ class Interpreter(Expressions):
 
     def _class_definition(self, node: ast.ClassDef, scope: Scope, frame: Frame) -> str:
         inner = Scope({}, scope)
+        aside = bool(words_in([node.name]) & _ASIDE)
+        self.aside += aside
         self.run(node.body, inner, Frame())
+        self.aside -= aside
         fields = [
             one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
         ]

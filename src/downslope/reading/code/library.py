@@ -46,6 +46,7 @@ _GIVES_FIRST = words_of(
     "tqdm iter DistributedOptimizer CrossShardOptimizer enable_mixed_precision_graph_rewrite LossScaleOptimizer "
     "jit pmap "
     "track list mit prefetch_to_device shard wraps inject_hyperparams to parallel prefetch shuffle repeat cache map "
+    "learning_parameter_schedule momentum_schedule learning_rate_schedule "
     "MultiSteps Lookahead scale_loss create setup use_cleargrads take"
 )
 PARTIAL = frozenset({"partial", "LazyCall", "L"})
@@ -381,6 +382,10 @@ def call_outside(
     if name == "merge_from_list" and args and isinstance(args[0].data, list):
         for key, item in zip(args[0].data[::2], args[0].data[1::2], strict=False):
             on.enter(tuple(str(key.data).split(".")), item)
+    if name == "params":  # of a section of options
+        for key, item in kwargs.items():
+            if isinstance(item.data, Made) and "default" in item.data.kwargs:
+                on.options[key] = item.data.kwargs["default"]
     if name in _GIVES_FIRST:
         return receiver if receiver is not None and isinstance(receiver.data, Made) else args[0] if args else value
     if name in _GIVES_ALL and args:

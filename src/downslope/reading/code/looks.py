@@ -7,17 +7,7 @@ import re
 
 from downslope.reading.code.pieces import LONGEST, parse_program
 
-_TELLING = (
-    ast.Import,
-    ast.ImportFrom,
-    ast.FunctionDef,
-    ast.ClassDef,
-    ast.For,
-    ast.While,
-    ast.With,
-    ast.Try,
-    ast.AugAssign,
-)
+_TELLING = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.For | ast.While | ast.With | ast.Try
 _WORDS = re.compile(r"[=(\[]|\b(?:import|def|class|for|return)\b")
 
 
@@ -38,5 +28,5 @@ def looks_like_python(text: str) -> bool:
     for node in program.body:
         value = node.value if isinstance(node, ast.Assign | ast.Expr | ast.Return) else None
         is_call = isinstance(value, ast.Call) and getattr(value.func, "id", "") not in {"dict", "list", "tuple"}
-        telling += isinstance(node, _TELLING) or is_call
+        telling += isinstance(node, _TELLING | ast.AugAssign) or is_call
     return telling > 0 and telling * 12 >= len(program.body)

@@ -127,6 +127,10 @@ def _settle(one: Optimizer, given: dict[str, Value]) -> None:
     parameters = next((given[name] for name in ("params", "parameters", "model_params") if name in given), None)
     if parameters is not None and isinstance(parameters.data, list | tuple):
         _take_groups(one, parameters)
+    for item in given["groups"].data if "groups" in given and isinstance(given["groups"].data, list | tuple) else ():
+        if isinstance(item.data, Made) and isinstance(getattr(item.data.kwargs.get("match"), "data", None), str):
+            own = {key: value for key, value in item.data.kwargs.items() if key in {"lr", "weight_decay", "momentum"}}
+            one.groups.append((item.data.kwargs["match"].data, own, Value(None, item.data.start, item.data.end)))
 
 
 def _by_word(made: Made, framework: str) -> Optimizer | None:
@@ -254,9 +258,17 @@ def chain_settings(one: Optimizer, on: Interpreter) -> None:
         if first is None or not is_number(first.data):
             continue
         if made.name == "add_decayed_weights":
+            links = next((chain.args for chain in on.made if chain.name == "chain" and _place(chain, made) > 0), [])
+            before = [getattr(link.data, "name", "") for link in links if link.start < made.start]
+            one.name = "sgdw" if one.name == "sgd" and "trace" in before else one.name  # added after the velocity
             one.settings.setdefault("weight_decay", made.kwargs.get("weight_decay") or first)
         elif made.name == "WeightDecay" and one.framework in {"chainer", ""}:
             one.settings.setdefault("weight_decay", made.kwargs.get("rate") or first)
+
+
+def _place(chain: Made, made: Made) -> int:
+    """Return which of a chain's links a call is, -1 if it is none."""
+    return next((place for place, arg in enumerate(chain.args) if arg.data is made), -1)
 
 
 def from_parts(on: Interpreter) -> Optimizer | None:

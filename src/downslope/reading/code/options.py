@@ -157,6 +157,7 @@ def declared_defaults(on: Calls, node: ast.FunctionDef | ast.AsyncFunctionDef, s
             value = value.within(args[0].start, value.end)
         key = plain_name(long.partition("/")[0])
         found[key] = on.flags.get(key) or value
+        on.options.setdefault(key, found[key])
     for parameter, default in defaults_of(node.args):
         if isinstance(default, ast.Call) and name_of(default.func) in {"Option", "Argument"}:
             args, kwargs = on.arguments(default, scope)

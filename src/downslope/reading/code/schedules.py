@@ -27,6 +27,7 @@ from downslope.reading.code.values import (
     numbers,
     words_of,
 )
+from downslope.reading.configuration.shapes import amount
 from downslope.reading.plan import RAMPS, Plan
 from downslope.systems.schedules import counterparts
 
@@ -127,6 +128,7 @@ class Schedules:
         "LRScheduler": "_gluoncv",
         **dict.fromkeys(["create_scheduler", "create_scheduler_v2"], "_timm_by_word"),
         "GradualWarmupScheduler": "_gradual",
+        "Warmup": "_downslope_warmup",
     }
 
     def __init__(self, on: Interpreter, framework: str, epochs: float | None) -> None:
@@ -211,6 +213,13 @@ class Schedules:
             found = next((given[one] for one in FIELD_OF.get(name, name).split() if one in given), None)
             told.update({name: found} if found is not None and name not in told else {})
         told = {name: value for name, value in told.items() if value.data is not None}
+        for name, value in list(told.items()):
+            parts = value.data if isinstance(value.data, list | tuple) else [value]
+            counted, said = amount([part.data for part in parts])  # "90ep"
+            if said in {"epoch", "step"}:
+                listed = [Value(one, value.start, value.end) for one in counted]
+                told[name] = value.but(listed if parts is value.data else counted[0])
+                told["unit"] = reason(said, "")
         plan = Plan(row.kind, {name: told[name] for name in own if name in told and _usable(told[name])})
         if "total" in told:
             plan.fields.pop("duration", None)
@@ -242,7 +251,12 @@ class Schedules:
             if made.name in _STAIRS:
                 fields["staircase"] = reason(True, "torch's schedulers change at their calls")
         top = number(fields.get("initial"))
-        for name, argument in (("final", "alpha"), ("final", "end_factor"), ("initial", "start_factor")):
+        for name, argument in (
+            ("final", "alpha"),
+            ("final", "alpha_f"),
+            ("final", "end_factor"),
+            ("initial", "start_factor"),
+        ):
             part, said = number(given.get(argument)), given.get(argument)
             if said is not None and part is not None and plan.kind in RAMPS and (part == 0 or top is not None):
                 alone = said.literal and part == 0
@@ -410,7 +424,7 @@ class Schedules:
         return self.warmup(then, times.data[0], before.fields.get("initial"), unit, restart=True)
 
     def _levels_in_turn(self, plans: list[Plan], times: Value, parts: Value, made: Made) -> Plan | None:
-        levels = [plan.fields["value"] for plan in plans if plan.kind == "constant"]
+        levels = [plan.fields["value"] for plan in plans if plan.kind == "constant" and "value" in plan.fields]
         unit = self.in_unit(Plan("levels", {"times": times}), made).fields["unit"]
         return self.of_levels(times, Value(levels, parts.start, parts.end), unit) if numbers(times) else None
 
@@ -498,6 +512,15 @@ class Schedules:
         tables = [arg.data.attributes for arg in inner if isinstance(arg.data, Namespace)]
         given = next((table for table in tables if "sched" in table), {})
         return self.fill(made, f"timm.{given['sched'].data}", given, base) if given else None
+
+    def _downslope_warmup(self, made: Made, base: Value | None) -> Plan | None:
+        if framework_of(made.path) != "downslope":
+            return None
+        given = self.arguments(made, ["duration", "then", "start", "unit", "restart"])
+        start, restart = given.get("start") or reason(0.0, "where it starts"), given.get("restart")
+        then = self.of(given.get("then"))
+        unit = reason(given["unit"].data if "unit" in given else "step", PER_STEP)
+        return self.warmup(then, given.get("duration"), start, unit, restart=restart is None or restart.data is True)
 
     def _gradual(self, made: Made, base: Value | None) -> Plan | None:
         given = self.arguments(made, ["optimizer", "multiplier", "total_epoch", "after_scheduler"])

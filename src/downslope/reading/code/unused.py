@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
 from downslope.reading.code.pieces import Program
+from downslope.reading.order import covering
 from downslope.reading.reading import Field
 
 _NUMBER = re.compile(r"(?<![\w.])(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
@@ -25,15 +26,11 @@ _TOPICS = {
 
 def find_unused(program: Program, told: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the stretches that hold a number outside of these: each a piece of one line, at most `_MOST` of them."""
-    spans = sorted(told)
-    reach: list[int] = []
-    for _, end in spans:
-        reach.append(max(end, reach[-1] if reach else end))
+    inside = covering(told)
     found: list[tuple[int, int]] = []
     for match in _NUMBER.finditer(program.text):
         start, end = match.span()
-        before = bisect_right(spans, (start, 1 << 60))
-        if before and reach[before - 1] >= end:
+        if inside(start, end):
             continue
         line = bisect_right(program.starts, start) - 1
         first, last = program.starts[line], program.starts[line] + len(program.lines[line])

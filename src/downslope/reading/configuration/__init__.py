@@ -10,8 +10,9 @@ from typing import Any
 from downslope.reading.configuration.build import Build, leave_unread, put_conventions, put_groups, put_values
 from downslope.reading.configuration.dictionaries import read_dictionaries
 from downslope.reading.configuration.entries import Entry
-from downslope.reading.configuration.lines import read_lines, read_options, read_pairs
+from downslope.reading.configuration.lines import read_lines, read_pairs
 from downslope.reading.configuration.literals import read_literals
+from downslope.reading.configuration.programs import read_program
 from downslope.reading.configuration.prototxt import read_prototxt
 from downslope.reading.configuration.rates import put_rate
 from downslope.reading.configuration.settings import find_settings, tell_system
@@ -27,7 +28,7 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
     "darknet": read_lines,
     "prototxt": read_prototxt,
     "pairs": read_pairs,
-    "lua": read_options,
+    "program": read_program,
     "dictionary": read_dictionaries,
 }
 
@@ -92,6 +93,8 @@ def _darknet_path(text: str, entry: Entry) -> tuple[str, ...]:
     path: tuple[str, ...] = entry.path
     if len(path) > 1 and path[0] not in {"net", "network"}:
         return ("layer", *path)
+    if path[-1:] not in {("batch",), ("subdivisions",)}:  # all that testing has of its own
+        return path[-1:]
     block = text[max(text.rfind("\n\n", 0, entry.start), entry.start - 500, 0) : entry.start].lower()
     comments = [line for line in block.splitlines() if line.lstrip().startswith("#")]
     told = next((line for line in reversed(comments) if "train" in line or "test" in line), "")

@@ -100,7 +100,6 @@ def put_values(build: Build) -> None:
         ("weight_decay", "sgd.weight_decay"),
         ("nesterov", "sgd.nesterov"),
         ("dampening", "sgd.dampening"),
-        ("ema", "train.ema"),
     ):
         setting = settings.by_concept.get(concept, [None])[0]
         default = None if inherits else settings.system.defaults.get(concept)
@@ -148,14 +147,10 @@ def _put_optimizer(build: Build) -> None:
     ]
     if named:
         found.optimizer = _optimizer_of(named[0].value)
-        if found.optimizer == "sgd" and squeezed(named[0].value.rpartition(".")[2]) in {
-            "nag",
-            "nesterov",
-            "nesterovsgd",
-            "sgdnesterov",
-        }:
+        last = squeezed(named[0].value.rpartition(".")[2])
+        if found.optimizer == "sgd" and last in {"nag", "nesterov", "nesterovs", "nesterovsgd", "sgdnesterov"}:
             build.imply("sgd.nesterov", True, None, f"{named[0].value} is Nesterov's form")
-        if squeezed(named[0].value) == "sgdw":
+        if OPTIMIZERS.get(squeezed(named[0].value.rpartition(".")[2])) == "sgdw":
             build.imply("sgd.decay", "decoupled", None, "SGDW decays apart from the gradient")
     elif any(blocks):
         found.optimizer = next(filter(None, blocks))
@@ -192,8 +187,11 @@ def _optimizer_of(name: str) -> str:
 
 
 def _put_strength(build: Build) -> None:
-    """Put the weight decay that a bare strength is, where a key beside it says that it is one."""
+    """Put the weight decay that a bare decay of its size is, or a strength that a key beside it calls one."""
     settings = build.settings
+    decay = settings.first("bare_decay") if settings.system.name != "keras" else None
+    if decay is not None and "sgd.weight_decay" not in build.found.fields and settings.by_concept.get("lr"):
+        build.imply("sgd.weight_decay", _float(decay.value), decay)
     strength = settings.first("strength")
     if strength is None or "sgd.weight_decay" in build.found.fields:
         return
@@ -239,6 +237,7 @@ def _put_beside(build: Build) -> None:
     for concept, path in (
         ("accumulate", "train.accumulate"), ("smoothing", "train.label_smoothing"), ("mixup", "data.augment.mixup"),
         ("cutmix", "data.augment.cutmix"), ("erase", "data.augment.erase"),
+        ("ema", "train.ema"),
     ):  # fmt: skip
         setting = settings.first(concept)
         if setting is not None and not (concept == "accumulate" and setting.value == 1):

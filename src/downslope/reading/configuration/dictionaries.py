@@ -12,6 +12,7 @@ from downslope.reading.configuration.entries import DEEPEST, MOST, Entry
 from downslope.reading.configuration.literals import read_literals
 
 _BUILDERS = frozenset({"dict", "list", "tuple", "float", "int", "set"})
+_ROUNDED = {"float": float, "int": int, "round": round, "abs": abs, "min": min, "max": max}
 
 
 def read_dictionaries(text: str) -> list[Entry]:
@@ -78,14 +79,14 @@ class _Walk:
             return
         if isinstance(node, ast.Call):
             name = path_of(node.func)
-            if name and name[-1] not in _BUILDERS:
+            if name and name[-1] not in {*_BUILDERS, *_ROUNDED}:
                 self.entries.append(Entry((*path, "type"), ".".join(name), *self.span(node.func)))
             for keyword in node.keywords:
                 if keyword.arg:
                     self.value(keyword.value, (*path, keyword.arg), self.span(keyword)[0], depth + 1)
-            if not node.args or (name and name[-1] not in _BUILDERS):
+            if not node.args or (name and name[-1] not in {*_BUILDERS, *_ROUNDED}):
                 return
-            if not (name and name[-1] in {"float", "int"}):
+            if not (name and name[-1] in _ROUNDED):
                 self.value(node.args[0], path, start, depth + 1)
                 return
         if isinstance(node, ast.Dict):
@@ -121,8 +122,8 @@ class _Walk:
             return self.evaluate(self.names[node.id][0], depth + 1)
         if isinstance(node, ast.Name):
             return node.id
-        if isinstance(node, ast.Call) and len(node.args) == 1 and path_of(node.func) in {("float",), ("int",)}:
-            return _as(self.evaluate(node.args[0], depth + 1))
+        if isinstance(node, ast.Call) and node.args and (name := path_of(node.func)) and name[0] in _ROUNDED:
+            return _as(name[0], [self.evaluate(one, depth + 1) for one in node.args])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             found = self.evaluate(node.operand, depth + 1)
             return (-found if isinstance(node.op, ast.USub) else found) if isinstance(found, int | float) else None
@@ -131,10 +132,10 @@ class _Walk:
         return None
 
 
-def _as(value: Any) -> Any:
+def _as(name: str, values: list[Any]) -> Any:
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return _ROUNDED[name](*values)
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -143,7 +144,8 @@ def _combine(sign: ast.operator, left: Any, right: Any) -> Any:
 
 
 def _works(node: ast.expr) -> bool:
-    return isinstance(node, ast.BinOp) or any(isinstance(one, ast.BinOp) for one in getattr(node, "elts", ()))
+    worked = isinstance(node, ast.Call) and path_of(node.func)[-1:] in {("round",), ("min",), ("max",), ("abs",)}
+    return worked or isinstance(node, ast.BinOp) or any(isinstance(one, ast.BinOp) for one in getattr(node, "elts", ()))
 
 
 def path_of(node: ast.expr) -> tuple[str, ...]:

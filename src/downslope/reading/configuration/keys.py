@@ -17,19 +17,19 @@ GENERIC: dict[str, str] = {
     "lr": "lr learningrate baselr initlr initiallr lr0 initiallearningrate lrinit startlr learningrateinit "
     "baselearningrate eta0 maxlr peaklr lrmax initlearningrate startinglearningrate optimlr optimizerlr optlr lrbase "
     "learningratebase lrrate startinglr initiallearnrate initialrate learnrate lrpeak peaklearningrate maxlearningrate "
-    "lrstart startlearningrate trainlr lrsgd sgdlr",
+    "lrstart startlearningrate trainlr lrsgd sgdlr lr.initial learningrate.initial lr.init lr.base learningrate.base basiclr η cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
     "final": "minlr lrmin endlearningrate etamin finallr lrend endlr minimumlearningrate finallearningrate "
     "minlearningrate lrcosinemin cosineendlr lrfinal endingrate endvalue lastlr minimumlr lrminimum",
     "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
-    "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue",
+    "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue momentumpermb",
     "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
     "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
     "optimwd optimwdecay l2regularizer l2weightdecay weightdecayl2 l2wd l2decayrate l2regweight l2regularization l2coeff "
-    "l2lambda l2penalty wdrate regl2 weightl2",
+    "l2lambda l2penalty wdrate regl2 weightl2 l2 l2weight weightpenalty",
     "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
-    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch",
+    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch globaltrainbatchsize",
     "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
     "microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu localbatchsize "
     "trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice pergpubatchsize "
@@ -38,16 +38,16 @@ GENERIC: dict[str, str] = {
     "accumulate": "gradientaccumulationsteps accumgradbatches accumulategradbatches accumulationsteps itersize gradaccum "
     "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate naccumulate",
     "epochs": "epochs maxepochs numepochs nepochs totalepochs nepoch trainepochs maxepoch numtrainepochs trainingepochs "
-    "epochsnum epochnum epochmax numepoch epochcount endepoch nbepoch nbepochs trainer.maxepochs",
+    "epochsnum epochnum epochmax numepoch epochcount endepoch nbepoch nbepochs trainer.maxepochs numberofepochs maxnumepochs maxtrainepochs maxnepochs maxtrainingepochs totalepoch",
     "epochs_flag": "epoch",
     "steps": "maxiter maxsteps totalsteps iterations numsteps trainsteps maxiters maxupdate maxupdates numiterations niter "
     "totaliters numtrainsteps trainingsteps totaliterations nsteps iters numiters maxiteration maxiterations trainiters "
-    "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations",
+    "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations maxnumberofsteps maxnumsteps maxtrainsteps numberofsteps numupdates maxtrainingsteps",
     "nesterov": "nesterov usenesterov sgdnesterov isnesterov optimizernesterov",
     "dampening": "dampening optimizerdampening",
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
-    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm",
+    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm gradientthreshold clipgradnormmax clipnormvalue",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay emamodel.decay "
     "emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay emaalpha",
     "smoothing": "labelsmoothing smoothing labelsmooth labelsmoothingfactor smoothlabels labelsmootheps labelsmoothepsilon",
@@ -56,45 +56,45 @@ GENERIC: dict[str, str] = {
     "mixup": "mixup mixupalpha",
     "cutmix": "cutmix cutmixalpha",
     "erase": "randomerase reprob randomerasing randomerasingprob randomeraseprob",
-    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername",
+    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername whichoptimizer",
     "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
     "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
-    "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler lradjust lradj lrtype learningpolicy lrscheduletype",
+    "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler scheduler.decay learningratescheduler.decay lrscheduler.decay lradjust lradj lrtype learningpolicy lrscheduletype decaytype lrdecaystrategy whichscheduler lrdecaytypename learnrateschedule",
     "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "
     "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult learningratescheduler.factor "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
-    "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
+    "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay learningratedecayrate decaylrto learnratedropfactor lrshift",
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
-    "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
+    "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
     "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
     "lrdropepochs lrdropepoch dropepochs dropepoch epochdrop lrdecayiter steplist schedule.step lrstepiters epochlist",
     "milestones": "milestones stepvalue lrmilestones multisteps lrdrops lrdecaymilestones milestone decaymilestones "
     "schedulermilestones lrstepvalues lrschedulermilestones stepmilestones lrmilestone multistepdecaymilestones "
-    "lrmultisteps stepsmilestones",
+    "lrmultisteps stepsmilestones milestonesepoch milestonesepochs milestoneepochs multistepmilestones lrmultistepmilestones",
     "every": "stepsize lrstepsize lrdropevery lrdecayevery lrstepperiod decayepochs numepochsperdecay epochsperdecay "
     "lrdecayperiod lrdecayinterval decayperiod decayinterval epochstep lrdrop decaystep decayevery lrdecaystepsize "
     "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep decaysteps lrdecayiters "
-    "stepsperdecay lrschedulerstepsize stepsizelr",
+    "learningratedecaysteps learningratedecayepochs learningratedecayevery learningratedecayinterval stepsperdecay lrschedulerstepsize stepsizelr lrdropinterval learnratedropperiod lrdropperiod",
     "every_flag": "step",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
     "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
     "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower polyexp polyexponent lrpolyexp polydecaypower",
-    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen",
+    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup warmuptime",
     "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
-    "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch",
+    "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch warmup.epochs warmup.epoch warmup.numepochs",
     "warmup_steps": "warmupsteps warmupiters warmupupdates lrwarmupsteps numwarmupsteps warmupiterations warmupiter burnin "
     "warmupstep warmupbatches lrwarmupiters lrwarmupiterations nwarmupsteps numwarmupiters numwarmup warmupnumsteps "
-    "schedulerwarmupsteps",
+    "schedulerwarmupsteps warmup.steps warmup.iters warmup.iterations warmup.numsteps warmupnumiters",
     "warmup_start": "warmuplr warmupinitlr warmupstartlr lrwarmupstart warmupstartlearningrate warmuplearningrate "
-    "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr",
+    "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr warmup.startlr warmup.initlr warmup.startlearningrate warmup.minlr warmup.initiallr",
     "warmup_end": "warmupendlr warmuptargetlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr warmuppeaklr "
     "lrwarmupend warmupmaxlr endwarmuplr",
-    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor",
-    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction",
-    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle",
+    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor warmup.factor warmup.startfactor",
+    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction warmup.ratio warmup.fraction",
+    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle warmup.type warmup.method warmup.mode warmup.name warmup.policy",
     "beta1": "beta1 adambeta1 optimizerbeta1",
     "beta2": "beta2 adambeta2 optimizerbeta2",
     "betas": "betas adambetas optbetas",
@@ -119,6 +119,7 @@ GENERIC: dict[str, str] = {
     "head_lr_mult": "headlrmult headlrfactor headlrratio lrheadmult classifierlrmult headlrmultiplier",
     "backbone_lr": "backbonelr lrbackbone lrencoder encoderlr",
     "head_lr": "headlr lrhead classifierlr lrclassifier fclr lrfc lrdecoder decoderlr",
+    "bare_decay": "decay",
     "strength": "lambda reglambda regweight regcoeff regularization regularizationstrength weightreg",
 }
 """A concept -> the keys that mean it anywhere."""
@@ -132,8 +133,7 @@ NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind
 """Keys that name what their table is."""
 
 OPTIMIZING = _words(
-    "optimizer optim opt optimizers solver optimizerconfig optimizerparams optimizercfg optimizerargs optimconf"
-    "  optimizerbuilder sgd"
+    "optimizer optim opt optimizers solver optimizerconfig optimizerparams optimizercfg optimizerargs optimconf  optimizerbuilder sgd"
 )
 """Tables about an optimizer."""
 
@@ -143,6 +143,9 @@ SCHEDULING = _words(
     "lrschedulerconfig lrupdater lrschedulerparams learningrateschedule schedulerargs schedulerconf"
 )
 """Tables about a schedule of the learning rate."""
+
+BEFORE = _words("student train training model net network main default my sgd optim optimizer opt solver hparams")
+"""First words of keys that say whose they are: the trained model's, its optimizer's."""
 
 PASSED_OVER = _words(
     "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs optkwargs optimizerkwargs optimizerargs optargs schedulerkwargs schedargs optimparams lrargs lrkwargs optimkwargs value"
@@ -154,7 +157,7 @@ FOREIGN = _words(
     "preprocess preprocessing anchor anchors bn batchnorm norm normalization loss losses criterion dropout val valid validation "
     "test eval evaluation inference infer mixup cutmix swa moco memory checkpoint logger logging log callbacks callback hooks "
     "hook prune pruning quantization distillation distill randaugment autoaugment crop sampler visualizer vis profiler "
-    "early stopping deploy finder export postprocess nms tracker swag lookahead"
+    "byol simsiam dino simclr early stopping deploy finder export postprocess nms tracker swag lookahead"
 )
 """Words of keys whose tables are about something else than the training of the model."""
 
@@ -180,13 +183,14 @@ POLICIES = (
 )  # fmt: skip
 """What a policy's name has in it -> our schedule; "" for one that recipes have no word for. The first decides."""
 
-_ALONE = "sgdw adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd yogi adan shampoo muon"
+_ALONE = "adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd yogi adan shampoo muon"
 _ALIASES = {
     "sgd": "sgd momentum momentumsgd correctedmomentumsgd nesterovag nag momentumoptimizer gradientdescentoptimizer "
     "gradientdescent sgdoptimizer fusedsgd nesterovmomentum buildsgd polyoptimizer nesterov msgd sgdm nesterovsgd "
-    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue",
+    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs",
     "adam": "adam adamoptimizer fusedadam sparseadam adam8bit amsgrad",
-    "adamw": "adamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",
+    "sgdw": "sgdw decoupledsgdw",
+    "adamw": "adamw decoupledadamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",
     "rmsprop": "rmsprop rmsproptf rmspropoptimizer rmspropoptimizerv2",
     "adagrad": "adagrad adagradoptimizer",
     "adadelta": "adadelta adadeltaoptimizer",
@@ -228,6 +232,9 @@ class System:
 
 
 SYSTEMS: tuple[System, ...] = (
+    System("detectron", "solver.lrpolicy solver.maxiter",
+        {"times": "solver.steps", "device_batch": "train.imsperbatch", "": "train.scales"}, unit="step",
+        defaults={"gamma": 0.1, "momentum": 0.9}, restart=False),
     System("slowfast", "solver.baselr solver.maxepoch | optim.baselr optim.maxepoch | solver.lrpolicy solver.baselr "
         "| optim.lrpolicy optim.baselr",
         {"times": "solver.steps optim.steps", "gamma": "optim.lrmult", "scales": "solver.lrs", "final": "optim.minlr",
@@ -280,7 +287,8 @@ SYSTEMS: tuple[System, ...] = (
         {"gamma": "train.step", "device_batch": "train.batchsize", "devices": "gpuworldsize",
         "": "ddpconfig.worldsize"}, unit="epoch", defaults={"gamma": 0.1}, per_device=True),
     System("mindspore", "datasetsinkmode | multistepdecaymilestones | epochsize lrmax | epochsize lrinit | "
-        "epochsize lrend | epochsize lrdecaymode | epochsize lossscale | epochsize keepcheckpointmax",
+        "epochsize lrend | epochsize lrdecaymode | epochsize lossscale | epochsize keepcheckpointmax | "
+        "epochsize savecheckpoint | epochsize savecheckpointepochs",
         {"epochs": "epochsize", "lr": "lrmax", "warmup_start": "lrinit"}, unit="epoch"),
     System("torchvision", "lrstepsize lrgamma | lrwarmupepochs | lrwarmupdecay | normweightdecay | lrwarmupmethod | "
         "lrstepsize epochs lr",
@@ -307,6 +315,12 @@ SYSTEMS: tuple[System, ...] = (
     System("classyvision", "paramschedulers.lr.name | paramschedulers.lr.values | optimizer.paramschedulers.lr",
         {"lr": "lr.startvalue lr.value schedulers.startvalue", "final": "lr.endvalue schedulers.endvalue"},
         unit="epoch"),
+    System("composer", "maxduration | twarmup | alphaf",
+        {"length": "maxduration", "batch": "trainbatchsize globaltrainbatchsize", "final_fraction": "alphaf"}),
+    System("keras", "learningrate.classname | config.learningrate classname",
+        {"final_fraction": "learningrate.alpha"}, unit="step"),
+    System("matlab", "initiallearnrate | learnratedropfactor | learnrateschedule | minibatchsize maxepochs",
+        {"weight_decay": "l2regularization"}, unit="epoch"),
     System("lightning", "trainer.maxepochs | trainer.maxsteps | optimizer.classpath",
         {"patience": "lrscheduler.patience"}, unit="epoch"),
 )  # fmt: skip

@@ -14,10 +14,6 @@ _LINE = re.compile(
     r"[\"']?\d[\w\-]{0,80}[\"']?(?=[ \t]*=))"
     r"[ \t]*(?P<sign>:=?|=)(?!=)[ \t]*"
 )
-_OPTION = re.compile(
-    r"(?:\b\w{1,30}:option\(\s*[\"']-{0,2}(?P<option>\w+)[\"']\s*,\s*|\b(?P<key>\w{1,60})\s?=\s?)"
-    r"(?P<value>[\"'][^\"'\n]{0,200}[\"']|[+-]?[\d.][\w.+-]*|true\b|false\b)"
-)
 _COMMENT = re.compile(r"\s+[#;]|\s//|(?<=\w)#")
 _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"(?=[ \t]*(?:#|$))|'[^'\n]*'(?=[ \t]*(?:#|$))", re.MULTILINE)
 _LONG_STRINGS = ('"""', "'''")
@@ -71,21 +67,6 @@ def _section(words: str, counts: dict[tuple[str, ...], int], *, listed_table: bo
         if keys[:depth] in counts:
             path.append(f"#{counts[keys[:depth]]}")
     return tuple(path)
-
-
-def read_options(text: str) -> list[Entry]:
-    r"""Return the options that a Lua program declares with their defaults, and the fields that it gives numbers.
-
-    Example:
-        >>> [(one.path, one.value) for one in read_options("cmd:option('-LR', 0.1, 'rate of 1')\nx = {wd = 1e-4} -- 5")]
-        [(('--LR',), 0.1), (('wd',), 0.0001)]
-    """
-    text = re.sub(r"--[^\n]*", lambda match: " " * len(match.group()), text)
-    return [
-        Entry((f"--{match['option']}" if match["option"] else match["key"],), listed(match["value"].strip("\"'")),
-              match.start(), match.end("value"))
-        for match in _OPTION.finditer(text)
-    ]  # fmt: skip
 
 
 def read_pairs(text: str) -> list[Entry]:

@@ -15,6 +15,7 @@ _TOKEN = re.compile(
     r"(?P<string>\"{3}(?:[^\"]|\"(?!\"\"))*\"{3}|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')|"
     r"(?P<sign>::?:?|[{}\[\](),=;])|(?P<word>[^\s{}\[\](),=:;\"'#/]+|[\"'/])"
 )
+_NEXT = re.compile(r"[\w.\"'-]{1,80}\s?[:=](?!=)")
 
 
 def read_literals(text: str, start: int = 0, end: int | None = None) -> list[Entry]:
@@ -74,6 +75,8 @@ class _Reader:
                 self.place += 1
                 continue
             self.place = match.end()
+            if match.lastgroup == "blank" and "\n" in match.group() and self.open[-1].key is not None:
+                self.end_line()
             if match.lastgroup == "string":
                 raw = match.group().strip("\"'")
                 self.take(raw, match.start(), match.end(), raw)
@@ -84,6 +87,11 @@ class _Reader:
         self.finish()
         while len(self.open) > 1:
             self.close(self.end)
+
+    def end_line(self) -> None:
+        """End a value at the end of its line where the next one begins another: `a = 1` over `b = 2`."""
+        if self.word is not None and _NEXT.match(self.text, self.place, self.end):
+            self.finish()
 
     def take(self, value: Any, start: int, end: int, raw: str) -> None:
         if self.word is not None:  # words without a sign between are one: `torch.float32 (x)` and the like
@@ -119,6 +127,8 @@ class _Reader:
             here.tables += 1
         if self.word is not None and sign in {"(", "{"} and here.key is not None:
             self.entries.append(Entry((*path, "type"), self.word[3], self.word[1], self.word[2]))  # SGD(...), dict(...)
+        elif sign == "{" and here.key is not None and here.key[0] and len(path) < DEEPEST:
+            self.entries.append(Entry(path, None, here.key[1], here.key[1] + len(here.key[0])))  # which may be a name
         self.word = None
         path = path[:DEEPEST]
         self.open.append(_Open("{" if sign == "(" and here.key is not None else sign, path, start))

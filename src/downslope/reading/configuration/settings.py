@@ -12,6 +12,7 @@ from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.entries import Entry, as_number, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
+    BEFORE,
     FOREIGN,
     GENERIC,
     LEVELS,
@@ -19,12 +20,14 @@ from downslope.reading.configuration.keys import (
     OPTIMIZERS,
     OPTIMIZING,
     PASSED_OVER,
+    POLICIES,
     SCHEDULING,
     SHORT_FLAGS,
     STRUCTURE,
     SYSTEMS,
     System,
 )
+from downslope.reading.configuration.shapes import amount, plain
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,10 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
-    **dict.fromkeys(["optimizer", "policy", "warmup_method"], _name),
+    **dict.fromkeys(["optimizer", "warmup_method"], _name),
+    "policy": lambda value: _name(value) and any(mark in squeezed(value.rpartition(".")[2]) for mark, _ in POLICIES),
     **dict.fromkeys(["times", "scales", "values"], _numbers),
+    "bare_decay": _within(1e-5, 0.05),
     "milestones": lambda value: _numbers(value) or _positive(value),
     "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
     "ema": _within(0.5, 1),
@@ -202,10 +207,12 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
 
 def find_settings(entries: list[Entry], system: System) -> Settings:
     """Return what entries mean, those that mean nothing left out."""
+    entries = plain(entries)
     settings = Settings(system, entries)
     index = _index(system.name)
     listed = _lists_ofschedules(entries)
     by_path = {entry.path: entry for entry in entries}
+    log = any(is_number(one.value) and squeezed(one.path[-1]) in _MEASURED for one in entries)
     for own in entries:
         entry = _referred(own, by_path)
         if len(entry.path) > 1 and entry.path[-1] in {"value", "default"}:  # `lr: {value: 0.1, description: ...}`
@@ -213,8 +220,8 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         keys = bare_path(entry.path)
         if not keys:
             continue
-        setting = _setting(entry, keys, index, listed)
-        if setting is not None:
+        setting = _named_by_key(entry, keys) or _setting(entry, keys, index, listed)
+        if setting is not None and not (log and setting.concept == "epochs_flag"):
             settings.by_concept.setdefault(setting.concept, []).append(setting)
     if system.name == "tensorflow":
         _add_tensorflow(settings)
@@ -224,6 +231,11 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         found.sort(key=lambda one: one.rank)
     return settings
 
+
+_MEASURED = frozenset(
+    ["loss", "trainloss", "valloss", "testloss", "acc", "accuracy", "trainacc", "valacc", "testacc", "top1", "bestacc"]
+)
+"""Keys of a row of a log, whose epoch is the one that it is of."""
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
@@ -302,13 +314,23 @@ def _lists_ofschedules(entries: list[Entry]) -> set[tuple[str, ...]]:
     return set(counts)
 
 
+def _named_by_key(entry: Entry, keys: tuple[str, ...]) -> Setting | None:
+    """Return which optimizer or schedule a table's own key names: `optimizers: {decoupled_sgdw: {lr: 0.1}}`."""
+    if entry.value is not None or len(keys) < 2 or words_of(entry.path[:-1]) & FOREIGN:
+        return None
+    optimizer = _optimizes(keys[-2]) and keys[-1].removeprefix("decoupled") in OPTIMIZERS
+    policy = schedules(keys[-2]) and keys[-2].endswith("s") and any(mark in keys[-1] for mark, _ in POLICIES)
+    concept = "optimizer" if optimizer else "policy" if policy else ""
+    return Setting(concept, entry.path[-1], entry, "", 0) if concept else None
+
+
 def _setting(
     entry: Entry,
     keys: tuple[str, ...],
     index: dict[str, list[tuple[tuple[str, ...], str, bool]]],
     listed: set[tuple[str, ...]],
 ) -> Setting | None:
-    value = _coerced(entry.value)
+    value, said = amount(_coerced(entry.value))
     written = entry.path[-1]
     scheduler = next(
         (
@@ -324,18 +346,28 @@ def _setting(
     if written.startswith("-") and not written.startswith("--") and len(written) == 2:
         return None
     rank = _rank(entry.path[:-1], keys)
-    for pattern, concept, own in index.get(keys[-1], ()):
-        if concept == "" and own and keys[-len(pattern) :] == pattern:
+    patterns = index.get(keys[-1]) or index.get(_own(written), ())
+    for pattern, named, own in patterns:
+        if named == "" and own and keys[-len(pattern) :] == pattern:
             return None
-        if keys[-len(pattern) :] != pattern or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
+        fits = pattern == (_own(written),) or keys[-len(pattern) :] == pattern
+        concept = _OF_UNIT.get((named, said), named)
+        if concept == "ema" and len(pattern) == 1 and pattern != keys[-1:]:
+            continue  # the average of what was measured in training
+        if not fits or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
             continue
-        if concept.endswith("_flag") and not (written.startswith("--") and value >= 2):
+        if concept.endswith("_flag") and not (value >= 2 and (written.startswith("--") or concept == "epochs_flag")):
+            continue
+        outer = [one for parent in keys[-2:-1] for one in index.get(parent, ())]
+        if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
+            continue  # those that another setting is searched among
+        if concept == "bare_decay" and any(map(schedules, keys[:-1])):
             continue
         if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(schedules, keys[:-1])):
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
-            return Setting(concept, value, entry, _unit_of(entry.path[-1]), near, scheduler)
+            return Setting(concept, value, entry, said or _unit_of(entry.path[-1]), near, scheduler)
     if entry.value is True and keys[-1] in _COSINE and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
@@ -344,9 +376,23 @@ def _setting(
         if parent == "solver" and squeezed(value) not in OPTIMIZERS:
             concept = ""
         near = rank(concept)
-        if concept and near is not None:
+        if concept and near is not None and _FITS[concept](value):
             return Setting(concept, value, entry, "", near, scheduler)
     return None
+
+
+_RATES = frozenset({"lr", "policy", "times", "gamma"})
+_OF_UNIT = {
+    ("length", "epoch"): "epochs", ("length", "step"): "steps", ("warmup", "epoch"): "warmup_epochs",
+    ("warmup", "step"): "warmup_steps", ("warmup", "part"): "warmup_ratio",
+}  # fmt: skip
+"""What a time means that is written with its unit."""
+
+
+def _own(key: str) -> str:
+    """Return a key without a first word that says that it is the trained model's own: "student_lr" is "lr"."""
+    first, _, rest = key.lstrip("-").replace("-", "_").partition("_")
+    return squeezed(rest) if first.lower() in BEFORE else ""
 
 
 def _coerced(value: Any) -> Any:
@@ -376,21 +422,18 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
         if (foreign and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
-            of_data = words & {
-                "data",
-                "dataset",
-                "datasets",
-                "dataloader",
-                "dataloaders",
-                "loader",
-                "reader",
-                "datamodule",
-            }
-            return 2 if concept in {"batch", "device_batch"} and of_data else None
+            if len(ancestors) == 1 and concept in _OF_MODEL and words <= _MODELS:
+                return 3
+            return 2 if concept in {"batch", "device_batch"} and words & _OF_DATA else None
         return 0 if optimizing else 1
 
     return rank
 
+
+_OF_DATA = frozenset(["data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "reader", "datamodule"])
+_MODELS = frozenset({"model", "network", "net", "arch", "architecture", "config", "params"})
+_OF_MODEL = frozenset({"lr", "weight_decay", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"})
+"""What a table about the whole model may say of its training."""
 
 _AT_HOME = {
     "ema": frozenset({"ema"}),

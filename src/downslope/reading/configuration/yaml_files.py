@@ -92,6 +92,8 @@ class _Walk:
             return
         if node.tag.startswith("!") and node.tag != "!":
             self.put((*path, "type"), node.tag.lstrip("!"), start, start + len(node.tag), None)
+        if node.id == "mapping" and key is not None:
+            self.put(path, None, *key, key)  # a table's own key may be a name
         if node.id == "sequence":
             self.sequence(node, path, begun, key, depth)
             return

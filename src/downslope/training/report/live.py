@@ -17,8 +17,10 @@ from downslope.training.report.series import Series, thin
 _ALL = 60_000
 """With more values than this on a page, it is not tried whether all fit."""
 
-_CUTS = (2000, 1400, 1000, 700, 500, 350, 250, 180, 120, 80, 50, 30, 15, 5)
-"""Into how many stretches long lines are cut, one after another until the page has room."""
+_CUTS = tuple((cut, None) for cut in (2000, 1400, 1000, 700, 500, 350)) + tuple(
+    (cut, 7) for cut in (350, 250, 180, 120, 80, 50, 30, 15)
+)
+"""Into how many stretches long lines are cut, and to how many digits, one after another until the page has room."""
 
 _TICKS = 300
 
@@ -41,8 +43,8 @@ def numbers_of(
     about = {"name": name, "runs": [_run(run) for run in runs]}
     values = sum(len(_raw(line)) for panel in panels for line in panel.lines)
     text = ""
-    for stretches in (*((None,) if values <= _ALL else ()), *_CUTS):
-        drawn = {panel.key: _chart(panel, stretches) for panel in panels}
+    for stretches, digits in (*(((None, None),) if values <= _ALL else ()), *_CUTS):
+        drawn = {panel.key: _chart(panel, stretches, digits) for panel in panels}
         text = as_json({**about, "charts": {**drawn, **charts}})
         if len(text.encode("utf-8", "surrogateescape")) <= room:
             break
@@ -63,10 +65,10 @@ def _raw(line: Line) -> Series:
     return line.whole if line.raw is None else line.raw
 
 
-def _chart(panel: Panel, stretches: int | None) -> dict[str, Any]:
+def _chart(panel: Panel, stretches: int | None, digits: int | None) -> dict[str, Any]:
     behind = {id(line.whole) for line in panel.lines if line.style == "faint"}
     fronts = panel.fronts
-    curves = [_curve(line, stretches, faint=id(_raw(line)) in behind) for line in fronts]
+    curves = [_curve(line, stretches, digits, faint=id(_raw(line)) in behind) for line in fronts]
     gaps = [[line.run, int(step)] for line in fronts for step in line.series.nonfinite]
     places = sorted(set(np.linspace(0, len(gaps) - 1, _TICKS).astype(int).tolist())) if len(gaps) > _TICKS else None
     some = {
@@ -76,7 +78,7 @@ def _chart(panel: Panel, stretches: int | None) -> dict[str, Any]:
         "resumed": panel.resumed,
         "gaps": gaps if places is None else [gaps[place] for place in places],
         "ends": panel.end_labels,
-        "note": _note(curves, fronts),
+        "note": _note(curves, fronts, digits),
     }
     floor = {} if panel.frame_from is None else {"floor": panel.frame_from}
     return {"title": panel.title, "lines": curves, **_present(some), **floor}
@@ -87,7 +89,7 @@ def _present(table: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in table.items() if value}
 
 
-def _curve(line: Line, stretches: int | None, *, faint: bool) -> dict[str, Any]:
+def _curve(line: Line, stretches: int | None, digits: int | None, *, faint: bool) -> dict[str, Any]:
     raw = _raw(line)
     shown = raw if stretches is None else thin(raw, stretches)
     cut = stretches is not None and len(shown) < len(raw)
@@ -99,13 +101,13 @@ def _curve(line: Line, stretches: int | None, *, faint: bool) -> dict[str, Any]:
         "window": line.window if line.window > 1 else 0,
         "m": _means(raw, stretches) if stretches and cut and line.window > 1 else {},
     }
-    steps, values = pack_steps(shown.steps.tolist()), pack_values(shown.values.tolist())
+    steps, values = pack_steps(shown.steps.tolist()), pack_values(shown.values.tolist(), digits)
     return {"name": line.name, "colour": line.colour, "s": steps, "v": values, **_present(some)}
 
 
 def _means(raw: Series, stretches: int) -> dict[str, Any]:
     """Return the mean of each stretch with its middle step and how many values it is of; to seven digits."""
-    edges = np.linspace(0, len(raw), min(stretches, 500) + 1).astype(np.int64)
+    edges = np.linspace(0, len(raw), min(2 * stretches, 500) + 1).astype(np.int64)
     steps: list[int] = []
     means: list[float | None] = []
     counts: list[int] = []
@@ -118,17 +120,18 @@ def _means(raw: Series, stretches: int) -> dict[str, Any]:
     return {"s": pack_steps(steps), "v": means, "c": counts}
 
 
-def _note(curves: Sequence[dict[str, Any]], lines: Sequence[Line]) -> str:
-    """Return how many of the values are on the page, where it is not all."""
+def _note(curves: Sequence[dict[str, Any]], lines: Sequence[Line], digits: int | None) -> str:
+    """Return how many of the values are on the page, and of how many digits, where it is not all."""
     found: list[str] = []
     for curve, line in zip(curves, lines, strict=True):
         held, every = _count(curve["s"]), len(_raw(line))
         if held < every:
             found.append(f"{whole(held)} of the {whole(every)} values")
     if not found:
-        return ""
+        return f"Numbers are rounded to {digits} digits." if digits else ""
     some = found[0] if len(set(found)) == 1 else f"{found[0]} of the first line, of the others as many at most"
-    return f"Here are {some}: the smallest and the largest of each stretch."
+    rounded = f", rounded to {digits} digits" if digits else ""
+    return f"Here are {some}: the smallest and the largest of each stretch{rounded}."
 
 
 def _count(steps: Any) -> int:

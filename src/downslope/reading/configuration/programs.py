@@ -1,0 +1,94 @@
+"""Programs in other languages than Python: what they plainly assign, declare and pass, by one table; never run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import groupby, pairwise
+
+from downslope.reading.configuration.entries import MOST, Entry, as_number, listed
+from downslope.reading.languages import LANGUAGES, tell_language
+
+_NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFlLdD]?(?![\w.])"
+_VALUE = (
+    rf"(?P<value>(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
+    r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
+)
+_WAYS = [
+    re.compile(way + _VALUE, re.MULTILINE)
+    for way in (
+        r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*",
+        r"\b\w{1,30}:option\([ \t]*[\"'](?P<key>-{0,2}\w+)[\"'][ \t]*,[ \t]*",
+        r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
+        r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
+        r"#define[ \t]+(?P<key>\w+)[ \t]+",
+        r"(?<=[)\s])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
+    )
+]
+"""How a key is given a value: assigned or named in a call, declared, paired, defined, built."""
+
+_HELPED = re.compile(r"(?P<key>--\w{1,60})[^\n(]{0,120}\(default " + _VALUE)
+_CALLED = re.compile(
+    r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|trainingOptions)"
+    rf"\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
+)
+_PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",)}
+"""What the arguments by place of a call mean, where they are not a rate and a momentum."""
+
+_ROW = re.compile(rf"[{{\[]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})(?:\s*,\s*{_NUMBER})*\s*,?\s*[}}\]]")
+
+
+def read_program(text: str) -> list[Entry]:
+    r"""Return the settings that a program gives names, options and known optimizers; of a name, what it was given.
+
+    Example:
+        >>> program = "cmd:option('-LR', 0.1, 'rate of 1')\nlocal t = {wd = 1e-4, n = 8 / 2} -- m = 5"
+        >>> [(one.path, one.value) for one in read_program(program)]
+        [(('-LR',), 0.1), (('wd',), 0.0001)]
+    """
+    begun = LANGUAGES.get(tell_language(text), ("//",))[0]
+    comment = re.compile(rf"(\"[^\"\n]*\"|'[^'\n]*')|{begun}[^\n]*|/\*(?:[^*]|\*(?!/))*")
+    clean = comment.sub(lambda match: match[0] if match[1] else re.sub(r"[^\n]", " ", match[0]), text)
+    clean = re.sub(r"\.\.\.(?=[ \t]*\n)", "   ", clean)
+    matches = [*(match for way in _WAYS for match in way.finditer(clean)), *_HELPED.finditer(text)]
+    found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
+    for match in _CALLED.finditer(clean):
+        name = match["name"].lower()
+        if name not in _PLACES:
+            found.append(Entry(("optimizer", "name"), name.removesuffix("options"), *match.span("name")))
+        for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):
+            if match[group]:
+                found.append(Entry((key,), _read(match[group]), *match.span(group)))
+    found = sorted([*found, *_regimes(clean)], key=lambda one: one.start)[:MOST]
+    given = {one.path[-1].lstrip("-"): one for one in found if len(one.path) == 1 and not _is_name(one)}
+    return [replace(given[one.value], path=one.path) if _is_name(one) and one.value in given else one for one in found]
+
+
+def _is_name(entry: Entry) -> bool:
+    """Whether an entry's value is a name, whose value and words are then its own."""
+    return len(entry.path) == 1 and isinstance(entry.value, str)
+
+
+def _bare(key: str) -> str:
+    """Return a key without the k that constants of C++ begin with."""
+    return key[1:] if re.match(r"k[A-Z][a-z]", key) else key
+
+
+def _read(value: str) -> object:
+    if value[:1] in "[{" or value.startswith("c("):
+        found = listed(re.sub(r"^c|[\[\]{}();]", " ", value))
+        return found if isinstance(found, list) else [found]
+    number = as_number(value.rstrip("dDfF"))
+    return listed(value.strip("\"'")) if number is None else number
+
+
+def _regimes(text: str) -> list[Entry]:
+    """Return the rates of a table whose rows have a first time, a last, and the rate between them."""
+    rows = [([float(match[n].rstrip("fFlLdD")) for n in (1, 2, 3)], *match.span()) for match in _ROW.finditer(text)]
+    for follow, run in groupby(pairwise(rows), lambda pair: pair[0][0][1] + 1 == pair[1][0][0]):
+        pairs = list(run)
+        if follow:
+            kept = [pairs[0][0], *(pair[1] for pair in pairs)]
+            levels = [[times[0], times[2]] for times, *_ in kept]
+            return [Entry(("lr_schedule",), levels, kept[0][1], kept[-1][2])]
+    return []

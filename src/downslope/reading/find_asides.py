@@ -1,0 +1,131 @@
+"""Numbers and schedules that say nothing of this training: marks of lists, pages, trials, failures, other subjects."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from itertools import pairwise
+
+from downslope.reading.facts import Board
+
+_NUMBER = r"\d[\d.]{0,12}(?:\s?\*\s?10\^-?\d+|e-?\d+)?"
+_LIST = rf"{_NUMBER}(?:\s?(?:[,、/;]\s?(?:and\s|or\s|和|与)?|\sand\s|\sor\s|和|与|或){_NUMBER}){{1,12}}"
+_CONCEPT = (
+    r"(?:(?:learning rate|lr|step size|weight decay|batch size|batch|momentum)s?(?: value| coefficient)?s?"
+    r"|学习率|动量|权重衰减|批大小|批量大小|批次大小)"
+)
+_TRIED = r"(?:tested|tried|explored|evaluated|compared|considered|swept|searched|experimented with|examined)"
+_OF = r"(?:of|=|:|in|from|at|is|was)"
+_ADVERBS = r"(?:(?:that|which|already|quickly|soon|and|but|so|then|always|often) )*"
+_FAILS = (
+    r"(?:overshoot|diverg|explod|oscillat|fail(?:s|ed)\b|blows? up|blew up|does ?n[o']t (?:converge|work|train|learn)"
+    r"|did ?n[o']t (?:converge|work|train|learn)|(?:the )?(?:model|training|network|loss|it) "
+    r"(?:diverg|explod|oscillat|does ?n[o']t|did ?n[o']t|did not|does not|failed|blew|became nan)"
+    r"|(?:is|was|are|were|seems|seemed) (?:far |way |much |clearly )?too (?:high|low|large|small|big|aggressive)"
+    r"|(?:gave|gives|led to|leads to|results? in|resulted in|caused?s?) (?:nan|diverg|instab|worse|poor))"
+)
+_BLANK = [
+    re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?= [^\W\d]))"),
+    re.compile(r"(?<=[^\n]{20}\n)(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
+    re.compile(r"\(\s?(?P<blank>1)\s?-\s?\(?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
+]
+"""Digits that count something in the text itself: entries of a list, pages; and the 1 of a polynomial's formula."""
+
+_ASIDE = [
+    re.compile(one.replace(" ", r"[ \n]"))
+    for one in (
+        rf"{_CONCEPT} ?{_OF}? ?[(\[{{]?{_LIST}[)\]}}]? (?:were|was|are|has been|have been) {_TRIED}",
+        rf"{_TRIED}(?: with| several| different| various| out)* {_CONCEPT} ?{_OF}? ?[(\[{{]?{_LIST}",
+        rf"(?:尝试|测试|比较|对比|试验|实验)了?[^,。;\d]{{0,8}}{_LIST}[^,。;\d]{{0,6}}{_CONCEPT}",
+        rf"(?:尝试|测试|比较|对比|试验)了?[^,。;\d]{{0,8}}{_CONCEPT}[^,。;\d]{{0,6}}{_LIST}",
+        rf"{_CONCEPT} ?{_OF}? ?{_NUMBER},? {_ADVERBS}{_FAILS}",
+        rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}时?,?(?:就|会|则|训练|模型|网络|损失)*(?:[过太][大高小低]|发散|不收敛|震荡|爆炸)",
+        r"\b(?:measured|averaged|evaluated|computed|repeated|smoothed) (?:\w+ )?(?:over|across|for) \d+ \w+",
+        r"\b(?:exponential|linear)(?:ly)?[-\s]?(?:weighted|decay(?:ing|ed))?[-\s](?:moving )?(?:average|mean|weight)",
+        r"(?:^|\n)[^\w\n]{0,9}(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",
+        r"(?:^|\n)[^\w\n]{0,9}(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
+        r"(?:^|(?<=\n))[^\n]*\b(?:epoch|iter|step|train)\w*[:\s]{0,2}\d{0,4}\s?\[\s*\d+\s?/\s?\d+[^\n]*",
+        r"\bepochs? ?[:=]? ?\d+ ?/ ?\d+",
+        r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
+        r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
+        r"\b(?:in )?(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b[^;\n]{0,80}",
+        r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
+        r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
+    )
+]
+"""Values that were tried, or failed, spans that something is measured over, and schedules of averages."""
+
+_AVERAGES = re.compile(
+    r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
+    r"(?!(?:the |all |its |our |trained )*(?:model|weight|param|network|student|teacher))(?:\w+ ){0,3}[^.;\n]{0,40}|"
+    r"\b(?:running|smoothed) (?:loss|reward|cost|statistics)[^.;,\n]{0,20}\b(?:ema|moving average)\b[^.;,\n]{0,40}"
+)
+"""Moving averages of what is no model."""
+
+_OF_RATE = re.compile(r"learning|\blr\b|学习率|sgd|optimi|优化|schedul|warm|退火|anneal|momentum|动量|epoch|训练|train")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def blank_marks(plain: str) -> str:
+    r"""Return a text whose marks of lists, page numbers and formulas' ones are blanks.
+
+    Example:
+        >>> blank_marks("lr\n1、momentum 0.9")
+        'lr\n;  momentum 0.9'
+    """
+    for pattern in _BLANK:
+        pieces, here = [], 0
+        for match in pattern.finditer(plain):
+            start, end = match.span("blank")
+            pieces += [plain[here:start], (";" if pattern is _BLANK[0] else " ").ljust(end - start)]
+            here = end
+        plain = "".join([*pieces, plain[here:]])
+    return plain if _OTHERWISE.search(plain) else _UNTIL.sub(_until, plain)
+
+
+_UNTIL = re.compile(r"(?:\(|\b(?:when|if|for|while)\s)\s?epochs?\s?<=?\s?(?P<last>\d{1,6})\s?\)?")
+_OTHERWISE = re.compile(r"\b(?:else|otherwise|afterwards?)\b")
+
+
+def _until(match: re.Match[str]) -> str:
+    """Return "0.1 when epoch < 80" in the words for a time, as long as it was."""
+    words = f" until ep {match['last']} "
+    return (
+        words[: len(match.group())].ljust(len(match.group())) if len(words) <= len(match.group()) + 1 else match.group()
+    )
+
+
+_SIGNATURE = re.compile(r"\bclass (?:[\w.]+\.)?\w*(?:sgd|momentum|optimizer)\w*\([^()]{0,400}\)(?!:)")
+"""How the documents of a library show an optimizer, whose defaults they then list."""
+
+_LABEL = re.compile(
+    r"(?:^|(?<=[.;\n]))[ \t]{0,9}[*#-]{0,3}\s?(?P<stage>pre-?\s?train|fine-?\s?tun|linear (?:prob|eval))\w* ?:"
+)
+
+
+def find_asides(board: Board) -> None:
+    """Take out of all further reading what is said of values that are none, and of schedules of other things."""
+    plain = board.text.plain
+    starts = [item.start for item in board.items]
+
+    def leave(start: int, end: int) -> None:
+        first = bisect_left(starts, start)
+        first -= first > 0 and board.items[first - 1].end > start
+        board.used.update(range(first, bisect_left(starts, end)))
+
+    for pattern in (*_ASIDE, _AVERAGES):
+        for match in pattern.finditer(plain):
+            leave(*match.span())
+    if _SIGNATURE.search(plain):
+        leave(0, len(plain))
+    labels = list(_LABEL.finditer(plain))
+    if len({match["stage"] for match in labels}) > 1:  # of two trainings the first is read
+        end = re.compile(r"[.;\n]|$").search(plain, labels[1].end())
+        leave(labels[1].start(), end.start() if end else len(plain))
+    bounds = [0, *(match.end() for match in _PARAGRAPH.finditer(plain)), len(plain)]
+    paragraphs = [(start, end) for start, end in pairwise(bounds) if end > start]
+    own = [bool(_OF_RATE.search(plain, start, end)) for start, end in paragraphs]
+    for (start, end), told in zip(paragraphs, own, strict=True):
+        if not told and any(own):  # nothing is said there of training
+            left, right = bisect_left(starts, start), bisect_left(starts, end)
+            board.used.update(p for p in range(left, right) if board.items[p].kind == "schedule")
