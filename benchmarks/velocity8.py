@@ -83,7 +83,7 @@ def mnist1d() -> tuple[Tensor, ...]:
 TASKS = {
     "digits, MLP 64-128-128-10": Task(perceptron, digits, 0.1, 400),
     "MNIST-1D, convolution": Task(convolution, mnist1d, 0.05, 1000),
-    "MNIST-1D, GRU of 64": Task(Recurrent, mnist1d, 0.1, 500),
+    "MNIST-1D, GRU of 64": Task(Recurrent, mnist1d, 0.5, 1000),
 }
 
 

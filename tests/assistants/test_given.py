@@ -16,8 +16,7 @@ opened = []
 
 
 def note(event, arguments):
-    """Note what is opened or listed while a test looks."""
-    # pipes are opened by number
+    """Note what is opened or listed while a test looks; a number is of a file that is open already."""
     if opened and event in {"open", "os.listdir", "os.scandir"} and not isinstance(arguments[0], int):
         opened.append(str(arguments[0]))
 

@@ -1,4 +1,4 @@
-"""Sentences on the learning rate and the length of training, with what must be read and what must not."""
+"""What a text states beside what is read of it; schedules in short."""
 
 from downslope import read
 from reading.rows import same
@@ -24,6 +24,20 @@ def faults(text, expected):
         asked = path.startswith(("sgd.lr", "train.")) and not path.startswith(("sgd.lr_in", "train.clip", "train.ema"))
         if asked and path not in known and field.provenance == "stated":
             found.append(f"{path} = {field.value!r} is invented from {field.words!r}")
+    return found
+
+
+def differences(text, expected):
+    """Return where a reading of a text differs from all fields that it states, by their paths; others may be implied."""
+    fields = read(text)[0].fields
+    stated = {path for path, field in fields.items() if field.provenance == "stated"}
+    found = [
+        f"{path} = {fields[path].value!r} is invented from {fields[path].words!r}" for path in stated - expected.keys()
+    ]
+    for path, value in expected.items():
+        got = fields.get(path)
+        if got is None or not same(got.value, value):
+            found.append(f"{path}: {value!r} expected, not {got and got.value!r} ({got and got.words!r})")
     return found
 
 

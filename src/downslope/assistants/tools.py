@@ -6,9 +6,7 @@ Their docstrings and the descriptions of their arguments are what an assistant i
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +14,7 @@ from pydantic import Field
 
 from downslope.assistants.given import Given, GivenError, fields_of, recipe_of, recipe_or_words, take
 from downslope.core.errors import DownslopeError
-from downslope.core.schedules import Schedule
-from downslope.core.tables import to_table
+from downslope.core.tables import to_json, to_table
 from downslope.exporting import TARGETS
 from downslope.reading import read
 from downslope.reading.reading import Reading, write_toml
@@ -152,7 +149,7 @@ class Tools:
         sides = [self._take(side) for side in (a, b)]
         one, two = (recipe_or_words(side, f"`{name}`") for side, name in zip(sides, "ab", strict=True))
         found = compare(one, two, steps=steps, steps_per_epoch=steps_per_epoch, examples=examples)
-        table = _plain(found) | {name: to_table(getattr(found, name)) for name in ("settings_a", "settings_b")}
+        table = to_json(found) | {name: to_table(getattr(found, name)) for name in ("settings_a", "settings_b")}
         for side, name in zip(sides, "ab", strict=True):
             table = _with_words(table, side, f"understood_{name}")
         return _bounded(table)
@@ -243,7 +240,7 @@ class Tools:
             warmup=warmup,
             examples=examples,
         )
-        changes = [_plain(one) for one in found.changes]
+        changes = [to_json(one) for one in found.changes]
         table = {"recipe_toml": found.to_toml(), "changes": changes, "remarks": list(found.remarks)}
         return _bounded(_with_words(table, given))
 
@@ -298,25 +295,10 @@ def _bounded(table: dict[str, Any]) -> dict[str, Any]:
     Raises:
         GivenError: If it is longer than an assistant can use.
     """
-    found = _plain(table)
+    found = to_json(table)
     length = len(json.dumps(found, ensure_ascii=False, allow_nan=False))
     if length > LARGEST:
         raise GivenError(
             f"the answer has {length:,} characters, and at most {LARGEST:,} are given. Give a smaller part of the text."
         )
     return found
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it; an infinite number as "infinity", text that is no Unicode with replacements."""
-    if isinstance(value, Schedule):
-        return to_table(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

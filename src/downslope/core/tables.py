@@ -8,6 +8,7 @@ the nearest right key.
 from __future__ import annotations
 
 import json
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -39,6 +40,21 @@ def to_table(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [to_table(item) for item in cast("list[Any]", value)]
     return value
+
+
+def to_json(value: Any) -> Any:
+    """Return it as `to_table` does, with None, and as JSON can hold it: inf and NaN are words, and all text Unicode."""
+    if isinstance(value, Schedule):
+        return to_table(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in cast("list[Any]", value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def toml_line(value: Any) -> str:

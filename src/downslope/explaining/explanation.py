@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from downslope.core.notebook import ShownInNotebooks
-from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
-from downslope.core.tables import to_table
+from downslope.core.tables import to_json
 from downslope.recipe.schema import Recipe
 from downslope.theory.direction import Stretch
 from downslope.theory.forgetting import Memory
@@ -292,22 +290,8 @@ class Explanation(ShownInNotebooks):
         return {
             "title": self.title,
             "equations": [{"left": left, "right": right} for left, right in self.equations],
-            "run": _plain(self.run),
-            "peak": _plain(self.peak),
-            **{name: _plain(getattr(self, name)) for name in (*rows, "remarks")},
+            "run": to_json(self.run),
+            "peak": to_json(self.peak),
+            **{name: to_json(getattr(self, name)) for name in (*rows, "remarks")},
             "notes": list(self.notes),
         }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Schedule):
-        return to_table(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and math.isinf(value):
-        return "infinity" if value > 0 else "-infinity"
-    return value

@@ -189,8 +189,8 @@ def _counted(build: Build, unit: str, why: str = "") -> Field:
 
 def _start_at(build: Build, plan: Plan, lr: Base, factor: Setting | None) -> Plan:
     """Put the first rate of a warmup: a part of the learning rate, else what the system begins with."""
-    if lr is not None and factor is not None:
-        value = tidy(lr[0] * factor.value)
+    if factor is not None and (lr is not None or factor.value == 0):
+        value = tidy(lr[0] * factor.value) if lr is not None else 0.0
         plan.put("start", build.field(value, "stated" if value == factor.value else "implied", "", factor.entry))
     system = build.settings.system
     if "warmup_start" in system.defaults:
