@@ -64,8 +64,10 @@ def _zero_scales(param: Tensor) -> Tensor:
     for size, placement in zip(spec.mesh.shape, spec.placements, strict=True):
         if isinstance(placement, Shard):
             shape[placement.dim] = -(-shape[placement.dim] // size)
-    # as many for every process as the largest part needs, so that they are laid out like any other DTensor
-    own = torch.zeros(blocks_of(math.prod(shape)), device=local_part(param).device)
+    # as many for every process as the largest part needs, so that they are laid out like any other DTensor; and one
+    # more of parts, so that those gathered from all are never as many as a whole has, whose blocks are others
+    count = blocks_of(math.prod(shape)) + any(isinstance(placement, Shard) for placement in spec.placements)
+    own = torch.zeros(count, device=local_part(param).device)
     placements = [Shard(0) if isinstance(p, Shard) else Replicate() for p in spec.placements]
     return DTensor.from_local(own, spec.mesh, placements, run_check=False)
 
@@ -128,7 +130,7 @@ def misfit_of_codes(entry: Mapping[str, Any], param: Tensor) -> str | None:
     if scales.shape != expected:
         return (
             f"has scales of shape {tuple(scales.shape)}, expected are {tuple(expected)}, one for each {BLOCK} elements "
-            "of what lies in a process. Of another number of processes load `decoded_state` instead"
+            "of what lies in a process. Of another number of processes load `decoded_state`, taken before gathering"
         )
     return None
 
