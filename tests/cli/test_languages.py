@@ -87,6 +87,12 @@ def test_no_english_is_left(words, trained, capsys, in_an_empty_folder):
     assert english_in(text) == []
 
 
+def test_values_of_python_stay(capsys, in_an_empty_folder):
+    """True is a value, also where "true" is the head of a column."""
+    text = in_chinese(["compare", "torch: SGD(lr=0.1, weight_decay=5e-4)", "keras: SGD(0.1, momentum=0.9)"], capsys)
+    assert re.search(r"lr_in_velocity +A: False +B: True", text), text
+
+
 def test_a_training_speaks_it(capsys, in_an_empty_folder):
     """From its first line to its last, and the run's own files stay as they are."""
     text = in_chinese(["train", *SHORT, "--out", "run"], capsys)

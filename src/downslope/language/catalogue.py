@@ -42,6 +42,8 @@ _INDENT = re.compile(r"(\s*(?:[-*] )?)(.*?)(\s*)", re.DOTALL)
 _COLON = re.compile(r": +(?=\S)")
 """Behind what a message is about: a command, a file, an option with its value."""
 _QUOTES = ("'", '"', "`")
+_VALUES = frozenset({"True", "False", "None"})
+"""Values of Python, which are no words of a sentence."""
 _WORDS = re.compile(r"`[^`]*`(?:, `[^`]*`)*,? (or|and) `[^`]*`")
 
 
@@ -168,7 +170,7 @@ class Catalogue:
         found = self.find(text)
         if found is None:
             small = text[:1].lower() + text[1:]  # a sentence that begins with a capital is the same sentence
-            return None if small == text else self._exactly(small)
+            return None if small == text or text in _VALUES else self._exactly(small)
         sentence, values = found
         return sentence.translation.format(
             **{name: value if name in sentence.quoted else self._part(value) for name, value in values.items()}
