@@ -150,7 +150,8 @@ class SGD:
     def _step_with_codes(self, native: Any, given: Mapping[str, Array]) -> None:
         """Step checked gradients where velocities of large parameters are codes, the others as ever."""
         coded = [name for name in given if self.params[name].size >= WORTH_CODES]
-        if find_overlaps([self.params[name] for name in given], given.values())[0]:
+        is_read_late, is_shared = find_overlaps([self.params[name] for name in given], given.values())
+        if is_read_late:
             given = {name: np.array(grad) for name, grad in given.items()}
         kinds = [(self.settings[name], name not in self._codes) for name in coded]
         numbers = self._coefficients(kinds)
@@ -159,14 +160,17 @@ class SGD:
                 "lr, momentum and weight decay give a factor that float32 cannot hold, in which velocities of 8 bits "
                 "are computed. Use smaller ones, or velocity_dtype None."
             )
-        apart = not find_overlaps([self.params[name] for name in coded], [])[1]  # else their order counts
-        unfit = [name for name in coded if not (apart and _is_row_major(self.params[name]))]
+        unfit = [name for name in coded if is_shared or not _is_row_major(self.params[name])]
         if self._fused and unfit:
             raise SettingsError(
                 f"`fused=True`: parameter `{unfit[0]}`, whose velocity is of 8 bits, is not for the kernel, which "
                 "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
             )
         rest = {name: grad for name, grad in given.items() if name not in coded}
+        if is_shared and len(given) > 1:  # their order counts, whatever the form of their velocities
+            for name, grad in given.items():
+                self._step_with_codes(native, {name: grad})
+            return
         if rest:
             self._step_prepared(native, rest)
         for name in coded:
@@ -178,7 +182,7 @@ class SGD:
             for kind, name in enumerate(coded)
         ]
         use_threads()
-        for row in step_codes(native, rows, numbers) if apart else rows:
+        for row in step_codes(native, rows, numbers):
             step_codes_in_numpy(row, numbers)
 
     def _step_prepared(self, native: Any, given: Mapping[str, Array]) -> None:
@@ -272,17 +276,19 @@ class SGD:
         problems = [
             problem for name, array in velocity.items() if (problem := _misfit(name, array, self.params)) is not None
         ]
+        problems += [f"`{shown(name)}` has both a velocity and codes" for name in velocity if name in codes]
         if problems:
             raise StateError("the state does not fit; nothing was loaded: " + "; ".join(problems) + ".")
         large = {name for name in velocity if self._keeps_codes and self.params[name].size >= WORTH_CODES}
         if large:
             _warn(f"rounded {len(large)} velocities to 8 bits: each by up to 0.8 per cent of the largest in its block")
-        if codes and not self._keeps_codes:
+        unkept = {name for name in codes if not (self._keeps_codes and self.params[name].size >= WORTH_CODES)}
+        if unkept:
             _warn(
-                f"turned {len(codes)} velocities of 8 bits into the parameter's format; what 8 bits had lost stays lost"
+                f"turned {len(unkept)} velocities of 8 bits into the parameter's format; what 8 bits had lost stays "
+                "lost"
             )
-            velocity = {**velocity, **{name: decode(*own) for name, own in codes.items()}}
-            codes = {}
+            velocity = {**velocity, **{name: decode(*codes.pop(name)) for name in unkept}}
         self._codes = codes | {name: encode(velocity[name]) for name in large}
         self.velocity = {
             name: _in_the_form_of(self.params[name], array, copy=True)
@@ -310,7 +316,7 @@ def _checked_velocity_dtype(dtype: Any, params: Mapping[str, Array]) -> bool:
     """
     if dtype is None:
         return False
-    if dtype != "int8":
+    if not isinstance(dtype, str) or dtype != "int8":
         raise SettingsError(f'`velocity_dtype` must be None or "int8"; got {shown(repr(dtype))}.')
     for name, param in params.items():
         if param.dtype.itemsize > 4 or param.dtype.kind == "c" or not param.dtype.isnative:

@@ -88,6 +88,8 @@ def test_files_below_the_root_alone(folder, tmp_path_factory):
             tools.read(f"file:{name}")
     with pytest.raises(GivenError, match="no such file below"):
         tools.read("file:absent.txt")
+    with pytest.raises(GivenError, match="no file can be called so: File name too long"):
+        tools.read("file:" + "a" * 5000)
     with pytest.raises(DownslopeError, match="is a folder"):
         tools.read("file:.")
 

@@ -144,6 +144,8 @@ def test_help_speaks_it(name, capsys):
         (["train", "--workers", "3"], "3 个工作进程无法平分一步"),
         (["convert", "a", "b.pt", "--from", "torch", "--to", "keras"], "b.pt 会是 pickle，而 Downslope 不写 pickle。"),
         (["export", "digits", "--to", "foo"], "给的是 'foo'"),
+        (["audit", "nothere"], "nothere：没有这个文件或配方。当作文字来读也没有内容：文字没有说明 `sgd.lr` 是多少。"),
+        (["--lang", "en", "--lang", "en", "explain", "digits"], "explain：--lang 给了不止一次。"),
         (["rescale", "digits"], "没有说明要换成什么：请给出 --batch-size、--devices 或 --epochs。"),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
@@ -166,6 +168,7 @@ def test_mistakes_are_told_in_it(words, said, capsys, in_an_empty_folder):
         ["compare", "digits", "digits-cosine-warmup", "--json"],
         ["recipes", "--json"],
         ["explain", "digits", "--json"],
+        ["explain", "SGD, lr 0.1", "--json"],
         ["export", "digits", "--to", "torch"],
         ["train", "--print-config"],
         ["schema"],
@@ -210,6 +213,16 @@ def test_a_reading_keeps_the_language_of_its_text(capsys, monkeypatch):
     monkeypatch.setenv("DOWNSLOPE_LANG", "zh")
     assert json.loads(succeed(["read", text, "--json"], capsys)) == english
     assert "没有给出批大小" in succeed(["read", text], capsys)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    assert json.loads(succeed(["read", text, "--json", "--lang", "auto"], capsys)) == english
+
+
+def test_the_overview_speaks_it(capsys):
+    """As a whole, with the commands within it."""
+    assert main(["--lang", "zh", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("用法： downslope COMMAND [...]\n\n带动量和权重衰减的 SGD")
+    assert english_in(out) == []
 
 
 def test_labels_take_the_columns_they_have():

@@ -100,6 +100,14 @@ def test_shared_memory_and_layouts() -> None:
     optimizer = downslope.numpy.SGD({"a": memory, "b": memory.reshape(-1)}, lr=0.5, momentum=0.5, velocity_dtype="int8")
     optimizer.step({"a": memory, "b": np.ones(4800, np.float32)})
     assert (memory == 0.0).all()
+    ends = []
+    for kept in (None, "int8"):  # a large one before a small one, which has no codes
+        memory = np.linspace(1, 2, 5000).astype(np.float32)
+        both = {"large": memory, "small": memory[:100]}
+        optimizer = downslope.numpy.SGD(both, lr=0.5, momentum=0.9, weight_decay=0.5, velocity_dtype=kept)
+        optimizer.step({"large": np.ones(5000, np.float32), "small": np.full(100, -3, np.float32)})
+        ends.append(memory)
+    np.testing.assert_array_equal(*ends)
     plain, turned = drawn(0)["weight"], np.asfortranarray(drawn(0)["weight"])
     for array in (plain, turned):
         own = downslope.numpy.SGD({"w": array}, **RULE, velocity_dtype="int8")
@@ -123,8 +131,26 @@ def test_what_does_not_combine_is_refused() -> None:
         optimizer.load_state_dict({**state, "scales": {**state["scales"], "weight": np.zeros(3, np.float32)}})
     with pytest.raises(StateError, match="with the same names"):
         optimizer.load_state_dict({**state, "scales": {}})
+    with pytest.raises(StateError, match="`weight` has both a velocity and codes"):
+        optimizer.load_state_dict({**state, "velocity": {**state["velocity"], "weight": params["weight"]}})
+    with pytest.raises(SettingsError, match="`velocity_dtype` must be None"):
+        downslope.numpy.SGD(params, lr=0.1, velocity_dtype=np.zeros(2))  # type: ignore[arg-type]
     if load_native() is not None:
         turned = {"w": np.asfortranarray(np.zeros((80, 60), np.float32))}
         insisting = downslope.numpy.SGD(turned, **RULE, velocity_dtype="int8", fused=True)
         with pytest.raises(SettingsError, match="takes contiguous NumPy arrays"):
             insisting.step({"w": np.ones((80, 60), np.float32)})
+
+
+def test_codes_of_a_small_parameter_become_its_velocity() -> None:
+    """Whoever made them: here such a parameter keeps none, and what they stand for is not lost."""
+    params = drawn(0)
+    optimizer = downslope.numpy.SGD(params, **RULE, velocity_dtype="int8")
+    run(range(1), params, optimizer)
+    state = optimizer.state_dict()
+    codes, scales = encode(state["velocity"].pop("bias"))
+    state["codes"]["bias"], state["scales"]["bias"] = codes, scales
+    with pytest.warns(UserWarning, match="turned 1 velocities of 8 bits"):
+        optimizer.load_state_dict(state)
+    assert "bias" not in optimizer.state_dict()["codes"]
+    np.testing.assert_array_equal(optimizer.velocity["bias"], decode(codes, scales))

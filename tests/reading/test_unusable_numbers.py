@@ -34,6 +34,7 @@ LONG = "0." + "0" * 500 + "1"
         ("learning rate 10^999999", "10^999999"),
         ("learning rate 10⁻⁹⁹⁹⁹⁹⁹", "10⁻⁹⁹⁹⁹⁹⁹"),
         ("learning rate " + "9" * 100_000, "9999"),
+        ("learning rate " + "9" * 5_000, "9999"),  # of which no passage is chosen: every pattern meets all of it
         ("batch size 1e39", "1e39"),
         ("lr 0.1 divided by 1e300 at epoch 3", "1e300"),
         ("SGD(lr=1e999, momentum=0.9)", "1e999"),

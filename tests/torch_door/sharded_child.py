@@ -79,6 +79,7 @@ def _without_padding(key: str, state: Any) -> torch.Tensor:
 
 def check_saved(model: nn.Module, optimizer: SGD) -> None:
     """Load codes of shards as they are, and decoded ones, which are encoded to what they were."""
+    from downslope.core.blocks import blocks_of
     from downslope.torch import SGD, decoded_state
 
     for state in (optimizer.state_dict(), decoded_state(optimizer.state_dict())):
@@ -89,6 +90,9 @@ def check_saved(model: nn.Module, optimizer: SGD) -> None:
         for param in model.parameters():
             for key, value in optimizer.state[param].items():
                 assert torch.equal(whole(value), whole(again.state[param][key])), f"loaded: {key}"
+    for param, entry in optimizer.state.items():  # of other blocks than one process counts, however many they are
+        if "velocity_codes" in entry:
+            assert whole(entry["velocity_scales"]).numel() > blocks_of(param.numel())
 
 
 def check(

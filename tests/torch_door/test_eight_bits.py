@@ -102,6 +102,7 @@ def test_small_parameters_keep_float32_and_that_is_said() -> None:
     assert [optimizer.state[p].get("momentum_buffer") is not None for p in params] == [False, True, False, False, True]
     assert optimizer.state[params[1]]["momentum_buffer"].dtype is torch.float32
     assert "velocities of 8 bits: of 3 of 5 parameters; of the others, which have fewer than 4096" in repr(optimizer)
+    assert repr(SGD(params[:1], **COMMON)).endswith("velocities of 8 bits: of 1 of 1 parameters")
     exactly = [Parameter(torch.zeros(n)) for n in (4095, 4096)]
     optimizer = SGD(exactly, **COMMON)
     go(exactly, optimizer, range(1))
@@ -193,6 +194,10 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
         state["state"] = {0: {**state["state"][0], **change}}
         with pytest.raises(StateError, match=f"the 8-bit velocity of parameter 0 of group 0 {message}"):
             SGD(params, **COMMON).load_state_dict(state)
+        with pytest.raises(StateError, match="the 8-bit velocity of parameter 0 "):
+            decoded_state(state)
+    with pytest.raises(StateError, match="must be a state with `state` in it"):
+        decoded_state({"model": {}})
     doubles = [Parameter(param.detach().double()) for param in params]
     with pytest.raises(StateError, match=r"is of 8 bits, narrower than the torch\.float64"):
         SGD(doubles, lr=0.1, momentum=0.9).load_state_dict(ours.state_dict())

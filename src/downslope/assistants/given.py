@@ -95,11 +95,13 @@ def _below(name: str, root: Path | None) -> Path:
         )
     try:
         path = (root / name).resolve()
+        is_there = path.is_relative_to(root) and path.exists()
     except (OSError, ValueError, RuntimeError) as error:
-        raise GivenError(f"{shown(name)}: no file can be called so: {error}.") from None
+        why = getattr(error, "strerror", None) or error
+        raise GivenError(f"{shown(name)}: no file can be called so: {why}.") from None
     if not path.is_relative_to(root):
         raise GivenError(f"{shown(name)}: lies outside the folder that this server may read. Give a path below it.")
-    if not path.exists():
+    if not is_there:
         raise GivenError(f"{shown(name)}: no such file below the folder that this server reads.")
     return path
 

@@ -110,7 +110,7 @@ def _explain(given: str | None, arguments: argparse.Namespace) -> Explanation:
     from downslope.explaining.subject import understand
 
     return explain_subject(
-        understand(given, arguments.overrides, lang=spoken()),
+        understand(given, arguments.overrides, lang="en" if arguments.json else spoken()),
         examples=arguments.examples,
         batch_size=arguments.batch_size,
         steps=arguments.steps,

@@ -115,10 +115,17 @@ def _unread(code: int) -> int:
     return code or 141  # 128 + SIGPIPE, what a shell shows for a program that a closed pipe ends
 
 
+def _language_last(words: list[str]) -> list[str]:
+    """Return words with every `--lang` that stands before the command behind it, where its own options are."""
+    option: list[str] = []
+    while words and words[0].partition("=")[0] == "--lang":
+        count = 1 if "=" in words[0] else 2
+        option, words = option + words[:count], words[count:]
+    return [*words[:1], *(option if words and words[0] in COMMANDS else ()), *words[1:]]
+
+
 def _dispatch(words: list[str]) -> int:
-    if words and words[0].partition("=")[0] == "--lang":  # before the command as well
-        option, words = (words[:1], words[1:]) if "=" in words[0] else (words[:2], words[2:])
-        words = [*words[:1], *(option if words and words[0] in COMMANDS else ()), *words[1:]]
+    words = _language_last(words)
     if not words:
         print(_overview(), file=sys.stderr)
         return 2

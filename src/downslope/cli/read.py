@@ -64,7 +64,8 @@ def execute(words: Sequence[str]) -> int:
 
 
 def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
-    asked = arguments.lang if arguments.json else find_language(arguments.lang)  # JSON is the same wherever it is made
+    # JSON is the same wherever it is made, unless a language is asked for
+    asked = None if arguments.json and arguments.lang is None else find_language(arguments.lang)
     readings = read(pairs, language=asked)
     number = arguments.reading or 1
     if number > len(readings):

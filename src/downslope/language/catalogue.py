@@ -36,6 +36,7 @@ _MOST = 6
 """Sentences together, and colons within one, beyond which none of the catalogue goes."""
 
 _END = re.compile(r"(?<=[.?!;:])\s+")
+_AFTER_END = re.compile(r"[.?!;]\s")
 _MARKS = {".": "。", ";": "；", ":": "：", ",": "，"}
 """The marks at the end of a sentence or a part of one, and the other language's."""
 _INDENT = re.compile(r"(\s*(?:[-*] )?)(.*?)(\s*)", re.DOTALL)
@@ -145,6 +146,8 @@ class Catalogue:
         found = self._sentence(text)
         colons = islice(_COLON.finditer(text), _MOST)
         while found is None and (colon := next(colons, None)) is not None:
+            if _AFTER_END.search(text, 0, colon.start()):  # what is named is a part of a sentence
+                break
             rest = self._sentence(text[colon.end() :])
             if rest is not None and " " in text[colon.end() :]:  # a word alone may be anybody's
                 head = text[: colon.start()]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from downslope.core.blocks import BLOCK, LARGEST, NOT_FINITE, UNIT, WORTH_CODES, blocks_of
-from downslope.core.errors import SettingsError
+from downslope.core.errors import SettingsError, StateError
+from downslope.core.shown import shown
 from downslope.torch.tensors import SPEC, is_distributed, local_part
 
 INT8 = "int8"
@@ -63,8 +64,10 @@ def _zero_scales(param: Tensor) -> Tensor:
     for size, placement in zip(spec.mesh.shape, spec.placements, strict=True):
         if isinstance(placement, Shard):
             shape[placement.dim] = -(-shape[placement.dim] // size)
-    # as many for every process as the largest part needs, so that they are laid out like any other DTensor
-    own = torch.zeros(blocks_of(math.prod(shape)), device=local_part(param).device)
+    # as many for every process as the largest part needs, so that they are laid out like any other DTensor; and one
+    # more of parts, so that those gathered from all are never as many as a whole has, whose blocks are others
+    count = blocks_of(math.prod(shape)) + any(isinstance(placement, Shard) for placement in spec.placements)
+    own = torch.zeros(count, device=local_part(param).device)
     placements = [Shard(0) if isinstance(p, Shard) else Replicate() for p in spec.placements]
     return DTensor.from_local(own, spec.mesh, placements, run_check=False)
 
@@ -127,7 +130,7 @@ def misfit_of_codes(entry: Mapping[str, Any], param: Tensor) -> str | None:
     if scales.shape != expected:
         return (
             f"has scales of shape {tuple(scales.shape)}, expected are {tuple(expected)}, one for each {BLOCK} elements "
-            "of what lies in a process. Of another number of processes load `decoded_state` instead"
+            "of what lies in a process. Of another number of processes load `decoded_state`, taken before gathering"
         )
     return None
 
@@ -141,6 +144,9 @@ def decoded_state(state_dict: dict[str, Any]) -> dict[str, Any]:
     Args:
         state_dict: What `SGD.state_dict` returned; it is left as it is.
 
+    Raises:
+        StateError: If it is no optimizer's state, or codes and scales in it do not belong together.
+
     Example:
         >>> import torch
         >>> from downslope.torch import SGD, decoded_state
@@ -152,10 +158,16 @@ def decoded_state(state_dict: dict[str, Any]) -> dict[str, Any]:
         ['velocity_codes', 'velocity_scales']
         >>> torch.optim.SGD([param], lr=0.1, momentum=0.9).load_state_dict(decoded_state(ours.state_dict()))
     """
+    if not isinstance(state_dict, Mapping) or not isinstance(state_dict.get("state"), Mapping):
+        raise StateError("`state_dict` must be a state with `state` in it, as SGD.state_dict() returns.")
     state = {}
     for key, entry in state_dict["state"].items():
         own = entry
-        if isinstance(entry, Mapping) and CODES in entry:
+        if isinstance(entry, Mapping) and (CODES in entry or SCALES in entry):
+            codes = entry.get(CODES)
+            problem = misfit_of_codes(entry, codes if isinstance(codes, Tensor) else torch.empty(0))
+            if problem is not None:
+                raise StateError(f"the 8-bit velocity of parameter {shown(repr(key))} {problem}")
             own = {word: value for word, value in entry.items() if word not in (CODES, SCALES)}
             own[VELOCITY] = decoded(entry[CODES], entry[SCALES])
         state[key] = own

@@ -271,9 +271,10 @@ class SGD(SteppingInBackward):
             return super().__repr__()
         params = [param for group in self.param_groups for param in group["params"]]
         count = sum(map(is_worth_codes, params))
+        others = f"; of the others, which have fewer than {WORTH_CODES} elements, float32"
         return (
-            f"{super().__repr__()}\nvelocities of 8 bits: of {count} of {len(params)} parameters; of the others, which "
-            f"have fewer than {WORTH_CODES} elements, float32"
+            f"{super().__repr__()}\nvelocities of 8 bits: of {count} of {len(params)} parameters"
+            f"{others if count < len(params) else ''}"
         )
 
     def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float = 1.0) -> Any:
