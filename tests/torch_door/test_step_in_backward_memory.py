@@ -16,7 +16,10 @@ def test_the_memory_of_all_velocities_is_made_at_the_first_gradient():
     places = []
 
     def look(_):
-        made = [optimizer.state[p].get("momentum_buffer", optimizer.reserved.get(id(p))) for p in model.parameters()]
+        made = [
+            optimizer.state[p].get("momentum_buffer", optimizer.reserved.get((id(p), "momentum_buffer")))
+            for p in model.parameters()
+        ]
         places.append([None if velocity is None else velocity.data_ptr() for velocity in made])
 
     for param in model.parameters():

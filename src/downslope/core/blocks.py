@@ -38,7 +38,7 @@ def encode(values: Any) -> tuple[Array, Array]:
         >>> codes, scales = encode([0.0, 4.0, -1.0, 0.01])
         >>> codes.tolist(), scales.tolist()
         ([0, 127, -64, 6], [4.0])
-        >>> decode(codes, scales).round(4).tolist()
+        >>> [round(one, 4) for one in decode(codes, scales).tolist()]
         [0.0, 4.0, -1.0158, 0.0089]
     """
     values = np.asarray(values, np.float32)

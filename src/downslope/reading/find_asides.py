@@ -71,7 +71,7 @@ def blank_marks(plain: str) -> str:
 
     Example:
         >>> blank_marks("lr\n1、momentum 0.9")
-        'lr\n;  momentum 0.9'
+        'lr\n; momentum 0.9'
     """
     for pattern in _BLANK:
         pieces, here = [], 0

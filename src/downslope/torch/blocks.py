@@ -6,6 +6,7 @@ process, so that none straddles two shards.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -36,11 +37,21 @@ def check_can_be_coded(param: Tensor, name: str) -> None:
             "it is stepped in another precision, of which codes would keep nothing. Leave velocity_dtype None, or "
             "convert the model (model.float())."
         )
-    if param.device.type == "mps":
+    if not _has_float64(param.device):
         raise SettingsError(
             f'`velocity_dtype="int8"`: {name} is on a device without float64, in which roots are formed so that every '
             "processor rounds them alike. Leave velocity_dtype None there."
         )
+
+
+@functools.cache
+def _has_float64(device: torch.device) -> bool:
+    """Whether a device computes in float64, which Apple's do not."""
+    try:
+        torch.empty(0, dtype=torch.float64, device=device)
+    except (TypeError, RuntimeError):
+        return False
+    return True
 
 
 def is_worth_codes(param: Tensor) -> bool:

@@ -23,7 +23,7 @@ def read_literals(text: str, start: int = 0, end: int | None = None) -> list[Ent
 
     Example:
         >>> [(one.path, one.value) for one in read_literals('{"a": {"lr": 1e-1, "steps": [3, 6,]}} // so')]
-        [(('a', 'lr'), 0.1), (('a', 'steps'), [3, 6])]
+        [(('a',), None), (('a', 'lr'), 0.1), (('a', 'steps'), [3, 6])]
     """
     reader = _Reader(text, start, len(text) if end is None else end)
     reader.run()

@@ -24,7 +24,7 @@ def plain(entries: list[Entry]) -> list[Entry]:
         >>> typed = Entry(("lr",), ["float", "0.1"], 0, 20)
         >>> rows = [Entry(("p", "#0", "name"), "epochs", 0, 9), Entry(("p", "#0", "default"), 9, 11, 21)]
         >>> [(one.path, one.value) for one in plain([typed, *rows])]
-        [(('lr',), 0.1), (('p', 'epochs'), 9)]
+        [(('lr',), 0.1), (('p', '#0', 'name'), 'epochs'), (('p', 'epochs'), 9)]
     """
     rows = {one.path[:-1]: one for one in entries if _names(one)}
     return [made for one in entries for made in _made(one, rows)]

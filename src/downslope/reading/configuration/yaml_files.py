@@ -21,7 +21,7 @@ def read_yaml(text: str) -> list[Entry]:
 
     Example:
         >>> [(one.path, one.value) for one in read_yaml("sgd: &a {lr: 1e-3}\nx: [1, 2]\ny: *a")]
-        [(('sgd', 'lr'), 0.001), (('x',), [1, 2]), (('y', 'lr'), 0.001)]
+        [(('sgd',), None), (('sgd', 'lr'), 0.001), (('x',), [1, 2]), (('y',), None), (('y', 'lr'), 0.001)]
     """
     clean = _UNPRINTABLE.sub(" ", _TEMPLATE.sub(lambda match: "x" * len(match.group()), text))
     entries: list[Entry] = []
