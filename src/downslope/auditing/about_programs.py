@@ -6,9 +6,8 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from downslope.auditing.at_line import at_line
 from downslope.auditing.finding import Finding
-from downslope.auditing.program import Event, Program, last_name, read_program
+from downslope.auditing.program import Event, Program, last_name
 from downslope.auditing.subject import Subject
 
 _EPOCHS = frozenset({"epochs", "num_epochs", "n_epochs", "max_epochs", "max_epoch", "nepochs", "epoch", "total_epochs"})
@@ -18,11 +17,10 @@ _CLIP_PAGE = "torch.nn.utils.clip_grad_norm_: it changes the gradients in place"
 
 def about_programs(subject: Subject) -> Iterator[Finding]:
     """Yield the findings on a program; none where there is none, or it cannot be parsed."""
-    program = read_program(subject.program) if subject.program else None
-    if program is None:
+    if subject.parsed is None:
         return
     for check in _CHECKS:
-        yield from check(program, subject)
+        yield from check(subject.parsed, subject)
 
 
 # Schedulers
@@ -31,14 +29,14 @@ def about_programs(subject: Subject) -> Iterator[Finding]:
 def _never_stepped(program: Program, subject: Subject) -> Iterator[Finding]:
     made = program.all("new scheduler")
     if made and program.all("step") and not program.all("scheduler step"):
-        yield at_line(
-            subject,
-            made[-1],
-            "scheduler_never_stepped",
-            "a scheduler is made, and its step() is never called",
-            "lr stays what it was at the beginning",
-            _SCHEDULER_PAGE,
-            "call scheduler.step() after the optimizer's, once a batch or once an epoch as its lengths are meant",
+        yield Finding(
+            name="scheduler_never_stepped",
+            level="error",
+            what="a scheduler is made, and its step() is never called",
+            where=subject.line(made[-1].line),
+            why="lr stays what it was at the beginning",
+            source=_SCHEDULER_PAGE,
+            do="call scheduler.step() after the optimizer's, once a batch or once an epoch as its lengths are meant",
         )
 
 
@@ -55,14 +53,14 @@ def _wrong_unit(program: Program, subject: Subject) -> Iterator[Finding]:
             said, instead = "once a batch, and its length is in epochs", "after the loop over batches"
         else:
             continue
-        yield at_line(
-            subject,
-            event,
-            "schedule_in_the_wrong_unit",
-            f"the scheduler is stepped {said}",
-            "a scheduler counts the calls of its step(); so lr hardly moves, or is at its end within an epoch",
-            _SCHEDULER_PAGE,
-            f"call scheduler.step() {instead}, or give the length in the unit of its calls",
+        yield Finding(
+            name="schedule_in_the_wrong_unit",
+            level="error",
+            what=f"the scheduler is stepped {said}",
+            where=subject.line(event.line),
+            why="a scheduler counts the calls of its step(); so lr hardly moves, or is at its end within an epoch",
+            source=_SCHEDULER_PAGE,
+            do=f"call scheduler.step() {instead}, or give the length in the unit of its calls",
         )
 
 
@@ -90,14 +88,14 @@ def _before_the_optimizer(program: Program, subject: Subject) -> Iterator[Findin
         same = [other for other in program.all("step", "call") if other.function == event.function]
         inside = [other for other in same if other.loops[: len(event.loops)] == event.loops and _takes(program, other)]
         if inside and all(other.at > event.at for other in inside):
-            yield at_line(
-                subject,
-                event,
-                "scheduler_before_optimizer",
-                "scheduler.step() stands before the step of the optimizer",
-                "the first value of the schedule is skipped, and every change comes one call early",
-                _SCHEDULER_PAGE,
-                "call it after optimizer.step()",
+            yield Finding(
+                name="scheduler_before_optimizer",
+                level="error",
+                what="scheduler.step() stands before the step of the optimizer",
+                where=subject.line(event.line),
+                why="the first value of the schedule is skipped, and every change comes one call early",
+                source=_SCHEDULER_PAGE,
+                do="call it after optimizer.step()",
             )
 
 
@@ -117,27 +115,27 @@ def _in_one_body(program: Program, event: Event, *kinds: Any) -> list[Event]:
 def _gradients_kept(program: Program, subject: Subject) -> Iterator[Finding]:
     backward = program.all("backward")
     if backward and program.all("step") and not program.all("zero"):
-        yield at_line(
-            subject,
-            backward[0],
-            "gradients_never_zeroed",
-            "backward() adds to the gradients, and nothing sets them to zero",
-            "every step moves by the sum of all gradients so far: a second, undamped momentum",
-            "torch.optim.Optimizer.zero_grad",
-            "call optimizer.zero_grad() before each backward pass",
+        yield Finding(
+            name="gradients_never_zeroed",
+            level="error",
+            what="backward() adds to the gradients, and nothing sets them to zero",
+            where=subject.line(backward[0].line),
+            why="every step moves by the sum of all gradients so far: a second, undamped momentum",
+            source="torch.optim.Optimizer.zero_grad",
+            do="call optimizer.zero_grad() before each backward pass",
         )
     for event in backward:
         zeros, steps = _in_one_body(program, event, "zero"), _in_one_body(program, event, "step")
         lost = [zero for zero in zeros if steps and event.at < zero.at < steps[0].at]
         if lost:
-            yield at_line(
-                subject,
-                lost[0],
-                "gradients_zeroed_before_the_step",
-                "the gradients are set to zero between backward() and the step",
-                "the step has no gradient: only weight decay and momentum move the weights",
-                "torch.optim.Optimizer.zero_grad",
-                "call zero_grad() before backward(), or after the step",
+            yield Finding(
+                name="gradients_zeroed_before_the_step",
+                level="error",
+                what="the gradients are set to zero between backward() and the step",
+                where=subject.line(lost[0].line),
+                why="the step has no gradient: only weight decay and momentum move the weights",
+                source="torch.optim.Optimizer.zero_grad",
+                do="call zero_grad() before backward(), or after the step",
             )
 
 
@@ -145,35 +143,35 @@ def _clipping(program: Program, subject: Subject) -> Iterator[Finding]:
     for event in program.all("clip"):
         steps, backward = _in_one_body(program, event, "step"), _in_one_body(program, event, "backward")
         if steps and event.at > steps[-1].at:
-            yield at_line(
-                subject,
-                event,
-                "clips_after_the_step",
-                "gradients are clipped after the step that used them",
-                "the clipping has no effect",
-                _CLIP_PAGE,
-                "clip between backward() and step()",
+            yield Finding(
+                name="clips_after_the_step",
+                level="error",
+                what="gradients are clipped after the step that used them",
+                where=subject.line(event.line),
+                why="the clipping has no effect",
+                source=_CLIP_PAGE,
+                do="clip between backward() and step()",
             )
         elif backward and event.at < backward[0].at:
-            yield at_line(
-                subject,
-                event,
-                "clips_before_backward",
-                "gradients are clipped before backward() makes them",
-                "the clipping has no effect on this step's gradients",
-                _CLIP_PAGE,
-                "clip between backward() and step()",
+            yield Finding(
+                name="clips_before_backward",
+                level="error",
+                what="gradients are clipped before backward() makes them",
+                where=subject.line(event.line),
+                why="the clipping has no effect on this step's gradients",
+                source=_CLIP_PAGE,
+                do="clip between backward() and step()",
             )
         scaled = [step for step in steps if "scaler" in step.name.lower()]
         if scaled and not [other for other in program.all("unscale") if other.function == event.function]:
-            yield at_line(
-                subject,
-                event,
-                "clips_scaled_gradients",
-                "gradients are clipped while the loss's scale is still in them",
-                "the threshold is compared with a norm some 65,536 times too large: every step is clipped",
-                "torch.amp: gradient clipping",
-                "call scaler.unscale_(optimizer) before clipping",
+            yield Finding(
+                name="clips_scaled_gradients",
+                level="error",
+                what="gradients are clipped while the loss's scale is still in them",
+                where=subject.line(event.line),
+                why="the threshold is compared with a norm some 65,536 times too large: every step is clipped",
+                source="torch.amp: gradient clipping",
+                do="call scaler.unscale_(optimizer) before clipping",
             )
 
 
@@ -188,16 +186,19 @@ def _accumulated(program: Program, subject: Subject) -> Iterator[Finding]:
             divided = any(isinstance(node, ast.Div) for node in ast.walk(loop))
             backward = [e for e in program.all("backward") if loop.lineno < e.line < branch.lineno]
             if counts and steps and backward and not divided:
-                yield at_line(
-                    subject,
-                    backward[0],
-                    "accumulated_gradients_are_summed",
-                    f"gradients of {ast.unparse(counts[0])} batches are added up, and the loss is not divided by it",
-                    "their sum is a step as many times as long; weight decay, in proportion, is as many times weaker",
-                    "Goyal et al. 2017, section 3: the mean over the whole batch",
-                    f"divide the loss by {ast.unparse(counts[0])} before backward()",
-                    "warning",
-                    "likely",
+                count = ast.unparse(counts[0])
+                yield Finding(
+                    name="accumulated_gradients_are_summed",
+                    level="warning",
+                    what=f"gradients of {count} batches are added up, and the loss is not divided by it",
+                    where=subject.line(backward[0].line),
+                    why=(
+                        "their sum is a step as many times as long; weight decay, in proportion, is as many times "
+                        "weaker"
+                    ),
+                    source="Goyal et al. 2017, section 3: the mean over the whole batch",
+                    do=f"divide the loss by {count} before backward()",
+                    sure="likely",
                 )
 
 

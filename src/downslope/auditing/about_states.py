@@ -6,20 +6,18 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from downslope.auditing.at_line import at_line
 from downslope.auditing.finding import Finding
-from downslope.auditing.program import Event, Program, last_name, read_program
+from downslope.auditing.program import Event, Program, last_name
 from downslope.auditing.subject import Subject
 from downslope.core.settings import is_zero
 
 
 def about_states(subject: Subject) -> Iterator[Finding]:
     """Yield the findings on a program; none where there is none, or it cannot be parsed."""
-    program = read_program(subject.program) if subject.program else None
-    if program is None:
+    if subject.parsed is None:
         return
     for check in _CHECKS:
-        yield from check(program, subject)
+        yield from check(subject.parsed, subject)
 
 
 def _momentum_lost(program: Program, subject: Subject) -> Iterator[Finding]:
@@ -39,29 +37,28 @@ def _momentum_lost(program: Program, subject: Subject) -> Iterator[Finding]:
     why = "the velocity is 0 again, so the first steps after each resume are short, and go another way"
     page = "torch: saving and loading a general checkpoint"
     if loads and counted and program.all("step") and not kept:
-        yield at_line(
-            subject,
-            loads[0],
-            "momentum_lost_on_resume",
-            "the model and the epoch are loaded from a checkpoint, and the optimizer's state is not",
-            why,
-            page,
-            "save optimizer.state_dict() too, and load it",
+        yield Finding(
+            name="momentum_lost_on_resume",
+            level="error",
+            what="the model and the epoch are loaded from a checkpoint, and the optimizer's state is not",
+            where=subject.line(loads[0].line),
+            why=why,
+            source=page,
+            do="save optimizer.state_dict() too, and load it",
         )
     for event in program.all("save"):
         keys = _keys(event.node)
         counts = any(key in {"epoch", "step", "iteration", "global_step"} for key in keys)
         if counts and len(keys) > 1 and not any("opt" in key.lower() for key in keys):
-            yield at_line(
-                subject,
-                event,
-                "momentum_not_saved",
-                "a checkpoint is saved with its epoch and without the optimizer's state",
-                f"nobody can go on from it as if nothing had happened: {why}",
-                page,
-                'add "optimizer": optimizer.state_dict()',
-                "warning",
-                "likely",
+            yield Finding(
+                name="momentum_not_saved",
+                level="warning",
+                what="a checkpoint is saved with its epoch and without the optimizer's state",
+                where=subject.line(event.line),
+                why=f"nobody can go on from it as if nothing had happened: {why}",
+                source=page,
+                do='add "optimizer": optimizer.state_dict()',
+                sure="likely",
             )
     schedulers = [e for e in program.all("new scheduler") if not _has(e.node, "last_epoch")]
     if (
@@ -72,27 +69,26 @@ def _momentum_lost(program: Program, subject: Subject) -> Iterator[Finding]:
         and program.all("scheduler step")
         and not program.all("load scheduler")
     ):
-        yield at_line(
-            subject,
-            schedulers[0],
-            "schedule_begins_anew_on_resume",
-            "the optimizer is loaded from a checkpoint, and its scheduler is not",
-            "the scheduler counts from 0 again: lr goes once more through what it has been through",
-            page,
-            "save and load scheduler.state_dict() too, or give last_epoch=",
-            "warning",
-            "likely",
+        yield Finding(
+            name="schedule_begins_anew_on_resume",
+            level="warning",
+            what="the optimizer is loaded from a checkpoint, and its scheduler is not",
+            where=subject.line(schedulers[0].line),
+            why="the scheduler counts from 0 again: lr goes once more through what it has been through",
+            source=page,
+            do="save and load scheduler.state_dict() too, or give last_epoch=",
+            sure="likely",
         )
     first = [e for e in program.all("fit") if _has(e.node, "initial_epoch")]
     if first and program.all("load weights"):
-        yield at_line(
-            subject,
-            program.all("load weights")[0],
-            "momentum_lost_on_resume",
-            "fit() goes on from a later epoch with weights alone",
-            why,
-            "Keras: load_weights loads no optimizer; load_model does",
-            "save the whole model, and load it by keras.saving.load_model",
+        yield Finding(
+            name="momentum_lost_on_resume",
+            level="error",
+            what="fit() goes on from a later epoch with weights alone",
+            where=subject.line(program.all("load weights")[0].line),
+            why=why,
+            source="Keras: load_weights loads no optimizer; load_model does",
+            do="save the whole model, and load it by keras.saving.load_model",
         )
 
 
@@ -105,14 +101,14 @@ def _anew(program: Program, subject: Subject) -> Iterator[Finding]:
         made = {last_name(node.targets[0]) for node in _assignments(program, event.loops[-1])}
         if made & {name.id for name in ast.walk(event.node) if isinstance(name, ast.Name)}:
             continue  # of a model that is made there too: another training each time round
-        yield at_line(
-            subject,
-            event,
-            "optimizer_made_anew",
-            f"the optimizer is made anew in the loop, once {'a batch' if level == 'batch' else 'an epoch'}",
-            "its velocity is lost each time, and a schedule begins again",
-            "docs/optimizer.md",
-            "make it once, before the loops",
+        yield Finding(
+            name="optimizer_made_anew",
+            level="error",
+            what=f"the optimizer is made anew in the loop, once {'a batch' if level == 'batch' else 'an epoch'}",
+            where=subject.line(event.line),
+            why="its velocity is lost each time, and a schedule begins again",
+            source="docs/optimizer.md",
+            do="make it once, before the loops",
         )
 
 
@@ -147,30 +143,32 @@ def _after_the_optimizer(program: Program, subject: Subject) -> Iterator[Finding
                     owner = owner.value
                 layer = ast.unparse(node.value.func)
                 if isinstance(owner, ast.Name) and owner.id in held and layer.startswith(("nn.", "torch.nn.")):
-                    yield at_line(
-                        subject,
-                        node.lineno,
-                        "layer_not_in_the_optimizer",
-                        "a layer is replaced after the optimizer was made",
-                        "the optimizer holds the old parameters: the new layer is never trained",
-                        "torch.optim: constructing it",
-                        "replace layers first, then make the optimizer",
+                    yield Finding(
+                        name="layer_not_in_the_optimizer",
+                        level="error",
+                        what="a layer is replaced after the optimizer was made",
+                        where=subject.line(node.lineno),
+                        why="the optimizer holds the old parameters: the new layer is never trained",
+                        source="torch.optim: constructing it",
+                        do="replace layers first, then make the optimizer",
                     )
             if _freezes(node):
                 keeps = any(
                     _has(e.node, "set_to_none") and "set_to_none=False" in ast.unparse(e.node)
                     for e in program.all("zero")
                 )
-                yield at_line(
-                    subject,
-                    node.lineno,
-                    "frozen_parameters_decay",
-                    "parameters are frozen after the optimizer was made, which holds them still",
-                    "with a gradient of zeros they decay, and their velocity runs on; without a gradient they do not",
-                    "torch.optim.SGD passes over parameters whose grad is None",
-                    "freeze first, and give the optimizer those that learn",
-                    "error" if keeps else "advice",
-                    "certain" if keeps else "possible",
+                yield Finding(
+                    name="frozen_parameters_decay",
+                    level="error" if keeps else "advice",
+                    what="parameters are frozen after the optimizer was made, which holds them still",
+                    where=subject.line(node.lineno),
+                    why=(
+                        "with a gradient of zeros they decay, and their velocity runs on; without a gradient they do "
+                        "not"
+                    ),
+                    source="torch.optim.SGD passes over parameters whose grad is None",
+                    do="freeze first, and give the optimizer those that learn",
+                    sure="certain" if keeps else "possible",
                 )
 
 
@@ -213,16 +211,15 @@ def _twice(program: Program, subject: Subject) -> Iterator[Finding]:
         or (isinstance(node, ast.AugAssign | ast.Assign) and _adds_a_penalty(node))
     ]
     if written and penalties:
-        yield at_line(
-            subject,
-            penalties[0].value.lineno,
-            "decays_twice",
-            "an L2 penalty is added to the loss, and the optimizer has a weight decay besides",
-            "both shrink the weights; a penalty l |w|^2 is a coupled weight decay of 2 l",
-            "docs/convert.md",
-            "keep one of the two",
-            "warning",
-            "likely",
+        yield Finding(
+            name="decays_twice",
+            level="warning",
+            what="an L2 penalty is added to the loss, and the optimizer has a weight decay besides",
+            where=subject.line(penalties[0].value.lineno),
+            why="both shrink the weights; a penalty l |w|^2 is a coupled weight decay of 2 l",
+            source="docs/convert.md",
+            do="keep one of the two",
+            sure="likely",
         )
 
 
@@ -247,14 +244,14 @@ def _stays_in_eval(program: Program, subject: Subject) -> Iterator[Finding]:
     if modes and program.all("backward") and not program.all("train") and any(
         program.level(event) == "epoch" for event in modes
     ):  # fmt: skip
-        yield at_line(
-            subject,
-            modes[0],
-            "trains_in_eval_mode",
-            "the model is set to eval() in the loop over epochs, and never back to train()",
-            "from the second epoch on dropout is off, and batch normalisation stands still",
-            "torch.nn.Module.eval",
-            "call model.train() at the beginning of each epoch",
+        yield Finding(
+            name="trains_in_eval_mode",
+            level="error",
+            what="the model is set to eval() in the loop over epochs, and never back to train()",
+            where=subject.line(modes[0].line),
+            why="from the second epoch on dropout is off, and batch normalisation stands still",
+            source="torch.nn.Module.eval",
+            do="call model.train() at the beginning of each epoch",
         )
 
 

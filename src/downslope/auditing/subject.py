@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from downslope.auditing.program import Program, read_program
 from downslope.core.errors import DownslopeError, RecipeError
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
@@ -72,10 +73,20 @@ class Subject:
         """The scalars of the step with the largest effective lr."""
         return self.course.peak()
 
+    @cached_property
+    def parsed(self) -> Program | None:
+        """The program as events; None where there is none, or it cannot be parsed."""
+        return read_program(self.program) if self.program else None
+
     def where(self, path: str) -> str:
         """Return where the value of a dotted path stands."""
         place = next((text for key, text in self.places.items() if key == path or key.startswith(f"{path}.")), "")
         return f"{path}, {place}" if place else path
+
+    def line(self, number: int) -> str:
+        """Return where a line of the program stands: its file, number and words."""
+        words = self.program.splitlines()[number - 1].strip()[:80]
+        return f"{self.name + ', ' if self.name else ''}line {number}: {words}"
 
 
 def find_subject(thing: Any, sizes: Sizes, overrides: Iterable[Override] = ()) -> Subject:
