@@ -57,6 +57,31 @@ def test_linear_by_hand():
     ]
 
 
+def test_a_length_has_the_reason_of_a_length():
+    """Not that of the heights beside it: in another batch, over other epochs, both at once, and within a warmup."""
+    lr = Warmup(400, MultiStep(0.1, 0.1, [30, 60], unit="epoch"), start=0.01, restart=False)
+    before = replace(
+        recipe_of(Settings(lr=lr)),
+        groups=(Group(match="a", lr=Cosine(0.1, 0.0, 800)), Group(match="b", momentum=Linear(0.5, 0.9, 80))),
+    )
+
+    def reasons(**asked):
+        return {change.path: change.why for change in downslope.rescale(before, **asked).changes}
+
+    batch = reasons(batch_size=256)
+    assert batch["sgd.lr.then.initial"] == batch["sgd.lr.start"] == "the effective lr of an example stays"
+    lengths = {"sgd.lr.duration", "groups.0.lr.duration", "groups.1.momentum.duration"}
+    assert {path for path, why in batch.items() if why == "as many examples as before"} == lengths
+    both = reasons(batch_size=256, epochs=45)
+    assert both["sgd.lr.then.milestones"].startswith("every schedule is stretched")
+    assert both["sgd.lr.then.initial"] == batch["sgd.lr.start"]
+    before = recipe_of(Settings(lr=MultiStep(0.1, 0.1, [400])))
+    assert set(reasons(batch_size=256, warmup=5).values()) == {
+        "what was asked for",
+        "it begins with the lr of the smaller batch and is at the new one after the warmup",
+    }
+
+
 def test_square_root_and_half_life_by_hand():
     """Square root: lr times 2, coupled decay times 2. Half-life: momentum^4, and lr that keeps the effective lr."""
     before = recipe_of(Settings(lr=0.1, momentum=0.5, weight_decay=0.01))

@@ -14,7 +14,8 @@ from downslope.core.groups import Group
 from downslope.core.schedules.schedule import constant_value, scaled
 from downslope.core.settings import Settings
 from downslope.recipe.schema import Checkpoint, Recipe, Train
-from downslope.rescaling.intervals import in_time, tidied, whole
+from downslope.rescaling.intervals import recipe_in_time, tidied, whole
+from downslope.rescaling.rescaled import differing
 from downslope.theory import FORMULAS, batch
 from downslope.theory.velocity import effective_lr
 
@@ -77,8 +78,10 @@ def for_batch(
             "Goyal et al. 2017, section 2.3: batch normalisation sees as many examples as before",
         ),
     }
-    common = _factors(recipe.sgd, factor, rule)
-    train = _train(recipe.train, factor, time, common.lr, remarks)
+    timed = recipe_in_time(recipe, time, "step")
+    reasons |= dict.fromkeys(differing(recipe, timed), _EXAMPLES)
+    common = _factors(timed.sgd, factor, rule)
+    train = _train(timed.train, factor, time, common.lr, remarks)
     if devices is not None:
         train = replace(train, shards=train.shards * devices)
     if train.clip_norm is not None:
@@ -89,8 +92,8 @@ def for_batch(
     return replace(
         recipe,
         data=replace(recipe.data, batch_size=size),
-        sgd=_settings(recipe.sgd, common, time),
-        groups=tuple(_group(group, recipe.sgd, common, factor, rule) for group in recipe.groups),
+        sgd=_settings(timed.sgd, common),
+        groups=tuple(_group(group, timed.sgd, common, factor, rule) for group in timed.groups),
         train=train,
         checkpoint=_checkpoint(recipe.checkpoint, time, remarks),
     )
@@ -121,40 +124,40 @@ def _factors(settings: Settings, factor: Fraction, rule: str) -> _Factors:
     return _Factors(lr, batch.weight_decay_for_batch(1.0, settings.decay, times, lr, gain), momentum)
 
 
-def _settings(settings: Settings, factors: _Factors, time: Fraction) -> Settings:
+def _settings(settings: Settings, factors: _Factors) -> Settings:
     return replace(
         settings,
-        lr=_scaled(settings.lr, factors.lr, time),
-        momentum=in_time(factors.momentum, time, "step"),
-        weight_decay=_scaled(settings.weight_decay, factors.weight_decay, time),
+        lr=_scaled(settings.lr, factors.lr),
+        momentum=factors.momentum,
+        weight_decay=_scaled(settings.weight_decay, factors.weight_decay),
         **({"nesterov": False, "dampening": 0.0} if not factors.momentum else {}),
     )
 
 
 def _group(group: Group, sgd: Settings, common: _Factors, factor: Fraction, rule: str) -> Group:
     """Return a group that does to its parameters what the rule does to all the others."""
-    time, own = 1 / factor, _factors(group.apply(sgd), factor, rule)
+    own = _factors(group.apply(sgd), factor, rule)
     changes: dict[str, Any] = {}
     if group.lr is not None:
-        changes["lr"] = _scaled(group.lr, own.lr, time)
+        changes["lr"] = _scaled(group.lr, own.lr)
     elif group.lr_factor is not None or own.lr != common.lr:
         given = 1.0 if group.lr_factor is None else group.lr_factor
-        changes["lr_factor"] = _scaled(given, own.lr / common.lr, time)
+        changes["lr_factor"] = _scaled(given, own.lr / common.lr)
     if group.momentum is not None:
-        changes["momentum"] = in_time(own.momentum, time, "step")
+        changes["momentum"] = own.momentum
     if group.weight_decay is not None:
-        changes["weight_decay"] = _scaled(group.weight_decay, own.weight_decay, time)
+        changes["weight_decay"] = _scaled(group.weight_decay, own.weight_decay)
     elif own.weight_decay != common.weight_decay:
-        changes["weight_decay"] = _scaled(sgd.weight_decay, own.weight_decay, time)
+        changes["weight_decay"] = _scaled(sgd.weight_decay, own.weight_decay)
     return replace(group, **changes)
 
 
-def _scaled(value: Any, factor: float, time: Fraction) -> Any:
-    return tidied(scaled(in_time(value, time, "step"), factor))
+def _scaled(value: Any, factor: float) -> Any:
+    return tidied(scaled(value, factor))
 
 
 def _train(train: Train, factor: Fraction, time: Fraction, lr: float, remarks: list[str]) -> Train:
-    changes: dict[str, Any] = {"teacher_forcing": in_time(train.teacher_forcing, time, "step")}
+    changes: dict[str, Any] = {}
     for name in ("steps", "evaluate_every", "sharpness_every"):
         if (value := getattr(train, name)) is not None:
             changes[name] = _interval(f"train.{name}", value, time, remarks)

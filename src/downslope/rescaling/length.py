@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from downslope.core.errors import RecipeError
 from downslope.core.exact import exact, plain
-from downslope.core.groups import Group
 from downslope.recipe.run_length import steps_in_epoch
 from downslope.recipe.schema import Recipe
-from downslope.rescaling.intervals import in_time, whole
+from downslope.rescaling.intervals import recipe_in_time, whole
+from downslope.rescaling.rescaled import differing
 
 _STRETCHED = (
     "every schedule is stretched with the training, so that it is as far at each share of it",
@@ -29,32 +29,11 @@ def for_epochs(recipe: Recipe, epochs: float, examples: int | None, reasons: dic
     """
     train = recipe.train
     factor = exact(epochs) / _epochs(recipe, examples)
-    for path in ("sgd", "groups", "train"):
-        reasons[path] = _STRETCHED
+    after = recipe_in_time(recipe, factor, "step", "epoch")
+    reasons |= dict.fromkeys(differing(recipe, after), _STRETCHED)
     reasons["train.epochs"] = reasons["train.steps"] = ("what was asked for", "the new length")
-    units = ("step", "epoch")
-
-    def stretch(group: Group) -> Group:
-        return replace(
-            group,
-            lr=in_time(group.lr, factor, *units),
-            lr_factor=in_time(group.lr_factor, factor, *units),
-            momentum=in_time(group.momentum, factor, *units),
-            weight_decay=in_time(group.weight_decay, factor, *units),
-        )
-
     length = {"epochs": plain(exact(epochs))} if train.steps is None else {"steps": whole(train.steps, factor)}
-    return replace(
-        recipe,
-        sgd=replace(
-            recipe.sgd,
-            lr=in_time(recipe.sgd.lr, factor, *units),
-            momentum=in_time(recipe.sgd.momentum, factor, *units),
-            weight_decay=in_time(recipe.sgd.weight_decay, factor, *units),
-        ),
-        groups=tuple(stretch(group) for group in recipe.groups),
-        train=replace(train, teacher_forcing=in_time(train.teacher_forcing, factor, *units), **length),
-    )
+    return replace(after, train=replace(after.train, **length))
 
 
 def _epochs(recipe: Recipe, examples: int | None) -> Fraction:

@@ -73,13 +73,18 @@ class Rescaled(ShownInNotebooks):
 
 def changes_between(before: Recipe, after: Recipe, reasons: Mapping[str, tuple[str, str]]) -> tuple[Change, ...]:
     """Return what differs, each with the reason of its path or of the nearest path above."""
-    old, new = dict(_leaves(to_table(before))), dict(_leaves(to_table(after)))
     found: list[Change] = []
-    for path in dict.fromkeys([*new, *old]):
-        if old.get(path) != new.get(path):
-            why, source = next(reasons[one] for one in _above(path) if one in reasons)
-            found.append(Change(path, old.get(path), new.get(path), why, source))
+    for path, (old, new) in differing(before, after).items():
+        why, source = next(reasons[one] for one in _above(path) if one in reasons)
+        found.append(Change(path, old, new, why, source))
     return tuple(found)
+
+
+def differing(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Return the path of each value that differs -> what it was and is, in the order of the recipe."""
+    old, new = dict(_leaves(to_table(before))), dict(_leaves(to_table(after)))
+    paths = dict.fromkeys([*new, *old])
+    return {path: (old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path)}
 
 
 def _above(path: str) -> list[str]:

@@ -40,6 +40,8 @@ def with_warmup(before: Recipe, after: Recipe, epochs: float, reasons: dict[str,
     lrs = [after.sgd.lr, *(group.lr for group in after.groups if group.lr is not None)]
     if any(warms_up(lr) for lr in lrs):
         raise RecipeError("`warmup` would add a warmup, and the recipe has one. Leave it out.")
+    for path in [path for path in reasons if path.startswith(("sgd.lr.", "groups."))]:
+        del reasons[path]  # of schedules that now stand within the warmup
     reasons["sgd.lr"] = reasons["groups"] = _SOURCE
     groups = tuple(
         new if new.lr is None else replace(new, lr=warmed(old.lr, new.lr))
