@@ -239,6 +239,12 @@ def test_limits():
     slow = downslope.rescale(recipe_of(Settings(lr=0.1, momentum=0.25, weight_decay=0.5)), batch_size=128)
     assert "from a batch of 320 on" in " ".join(slow.remarks)  # 64 (1 - 0.5)^2 / (0.1 * 0.5)
     assert downslope.rescale(before, epochs=10).remarks == ()
+    moving = recipe_of(Settings(lr=0.1, momentum=Linear(0.5, 0.9, 10), weight_decay=0.5))
+    said = " ".join(downslope.rescale(moving, batch_size=128, curvature=10).remarks)
+    assert "sgd.momentum is a schedule" in said
+    assert "from a batch of" not in said
+    level = recipe_of(Settings(lr=0.1, momentum=Linear(0.25, 0.25, 10), weight_decay=0.5))
+    assert "from a batch of 320 on" in " ".join(downslope.rescale(level, batch_size=128).remarks)
 
 
 @pytest.mark.parametrize(

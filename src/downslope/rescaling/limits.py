@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.schedule import constant_value
 from downslope.core.settings import Settings
 from downslope.recipe.schema import Recipe
 from downslope.rescaling.warmup import warms_up
@@ -61,12 +62,16 @@ def _limits(
             "beyond which batch it breaks depends on data and model, and no rule for lr holds for all of them: Shallue "
             "et al. 2019 (arXiv 1811.03600), figure 8. Measure lr around the new value"
         )
-    if math.isfinite(before.sgd.lr_max):
-        now = _at_peak(before.sgd)
+    momentum = constant_value(before.sgd.momentum)
+    if momentum is None:
+        yield (
+            "sgd.momentum is a schedule, so that from which batch on weights would swing or steps diverge is not known"
+        )
+    elif math.isfinite(before.sgd.lr_max):
+        now = _at_peak(before.sgd, momentum)
         yield from _of_decay(now, size, factor)
         if curvature is not None:
             yield from _of_curvature(now, size, curvature, rule)
-    momentum = _momentum(before.sgd)
     if rule == "half-life" and momentum:
         most = size * velocity_half_life(momentum)
         broken = " (it is larger)" if after.data.batch_size > most else ""
@@ -78,15 +83,9 @@ def _limits(
         yield "a large lr from the first step on often diverges: `warmup` (--warmup 5) adds Goyal et al.'s warmup"
 
 
-def _momentum(settings: Settings) -> float:
-    """Return the momentum at the first step; 0 where a schedule in epochs does not tell."""
-    return settings.momentum if isinstance(settings.momentum, float) else 0.0
-
-
-def _at_peak(settings: Settings) -> StepScalars:
+def _at_peak(settings: Settings, momentum: float) -> StepScalars:
     """Return the scalars of a step with the largest lr; a decay that moves is taken as it begins."""
     decay = settings.weight_decay.reference if isinstance(settings.weight_decay, Schedule) else settings.weight_decay
-    momentum = _momentum(settings)
     form = {} if momentum else {"nesterov": False, "dampening": 0.0}
     return replace(settings, lr=settings.lr_max, momentum=momentum, weight_decay=decay, **form).at(0)
 
