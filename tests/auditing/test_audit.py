@@ -43,6 +43,7 @@ def test_nothing_is_said_of_a_usual_recipe():
     without = audit(recipe_of())
     assert without.findings == ()
     assert "--examples" in without.not_checked[0]
+    assert "--steps-per-epoch N" in str(without)  # no option is broken at its hyphens
 
 
 ROWS = {

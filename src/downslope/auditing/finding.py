@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from textwrap import wrap
 from typing import Any, Literal
 
-from downslope.core import columns
-from downslope.core.columns import padded
+from downslope.core.columns import padded, wrap
 from downslope.core.notebook import ShownInNotebooks
-from downslope.language import said, spoken
+from downslope.language import said
 
 Level = Literal["error", "warning", "advice"]
 Sure = Literal["certain", "likely", "possible"]
@@ -84,25 +82,19 @@ def _lines(found: Audit) -> Iterator[str]:
     yield f"{found.title}: {said(counted)}"
     for finding in found.findings:
         yield ""
-        yield from _paragraph(said(f"{finding.level}: {finding.what}"), "", "  ")
+        yield from wrap(said(f"{finding.level}: {finding.what}"), _WIDTH, "", "  ")
         for label, text in (
             ("where", said(finding.where)),
             ("why", f"{said(finding.why)} ({said(finding.source)})"),
             ("do", said(finding.do)),
             ("sure", f"{said(finding.sure)}; {finding.name}"),
         ):
-            yield from _paragraph(text, f"  {padded(said(label), 8)}", " " * 10)
+            yield from wrap(text, _WIDTH, f"  {padded(said(label), 8)}", " " * 10)
     if found.not_checked:
         yield ""
         yield said("not checked:")
         for line in found.not_checked:
-            yield from _paragraph(said(line), "  - ", "    ")
-
-
-def _paragraph(text: str, first: str, then: str) -> list[str]:
-    if spoken() != "en":
-        return columns.wrap(text, _WIDTH, first, then)
-    return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False) or [first]
+            yield from wrap(said(line), _WIDTH, "  - ", "    ")
 
 
 def _count(number: int, word: str) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import Any, cast
 
-from downslope.core import columns
+from downslope.core.columns import wrap
 from downslope.core.notebook import ShownInNotebooks
 from downslope.core.tables import to_table, toml_line
-from downslope.language import said, spoken
+from downslope.language import said
 from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 
@@ -135,6 +134,4 @@ def _said(change: Change) -> str:
 
 
 def _comment(text: str, first: str = "# ", then: str = "#     ") -> list[str]:
-    if spoken() != "en":
-        return columns.wrap(said(text), _WIDTH, first, then)
-    return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=then, break_long_words=False)
+    return wrap(said(text), _WIDTH, first, then)
