@@ -12,6 +12,8 @@ from torch import nn
 import downslope
 from cli.command_line import command, fail, succeed
 from downslope import Group, Settings, audit
+from downslope.auditing import audit_subject
+from downslope.auditing.subject import Sizes, find_subject
 from downslope.cli.main import main
 from downslope.core.errors import DownslopeError, SettingsError
 from downslope.explaining.famous import FAMOUS
@@ -136,6 +138,16 @@ def test_the_founding_question():
     literally = audit("torch: SGD(lr=0.1, weight_decay=0.98)")
     assert literally.errors[0].name == "decay_forgets_at_once"
     assert "weight_decay=0.98" in literally.errors[0].where
+
+
+def test_a_value_that_may_be_another_makes_no_error():
+    """Nor does a part of it; another value whose name begins alike says nothing of it."""
+    subject = find_subject(recipe_of(lr=MultiStep(0.1, 0.2, [30_000], "epoch")), Sizes())
+    for unsure in ("sgd.lr", "sgd.lr.milestones"):
+        (one,) = audit_subject(replace(subject, unsure=(unsure,))).findings
+        assert (one.name, one.level, one.sure) == ("schedule_never_acts", "warning", "possible")
+    (one,) = audit_subject(replace(subject, unsure=("sgd.lr_in_velocity",))).findings
+    assert (one.level, one.sure) == ("error", "certain")
 
 
 def test_a_run(tmp_path, capsys):

@@ -95,7 +95,8 @@ def audit_subject(subject: Subject) -> Audit:
 
 def _weighed(finding: Finding, subject: Subject) -> Finding:
     """Return a finding on a value that may be another as what it then is: a warning, and possible."""
-    if not any(path.startswith(finding.where.split(",")[0]) for path in subject.unsure):
+    place = finding.where.split(",")[0]
+    if not any(path == place or path.startswith(f"{place}.") for path in subject.unsure):
         return finding
     return replace(finding, level="warning" if finding.level == "error" else finding.level, sure="possible")
 
