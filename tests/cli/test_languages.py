@@ -13,6 +13,7 @@ from command_line import SHORT, fail, succeed
 from downslope.cli.main import COMMANDS, main
 from downslope.core.columns import width_of
 from downslope.language import speaking
+from downslope.language.catalogue import catalogue_of
 from downslope.recipe.known import known_recipes
 from downslope.recipe.load import load_recipe
 from downslope.training.view.live_view import LABEL, View
@@ -91,6 +92,21 @@ def test_values_of_python_stay(capsys, in_an_empty_folder):
     """True is a value, also where "true" is the head of a column."""
     text = in_chinese(["compare", "torch: SGD(lr=0.1, weight_decay=5e-4)", "keras: SGD(0.1, momentum=0.9)"], capsys)
     assert re.search(r"lr_in_velocity +A: False +B: True", text), text
+
+
+def test_what_is_predicted_stays(trained, capsys):
+    """A row of predictions is data, but for the word that says it is wrong: it is not looked up, however many come."""
+    english = succeed(["predict", str(trained[0]), "--count", "360"], capsys).splitlines()
+    known = catalogue_of("chinese").translate.cache_info
+    before = known().misses
+    chinese = in_chinese(["predict", trained[0], "--count", "360"], capsys).splitlines()
+    assert known().misses - before < 20
+    rows = [
+        [line.replace(word, "").split() for line in found[2:-1]]
+        for found, word in ((english, "wrong"), (chinese, "错"))
+    ]
+    assert rows[0] == rows[1]
+    assert any("错" in line for line in chinese)
 
 
 def test_a_training_speaks_it(capsys, in_an_empty_folder):
