@@ -94,7 +94,7 @@ def tune(
         DivergenceError: If all trials diverged.
         DownslopeError: If the recipe cannot be tuned, or the folder holds another study.
     """
-    from downslope.training.tuning.page import PAGE, write_study_page
+    from downslope.training.tuning.page import write_pages
     from downslope.training.tuning.result import write_result
     from downslope.training.tuning.study import Study
     from downslope.training.tuning.work import Interrupted, design, work_together
@@ -114,8 +114,8 @@ def tune(
         raise KeyboardInterrupt("stopped; the same call goes on") from None
     state = study.state()
     write_result(plan, state, folder)
-    with suppress(MissingDependencyError):  # the page alone needs more
-        write_study_page(plan, state, folder / PAGE)
+    with suppress(MissingDependencyError):  # the pages alone need more
+        write_pages(plan, state, folder)
     return study
 
 
