@@ -13,6 +13,7 @@ from command_line import SHORT, fail, succeed
 from downslope.cli.main import COMMANDS, main
 from downslope.core.columns import width_of
 from downslope.language import speaking
+from downslope.language.catalogue import catalogue_of
 from downslope.recipe.known import known_recipes
 from downslope.recipe.load import load_recipe
 from downslope.training.view.live_view import LABEL, View
@@ -87,10 +88,33 @@ def test_no_english_is_left(words, trained, capsys, in_an_empty_folder):
     assert english_in(text) == []
 
 
+def test_data_without_a_test_part_are_told_in_it(trained, capsys):
+    """Data that bring none, whichever they are, and what to rate by instead."""
+    text = in_chinese(["evaluate", trained[0], "--split", "test"], capsys, codes=(2,))
+    assert "没有测试部分" in text
+    assert "`--split held_out` 在留出样本上评估" in text
+    assert english_in(text) == []
+
+
 def test_values_of_python_stay(capsys, in_an_empty_folder):
     """True is a value, also where "true" is the head of a column."""
     text = in_chinese(["compare", "torch: SGD(lr=0.1, weight_decay=5e-4)", "keras: SGD(0.1, momentum=0.9)"], capsys)
     assert re.search(r"lr_in_velocity +A: False +B: True", text), text
+
+
+def test_what_is_predicted_stays(trained, capsys):
+    """A row of predictions is data, but for the word that says it is wrong: it is not looked up, however many come."""
+    english = succeed(["predict", str(trained[0]), "--count", "360"], capsys).splitlines()
+    known = catalogue_of("chinese").translate.cache_info
+    before = known().misses
+    chinese = in_chinese(["predict", trained[0], "--count", "360"], capsys).splitlines()
+    assert known().misses - before < 20
+    rows = [
+        [line.replace(word, "").split() for line in found[2:-1]]
+        for found, word in ((english, "wrong"), (chinese, "错"))
+    ]
+    assert rows[0] == rows[1]
+    assert any("错" in line for line in chinese)
 
 
 def test_a_training_speaks_it(capsys, in_an_empty_folder):
@@ -144,6 +168,12 @@ def test_help_speaks_it(name, capsys):
         (["train", "--workers", "3"], "3 个工作进程无法平分一步"),
         (["convert", "a", "b.pt", "--from", "torch", "--to", "keras"], "b.pt 会是 pickle，而 Downslope 不写 pickle。"),
         (["export", "digits", "--to", "foo"], "给的是 'foo'"),
+        (["export", "digits", "--to", "caffe", "--with-model"], "Caffe 只有 solver。请不带它导出"),
+        (
+            ["export", "g2p", "--to", "torch", "--with-model"],
+            "这份配方是 model.name = 'seq2seq'，data.name = 'cmudict'。",
+        ),
+        (["explain", "digits", "--curvature=-3"], "`curvature` 须大于 0，或为几个不小于 0 的数；给的是 [-3.0]。"),
         (["audit", "nothere"], "nothere：没有这个文件或配方。当作文字来读也没有内容：文字没有说明 `sgd.lr` 是多少。"),
         (["--lang", "en", "--lang", "en", "explain", "digits"], "explain：--lang 给了不止一次。"),
         (["rescale", "digits"], "没有说明要换成什么：请给出 --batch-size、--devices 或 --epochs。"),

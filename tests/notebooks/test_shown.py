@@ -208,6 +208,9 @@ def test_a_study_from_python_is_the_commands_own(tmp_path):
     assert main(["tune", "digits", *small, *told]) == 0
     for name in ("best.toml", "study.json", "study.html"):
         assert (study.folder / name).read_bytes() == (tmp_path / "command" / "study" / name).read_bytes()
+    left = [{one.name for one in path.iterdir()} for path in (study.folder, tmp_path / "command" / "study")]
+    assert left[0] == left[1]
+    assert "best-trials.html" in left[0]
     again = downslope.open_study(tmp_path / "study")
     assert "All trials, the best first" in again._repr_html_()
     assert Seen(again._repr_html_()).references

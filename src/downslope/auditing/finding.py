@@ -61,6 +61,14 @@ class Audit(ShownInNotebooks):
         return tuple(finding for finding in self.findings if finding.level == "error")
 
     @property
+    def counted(self) -> str:
+        """How many findings there are of each level, in words."""
+        counts = {level: sum(finding.level == level for finding in self.findings) for level in LEVELS}
+        return (
+            f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}, {counts['advice']} of advice"
+        )
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of all findings."""
         return tuple(finding.name for finding in self.findings)
@@ -75,11 +83,7 @@ class Audit(ShownInNotebooks):
 
 
 def _lines(found: Audit) -> Iterator[str]:
-    counts = {level: sum(finding.level == level for finding in found.findings) for level in LEVELS}
-    counted = (
-        f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}, {counts['advice']} of advice"
-    )
-    yield f"{found.title}: {said(counted)}"
+    yield f"{found.title}: {said(found.counted)}"
     for finding in found.findings:
         yield ""
         yield from wrap(said(f"{finding.level}: {finding.what}"), _WIDTH, "", "  ")

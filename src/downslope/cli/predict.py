@@ -23,7 +23,7 @@ from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import shown
-from downslope.language import tell
+from downslope.language import said, tell
 
 if TYPE_CHECKING:
     from downslope.training.use.predict import Predictions
@@ -151,7 +151,7 @@ def _show(arguments: Namespace, result: Mapping[str, Any], rows: Sequence[Mappin
         tell(f"  {count_of(examples - result['unpredicted'], 'prediction')} written to {shown(arguments.output)}")
     else:
         show = _written if "output" in rows[0] else _labels if "labels" in rows[0] else _table
-        tell(show(rows))
+        print(show(rows), flush=True)
     if "metrics" in result:
         tell(f"  {describe_metrics(result['metrics'])}")
     if arguments.attention is not None:
@@ -195,13 +195,13 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
             row.append(_values(prediction["value"]))
         if "target" in prediction:
             row.append(_class(prediction, "target") if is_classifier else _values(prediction["target"]))
-            row += ["" if prediction["class"] == prediction["target"] else "wrong"] if is_classifier else []
+            row += ["" if prediction["class"] == prediction["target"] else said("wrong")] if is_classifier else []
         rows.append(row + [""] * (len(headers) - len(row)))
     lines = [format_table(headers, rows)]
     if has_target and is_classifier:
         known = [prediction for prediction in predictions if "target" in prediction]
         right = sum(prediction["class"] == prediction["target"] for prediction in known)
-        lines.append(f"  {right} of {len(known)} right")
+        lines.append(said(f"  {right} of {len(known)} right"))
     return "\n".join(lines)
 
 
@@ -215,10 +215,10 @@ def _labels(predictions: Sequence[Mapping[str, Any]]) -> str:
         row = [shown(prediction.get("name", prediction.get("id", str(prediction["example"]))), 60), _listed(told)]
         if has_target and true is not None:
             known, right = known + 1, right + (told == true)
-            row += [_listed(true), "" if told == true else "wrong"]
+            row += [_listed(true), "" if told == true else said("wrong")]
         rows.append(row + [""] * (2 * has_target + 2 - len(row)))
     lines = [format_table(["example", "predicted", *(["true", ""] if has_target else [])], rows)]
-    return "\n".join([*lines, *([f"  {right} of {known} with every label right"] if has_target else [])])
+    return "\n".join([*lines, *([said(f"  {right} of {known} with every label right")] if has_target else [])])
 
 
 def _listed(labels: Sequence[str] | None) -> str:
@@ -240,7 +240,7 @@ def _written(predictions: Sequence[Mapping[str, Any]]) -> str:
         if "targets" in prediction:
             right = prediction["output"] in prediction["targets"]
             wrong += not right
-            row += [" | ".join(prediction["targets"]), "" if right else "wrong"]
+            row += [" | ".join(prediction["targets"]), "" if right else said("wrong")]
         rows.append(row + [""] * (len(headers) - len(row)))
         others = prediction.get("alternatives", ())
         for one in others:
@@ -249,7 +249,7 @@ def _written(predictions: Sequence[Mapping[str, Any]]) -> str:
     lines = [format_table(headers, rows)]
     if has_target:
         known = sum("targets" in prediction for prediction in predictions)
-        lines.append(f"  {known - wrong} of {known} right")
+        lines.append(said(f"  {known - wrong} of {known} right"))
     return "\n".join(lines)
 
 

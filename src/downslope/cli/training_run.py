@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.tables import count_of
-from downslope.core.errors import DivergenceError
 from downslope.core.number_text import duration_text
 from downslope.core.posix import need_posix
 from downslope.language import tell
@@ -24,7 +23,7 @@ from downslope.recipe.load import INHERITED
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
-from downslope.training.run.remarks import diverged
+from downslope.training.run.remarks import diverged, refuse_divergence
 from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, check_number, find_rendezvous
 
 if TYPE_CHECKING:
@@ -187,8 +186,8 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     if workers.is_first:
         with contextlib.suppress(OSError):  # a terminal that was closed: the run has ended well all the same
             tell("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
-    if outcome.finished and (bad := diverged(outcome.held_out)):  # all of it is saved, and no success all the same
-        raise DivergenceError(f"{bad}. Try a third of sgd.lr, or train.clip_norm = 1.0.")
+    if outcome.finished:
+        refuse_divergence(outcome.held_out)  # all of it is saved, and no success all the same
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.cli.loading import load_torch
 from downslope.core.columns import padded
+from downslope.core.errors import MissingDependencyError
 from downslope.core.number_text import short_text
 from downslope.core.posix import need_posix
 from downslope.core.shown import shown
@@ -120,7 +121,7 @@ def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: arg
 
 def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     load_torch()
-    from downslope.training.tuning.page import write_curves
+    from downslope.training.tuning.page import write_pages
     from downslope.training.tuning.result import BEST, sentences, write_result
     from downslope.training.tuning.study import Study
     from downslope.training.tuning.work import Interrupted, design, work_together
@@ -138,26 +139,17 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
         tell(f"stopped     by signal {stop.number}; all of it is saved. The same command goes on")
         return 128 + stop.number
     write_result(plan, state, out)
-    page = _write_page(plan, state, out)
     tell("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
-    if page is not None:
+    try:
+        page, curves = write_pages(plan, state, out)
+    except MissingDependencyError as error:
+        tell(f"no page     {error}")
+    else:
         tell(f"page        {shown(page)}")
-        if (curves := write_curves(state, out)) is not None:
+        if curves is not None:
             tell(f"curves      {shown(curves)}, of the best trials")
     tell(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
     return 0
-
-
-def _write_page(plan: Design, state: State, out: Path) -> Path | None:
-    """Write the study's page where what it needs is installed."""
-    from downslope.core.errors import MissingDependencyError
-    from downslope.training.tuning.page import PAGE, write_study_page
-
-    try:
-        return write_study_page(plan, state, out / PAGE)
-    except MissingDependencyError as error:
-        tell(f"no page     {error}")
-        return None
 
 
 def _ignore(_: State) -> None:

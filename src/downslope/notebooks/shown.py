@@ -152,9 +152,8 @@ def _of_comparison(found: Comparison) -> list[Block]:
 
 def _of_audit(found: Audit) -> list[Block]:
     rows = [(one.level, one.what, one.where, f"{one.why} ({one.source})", one.do, one.sure) for one in found.findings]
-    count = f"{len(found.errors)} error(s), {len(found.findings)} finding(s)" if rows else "nothing was found"
     table = Rows(("", "what", "where", "why", "what to do", "sure"), rows)
-    return [Title(f"{found.title}: {count}"), table, Points("Not checked", found.not_checked)]
+    return [Title(f"{found.title}: {found.counted}"), table, Points("Not checked", found.not_checked)]
 
 
 def _of_explanation(found: Explanation) -> list[Block]:

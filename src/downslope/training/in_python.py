@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from downslope.core.errors import CheckpointError, DivergenceError, DownslopeError, MissingDependencyError
+from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
 from downslope.core.paths import expand_home
 from downslope.core.posix import need_posix
 from downslope.recipe.load import load_recipe
@@ -39,7 +39,7 @@ def train(recipe: Recipe | str | os.PathLike[str], out: str | os.PathLike[str], 
         DownslopeError: If the recipe, data or folder do not allow it.
     """
     from downslope.training.run.plan import plan_run
-    from downslope.training.run.remarks import diverged
+    from downslope.training.run.remarks import refuse_divergence
     from downslope.training.run.train import train as run
     from downslope.training.view.console import make_console
 
@@ -54,8 +54,7 @@ def train(recipe: Recipe | str | os.PathLike[str], out: str | os.PathLike[str], 
     outcome = run(plan, recipe, console, observers=observers)
     if outcome.signal is not None:
         raise KeyboardInterrupt(f"stopped at step {outcome.step:,}; the same call goes on")
-    if bad := diverged(outcome.held_out):
-        raise DivergenceError(f"{bad}. Try a third of sgd.lr, or train.clip_norm = 1.0.")
+    refuse_divergence(outcome.held_out)
     return RunFolder(outcome.folder)
 
 
@@ -94,7 +93,7 @@ def tune(
         DivergenceError: If all trials diverged.
         DownslopeError: If the recipe cannot be tuned, or the folder holds another study.
     """
-    from downslope.training.tuning.page import PAGE, write_study_page
+    from downslope.training.tuning.page import write_pages
     from downslope.training.tuning.result import write_result
     from downslope.training.tuning.study import Study
     from downslope.training.tuning.work import Interrupted, design, work_together
@@ -114,8 +113,8 @@ def tune(
         raise KeyboardInterrupt("stopped; the same call goes on") from None
     state = study.state()
     write_result(plan, state, folder)
-    with suppress(MissingDependencyError):  # the page alone needs more
-        write_study_page(plan, state, folder / PAGE)
+    with suppress(MissingDependencyError):  # the pages alone need more
+        write_pages(plan, state, folder)
     return study
 
 

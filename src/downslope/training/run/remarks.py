@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from downslope.core.errors import DivergenceError
 from downslope.core.number_text import percent_text, short_text
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import value_at
@@ -153,6 +154,12 @@ def diverged(held_out: Mapping[str, Any]) -> str:
     """
     found = not_finite(held_out, "held-out ")
     return f"{found}: training diverged" if found else ""
+
+
+def refuse_divergence(held_out: Mapping[str, Any]) -> None:
+    """Raise `DivergenceError`, with what to try, if a run whose last evaluation this is has diverged."""
+    if bad := diverged(held_out):
+        raise DivergenceError(f"{bad}. Try a third of sgd.lr, or train.clip_norm = 1.0.")
 
 
 def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examples: int | None) -> str:

@@ -48,6 +48,15 @@ def write_study_page(plan: Design, state: State, out: Path) -> Path:
     return out
 
 
+def write_pages(plan: Design, state: State, folder: Path) -> tuple[Path, Path | None]:
+    """Write what a finished study leaves to be looked at into its folder: its page, and the curves of its best trials.
+
+    Raises:
+        MissingDependencyError: If matplotlib or jinja2 is not installed.
+    """
+    return write_study_page(plan, state, folder / PAGE), write_curves(state, folder)
+
+
 def write_curves(state: State, folder: Path) -> Path | None:
     """Write the report of a study's best trials into its folder; None where there are no two to compare.
 
