@@ -298,6 +298,14 @@ def test_several_runs_by_epochs(several):
         assert seen["pinned"] == 0
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_axis_of_few_steps_has_whole_ones(tmp_path, count):
+    """Of one step it goes from 0 to 1, as drawn beforehand; of three it has no half ones."""
+    page = write_report([build_run(tmp_path / "run", rows=step_rows(count))], tmp_path / "page.html")
+    found, _ = ask(page, [1000], HANDS + 'return ticks("loss", "x");')
+    assert found == [[str(step) for step in range(max(count, 2))]]
+
+
 def test_nothing_else_may_run(page):
     """What somebody puts into a page neither runs nor loads; the page's own script does."""
     text = page.read_text(encoding="utf-8")

@@ -92,9 +92,10 @@ function tickText(value, percent) {
   return (size >= 1e4 ? `${cut(value / 1e3)}k` : cut(value)).replace("-", "−");
 }
 
-function linearTicks(low, high, count) {
+// Ticks at round numbers; at whole ones alone where `least` is 1.
+function linearTicks(low, high, count, least = 0) {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const by = power * ([1, 2, 5].find((factor) => factor * power >= 0.8 * rough) || 10);
+  const by = Math.max(least, power * ([1, 2, 5].find((factor) => factor * power >= 0.8 * rough) || 10));
   const first = Math.ceil(low / by - 1e-9), found = [];
   for (let i = first; i * by <= high + by * 1e-9; i++) found.push(Number((i * by).toPrecision(12)));
   return found;
