@@ -12,7 +12,7 @@ from downslope.explaining.explanation import Explanation
 from downslope.explaining.language import Words, short
 from downslope.explaining.sliders import beginning_of
 from downslope.lab.begin import START, Beginning
-from downslope.plot.svg import INK, LINES, SIZE, SOFT, Plot, as_html, begin, name_axes, number, style
+from downslope.plot.svg import INK, LINES, SIZE, SOFT, Plot, as_html, begin, name_axes, number, style, tick_powers
 
 _FAR = 1e6
 """A walk that has come so far is over: it diverges."""
@@ -88,8 +88,6 @@ def draw_walks(explanation: Explanation, words: Words) -> list[Plot]:
             axes.plot(*walk.points[-1], "o", color=LINES[index], markersize=6, zorder=4)
         valley = Plot(title, caption, as_html(figure, "valley", title, f"{caption} {described}", SIZE), key=key)
     with style("a page"):
-        from matplotlib import ticker
-
         figure, axes = begin()
         axes.set_yscale("log", nonpositive="mask")
         for index, walk in ((1, plain), (0, own)):
@@ -98,8 +96,7 @@ def draw_walks(explanation: Explanation, words: Words) -> list[Plot]:
         axes.set_ylim(max(low, _LEAST), max(high, 10 * _LEAST))
         axes.xaxis.set_major_formatter(number)
         axes.yaxis.set_major_formatter(number)
-        axes.yaxis.set_major_locator(ticker.LogLocator(numticks=6))
-        axes.yaxis.set_minor_locator(ticker.NullLocator())
+        tick_powers(axes.yaxis, 6)
         name_axes(axes, words.say("schedule.step"))
         title, caption = words.say("page.losses"), words.say("page.losses.caption")
         losses = Plot(title, caption, as_html(figure, "losses", title, described, SIZE), key=key)
