@@ -304,7 +304,7 @@ function labelEnds(chart) {
   ends.forEach((end, i) => (end.y = Math.max(8, end.y, i ? ends[i - 1].y + 13 : 0)));
   for (let i = ends.length - 1; i >= 0; i--) ends[i].y = Math.min(ends[i].y, i + 1 < ends.length ? ends[i + 1].y - 13 : frame.bottom);
   for (const { line, value, y } of ends) {
-    const text = chart.percent ? `${(100 * value).toFixed(2)} %` : tickText(Number(value.toPrecision(3)));
+    const text = chart.percent ? percentText(value) : tickText(Number(value.toPrecision(3)));
     draw(chart.svg, "text", { x: frame.right + 6, y: y + 4, class: "end" }, text).style.fill = paint(line);
   }
 }
