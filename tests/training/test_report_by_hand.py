@@ -14,6 +14,7 @@ from training.report_runs import build_run, evaluation_rows, in_order, step_rows
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
+from downslope.core.number_text import percent_text
 from downslope.training.report import write_report
 
 pytestmark = [
@@ -296,6 +297,26 @@ def test_several_runs_by_epochs(several):
         assert seen["lines"] == [2, 2, 2]
         assert seen["alone"] == [1, True]
         assert seen["pinned"] == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_axis_of_few_steps_has_whole_ones(tmp_path, count):
+    """Of one step it goes from 0 to 1, as drawn beforehand; of three it has no half ones."""
+    page = write_report([build_run(tmp_path / "run", rows=step_rows(count))], tmp_path / "page.html")
+    found, _ = ask(page, [1000], HANDS + 'return ticks("loss", "x");')
+    assert found == [[str(step) for step in range(max(count, 2))]]
+
+
+def test_a_share_is_written_as_beforehand(page):
+    """1/32 is 3.12 % in the script's charts too, as on the rest of the page, and so is every share of some batch."""
+    shares = [
+        count / size
+        for size in (8, 32, 64, 100, 128, 360, 800, 20_000)
+        for count in range(0, size + 1, 1 + size // 800)
+    ]
+    found, _ = ask(page, [400], f"return {shares}.map(w.percentText);")
+    assert found == [[percent_text(share) for share in shares]]
+    assert percent_text(1 / 32) == "3.12 %"
 
 
 def test_nothing_else_may_run(page):

@@ -59,7 +59,7 @@ def test_best_is_not_the_last(tmp_path):
     evaluations[1]["loss"], evaluations[1]["accuracy"] = 0.0123, 0.995
     page = read(build_run(tmp_path / "run", rows=rows, count=69), out=tmp_path / "page.html")
     assert {0.0123, 0.995, evaluations[-1]["loss"]} <= set(page.numbers)
-    assert "best 0.0123, step 45" in page.text
+    assert "best 0.0123, after 46 steps" in page.text
 
 
 def test_the_page_fetches_nothing(page, written):
@@ -342,11 +342,11 @@ def test_every_metric_of_several_runs_is_laid_over_one_another(tmp_path):
     table = page.table("run")
     assert table["run"][:4] == [
         "held-out phoneme error rate",
-        "best, at step",
+        "best, after steps",
         "held-out word error rate",
-        "best, at step",
+        "best, after steps",
     ]
-    assert table["first"][:6] == ["25.00\u202f%", "25.00\u202f%, 22", "50.00\u202f%", "50.00\u202f%, 22", *[NONE] * 2]
+    assert table["first"][:6] == ["25.00\u202f%", "25.00\u202f%, 23", "50.00\u202f%", "50.00\u202f%, 23", *[NONE] * 2]
     assert table["third"][:4] == [NONE] * 4
     assert table["third"][4].endswith("%")
 
@@ -357,7 +357,7 @@ def test_runs_without_classes_have_no_column_of_accuracies(tmp_path):
     squared = [("train.loss", '"mse"')]
     runs = [build_run(tmp_path / name, count=69, rows=rows, overrides=squared) for name in ("one", "two")]
     page = read(*runs, out=tmp_path / "page.html")
-    assert page.table("run")["run"][:3] == ["held-out loss", "best, at step", "training loss"]
+    assert page.table("run")["run"][:3] == ["held-out loss", "best, after steps", "training loss"]
     assert {"Loss, held-out", "Loss, train"} <= set(page.plots)
     assert not any("Accuracy" in title for title in page.plots)
     assert "not one loss" not in page.text

@@ -15,7 +15,7 @@ from downslope.explaining.sliders import beginning_of
 from downslope.explaining.typeset import typeset, typeset_rule
 from downslope.explaining.walks import draw_walks
 from downslope.lab.page import make_parts
-from downslope.plot.template import render_page
+from downslope.plot.template import policy_of, render_page
 
 _ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 
@@ -52,6 +52,7 @@ def render(explanation: Explanation, *, lang: str = "en") -> str:
         "decay": [draw_decay_map(explanation, words)],
         "damping": [draw_damping_map(explanation, words)],
     }
+    lab = make_parts(beginning_of(explanation), "zh" if lang == "zh" else "en")
     return render_page(
         "explaining/page.html.j2",
         lang=words.say("language"),
@@ -64,7 +65,8 @@ def render(explanation: Explanation, *, lang: str = "en") -> str:
         closed={"rotation"} if explanation.normalises is False else set[str](),
         headlines=_headlines(explanation, words),
         walks=draw_walks(explanation, words),
-        lab=make_parts(beginning_of(explanation), "zh" if lang == "zh" else "en"),
+        policy=policy_of(lab.script),
+        lab=lab,
         plots={name: [plot for plot in drawn if plot is not None] for name, drawn in plots.items()},
     )
 

@@ -15,7 +15,7 @@ from downslope.explaining.famous import FAMOUS
 from downslope.explaining.language import Words, short
 from downslope.explaining.run_course import Course
 from downslope.explaining.sliders import sampled
-from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, name_axes, number, style
+from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, name_axes, number, style, tick_powers
 from downslope.theory.direction import stretches_of
 
 # What the schedule does over the run
@@ -75,10 +75,7 @@ def _curve(
         axes.xaxis.set_major_formatter(number)
         axes.yaxis.set_major_formatter(number)
         if log:
-            from matplotlib import ticker
-
-            axes.yaxis.set_major_locator(ticker.LogLocator(numticks=6))
-            axes.yaxis.set_minor_locator(ticker.NullLocator())
+            tick_powers(axes.yaxis, 6)
         axes.margins(x=0.01)
         name_axes(axes, time)
         described = "; ".join(f"{name}: {short(line[0])} ... {short(line[-1])}" for name, line in lines)

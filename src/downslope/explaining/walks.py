@@ -12,13 +12,16 @@ from downslope.explaining.explanation import Explanation
 from downslope.explaining.language import Words, short
 from downslope.explaining.sliders import beginning_of
 from downslope.lab.begin import START, Beginning
-from downslope.plot.svg import INK, LINES, SIZE, SOFT, Plot, as_html, begin, name_axes, number, style
+from downslope.plot.svg import INK, LINES, SIZE, SOFT, Plot, as_html, begin, name_axes, number, style, tick_powers
 
 _FAR = 1e6
 """A walk that has come so far is over: it diverges."""
 
 _DOTTED = 300
 """Up to how many steps each has a dot: of more they are one line, and would fill the page."""
+
+_ROOM = 0.2
+"""How far out along the valley a ring must be to be named, as a share of the frame: nearer, names lie on the walk."""
 
 _LEAST = 1e-16
 """The smallest share of the loss that is drawn."""
@@ -85,8 +88,6 @@ def draw_walks(explanation: Explanation, words: Words) -> list[Plot]:
             axes.plot(*walk.points[-1], "o", color=LINES[index], markersize=6, zorder=4)
         valley = Plot(title, caption, as_html(figure, "valley", title, f"{caption} {described}", SIZE), key=key)
     with style("a page"):
-        from matplotlib import ticker
-
         figure, axes = begin()
         axes.set_yscale("log", nonpositive="mask")
         for index, walk in ((1, plain), (0, own)):
@@ -95,8 +96,7 @@ def draw_walks(explanation: Explanation, words: Words) -> list[Plot]:
         axes.set_ylim(max(low, _LEAST), max(high, 10 * _LEAST))
         axes.xaxis.set_major_formatter(number)
         axes.yaxis.set_major_formatter(number)
-        axes.yaxis.set_major_locator(ticker.LogLocator(numticks=6))
-        axes.yaxis.set_minor_locator(ticker.NullLocator())
+        tick_powers(axes.yaxis, 6)
         name_axes(axes, words.say("schedule.step"))
         title, caption = words.say("page.losses"), words.say("page.losses.caption")
         losses = Plot(title, caption, as_html(figure, "losses", title, described, SIZE), key=key)
@@ -104,7 +104,11 @@ def draw_walks(explanation: Explanation, words: Words) -> list[Plot]:
 
 
 def _draw_valley(axes: Any, begun: Beginning, words: Words) -> None:
-    """Draw rings where the loss is 1, 1/10, ... of that at the start, and mark start and minimum."""
+    """Draw rings where the loss is 1, 1/10, ... of that at the start, and mark start and minimum.
+
+    A walk comes from the left, and is narrow where it goes past the minimum: names stand to the right of it, that of
+    the minimum above and those of rings below, and of rings so small that the walk ends in them none has a name.
+    """
     from matplotlib.patches import Ellipse
 
     reach = (1.2, min(1.2, max(0.36, 2.4 * math.sqrt(begun.along / begun.across))))
@@ -116,15 +120,16 @@ def _draw_valley(axes: Any, begun: Beginning, words: Words) -> None:
         x, y = (math.sqrt(first * 10.0**power / curvature) for curvature in (begun.along, begun.across))
         axes.add_patch(Ellipse((0, 0), 2 * x, 2 * y, fill=False, edgecolor=SOFT, linewidth=0.7, alpha=0.7))
         place = (x, 0.0) if x < 0.95 * reach[0] else (0.66, y * math.sqrt(max(0.0, 1 - (0.66 / x) ** 2)))
-        if power > -4 and place[1] < 0.9 * reach[1]:
+        if x > _ROOM * reach[0] and place[1] < 0.9 * reach[1]:
+            offset = (2, 3) if place[1] else (2, -11)
             axes.annotate(
-                number(10.0**power), place, xytext=(2, 3), textcoords="offset points", fontsize=10, color=SOFT
+                number(10.0**power), place, xytext=offset, textcoords="offset points", fontsize=10, color=SOFT
             )
     axes.plot(0, 0, "+", color=INK, markersize=11, zorder=5)
     axes.plot(*START, "o", color=INK, markersize=6, zorder=5)
-    for name, place, offset, side in (("start", START, (6, 5), "left"), ("minimum", (0, 0), (-5, -15), "right")):
-        axes.annotate(words.say(f"page.valley.{name}"), place, xytext=offset, textcoords="offset points", fontsize=11,
-                      color=INK, ha=side, zorder=6)  # fmt: skip
+    for name, place in (("start", START), ("minimum", (0, 0))):
+        axes.annotate(words.say(f"page.valley.{name}"), place, xytext=(6, 6), textcoords="offset points", fontsize=11,
+                      color=INK, zorder=6)  # fmt: skip
     axes.xaxis.set_major_formatter(number)
     axes.yaxis.set_major_formatter(number)
     name_axes(axes, "x", "y")

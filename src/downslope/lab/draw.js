@@ -121,9 +121,9 @@ function mark({ pen, width, height }, [x, y], trail) {
   dot(pen, ...inside([x, y]), 3.5, colour("--paper"));
 }
 
-function label(pen, text, [x, y], align = "left") {
+function label(pen, text, [x, y]) {
   pen.font = `12px ${colour("--sans")}`;
-  pen.textAlign = align;
+  pen.textAlign = "left";
   pen.lineWidth = 3;
   pen.strokeStyle = colour("--paper");
   pen.strokeText(text, x, y);

@@ -66,7 +66,10 @@ function drawValley(paths, curvatures) {
       pen.ellipse(width / 2, height / 2, (radii[0] / reach[0] / 2) * width, (radii[1] / reach[1] / 2) * height, 0, 0, 2 * Math.PI);
       pen.stroke();
       const place = radii[0] < 0.95 * reach[0] ? [radii[0], 0] : [reach[0] * 0.55, radii[1] * Math.sqrt(Math.max(0, 1 - ((reach[0] * 0.55) / radii[0]) ** 2))];
-      if (half % 2 === 0 && half >= -6 && place[1] < 0.92 * reach[1]) named.push([powerOf(half / 2), at(place)]);
+      if (half % 2 === 0 && radii[0] > 0.2 * reach[0] && place[1] < 0.92 * reach[1]) {
+        const [x, y] = at(place);
+        named.push([powerOf(half / 2), [x + 3, place[1] ? y - 3 : y + 13]]);
+      }
     }
     for (const [path, style, opacity] of paths) {
       const seen = path.filter((point) => point.every((x) => Math.abs(x) < 1e6)).map(at);
@@ -80,9 +83,9 @@ function drawValley(paths, curvatures) {
     line(pen, [[x - 7, y], [x + 7, y]], colour("--ink"), 1.8);
     line(pen, [[x, y - 7], [x, y + 7]], colour("--ink"), 1.8);
     dot(pen, ...at(START), 4.5, colour("--ink"));
-    for (const [text, [across, down]] of named) label(pen, text, [across + 3, down - 3]);
+    for (const [text, place] of named) label(pen, text, place);
     label(pen, WORDS.start, [at(START)[0] + 8, at(START)[1] - 8]);
-    label(pen, WORDS.minimum, [x - 10, y + 18], "right");
+    label(pen, WORDS.minimum, [x + 8, y - 8]);
   });
   const far = reach[1] < 0.6 ? 0.3 : reach[1] < 1 ? 0.5 : 1, tick = (value, i) => [(value / reach[i] + 1) / 2, written(value)];
   axes(plot, [-1, 0, 1].map((v) => tick(v, 0)), [-far, 0, far].map((v) => tick(v, 1)), "x", "y");

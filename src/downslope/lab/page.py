@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -18,7 +15,8 @@ from downslope.core.settings import Decay, Settings
 from downslope.lab.begin import START, Beginning, begin_with
 from downslope.lab.javascript import rule_source
 from downslope.lab.schedules import OFFERED
-from downslope.plot.template import render_page
+from downslope.plot.charts import as_json
+from downslope.plot.template import policy_of, render_page
 
 LANGUAGES = ("en", "zh")
 DEFAULT = begin_with(Settings(lr=0.05, momentum=0.9))
@@ -33,7 +31,6 @@ class Parts:
         words: Its words in the page's language.
         begin: What the sliders begin with.
         script: The script, which goes into one `<script>` below everything else.
-        digest: Its SHA-256 in base64, for the page's policy.
         decays: The ways of weight decay.
         schedules: Names of the schedules there are to choose from.
     """
@@ -41,7 +38,6 @@ class Parts:
     words: Mapping[str, str]
     begin: Beginning
     script: str
-    digest: str
     decays: tuple[str, ...]
     schedules: tuple[str, ...]
 
@@ -73,7 +69,9 @@ def render(begin: Beginning = DEFAULT, *, lang: str = "en") -> str:
         MissingDependencyError: If jinja2 is not installed.
         SettingsError: If there is no such language.
     """
-    return render_page("lab/lab.html.j2", lang="zh-Hans" if lang == "zh" else lang, lab=make_parts(begin, lang))
+    parts = make_parts(begin, lang)
+    policy = policy_of(parts.script, pictures=False)
+    return render_page("lab/lab.html.j2", lang="zh-Hans" if lang == "zh" else lang, policy=policy, lab=parts)
 
 
 def make_parts(begin: Beginning, lang: str) -> Parts:
@@ -98,14 +96,13 @@ def make_parts(begin: Beginning, lang: str) -> Parts:
         ]
     )
     script = re.sub(r"\n\s*\n+", "\n", script)  # as the page is laid out, or its hash would be another
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     names = (*(["own"] if begin.course else []), *OFFERED)
-    return Parts(words, begin, script, digest, get_args(Decay), names)
+    return Parts(words, begin, script, get_args(Decay), names)
 
 
 def _as_script(value: Any) -> str:
     """Return a value as JavaScript inside HTML may have it: no `<`, and infinity as a number."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return as_json(value).replace("<", "\\u003c")
 
 
 def _text(name: str) -> str:

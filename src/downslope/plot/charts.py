@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 import re
@@ -13,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from downslope.language import said, spoken
+from downslope.plot.template import policy_of
 
 _NUMBERS = "@the numbers of the plots@"
 """Where a template leaves room for them: how many fit is known when the rest of the page is."""
@@ -40,9 +39,7 @@ def script() -> str:
 def for_template() -> dict[str, str]:
     """Return what `plot/charts.html.j2` shows: the script, the policy that allows it alone, and room for numbers."""
     text = script()
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    return {"script": text, "policy": policy, "numbers": _NUMBERS}
+    return {"script": text, "policy": policy_of(text), "numbers": _NUMBERS}
 
 
 def room_on(page: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -133,18 +133,27 @@ class Plot:
     chart: tuple[str, dict[str, Any]] | None = None
 
 
-def begin(size: tuple[int, int] = SIZE, *, left: int = 52, bottom: int = 42) -> tuple[Any, Any]:
-    """Return (figure, axes), empty, with so much room on the left and below."""
+def begin(
+    size: tuple[int, int] = SIZE, *, left: int = 52, right: int = 16, top: int = 12, bottom: int = 42
+) -> tuple[Any, Any]:
+    """Return (figure, axes), empty, with so much room on each side."""
     from matplotlib.figure import Figure
 
     width, height = size
-    right, top = 16, 12
     figure = Figure(figsize=(width / 72, height / 72), facecolor="none")
     box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
     axes: Any = figure.add_axes(box, facecolor="none")
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def tick_powers(axis: Any, most: int, subs: Sequence[float] = (1.0,)) -> None:
+    """Give a logarithmic axis its ticks: at most so many, at powers of ten times each of `subs`, none between them."""
+    from matplotlib import ticker
+
+    axis.set_major_locator(ticker.LogLocator(subs=subs, numticks=most))
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def name_axes(axes: Any, x: str, y: str = "") -> None:

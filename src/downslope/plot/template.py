@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import re
 from typing import Any
 
@@ -27,6 +29,24 @@ def render_page(template: str, **values: Any) -> str:
         raise MissingDependencyError('a page needs jinja2. Install it with: pip install "downslope[plot]"') from None
     text = _environment().get_template(template).render(version=__version__, **values)
     return in_spoken_language(re.sub(r"\n\s*\n+", "\n", text))
+
+
+def policy_of(script: str = "", *, pictures: bool = True) -> str:
+    """Return a page's policy: nothing from elsewhere, its own style, and one script alone, or none.
+
+    Args:
+        script: The script as it stands on the page, between its tags.
+        pictures: Whether the page may hold pictures, as data.
+
+    Example:
+        >>> policy_of()
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    """
+    parts = ["default-src 'none'", *(["img-src data:"] if pictures else []), "style-src 'unsafe-inline'"]
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        parts.append(f"script-src 'sha256-{digest}'")
+    return "; ".join(parts)
 
 
 @functools.cache

@@ -110,7 +110,8 @@ function layOut(chart) {
   });
   const all = chart.shown.flatMap((one) => one.rawPlaces);
   chart.places = [...new Set(all)].sort((a, b) => a - b);
-  const low = chart.byStep ? 0 : Math.min(...chart.places), high = chart.places.at(-1) ?? 1;
+  const low = chart.byStep ? 0 : Math.min(...chart.places), last = chart.places.at(-1) ?? 1;
+  const high = chart.byStep && last === 0 ? 1 : last; // of a single step, whose place is 0
   chart.whole = xLog
     ? [low / (high / low || 1) ** 0.04 / 1.05, high * (high / low || 1) ** 0.04 * 1.05]
     : [low - (chart.byStep ? 0.01 : 0.05) * (high - low || 1), high + (chart.byStep ? 0.01 : 0.05) * (high - low || 1)];
@@ -207,9 +208,9 @@ function axes(chart, log, [low, high]) {
     draw(svg, "text", { x: frame.left - 8, y: y + 4, class: "tick y" }, tickText(value, chart.percent));
   }
   draw(svg, "line", { x1: frame.left, x2: frame.right, y1: frame.bottom, y2: frame.bottom, class: "axis" });
-  const words = chart.axis?.words;
+  const words = chart.axis?.words, least = chart.byStep && state.x !== "epoch" ? 1 : 0;
   const ticks = words ? words.map((_, i) => i).filter((i) => i >= from && i <= to)
-    : chart.axis?.log ? logTicks(from, to, wide / 70) : linearTicks(Math.max(from, chart.byStep ? 0 : -Infinity), to, Math.max(2, Math.floor(wide / 66)));
+    : chart.axis?.log ? logTicks(from, to, wide / 70) : linearTicks(Math.max(from, chart.byStep ? 0 : -Infinity), to, Math.max(2, Math.floor(wide / 66)), least);
   for (const value of ticks) {
     const x = chart.x(value);
     draw(svg, "line", { x1: x, x2: x, y1: frame.bottom, y2: frame.bottom + 3, class: "axis" });
@@ -303,7 +304,7 @@ function labelEnds(chart) {
   ends.forEach((end, i) => (end.y = Math.max(8, end.y, i ? ends[i - 1].y + 13 : 0)));
   for (let i = ends.length - 1; i >= 0; i--) ends[i].y = Math.min(ends[i].y, i + 1 < ends.length ? ends[i + 1].y - 13 : frame.bottom);
   for (const { line, value, y } of ends) {
-    const text = chart.percent ? `${(100 * value).toFixed(2)} %` : tickText(Number(value.toPrecision(3)));
+    const text = chart.percent ? percentText(value) : tickText(Number(value.toPrecision(3)));
     draw(chart.svg, "text", { x: frame.right + 6, y: y + 4, class: "end" }, text).style.fill = paint(line);
   }
 }

@@ -73,9 +73,15 @@ function smoothed(line) {
   return { steps, values: runningMean(values, counts, 2 * Math.round(line.window / each / 2 - 0.5) + 1) };
 }
 
+// A share in percent, as Python writes it: of two that are equally near, the one whose last digit is even.
+function percentText(share) {
+  const value = 100 * share, text = value.toFixed(2), between = Number.isInteger(8 * value) && !Number.isInteger(4 * value);
+  return `${between && "13579".includes(text.at(-1)) ? (value - 0.005).toFixed(2) : text} %`;
+}
+
 function written(value, percent) {
   if (value === null || value === undefined) return "–";
-  if (percent) return `${(100 * value).toFixed(2)} %`;
+  if (percent) return percentText(value);
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3).replace(/\.?0*e\+?/, "e").replace("-", "−");
   return String(Number(value.toPrecision(5))).replace("-", "−");
@@ -92,9 +98,10 @@ function tickText(value, percent) {
   return (size >= 1e4 ? `${cut(value / 1e3)}k` : cut(value)).replace("-", "−");
 }
 
-function linearTicks(low, high, count) {
+// Ticks at round numbers; at whole ones alone where `least` is 1.
+function linearTicks(low, high, count, least = 0) {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const by = power * ([1, 2, 5].find((factor) => factor * power >= 0.8 * rough) || 10);
+  const by = Math.max(least, power * ([1, 2, 5].find((factor) => factor * power >= 0.8 * rough) || 10));
   const first = Math.ceil(low / by - 1e-9), found = [];
   for (let i = first; i * by <= high + by * 1e-9; i++) found.push(Number((i * by).toPrecision(12)));
   return found;

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import MissingDependencyError
-from downslope.plot.template import render_page
+from downslope.plot.template import policy_of, render_page
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset
 from downslope.training.folder.durable import write_file
@@ -53,6 +53,7 @@ def write_preview(recipe: Recipe, name: str, out: Path) -> str:
     pictures, note = _draw(dataset, seen, changes=changed) if drawn else ([], "")
     page = render_page(
         "training/previewing/preview.html.j2",
+        policy=policy_of(),
         title=recipe.title or name,
         recipe=recipe,
         data=dataset,

@@ -9,17 +9,13 @@ from typing import Any
 import numpy as np
 
 from downslope.core.number_text import number_text, percent_text
-from downslope.plot.svg import GRID, LINES, SOFT, WARN, as_html, number, style
+from downslope.plot.svg import GRID, LINES, SOFT, WARN, as_html, begin, number, style, tick_powers
 from downslope.training.folder.events import Session
 from downslope.training.report.panels import Line, Panel
 from downslope.training.report.series import Series
 
 WIDTH, HEIGHT = 440, 232
 
-_Box = tuple[int, int, int, int, int, int]
-"""Width and height of a picture, and its margins at the left, right, top and bottom."""
-
-_BOX: _Box = (WIDTH, HEIGHT, 46, 44, 24, 34)
 _FITS = 7
 """Characters that there is room for beside the frame."""
 
@@ -29,7 +25,7 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 def draw(panel: Panel) -> str:
     """Return a panel as an ``<svg>`` element."""
     with style("a report"):
-        figure, axes = _axes(_BOX)
+        figure, axes = _begin()
         for line in panel.lines:
             # a 0 has no logarithm: its line leads below the frame
             _draw_line(axes, line, cut=panel.log or panel.frame_from is not None)
@@ -64,7 +60,7 @@ def draw_progress(found: Sequence[Session]) -> str | None:
     unit, seconds = next(u for u in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
                          if u[1] == 1 or max(t for line in lines for t, _ in line) >= 3 * u[1])  # fmt: skip
     with style("a report"):
-        figure, axes = _axes(_BOX)
+        figure, axes = _begin()
         for session, line in zip(found, lines, strict=True):
             times, steps = [time / seconds for time, _ in line], [step for _, step in line]
             axes.plot(times, steps, "o-", color=LINES[0], linewidth=1.6, markersize=3.2, clip_on=False)
@@ -113,7 +109,7 @@ def _scatter(
     from matplotlib import ticker
 
     with style("a report"):
-        figure, axes = _axes(_BOX)
+        figure, axes = _begin()
         axes.set_xlim(*frame[0])
         axes.set_ylim(*frame[1])
         axes.plot(*level, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
@@ -123,19 +119,15 @@ def _scatter(
             axis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
             axis.set_major_formatter(number)
         axes.grid(color=GRID, linewidth=0.7)
-        axes.set_axisbelow(True)
         axes.set_xlabel(names[0], loc="right", fontsize=10, color=SOFT, labelpad=2)
         axes.set_title(names[1], loc="left", fontsize=10, color=SOFT, x=-0.09)
         return as_html(figure, key, title, about, (WIDTH, HEIGHT))
 
 
-def _axes(box: _Box) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    width, height, left, right, top, bottom = box
-    figure = Figure(figsize=(width / 72, height / 72), facecolor="none")
-    inside = (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
-    axes: Any = figure.add_axes(inside, facecolor="none")
+def _begin() -> tuple[Any, Any]:
+    """Return (figure, axes), empty, with room for ends of lines at the right and epochs above."""
+    figure, axes = begin((WIDTH, HEIGHT), left=46, right=44, top=24, bottom=34)
+    axes.grid(visible=False)
     return figure, axes
 
 
@@ -179,9 +171,7 @@ def _scale(axes: Any, panel: Panel) -> None:
         decades = top - bottom
         room = 0.05 * decades
         axes.set_ylim(10.0 ** max(bottom - room, -250), 10.0 ** min(top + room, 250))  # beyond, ticks would be infinite
-        subs = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0,)
-        axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=7))
-        axes.yaxis.set_minor_locator(ticker.NullLocator())
+        tick_powers(axes.yaxis, 7, (1.0, 2.0, 5.0) if decades < 1.7 else (1.0,))
     else:
         low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
         low = low if panel.frame_from is None else panel.frame_from
@@ -190,7 +180,6 @@ def _scale(axes: Any, panel: Panel) -> None:
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(_percent if panel.percent else number)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     if panel.steps_per_epoch:

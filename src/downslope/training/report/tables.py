@@ -57,17 +57,17 @@ def headlines(run: RunData) -> list[Headline]:
             examples = run.facts.get("data", {}).get("held_out_examples")
             right = examples and not run.facts["data"].get("labels")  # whose accuracy is of each label
             parts = [f"{round(last[0] * examples)} of {examples} right"] if name == "accuracy" and right else []
-            parts += [f"step {whole(last[1])}"] if last[1] + 1 < run.steps_done else []
+            parts += [_after(last[1])] if last[1] + 1 < run.steps_done else []
             if last == best:
                 reached = ("its best", None, "")
             elif last[0] == best[0]:
-                reached = (f"best at step {whole(best[1])}", None, "")
+                reached = (f"best {_after(best[1])}", None, "")
             else:
-                reached = ("best", write(best[0]), f", step {whole(best[1])}")
+                reached = ("best", write(best[0]), f", {_after(best[1])}")
             found.append(Headline(f"held-out {title_of(name)}", write(last[0]), ", ".join(parts), reached))
     last = run.train["loss"].last()
     if last is not None:
-        found.append(Headline("training loss", loss(last[0]), f"last batch, step {whole(last[1])}"))
+        found.append(Headline("training loss", loss(last[0]), f"last batch, step {whole(last[1])} (from 0)"))
     epochs = f"{number_text(round(run.steps_done / run.steps_per_epoch, 2))} epochs" if run.steps_per_epoch else ""
     planned = f"of {whole(run.total_steps)}; " if run.total_steps and run.total_steps != run.steps_done else ""
     found.append(Headline("steps", Number(whole(run.steps_done), run.steps_done), planned + epochs))
@@ -81,6 +81,11 @@ def headlines(run: RunData) -> list[Headline]:
         note = f"{'' if complete else 'at least, '}in {count} {'process' if count == 1 else 'processes'}"
         found.append(Headline("wall time", Number(duration_text(seconds)), note))
     return found
+
+
+def _after(step: int) -> str:
+    """Return when an evaluation was, by the steps taken, as the terminal and `list` count: `step` is the last one's."""
+    return "after 1 step" if step == 0 else f"after {whole(step + 1)} steps"
 
 
 def story(found: Sequence[Session]) -> list[str]:
@@ -327,7 +332,7 @@ def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
             series = run.held_out[name] if name in run.metrics and (name != "accuracy" or not run.rates) else None
             last, best = (series.last(), series.best(largest=grows(name))) if series else (None, None)
             row[f"last_{name}"], row[f"best_{name}"] = last and write(last[0]), best and write(best[0])
-            row[f"best_{name}_step"] = best and whole(best[1])
+            row[f"best_{name}_step"] = best and whole(best[1] + 1)
         end = run.train["loss"].last()
         row["train_loss"] = end and loss(end[0])
         rows.append(row)
