@@ -235,7 +235,7 @@ def test_a_million_characters_take_bounded_work(piece):
     assert any("long" in remark for remark in readings[0].remarks)
 
 
-@pytest.mark.parametrize("piece", ["1-"])
+@pytest.mark.parametrize("piece", ["1-", "降", "学习率降", "reduce "])
 def test_one_word_over_and_over_takes_work_as_it_is_long(piece):
     """A word of a thousand numbers, or verb after verb, takes no more work a piece than a short one."""
     work, _ = calls(lambda: read("lr 0.1 " + piece * 1000))
