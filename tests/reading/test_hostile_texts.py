@@ -235,6 +235,13 @@ def test_a_million_characters_take_bounded_work(piece):
     assert any("long" in remark for remark in readings[0].remarks)
 
 
+@pytest.mark.parametrize("piece", ["1-", "降", "学习率降", "reduce "])
+def test_one_word_over_and_over_takes_work_as_it_is_long(piece):
+    """A word of a thousand numbers, or verb after verb, takes no more work a piece than a short one."""
+    work, _ = calls(lambda: read("lr 0.1 " + piece * 1000))
+    assert work < 2000 * 1000
+
+
 def test_the_telling_passage_of_a_long_text_is_found():
     """In a long text without a word on training, the one sentence on it is read."""
     noise = "Foxes are small to medium-sized omnivorous mammals. " * 5000

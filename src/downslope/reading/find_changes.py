@@ -12,7 +12,7 @@ from itertools import pairwise
 from downslope.reading.facts import Board
 from downslope.reading.find_falls import pair_factors, tells_a_fall
 from downslope.reading.items import Item
-from downslope.reading.patterns import Match, Pattern, Rules
+from downslope.reading.patterns import MOST, Match, Pattern, Rules
 from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
@@ -204,7 +204,8 @@ def _take_own(board: Board, code: str, frame: _Frame, place: int, first: int) ->
 def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -> int:
     """Take the arguments to the right of a verb; return the place after them."""
     bare = True  # a verb's number may follow it without a preposition
-    while place < last:
+    verbs = 0  # each of a row of verbs begins here: what one passes over is bounded, as in a pattern
+    while place < last and verbs <= MOST:
         item = board.items[place]
         direct = (_OF_NOUN if frame.noun else _DIRECT).at(code, place, last) if bare else None
         if direct is not None and _take_number(board, frame, direct, direct=True):
@@ -214,6 +215,7 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
             break
         match = _ARGUMENTS.at(code, place, last)
         bare = match is not None and match.rule == "again"
+        verbs += bare
         if match is None:
             number = item.kind == "number" and place not in board.used
             concept = item.kind == "concept" and (

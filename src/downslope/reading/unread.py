@@ -16,7 +16,7 @@ from downslope.reading.reading import Field
 from downslope.reading.text import cut_words
 
 _NUMBER = re.compile(r"(?<![\w.])(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?%?", re.ASCII)
-_IN_WORD = re.compile(r"[\w%^-]", re.ASCII)
+_WORD = re.compile(r"[\w%^-]+", re.ASCII)
 _LEFT, _RIGHT = 5, 3
 """Items of a phrase before and after its number, at most."""
 _ENDS = frozenset({"comma", "break", "open", "close", "and", "number", "time", "unusable", "to", "or"})
@@ -59,13 +59,14 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
     yield from seen
     ends = covering(seen)
     numbers: list[Span] = []
+    to_words = _words(board.text.original)
     for place, item in enumerate(board.items):
         if item.kind not in {"number", "time", "unusable"} or (item.number and item.number.spelled):
             continue
         start, end = origin[item.start], origin[item.end - 1] + 1
         numbers.append((start, end))
         if not ends(start, end) and not told.has(start, end, _values(item), board.text.original):
-            yield _phrase(board, place)
+            yield to_words(*_phrase(board, place))
     unusable = [(origin[start], origin[end - 1] + 1) for start, end in unusable_numbers(board.text.plain)]
     inside = covering([*seen, *numbers, *_names(board)])
     for start, end in unusable:  # those in formulas, too
@@ -135,18 +136,23 @@ def _phrase(board: Board, place: int) -> Span:
     if first == last:  # a number alone says nothing
         while first > 0 and place - first < _RIGHT and items[first - 1].kind != "break" and not _cut(board, first - 1):
             first -= 1
-    return _to_words(
-        board.text.original, board.text.origin[items[first].start], board.text.origin[items[last].end - 1] + 1
-    )
+    return board.text.origin[items[first].start], board.text.origin[items[last].end - 1] + 1
 
 
-def _to_words(text: str, start: int, end: int) -> Span:
-    """Return a stretch that begins and ends with whole words."""
-    while start > 0 and _IN_WORD.match(text[start - 1]) and _IN_WORD.match(text[start]):
-        start -= 1
-    while end < len(text) and _IN_WORD.match(text[end - 1]) and _IN_WORD.match(text[end]):
-        end += 1
-    return start, end
+def _words(text: str) -> Callable[[int, int], Span]:
+    """Return a function that gives a stretch that begins and ends with whole words; a long one is gone through once."""
+    first = after = 0
+
+    def word_at(place: int) -> Span:
+        nonlocal first, after
+        word = _WORD.match(text, place) if not first <= place < after else None
+        if word is not None:
+            first, after = word.span()
+            while first > 0 and _WORD.match(text, first - 1, first):
+                first -= 1
+        return (first, after) if first <= place < after else (place, place + 1)
+
+    return lambda start, end: (word_at(start)[0], word_at(end - 1)[1])
 
 
 def _cut(board: Board, place: int) -> bool:
