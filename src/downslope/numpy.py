@@ -166,7 +166,7 @@ class SGD:
                 f"`fused=True`: parameter `{unfit[0]}`, whose velocity is of 8 bits, is not for the kernel, which "
                 "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
             )
-        rest = {name: grad for name, grad in given.items() if name not in coded}
+        rest = {name: grad for name, grad in given.items() if self.params[name].size < WORTH_CODES}
         if is_shared and len(given) > 1:  # their order counts, whatever the form of their velocities
             for name, grad in given.items():
                 self._step_with_codes(native, {name: grad})
@@ -178,7 +178,7 @@ class SGD:
                 shape = self.params[name].shape
                 self._codes[name] = np.zeros(shape, np.int8), np.zeros(blocks_of(self.params[name].size), np.float32)
         rows = [
-            (self.params[name], given[name].astype(self.params[name].dtype, order="C"), *self._codes[name], kind)
+            (self.params[name], np.require(given[name], self.params[name].dtype, "CA"), *self._codes[name], kind)
             for kind, name in enumerate(coded)
         ]
         use_threads()

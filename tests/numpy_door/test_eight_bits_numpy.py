@@ -116,6 +116,24 @@ def test_shared_memory_and_layouts() -> None:
     np.testing.assert_array_equal(plain, turned)
 
 
+def test_gradients_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel can read as it is, it reads where it lies; what it cannot is made so: unaligned, say, or wide."""
+    seen: list[np.ndarray] = []
+
+    def look(_: Any, rows: Any, *__: Any) -> list[Any]:
+        seen.extend(row[1] for row in rows)
+        return []
+
+    monkeypatch.setattr(downslope.numpy, "step_codes", look)
+    optimizer = downslope.numpy.SGD({"w": np.zeros(5000, np.float32)}, **RULE, velocity_dtype="int8")
+    plain = np.ones(5000, np.float32)
+    unaligned = np.zeros(20001, np.uint8)[1:].view(np.float32)
+    for grad in (plain, unaligned, plain.astype(np.float64), np.ones(10000, np.float32)[::2]):
+        optimizer.step({"w": grad})
+    assert [np.shares_memory(seen[0], plain), np.shares_memory(seen[1], unaligned)] == [True, False]
+    assert all(grad.dtype == np.float32 and grad.flags.c_contiguous and grad.flags.aligned for grad in seen)
+
+
 def test_what_does_not_combine_is_refused() -> None:
     """float64 and complex parameters, another word, codes that do not fit, insisting on a kernel that cannot."""
     for dtype in (np.float64, np.complex64):

@@ -63,10 +63,11 @@ def assert_same(mine: list[Parameter], ours: SGD, others: list[Parameter], their
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @pytest.mark.parametrize(("dtype", "rounding"), FORMATS, ids=str)
-def test_torchs_operations_have_the_kernels_bits(dtype: torch.dtype, rounding: str, rule: dict[str, Any]) -> None:
+def test_torchs_operations_have_the_kernels_bits(dtype: torch.dtype, rounding: Any, rule: dict[str, Any]) -> None:
     """Every format and rounding, every kind of rule: large parameters, whose velocity is codes, bit for bit."""
-    both = []
-    for way in ({}, {"fused": False, "foreach": False}):
+    both: list[Any] = []
+    ways: list[dict[str, Any]] = [{}, {"fused": False, "foreach": False}]
+    for way in ways:
         params = [param for param in drawn(dtype) if param.numel() >= 4096]
         optimizer = SGD(params, rounding=rounding, **COMMON, **rule, **way)
         go(params, optimizer, range(4))
