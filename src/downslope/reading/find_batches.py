@@ -69,7 +69,11 @@ def find_batches(board: Board) -> None:
             words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
             least = 2 if pattern is _LETTER else 1
             counted = match.first and board.items[match.first - 1].is_a("each")  # "0.1 per 256 images in a batch"
-            if not counted and _may_be(board, match["number"], least) and (pattern is _LETTER or "batch" in words or "批" in words):
+            if (
+                not counted
+                and _may_be(board, match["number"], least)
+                and (pattern is _LETTER or "batch" in words or "批" in words)
+            ):
                 board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))
 
 

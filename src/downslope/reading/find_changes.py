@@ -447,7 +447,9 @@ def _multipliers(board: Board) -> None:
             times = [value for time in changes[0].at for value in time.values]
             near = board.text.plain[max(0, board.items[places[0]].start - 30) : board.items[places[-1]].end + 12]
             powers = [values[0] ** power for power in range(1, len(values) + 1)]
-            falls = 0 < values[0] < 1 and all(abs(one - two) <= 1e-6 * two for one, two in zip(values, powers, strict=True))
+            falls = 0 < values[0] < 1 and all(
+                abs(one - two) <= 1e-6 * two for one, two in zip(values, powers, strict=True)
+            )
             if len(times) == len(values) and falls and _MULTIPLIES.search(near):
                 changes[0].value = values[0]
                 changes[0].targets = []

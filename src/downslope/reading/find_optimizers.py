@@ -117,7 +117,9 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
 def _names_decay(items: list[Item], index: int) -> bool:
     """Whether 衰减 begins a clause after another of the optimizer's settings, and is one: 动量0.9，衰减设为0.0005."""
     item, before = items[index], items[max(0, index - 8) : index]
-    named = (item.is_a("verb", "reduce") and item.end - item.start == 2) or (item.is_a("to") and item.end - item.start == 3)
+    named = (item.is_a("verb", "reduce") and item.end - item.start == 2) or (
+        item.is_a("to") and item.end - item.start == 3
+    )
     if not (named and before and before[-1].kind in {"comma", "and", "break"} and index + 2 < len(items)):
         return False
     number = items[index + 2 if items[index + 1].kind == "is" else index + 1]

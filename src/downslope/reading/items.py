@@ -147,7 +147,9 @@ _BETTER = (
     r"(?:improv\w+|decreas\w+|dropp?\w*|fall\w*|fell|gain\w*|go(?:ne|es|ing)? (?:up|down)|progress\w*|rising|risen|rise|"
     r"(?:get|become)\w*(?: any)? (?:better|smaller|lower|higher)|reduc\w+|increas\w+|chang\w+)"
 )
-_BETTER_IN_HAN = r"(?:改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高)"
+_BETTER_IN_HAN = (
+    r"(?:改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高)"
+)
 _STALL = re.compile(
     rf"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
     rf"(?: (?:any|been|show\w*|see\w*|further|to|longer|significant\w*|more|seem\w*|be|a|an|substantial\w*|much|new|have)){{0,3}}"

@@ -227,8 +227,11 @@ def _with_unit(
         return _parts(items, code, index, prep, values, after)
     rest = prep == "next" or (prep == "for" and items[after - 1].is_a("word", "more", "further"))
     ends = {"break", "comma", "and", "close", *(("at", "with", "is") if values[0] >= 5 else ())}
-    if rest and len(values) == 1 and values[0] >= 2 and (
-        following is None or following.kind in ends or (following.is_a("concept", "lr") and values[0] >= 5)
+    if (
+        rest
+        and len(values) == 1
+        and values[0] >= 2
+        and (following is None or following.kind in ends or (following.is_a("concept", "lr") and values[0] >= 5))
     ):
         return Time("next", values, ""), after  # "for the remaining 50"
     if following is None or not _whole(numbers):
