@@ -35,7 +35,7 @@ _TOLD = [
     Pattern(pattern)
     for pattern in (
         "unit:batches is number=number",
-        "concept:batch word:holds,hold,has,had,have,comprises,comprised,includes,held,of number=number (unit:example|word)",
+        "concept:batch word:holds,hold,has,had,have,comprises,comprised,includes,held number=number (unit|word)",
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",
         "number=number unit:example word{0,2} concept:batch",

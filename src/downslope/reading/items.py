@@ -144,18 +144,18 @@ def _without_glosses(items: list[Item]) -> list[Item]:
 
 
 _BETTER = (
-    r"(?:improv\w+|decreas\w+|dropp?\w*|fall\w*|fell|gain\w*|go(?:ne|es|ing)? (?:up|down)|progress\w*|rising|risen|rise|"
+    r"(?:improv\w+|decreas\w+|dropp?\w*|fall\w*|fell|gain\w*|go(?:ne|es|ing)? (?:up|down)|progress\w*|ris(?:ing|en|e)|"
     r"(?:get|become)\w*(?: any)? (?:better|smaller|lower|higher)|reduc\w+|increas\w+|chang\w+)"
 )
 _BETTER_IN_HAN = (
-    r"(?:改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高)"
+    "(?:改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高)"
 )
 _STALL = re.compile(
-    rf"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
-    rf"(?: (?:any|been|show\w*|see\w*|further|to|longer|significant\w*|more|seem\w*|be|a|an|substantial\w*|much|new|have)){{0,3}}"
-    rf" {_BETTER}(?![a-z])"
-    rf"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}"
-    rf"{_BETTER_IN_HAN}|停滞(?:不前)?"
+    r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
+    r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
+    rf" {_BETTER}(?![a-z])|停滞(?:不前)?"
+    r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
+    rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
 )
 """A measured value that does not get better, as far as nobody has written it down in a lexicon."""
 

@@ -53,7 +53,8 @@ _ONE_FOR_ONE = {
     **dict.fromkeys("−‐‑‒–﹣", "-"),
     **dict.fromkeys("×✕✖∗⋅·∙⨯", "*"),
     **dict.fromkeys("“”„«»「」『』", '"'),
-    **dict.fromkeys("‘’′`", "'"),
+    **dict.fromkeys("‘’′", "'"),
+    "`": " ",
     **dict.fromkeys("。；！？•●▪", ";"),
     **dict.fromkeys("，﹐", ","),
     **dict.fromkeys("—…", ","),
@@ -85,8 +86,8 @@ _APART = re.compile(r"(?<=[\d.,{}()^\-+e])[ ](?=[\d.,{}()^\-+ekm])")
 
 _TEN = r"(?:10-\d|10\^\{?-\d\}?|10\^\{-\d\})"
 _TWICE = [
-    re.compile(rf"(?<![\d.])(?P<one>(?P<times>(?:\d(?:\.\d{{1,3}})?\*)?)10-(?P<power>\d))"
-               rf"(?P<again>(?:(?P=times)10(?:-|\^\{{?-)(?P=power)\}}?){{1,2}})(?![\d.])"),
+    re.compile(r"(?<![\d.])(?P<one>(?P<times>(?:\d(?:\.\d{1,3})?\*)?)10-(?P<power>\d))"
+               r"(?P<again>(?:(?P=times)10(?:-|\^\{?-)(?P=power)\}?){1,2})(?![\d.])"),
     re.compile(r"(?<![A-Za-z\d_.])(?P<one>\d{0,3}\.\d{1,8}?)(?P<again>(?P=one){1,2})(?![\d.])"),
 ]  # fmt: skip
 """A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9."""
@@ -204,9 +205,6 @@ def _normalise(
     raised = False
     while index < length:
         character = original[index]
-        if index in apart:
-            index += 1
-            continue
         if character in _SUPERSCRIPTS:
             put("" if raised else "^", index)
             put(_SUPERSCRIPTS[character], index)
@@ -228,7 +226,7 @@ def _normalise(
             put(written or ("^-" if minus else "^{" if begins else "}" if ends else ""), index)
             index = match.end()
             continue
-        if skipped := _skipped(original, index):
+        if skipped := _skipped(original, index) or int(index in apart):
             put(" " * (skipped > 1), index)
             index += skipped
             continue

@@ -158,6 +158,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "dampening": _within(0, 1.0000001),
     "warmup": lambda value: is_number(value) and 0 < value < 1e12,
     "fraction": _within(0, 1),
+    "cosine": lambda _: False,
     **dict.fromkeys(["final_fraction", "warmup_factor", "warmup_ratio", "pct_start"], _within(0, 1.0000001)),
     "no_decay_names": lambda value: isinstance(value, str | list) and bool(selected(value)),
     "no_bias_and_norm_decay": lambda value: value is True or value == 1,
@@ -368,7 +369,7 @@ def _setting(
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
             return Setting(concept, value, entry, said or _unit_of(entry.path[-1]), near, scheduler)
-    if entry.value is True and keys[-1] in _COSINE and rank("policy") is not None:
+    if entry.value is True and "cosine" in concepts_of(written) and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
         parent = keys[-2]
@@ -417,7 +418,6 @@ def _coerced(value: Any) -> Any:
     return value
 
 
-_COSINE = frozenset(["cos", "cosine", "cosinelr", "usecosine", "cosinedecay", "lrcosine", "cosinelrdecay"])
 _LISTS = frozenset("([0123456789.")
 """What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
 
