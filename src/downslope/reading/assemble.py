@@ -197,7 +197,7 @@ def _put_length(draft: Draft, board: Board) -> None:
                 number = board.items[after].number
                 assert number is not None  # noqa: S101 - free numbers are numbers
                 following = board.items[after + 1] if after + 1 < len(board.items) else None
-                if following is not None and following.kind == "unit":
+                if following is not None and following.kind not in {"break", "comma", "close", "and"}:
                     continue
                 board.used.add(after)
                 unit = _unit_of_changes(draft)
@@ -211,6 +211,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
     """Return the times that may be the length of training, each as (rank, place): the lower, the likelier."""
     ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
+    both = _TUNES.search(board.text.plain) is not None
     for place, item in enumerate(board.items):
         if item.kind != "time" or place in board.used or item.data.percent:
             continue
@@ -228,15 +229,19 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
-        denied = denied or _is_condition(board, place)
+        denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
             earlier = _EARLIER.match(board.text.plain, item.end) is not None
+            trained = trained or _OF_TRAINING.match(board.text.plain, item.end) is not None
+            before_it = re.split(r"[,;.\n)]", board.text.plain[max(0, item.start - 60) : item.start])[-1]
+            earlier = earlier or (both and _PRETRAINED.search(before_it) is not None)
             candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
     return candidates
 
 
+_MORE = re.compile(r"\b(?:more|further|additional|another|extra)\b|再|额外|[又多]")
 _IF = re.compile(r"\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若")
 
 
@@ -265,9 +270,12 @@ def _is_listed(board: Board, place: int) -> bool:
 
 
 _TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
+_TUNES = re.compile(r"fine-?\s?tun|微调")
+_PRETRAINED = re.compile(r"pre-?\s?train|预训练")
 _EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左右)")
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
+_OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
 _REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
 """What is done some times over, and is no length of training: 重复实验10次."""
 
@@ -343,7 +351,7 @@ def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
 
 def _put_weight_decay(draft: Draft) -> None:
     for fact in draft.values("weight_decay", "l2"):
-        if not 0 <= fact.value < 1e3:
+        if not 0 <= fact.value < 1:
             draft.remarks.say("out_of_range", path="sgd.weight_decay", value=shown(fact.value))
             continue
         earlier = draft.value("sgd.weight_decay")

@@ -16,6 +16,7 @@ _ENDS = Rules(
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
+        "of so many": "after=(time:at,after|times:at,after) of=is value=number (break|comma|close)?",
         "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
         "a row": "left=word word{0,2} unit=unit:epoch word value=number right=word",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤) value=number",
@@ -43,6 +44,11 @@ def find_ends(board: Board) -> None:
             if unit and board.items[match["value"]].value >= 1:
                 total = Value("value", _TOTALS[unit], board.items[match["value"]].value, unit=unit)
                 board.note(total, [match["value"], match["total"]])
+            continue
+        if "of" in match:
+            time, value = board.items[match["after"]].data, board.items[match["value"]].value
+            if board.plain(board.items[match["of"]]) == "of" and time.unit and value > max(time.values):
+                board.note(Value("value", _TOTALS[time.unit], value, unit=time.unit), [match["value"]])
             continue
         if "value" in match:
             row = "left" in match

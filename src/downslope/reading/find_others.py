@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from downslope.reading.facts import Board, Value
@@ -87,6 +88,7 @@ def find_others(board: Board) -> None:
         told = told or (numbered and named)
     _leave_attacks(board)
     _leave_images(board)
+    _leave_superseded(board)
     later = _second_recipe(board) if told else []
     for first, last in [*others, *later] if told else []:
         board.used.update(range(first, last))
@@ -118,6 +120,41 @@ def _instead(board: Board, first: int, own: int, last: int) -> None:
     keys = theirs or ({_COUNTS.get(units.pop(), "")} if len(units) == 1 else set())
     if len(keys) == 1 and (theirs or trained) and all(keys):
         board.note(Value("value", keys.pop(), board.items[match["value"]].value), [match["value"]])
+
+
+_NUMBER = r"\d*\.?\d+(?:e-?\d+|\*10\^-?\d+)?"
+_SUPERSEDED = [
+    re.compile(
+        rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^.;\n]{{0,80}}?\b(?:so|but|then|and|now)\b[^.;\n]{{0,20}}?\b(?:i|we|switch\w*|chang\w*)"
+        rf"(?: \w+){{0,2}}?(?: (?:lowered|reduced|dropped|decreased|switched|changed|raised|increased|moved|went|set))?"
+        rf"(?: (?!to\b)\w+){{0,4}} to (?:[a-z]+ ?){{0,3}}[= ]{{0,3}}(?P<new>{_NUMBER})"
+    ),
+    re.compile(
+        rf"(?P<old>{_NUMBER})(?!\d)[^\d\n]{{0,30}}(?:所以|于是|后来|然后|现在|因此|但|就)[^\d。;\n]{{0,12}}"
+        rf"(?:改成|改为|换成|换为|调成|调到|降到|改用|用|是)了?(?P<new>{_NUMBER})"
+    ),
+]
+"""A value that was tried, and the one that took its place: "with lr 0.1 it diverged, so I lowered it to 0.01"."""
+
+
+def _leave_superseded(board: Board) -> None:
+    """Give a setting the value that took the place of an earlier one."""
+    starts = [item.start for item in board.items]
+    for pattern in _SUPERSEDED:
+        for match in pattern.finditer(board.text.plain):
+            old, new = (bisect_left(starts, match.start(name)) for name in ("old", "new"))
+            if not (board.free_number(old) and board.free_number(new)):
+                continue
+            near = range(old - 1, max(-1, old - 5), -1)
+            head = next((p for p in near if board.items[p].kind == "concept"), None)
+            between = board.items[old + 1 : new]
+            if head is None or board.items[head].key not in _SETTINGS or any(i.kind == "time" for i in between):
+                continue
+            key, other = board.items[head].key, [i.key for i in between if i.is_a("concept", *_SETTINGS)]
+            if other and other[-1] != key:
+                continue
+            board.used.update(range(head, new))
+            board.note(Value("value", key, board.items[new].value), [new])
 
 
 def _leave_attacks(board: Board) -> None:

@@ -42,9 +42,9 @@ _RIGHT = [
 """From a concept rightwards to its number, the particular ones first."""
 
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
-_LEFT = Pattern("number=number (word:的|mod|is){0,2} concept=valued", **_PARTS)
+_LEFT = Pattern("number=number ((word:的|mod|is){0,2}|for:for) concept=valued", **_PARTS)
 _ROW = Pattern("concept=valued", **_PARTS)
-_LINK = Pattern("separator{1,2} (word:的)?", **_PARTS)
+_LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
 _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
@@ -66,7 +66,9 @@ def find_values(board: Board) -> None:
             concept, number = match["concept"], match["number"]
             said = any(board.items[place].kind in {"is", "open", "to"} for place in range(concept, number))
             free = board.free_number(number) and concept not in board.used
-            if free and not _anothers(board, concept, number, said=said):
+            if free and not (
+                _anothers(board, concept, number, said=said) or _of_several(board, concept, number, first)
+            ):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
     for match in board.matches(_COUNTED):
@@ -84,6 +86,16 @@ def find_values(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
             board.note(Value("value", "nesterov", True), [place])
+
+
+def _of_several(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether numbers are those of several settings, of which not all are known: "decay, jitter and lr are 1, 2 and 3"."""
+    items = board.items
+    each = any(board.plain(item) in _EACH for item in items[concept:number])
+    row = any(i.kind == "concept" for i in items[max(first, concept - 3) : concept]) and items[concept - 1].kind in {
+        "and", "comma", "mod",
+    }  # fmt: skip
+    return each and row and _LIST.at(encode(items[number : number + 6]), 0) is not None
 
 
 def _may_count(key: str, time: Time) -> bool:
@@ -186,7 +198,9 @@ _CHOSEN = re.compile(
 )
 """Words of a sentence that offers values instead of stating them."""
 
-_REFUSED = re.compile(r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big)\b|\bdiverge|太大|太小|过大|过小|过高|发散)")
+_REFUSED = re.compile(
+    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|是不是太|太大|太小|过大|过小|过高|发散)"
+)
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
 _THEIRS = re.compile(
@@ -201,6 +215,7 @@ _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
+_EACH = frozenset({"are", "were", "are set to", "分别", "分别为", "分别设为", "分别设置为", "分别是", "分别取"})
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
 
 
@@ -243,8 +258,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     key = item.key
     if amount.times or _is_offered(board, concept, number, first):
         return
-    if key == "lr" and amount.spelled and not amount.fraction and amount.value >= 1:
-        return  # "we drop the learning rate twice"
+    if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
+        return  # "we drop the learning rate twice", "to 80% of its value"
     named = board.plain(item)
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
@@ -305,6 +320,8 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         return
     if (number.spelled and number.value != 0) or (right in board.used and key != "nesterov"):
         return
+    if place > first and (items[place - 1].is_a("word", "+") or (key == "l2" and items[place - 1].kind == "star")):
+        return  # a term of a sum
     if _SEVERAL.search(board.plain(items[right])) and float(number.value).is_integer() and number.value:
         return
     if key == "batch":
@@ -388,7 +405,7 @@ def rate_per(board: Board, number: int, concept: int) -> float | str | None:
 
 
 _STARTS = Pattern(
-    "(starts=is|from=from|mod:initial,base (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
+    "(starts=is|from=from|mod:initial,base,peak (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
     "is mod:initial is?) number=number"
 )
 
@@ -429,7 +446,8 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
 def find_settled(board: Board) -> None:
     """Find the only learning rate of a text where it is told as lowered or raised to it, at no time of the training."""
     changes = [fact for fact in board.facts if isinstance(fact, Change)]
-    if len(changes) != 1 or board.of("value", "lr") or board.has("range", "shape", "levels", "knots", "warmup"):
+    shaped = any(fact.kind == "shape" and fact.key != "constant" for fact in board.facts)
+    if len(changes) != 1 or shaped or board.of("value", "lr") or board.has("range", "levels", "knots", "warmup"):
         return
     change = changes[0]
     timed = change.at or change.every or change.over or change.plateau or change.count

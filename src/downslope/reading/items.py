@@ -105,7 +105,10 @@ def find_items(plain: str) -> list[Item]:
             kind, key = found
             if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
                 items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
-            items.append(Item(kind, key, start, tokens[after - 1][2]))
+            end = tokens[after - 1][2]
+            if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
+                kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
+            items.append(Item(kind, key, start, end))
             if kind == "schedule" and any(
                 word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
             ):
@@ -178,6 +181,12 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
             found.append(Item("when", "plateau", match.start(), match.end()))
             place = after
     return [*found, *items[place:]]
+
+
+def _is_part(plain: str, place: int) -> bool:
+    """Whether a part of something stands at a place: a fraction, a percentage, so many times."""
+    number = number_at(plain, place) if plain[place : place + 1].strip() else None
+    return number is not None and (number.fraction or number.percent or number.times) and 0 < number.value < 1
 
 
 def _is_named(items: list[Item], number: Number) -> bool:

@@ -15,7 +15,7 @@ ENGLISH = {
         "weight decay parameter|weight decay strength|decay of the weights|weight decaying|decoupled weight decay|λ|lambda|"
         "weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
-        "l2 norm penalty|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
+        "l2 norm penalty|l2 norm regularization|l2 norm regularizer|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
         "l2 weight regularization|ℓ2|ℓ2 regularization|ℓ2 penalty|squared l2 norm",
         "batch": "batch size|bacth size|bath size|batch szie|batch zise|minibatches|mini batches|batchsize|mini batch size|minibatch size|minibatch|mini batch|batch|bs|total batch size|"
         "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
@@ -262,6 +262,6 @@ ENGLISH = {
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
-        "for evaluation|at inference|in parallel|in all experiments|for all experiments",
+        "for evaluation|at inference|in parallel|l2 norm|global l2 norm|global norm|in all experiments|for all experiments",
     },
 }
