@@ -231,14 +231,24 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
         denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
+        words = board.plain(item)
+        denied = denied or (words.endswith("次") and item.data.values[0] < 100 and not trained)  # 共降低3次
+        around = [board.items[p].kind for p in (place - 1, place + 1) if 0 <= p < len(board.items)]
+        if words.startswith("epochs") and set(around) <= {"comma", "break", "close"} and not _falls_near(board, place):
+            candidates.append((3, place))  # "momentum 0.9, epochs 50, batch 32"
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
             earlier = _EARLIER.match(board.text.plain, item.end) is not None
             trained = trained or _OF_TRAINING.match(board.text.plain, item.end) is not None
-            before_it = re.split(r"[,;.\n)]", board.text.plain[max(0, item.start - 60) : item.start])[-1]
+            before_it = re.split(r"[,;\n)]|\.\s", board.text.plain[max(0, item.start - 60) : item.start])[-1]
             earlier = earlier or (both and _PRETRAINED.search(before_it) is not None)
             candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
     return candidates
+
+
+def _falls_near(board: Board, place: int) -> bool:
+    near = board.items[max(0, place - 8) : place + 8]
+    return any(item.is_a("verb", "divide", "multiply", "reduce", "halve") or item.kind == "star" for item in near)
 
 
 _MORE = re.compile(r"\b(?:more|further|additional|another|extra)\b|再|额外|[又多]")

@@ -92,7 +92,7 @@ _CELLS = [
     re.compile(one)
     for one in (
         r" *\|? *(?P<key>[^\W\d][^\n|]{0,44}?) *\| *(?P<value>[^\s|][^\n|]*?) *\|? *",
-        rf" *(?:[-*+] )?{_NAME} {{2,}}(?P<value>\S[^\n|]*)",
+        rf" *;? *(?:[-*+] )?{_NAME}(?: {{2,}}| +- +)(?P<value>\S[^\n|]*)",
         rf" *(?:[-*+] )?(?![^\n]* (?:of|with|for|at|and|the|is|was|are|by|to|in|we|a|on|from) ){_NAME} "
         r"(?P<value>[\d.][\w.,*^%/ -]{0,40}|sgd|adamw?|cosine|linear|step|poly) *",
     )
@@ -119,8 +119,8 @@ def _tabulated(plain: str) -> str:
             ends[place - 1 if place else 0 : after] = ";" * (after - place + (place > 0))
             for at in range(place, after):
                 row, line = rows[at], lines[at].replace("|", " ")
-                gap = row.start("value") - 1 if row is not None else 0
-                lines[at] = line[:gap] + ":" + line[gap + 1 :] if row is not None else " " * len(line)
+                left, right = (row.end("key"), row.start("value")) if row is not None else (0, 0)
+                lines[at] = line[:left] + ":".rjust(right - left) + line[right:] if row is not None else " " * len(line)
         place = max(after, place + 1)
     return "".join(line + end for line, end in zip(lines, ends, strict=True))[: len(plain)]
 

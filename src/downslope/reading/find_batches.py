@@ -17,7 +17,7 @@ _PER_DEVICE = [
         "concept:batch each:every device=device soft{0,3} number=number",
         "each:every count=number? device=device soft{0,3} (concept:batch soft{0,3})? number=number unit:example?",
         "device=device soft{0,2} each:every word{0,2} number=number unit:example",
-        "device=device (comma|with|and) number=number unit:example each:every",
+        "device=device (comma|with|and) number=number unit:example (at|word:on)? each:every",
         "device=device concept:batch is? number=number",
         "concept:batch soft{0,2} number=number unit:example? soft? word:单 device=device",
     )

@@ -28,8 +28,8 @@ _HEADS = Rules(
         "keyed": "concept:lr_decay unit:epoch,step is{0,2} points=(number ((comma|and|slash){1,2} number){1,10})",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
-        "stepped": "schedule:multistep,exponential (with|is)? by number",
-        "signed": "(time|times) (word|comma){0,2} concept:lr (star|slash) number",
+        "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
+        "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
     **_PARTS,
@@ -114,7 +114,8 @@ def find_changes(board: Board) -> None:
             item = board.items[place]
             if head.rule == "signed":
                 time = board.items[head.first].data
-                if head.first in board.used or time.prep not in {"at", "after", "every"}:
+                owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, head.first - 30) : place])
+                if head.first in board.used or time.prep not in {"at", "after", "every"} or not owned:
                     continue
             if head.rule == "verb" and not _is_about_lr(board, first, place, last):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}

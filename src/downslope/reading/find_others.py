@@ -131,7 +131,7 @@ _SUPERSEDED = [
     ),
     re.compile(
         rf"(?P<old>{_NUMBER})(?!\d)[^\d\n]{{0,30}}(?:所以|于是|后来|然后|现在|因此|但|就)[^\d。;\n]{{0,12}}"
-        rf"(?:改成|改为|换成|换为|调成|调到|降到|改用|用|是)了?(?P<new>{_NUMBER})"
+        rf"(?:改成|改为|换成|换为|调成|调到|降到|改用|用|是|取|设为|选)了?(?P<new>{_NUMBER})"
     ),
 ]
 """A value that was tried, and the one that took its place: "with lr 0.1 it diverged, so I lowered it to 0.01"."""

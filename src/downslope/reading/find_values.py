@@ -404,6 +404,7 @@ def rate_per(board: Board, number: int, concept: int) -> float | str | None:
     return None
 
 
+_STEP = Pattern("unit:step is{0,2} number=number")
 _STARTS = Pattern(
     "(starts=is|from=from|mod:initial,base,peak (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
     "is mod:initial is?) number=number"
@@ -414,6 +415,10 @@ def find_starts(board: Board, first: int, last: int) -> None:
     """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
     if board.of("value", "lr"):
         return
+    for match in _STEP.find(board.code(), first, last):
+        if board.plain(board.items[match.first]) == "step" and 0 < board.items[match["number"]].value < 1:
+            board.note(Value("value", "lr", board.items[match["number"]].value), [match.first, match["number"]])
+            return
     changed = board.has("change", "shape", "levels")
     for match in _STARTS.find(board.code(), first, last):
         place = match["number"]

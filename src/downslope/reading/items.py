@@ -156,7 +156,7 @@ _BETTER_IN_HAN = (
 _STALL = re.compile(
     r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
     r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
-    rf" {_BETTER}(?![a-z])|停滞(?:不前)?"
+    rf" {_BETTER}(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
     r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
     rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
 )

@@ -27,6 +27,7 @@ _INTERVALS = Rules(
 )
 _PERIOD = Rules(
     {
+        "every 30 of 100 epochs": "number=number is number unit=unit",
         "every 2 epochs": "number=number word:个? unit=unit",
         "every other epoch": "other=other unit=unit",
         "every epoch": "unit=unit",

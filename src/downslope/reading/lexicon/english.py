@@ -5,7 +5,7 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "learning rate|learning rates|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
