@@ -226,7 +226,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         denied = denied or (
-            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
+            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
         denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
@@ -286,7 +286,7 @@ _EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
 _OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
-_REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
+_REPEATED = re.compile(r"accumulat|累积|累加|重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
 """What is done some times over, and is no length of training: 重复实验10次."""
 
 
@@ -393,9 +393,15 @@ def _put_clip(draft: Draft) -> None:
             if fact.per == "sample":
                 draft.remarks.say("clip_per_sample", value=shown(fact.value))
     for fact in draft.values("ema"):
-        if 0.5 <= fact.value < 1:
+        if 0.5 <= fact.value < 1 and not _of_a_target(draft, fact):
             draft.state("train.ema", float(fact.value), fact)
             draft.remarks.say("ema", words=draft.words(fact))
+
+
+def _of_a_target(draft: Draft, fact: Fact) -> bool:
+    """Whether an average is that of a second network, which the first learns from."""
+    near = draft.text.plain[max(0, fact.start - 60) : fact.end + 60]
+    return re.search(r"target (?:network|critic|actor|model|q)|teacher|教师|目标网络", near) is not None
 
 
 def _put_setting(draft: Draft, fact: Setting) -> None:

@@ -96,7 +96,13 @@ def find_batches(board: Board) -> None:
         for match in board.matches(pattern):
             words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
             least = 2 if pattern is _LETTER else 1
-            counted = match.first and board.items[match.first - 1].is_a("each")  # "0.1 per 256 images in a batch"
+            before = board.items[match.first - 1] if match.first else None
+            counted = before is not None and before.kind in {
+                "each",
+                "star",
+            }  # "0.1 per 256 images in a batch", "16 * 4 images"
+            start = board.items[match.first].start
+            counted = counted or board.text.plain[max(0, start - 6) : start].startswith("micro")
             if (
                 not counted
                 and _may_be(board, match["number"], least)

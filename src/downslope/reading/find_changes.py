@@ -159,6 +159,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
         item = board.items[right]
         if item.kind in {"concept", "when", "other"} and right not in board.used:
             return item.key in {"lr", "lr_decay"}
+        if item.kind == "word" and right == place + 1 and _is_object(board, right, last):
+            return False
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
     if _is_anothers(board, first, place):
@@ -170,15 +172,35 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             owner = next((o for o in owners if o.kind in {"concept", "comma"}), None)
             if owner is None or owner.kind == "concept":
                 return owner is None or owner.key in {"lr", "lr_decay"}
-        if item.kind == "time" or item.is_a("concept", "lr", "lr_decay", "warmup"):
+        if item.kind == "time":
+            named = next((i for i in reversed(board.items[first:left]) if i.kind == "concept"), None)
+            return (
+                named is None
+                or not named.is_a("concept", "other", "teacher", "ema")
+                or any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:left])
+            )
+        if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"
+        if item.is_a("concept", "other", "teacher", "ema"):
+            return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:left])
         if item.kind == "concept" and item.key not in _OWN_CONCEPTS:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
     return True
+
+
+def _is_object(board: Board, place: int, last: int) -> bool:
+    """Whether a word behind a verb is what is changed, and not how: "decay the exploration rate by 0.99"."""
+    word = board.items[place].key
+    ours = any(item.is_a("concept", "lr", "lr_decay") for item in board.items[place : min(last, place + 5)])
+    manner = word.endswith(("ly", "wise")) or word in _PLAIN_SUBJECTS or len(word) < 4
+    following = board.items[place + 1] if place + 1 < last else None
+    return (
+        word.isascii() and word.isalpha() and not (ours or manner) and following is not None and following.kind == "by"
+    )
 
 
 _SUBJECTS = re.compile(

@@ -203,6 +203,7 @@ _REFUSED = re.compile(
 )
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
+_SEARCHED = re.compile(r"[^,;。)]{0,6}(?:之间|范围|搜索|区间)")
 _THEIRS = re.compile(
     r"\bunlike\b|\b(?:paper|authors?|baseline)\b[^.;]{0,20}\b(?:uses?d?|has|had|says?|sets?)\b|原论文|原文|不同于|与.{1,12}不同"
 )
@@ -236,6 +237,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return True
     near = items[number - 1 : number + 5]
     code = encode(near)
+    if _SEARCHED.match(plain, items[number].end):
+        return True
     if ranged := _RANGE.at(code, 1):
         return not (items[concept].key == "lr" and near[2].kind == "to" and ranged.after < 5)
     listed = _LIST.at(code, 1)
@@ -261,6 +264,10 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
         return  # "we drop the learning rate twice", "to 80% of its value"
     named = board.plain(item)
+    if key == "batch" and _is_other_batch(board, concept, first):
+        return
+    if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
+        return  # "decay the exploration rate by 0.99"
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
@@ -278,6 +285,22 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.note(fact, places)
 
 
+_HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
+_TRAINED = re.compile(r"\btrain|训练")
+_PARTIAL = re.compile(r"(?:\bmicro|\brpn|\brois?|\banchors?|\bproposals?|\bqueue|\bmemory)[\s-]*$")
+
+
+def _is_other_batch(board: Board, concept: int, first: int) -> bool:
+    """Whether a batch is not the training's: one for testing, of regions of an image, or of a part of a step."""
+    end = board.items[concept].start
+    before = board.text.plain[max(board.items[first].start, end - 60) : end]
+    labelled = _HELD_OUT.match(before) is not None and ":" in before[:20]
+    clause = before if labelled else re.split(r"[,;]", before)[-1]
+    tested, trained = ([m.end() for m in p.finditer(clause)][-1:] for p in (_HELD_OUT, _TRAINED))
+    return _PARTIAL.search(before) is not None or (bool(tested) and tested > trained)
+
+
+_NOUN = re.compile(r"(?!rate|factor|value|coeff|param|term|const|used|weight|strength|with|then|this)[a-z]{4,}")
 _LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
 _SYMBOL_OF = re.compile(
     r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s?(?:λ|lambda|μ|mu)\b"

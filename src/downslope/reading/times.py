@@ -156,7 +156,13 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         numbers, after = _list(items, code, place, units=pointed, each=prep == "for")
     found = _with_unit(items, code, index, prep, numbers, after)
     closed = after >= len(items) or items[after].kind in _CLOSING or items[after].is_a("concept", "lr")
-    if found is None and prep in {"at", "after"} and numbers[0].value >= 1000 and closed and _whole(numbers):
+    if (
+        found is None
+        and prep in {"at", "after", "for", "next", "first"}
+        and numbers[0].value >= 1000
+        and closed
+        and _whole(numbers)
+    ):
         return Time(prep, tuple(n.value for n in numbers), ""), after  # "at 210k and at 250k the learning rate"
     if found is None and counted and _whole(numbers):
         return Time("at", tuple(n.value for n in numbers), counted), after
@@ -261,7 +267,7 @@ def _with_unit(
     behind = items[after] if after < len(items) else None
     if behind is not None and behind.is_a("word", "内") and prep in {"", "at", "in"}:
         return Time("for", values, unit or "step"), after + 1
-    if behind is not None and behind.is_a("after") and prep in {"", "for", "at"}:
+    if behind is not None and behind.is_a("after") and prep in {"", "for", "at", "first"}:
         return Time("after", values, unit or "step"), after + 1
     return Time(prep, values, unit or "step"), after
 

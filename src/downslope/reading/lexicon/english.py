@@ -59,7 +59,7 @@ ENGLISH = {
         "stride|padding|test error|training error|loss weight|dropout of|queue|"
         "negative slope|slope|margin|interval for evaluation|"
         "discount factor|discount rate|focal loss|confidence threshold|loss coefficient|mixup alpha|cutmix alpha|poly power",
-        "teacher": "target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
+        "teacher": "target critic|target actor|target networks|target model|target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
     },
     "reference": {
         "reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"
@@ -126,7 +126,7 @@ ENGLISH = {
     "others": {
         "authors": "et al|the authors|original authors",
         "contrast": "in contrast|by contrast|in comparison|by comparison|for comparison",
-        "source": "the original paper|their paper|prior work|previous work|previous works|prior works",
+        "source": "the baseline|the baselines|baseline models|the original implementation|the original paper|their paper|prior work|previous work|previous works|prior works",
     },
     "end": {
         "end": "terminate|terminates|terminated|terminating|stop|stops|stopped|stopping|end at|ends at|ended at|ends after|ended after|"
