@@ -105,12 +105,11 @@ def find_changes(board: Board) -> None:
     others: set[int] = set()
     for first, last in board.sentences():
         previous = first
-        for place in range(first, last):
-            head = _HEADS.at(code, place, last)
-            if head is None or (place in board.used and head.rule != "stepped"):
+        for begin in range(first, last):
+            head = _HEADS.at(code, begin, last)
+            if head is None or (begin in board.used and head.rule != "stepped"):
                 continue
-            if head.rule == "signed":  # 第8、11个epoch学习率*0.1
-                place = head.after - 2
+            place = head.after - 2 if head.rule == "signed" else begin  # 第8、11个epoch学习率*0.1
             item = board.items[place]
             if head.rule == "signed":
                 time = board.items[head.first].data
@@ -430,7 +429,8 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         if not tells_a_fall(board, change, place, first, last):
             return False
         change.bare = True
-    if noun and frame.amount is not None and frame.amount.value > 1 and not frame.amount.number.times:
+    number = frame.amount.number if frame.amount is not None else None
+    if noun and number is not None and number.value > 1 and not number.times:
         return False  # what is counted, and no factor
     change.noun = noun and not change.bare
     if change.value is None and not change.targets and change.shape and not (change.at or change.every):

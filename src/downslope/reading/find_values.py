@@ -89,7 +89,7 @@ def find_values(board: Board) -> None:
 
 
 def _of_several(board: Board, concept: int, number: int, first: int) -> bool:
-    """Whether numbers are those of several settings, of which not all are known: "decay, jitter and lr are 1, 2 and 3"."""
+    """Whether numbers are those of several settings, of which not all are known: "jitter and lr are 1 and 2"."""
     items = board.items
     each = any(board.plain(item) in _EACH for item in items[concept:number])
     row = any(i.kind == "concept" for i in items[max(first, concept - 3) : concept]) and items[concept - 1].kind in {
@@ -199,7 +199,8 @@ _CHOSEN = re.compile(
 """Words of a sentence that offers values instead of stating them."""
 
 _REFUSED = re.compile(
-    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|是不是太|太大|太小|过大|过小|过高|发散)"
+    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|"
+    r"是不是太|太大|太小|过大|过小|过高|发散)"
 )
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
