@@ -10,7 +10,7 @@ from downslope.reading.schedule_facts import Amount, Course, Warmup
 from downslope.reading.times import Time
 
 _PARTS = {
-    "filler": "(word|is|schedule|concept:lr|at|verb:increase|mod|of_it|open|close)",
+    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|open|close)",
     "ramp": "((from|to|by|is) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(
@@ -27,7 +27,10 @@ _LENGTHS = Rules(
     **_PARTS,
 )
 _BEGIN = Rules(
-    {"from": "(from|is) value=number", "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup"}
+    {
+        "from": "(from|is) (concept:lr is?)? value=number",
+        "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
+    }
 )
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")

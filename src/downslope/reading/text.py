@@ -47,6 +47,13 @@ def choose_passages(text: str) -> list[tuple[int, int]]:
     return sorted(chosen)
 
 
+_TRADITIONAL = dict(
+    zip(
+        "學習動權減優訓練輪層數據設為從後個餘預熱圖張處時間單總與準網絡損測試驗證過對級線變換階調節還開進當則遞參應評將採樣歸項約萬億兩幾別續連該們這種條訂頻顯滿達會資結構終設衝額課業",
+        "学习动权减优训练轮层数据设为从后个余预热图张处时间单总与准网络损测试验证过对级线变换阶调节还开进当则递参应评将采样归项约万亿两几别续连该们这种条订频显满达会资结构终设冲额课业",
+        strict=True,
+    )
+)
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True))
 _ONE_FOR_ONE = {
@@ -62,6 +69,7 @@ _ONE_FOR_ONE = {
     "÷": "/",
     "≈": "=",
     **_SUBSCRIPTS,
+    **_TRADITIONAL,
     **dict.fromkeys("ˆ∧", "^"),
     **dict.fromkeys("∼～", "~"),
     "ϵ": "ε",
@@ -72,7 +80,7 @@ _ONE_FOR_ONE = {
 }
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
-    r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
+    r"\\(times|cdot|%|,|;|!| |[()\[\]]|mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
 _RAISED = re.compile(
     r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
@@ -81,7 +89,7 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
-_APART = re.compile(r"(?<=[\d.,{}()^\-+e])[ ](?=[\d.,{}()^\-+ekm])")
+_APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])")
 """A formula whose characters a scanner set apart, $1 0 ^ { - 3 }$: no two digits of it touch; and the blanks in it."""
 
 _TEN = r"(?:10-\d|10\^\{?-\d\}?|10\^\{-\d\})"

@@ -143,7 +143,7 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     chain = _CHAIN.at(code, place)
     values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
     if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
-        return Time(prep or "at", values, ""), chain.after
+        return Time(prep, values, ""), chain.after
     number = item.number
     part = number is not None and (number.percent or (number.fraction and not number.spelled))
     if number is not None and number.percent and not prep and _of_whole(items, place):
@@ -254,7 +254,8 @@ def _with_unit(
     if prep == "first" and _OF_TOTAL.at(code, after) is not None:
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
-    many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
+    long = following.end - following.start > (9 if values[0] >= 1000 else 11)
+    many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not unit and not many:
         return None
     if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:
