@@ -381,7 +381,7 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
     change, time = frame.change, board.items[place].data
     if time.prep == "every":
         following = board.text.plain[board.items[place].end : board.items[place].end + 16]
-        if change.every is not None or (change.at and _DONE.match(following.lstrip(" ,"))):
+        if change.every is not None or _DONE.match(following.lstrip(" ,")):
             return False
         change.every = time
     elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):

@@ -31,13 +31,13 @@ _FORMATS = {
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
 
 _LAUNCHERS = (
-    r"(?:python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
+    r"(?:[\w.${}~/-]*/python[\d.]*|python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
     r"conda|th|qlua|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
     r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
 _SCRIPT = re.compile(
-    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\()",
+    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
     re.MULTILINE,
 )
 """A line of a program, of which the whole need not be today's Python."""
@@ -150,7 +150,18 @@ def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text that is of one kind, or mixed."""
     if whole == "shell":
         return _heredocs(Part("command", "shell", text, start, name))
+    if whole == "python" and _is_written(text):
+        return [Part("prose", "", text, start, name)]
     return [_part(whole, text, start, name)] if whole else _mixed(text, start, name)
+
+
+def _is_written(text: str) -> bool:
+    """Whether a program is mostly the sentences in its strings: one that writes a document."""
+    words = [match.group() for match in _STRING.finditer(text[:_LOOKED_AT]) if _SENTENCE.search(match.group())]
+    return sum(map(len, words)) > len(text) / 2
+
+
+_STRING = re.compile(r"\"[^\"\n]{30,2000}\"|'[^'\n]{30,2000}'")
 
 
 def _next_file(text: str, whole: str) -> int:

@@ -100,7 +100,7 @@ _TWICE = [
 ]  # fmt: skip
 """A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9."""
 
-_SUBSCRIPT = re.compile(r"_\{([^{}\s]{1,12})\}")
+_SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
 _EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
 _STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
