@@ -45,7 +45,7 @@ _ARGUMENTS = Rules(
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "(to|half=at:in) (fill|(word|is|mod|concept:lr){4,6}) target=number",
+        "target": "(to|half=at:in|up=mod:total) (fill|(word|is|mod|concept:lr){4,6}) target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
         "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
@@ -333,6 +333,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     if change.shape in _RAMPS and match.rule == "amount" and board.items[match.first].kind == "is":
         return False  # "linearly from lr_0 = 0.1"
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
+        return False
+    if "up" in match and board.plain(board.items[match["up"]]) != "up to":
         return False
     if "half" in match and not (number.spelled and number.value == 0.5):
         return False

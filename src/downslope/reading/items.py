@@ -42,6 +42,13 @@ _FOREIGN = frozenset(
 )
 """Words of a name that is not the training's own: warmup_momentum, bn_momentum."""
 
+
+def _is_other(name: str) -> bool:
+    """Whether a name with underscores means something else than the phrase that it begins with."""
+    words = name.split("_")
+    return len(words) > 2 or not _FOREIGN.isdisjoint(words)
+
+
 _END = "\0"
 _KEY_LINE = re.compile(r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}: ?[^\s:]")
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
@@ -114,12 +121,7 @@ def find_items(plain: str) -> list[Item]:
             continue
         found, after = _longest(tokens, index)
         name = _IDENTIFIER.match(plain, start)
-        if (
-            name is not None
-            and found is not None
-            and tokens[after - 1][2] < name.end()
-            and _FOREIGN & set(name[0].split("_"))
-        ):
+        if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
             items.append(Item("word", name[0], start, name.end()))  # warmup_momentum
             here = name.end()
             index += 1

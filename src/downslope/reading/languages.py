@@ -8,7 +8,7 @@ _C_CALLS = r"\bnew \w+\(|^#(?:define|include)\b|^DEFINE_\w+\("
 LANGUAGES = {
     "lua": (
         "--",
-        r"^[ \t]*local [\w, ]+=|~=|^[ \t]*(?:else)?if\b[^;\n]*\bthen\b|:option\(\s*[\"']-|\blapp\s?\[\[|^require\b",
+        r"^[ \t]*local [\w, ]+=|^[ \t]*for \w+ ?= ?[\w.#]+, ?\S+ do\b|~=|^[ \t]*(?:else)?if\b[^;\n]*\bthen\b|:option\(\s*[\"']-|\blapp\s?\[\[|^require\b",
     ),
     "matlab": ("%", r"\.\.\.[ \t]*$|trainingOptions\(|vl_argparse|^[ \t]*%[^\n]*\n[ \t]*\w+ ?= ?[^=\n]*;"),
     "julia": ("#", r"^using \w|\w::(?:Float|Int|Bool)\w*|@kwdef|\bFlux\.|\bOptimiser\(|train!\("),

@@ -9,7 +9,7 @@ from downslope.reading.configuration.literals import bracket_end, read_literals
 
 _SECTION = re.compile(r"[ \t]*\[\[?[ \t]*([^\[\]\n]{1,200}?)[ \t]*\]\]?[ \t]*(?:[#;][^\n]*)?$", re.MULTILINE)
 _LINE = re.compile(
-    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+|[a-z\d]{1,2}[.)][ \t]+)*)"
+    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+|\*[ \t]+(?=\w+\.)|[a-z\d]{1,2}[.)][ \t]+)*)"
     r"(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?(?:[ \t]?\.[ \t]?(?:[\"'][^\"'\n]{1,80}[\"']|[\w\-]{1,80})){0,9}|"
     r"[\"']?\d[\w\-]{0,80}[\"']?(?=[ \t]*=))"
     r"[ \t]*(?P<sign>:=?|=)(?!=)[ \t]*"
