@@ -33,11 +33,13 @@ _FORMATS = {
 _LAUNCHERS = (
     r"(?:[\w.${}~/-]*/python[\d.]*|python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
     r"conda|th|qlua|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
-    r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
+    r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|"
+    r"[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
 _SCRIPT = re.compile(
-    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
+    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|"
+    r"for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
     re.MULTILINE,
 )
 """A line of a program, of which the whole need not be today's Python."""
@@ -50,7 +52,8 @@ _SHELL = re.compile(
     r"mkdir\s|echo\s|set\s[-+]|source\s|module\s|rm\s|cp\s|wget\s|unzip\s|pip3?\s|git\s|[A-Za-z_]\w*=(?:\S*|\"[^\"]*\"|'[^']*'|\$\(.*\))\s*(?:#.*)?$)"
 )
 _KEY = re.compile(
-    r"\s*(?:-\s+|\*\s+(?=\w+\.[\w.]+:))*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?[ \t]{0,30}:(?:\s+(?P<value>\S.*)|\s*$)"
+    r"\s*(?:-\s+|\*\s+(?=\w+\.[\w.]+:))*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?[ \t]{0,30}:"
+    r"(?:\s+(?P<value>\S.*)|\s*$)"
 )
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
