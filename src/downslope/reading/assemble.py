@@ -172,7 +172,8 @@ def _put_length(draft: Draft, board: Board) -> None:
             unit_said = fact.unit or unit
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
-                draft.state(where, whole(fact.value), fact)
+                told = "implied" if fact.role == "of" else "stated"  # "at epochs 30 and 60 of 90"
+                draft.put(where, whole(fact.value), told, draft.words(fact))
     for rank, place in sorted(_lengths(board)):
         time = board.items[place].data
         if _of_another(draft, board.items[place].start):
