@@ -163,7 +163,7 @@ def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
 
 def _is_written(text: str) -> bool:
     """Whether a program is mostly the sentences in its strings: one that writes a document."""
-    words = [match.group() for match in _STRING.finditer(text[:_LOOKED_AT]) if _SENTENCE.search(match.group())]
+    words = [match.group() for match in _STRING.finditer(text[:_LOOKED_AT]) if _SENTENCE.search(match.group()[1:-1])]
     return sum(map(len, words)) > len(text) / 2
 
 
