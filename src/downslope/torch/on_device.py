@@ -1,9 +1,10 @@
 """Steps of parameters on a device: few launches, and nothing that the host has to wait for unless it must decide.
 
-Torch's own fused kernel for SGD (``torch._fused_sgd_``) makes one pass over memory for a whole list of tensors. Most
-settings of the rule are its arguments in another guise, which `fused_form` finds from the six coefficients; the rest
-goes by multi-tensor operations, or, where a tensor needs a way of its own, by `step.py`. The global norm, the factor by
-which it is clipped, and whether all gradients are finite stay numbers on the device.
+Where Triton is there its kernels take the step (`triton_plan.py`), whatever the settings. Elsewhere torch's own fused
+kernel for SGD (``torch._fused_sgd_``) makes one pass over memory for a whole list of tensors. Most settings of the rule
+are its arguments in another guise, which `fused_form` finds from the six coefficients; the rest goes by multi-tensor
+operations, or, where a tensor needs a way of its own, by `step.py`. The global norm, the factor by which it is clipped,
+and whether all gradients are finite stay numbers on the device.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import torch
 from torch import Tensor
 
 from downslope.core.rule import StepScalars
+from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
+from downslope.torch.blocks import CODES, SCALES
 from downslope.torch.gradients import nonfinite
 from downslope.torch.options import LossScale, StepOptions
 from downslope.torch.step import (
@@ -34,7 +37,8 @@ from downslope.torch.step import (
     scaled,
 )
 from downslope.torch.tensors import is_plain, repeated
-from downslope.torch.update import VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
+from downslope.torch.triton_plan import KernelPlan, kernels_for, takes
+from downslope.torch.update import COMPENSATION, VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
 
 _WIDE = frozenset({torch.float32, torch.float64})
 _FORMATS = _WIDE | {torch.float16, torch.bfloat16}
@@ -118,14 +122,25 @@ class Bucket:
 class DevicePlan:
     """The tensors of an optimizer's steps on one device, as long as nothing but numbers in them changes."""
 
-    def __init__(self, groups: Groups, entries: Sequence[Entry]) -> None:
+    def __init__(self, groups: Groups, entries: Sequence[Entry], kernel: KernelPlan | None = None) -> None:
         self.entries = entries
+        self.kernel = kernel
         self.params = [entry.param for entry in entries]
         self.device = self.params[0].device
         self._choices = choices_of(groups)
-        with_velocity = [entry for entry in entries if entry.velocity is not None]
+        with_velocity = [entry for entry in entries if entry.velocity is not None and entry.scales is None]
         self._with_velocity = [entry.param for entry in with_velocity]
         self._velocities = [entry.velocity for entry in with_velocity]
+        self._others = [
+            (entry.param, key, buffer)
+            for entry in entries
+            for key, buffer in (
+                (CODES, entry.velocity if entry.scales is not None else None),
+                (SCALES, entry.scales),
+                (COMPENSATION, entry.compensation),
+            )
+            if buffer is not None
+        ]
         self._forms = self._forms_of(self.params)
         buckets: dict[tuple[Any, ...], Bucket] = {}
         for place, entry in enumerate(entries):
@@ -146,7 +161,7 @@ class DevicePlan:
         self.places_by_dtype = list(by_dtype.values())
         formats = tuple(by_dtype)
         unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
-        self.fused = None if unwanted else fused_kernel(self.device, formats)
+        self.fused = None if unwanted or kernel is not None else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
         self.lasts = not any(entry.is_undampened and entry.velocity is not None for entry in entries)
 
@@ -156,8 +171,10 @@ class DevicePlan:
             len(params) == len(self.params)
             and all(map(is_, params, self.params))
             and all(map(is_, map(_get_velocity, map(state.get, self._with_velocity)), self._velocities))
+            and all(state[param].get(key) is buffer for param, key, buffer in self._others)
             and self._choices == choices_of(groups)
             and self._forms_of(params) == self._forms
+            and (self.kernel is None or self.kernel.holds())
         )
 
     def fits(self, grads: Sequence[Tensor]) -> bool:
@@ -183,18 +200,31 @@ def is_elsewhere(tensor: Tensor) -> bool:
 
 def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | None:
     """Return the plan of parameters that can all be stepped together on a device, or None."""
-    tensors = [t for entry in entries for t in (entry.param, entry.velocity) if t is not None]
+    tensors = [
+        t for entry in entries for t in (entry.param, entry.velocity, entry.compensation, entry.scales) if t is not None
+    ]
     fit = (
         all(is_plain(tensor) for tensor in tensors)
         and len({tensor.device for tensor in tensors}) == 1
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
-        and all(entry.velocity is None or _alike(entry.velocity, entry.param) for entry in entries)
-        and all(entry.rounding == "nearest" and entry.scales is None for entry in entries)
+        and all(entry.velocity is None or _laid_out_as(entry.velocity, entry.param) for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)
     )
     if not fit or any(e.shares_memory for e in mark_shared_memory(groups, entries, grads_of(e.param for e in entries))):
+        return None
+    wanted = not any(group["fused"] is False or group["foreach"] for group in groups)
+    if wanted and all(map(takes, entries)):
+        kernels, _ = kernels_for(entries[0].param.device)
+        if kernels is not None:
+            return DevicePlan(groups, entries, KernelPlan(kernels, entries))
+    if not all(
+        (entry.velocity is None or entry.velocity.dtype == entry.param.dtype)
+        and entry.rounding == "nearest"
+        and entry.scales is None
+        for entry in entries
+    ):
         return None
     plan = DevicePlan(groups, entries)
     insists = any(groups[entry.group]["fused"] for entry in entries)
@@ -206,10 +236,6 @@ def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
     for entry in entries:
         if entry.is_undampened and entry.velocity is not None:
             forget_velocity(state[entry.param])
-
-
-def _alike(velocity: Tensor, param: Tensor) -> bool:
-    return velocity.dtype == param.dtype and _laid_out_as(velocity, param)
 
 
 def _laid_out_as(tensor: Tensor, other: Tensor) -> bool:
@@ -348,6 +374,15 @@ def step_on_device(
     if own_factor < SMALL_FACTOR:  # more than coefficients can carry
         return False
     own = scaled(groups, scalars, own_factor)
+    if (kernel := plan.kernel) is not None:
+        factor = found = None
+        if is_scaled or (options.asks and not waits):
+            factor, found = _factor_known_there(plan, grads, options, shared, grad_scale)
+        key = step_key(options.rounding_seed, groups[0]["step"]) if kernel.draws else 0
+        rows = kernel.coefficients(own) if factor is None else kernel.scalars(own)
+        numbers = kernel.upload(grads, rows, key)
+        kernel.launch(numbers if factor is None else kernel.with_factor(numbers, factor), found)
+        return True
     forms = [form for bucket in plan.buckets if (form := _form(plan, bucket, own, stops=stops)) is not None]
     if len(forms) < len(plan.buckets) or (stops and not _can_stop(plan)):
         return False
