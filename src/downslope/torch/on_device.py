@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import attrgetter, is_, methodcaller
 from typing import Any
@@ -21,9 +21,11 @@ import torch
 from torch import Tensor
 
 from downslope.core.rule import StepScalars
+from downslope.kernel.coefficients import FORMATS
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
 from downslope.torch.blocks import CODES, SCALES
+from downslope.torch.device_numbers import DeviceNumbers, is_recording
 from downslope.torch.gradients import nonfinite
 from downslope.torch.options import LossScale, StepOptions
 from downslope.torch.step import (
@@ -38,7 +40,15 @@ from downslope.torch.step import (
 )
 from downslope.torch.tensors import is_plain, repeated
 from downslope.torch.triton_plan import KernelPlan, kernels_for, takes
-from downslope.torch.update import COMPENSATION, VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
+from downslope.torch.update import (
+    COMPENSATION,
+    VELOCITY,
+    Entry,
+    InPlaceStep,
+    Scalars,
+    apply_multi_tensor,
+    in_place_step,
+)
 
 _WIDE = frozenset({torch.float32, torch.float64})
 _FORMATS = _WIDE | {torch.float16, torch.bfloat16}
@@ -198,8 +208,13 @@ def is_elsewhere(tensor: Tensor) -> bool:
     return not tensor.is_cpu and not tensor.is_meta
 
 
-def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | None:
-    """Return the plan of parameters that can all be stepped together on a device, or None."""
+def plan_for_device(
+    groups: Groups, entries: Sequence[Entry], numbers: DeviceNumbers | None = None
+) -> DevicePlan | None:
+    """Return the plan of parameters that can all be stepped together on a device, or None.
+
+    With numbers on the device, it is the kernels' plan or none.
+    """
     tensors = [
         t for entry in entries for t in (entry.param, entry.velocity, entry.compensation, entry.scales) if t is not None
     ]
@@ -218,8 +233,9 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
     if wanted and all(map(takes, entries)):
         kernels, _ = kernels_for(entries[0].param.device)
         if kernels is not None:
-            return DevicePlan(groups, entries, KernelPlan(kernels, entries))
-    if not all(
+            kinds = None if numbers is None else numbers.kinds
+            return DevicePlan(groups, entries, KernelPlan(kernels, entries, kinds))
+    if numbers is not None or not all(
         (entry.velocity is None or entry.velocity.dtype == entry.param.dtype)
         and entry.rounding == "nearest"
         and entry.scales is None
@@ -229,6 +245,21 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
     plan = DevicePlan(groups, entries)
     insists = any(groups[entry.group]["fused"] for entry in entries)
     return None if insists and plan.fused is None else plan
+
+
+def why_not_capturable(params: Sequence[Tensor]) -> str:
+    """Return why a step of these parameters cannot be the kernels'."""
+    device, need = params[0].device, "`capturable=True` needs a step by Triton's kernels"
+    if not is_elsewhere(params[0]):
+        return f"{need}, on a device, and the parameters are on {device}. Leave capturable False there."
+    _, why = kernels_for(device)
+    if why:
+        return f"{need}, and there are none for {device}: {why}. Leave capturable False."
+    return (
+        f"{need}, and they do not take these parameters: what they take is dense, of {', '.join(FORMATS)}, all on one "
+        "device, each given once, sharing no memory, no DTensor and no other subclass, with gradients of the same "
+        "format and layout, and nobody watching the operations. Leave capturable False, and each goes its own way."
+    )
 
 
 def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
@@ -290,9 +321,10 @@ class Held:
 
     def observe(self, norms: Tensor, norm: Tensor) -> None:
         """Take in the norms of a step."""
-        self.norms = torch.where(self.found > 0, self.norms, norms)
-        self.found = torch.maximum(self.found, (~torch.isfinite(norm)).float())
-        self.good = self.good + (1 - self.found)
+        # in place, so that a recorded step goes on from them
+        self.norms.copy_(torch.where(self.found > 0, self.norms, norms))
+        self.found.copy_(torch.maximum(self.found, (~torch.isfinite(norm)).float()))
+        self.good.add_(1 - self.found)
 
     def check(self) -> None:
         """Wait for the device, and raise if a gradient was not finite.
@@ -374,25 +406,70 @@ def step_on_device(
     if own_factor < SMALL_FACTOR:  # more than coefficients can carry
         return False
     own = scaled(groups, scalars, own_factor)
-    if (kernel := plan.kernel) is not None:
-        factor = found = None
-        if is_scaled or (options.asks and not waits):
-            factor, found = _factor_known_there(plan, grads, options, shared, grad_scale)
-        key = step_key(options.rounding_seed, groups[0]["step"]) if kernel.draws else 0
-        rows = kernel.coefficients(own) if factor is None else kernel.scalars(own)
-        numbers = kernel.upload(grads, rows, key)
-        kernel.launch(numbers if factor is None else kernel.with_factor(numbers, factor), found)
+    if plan.kernel is not None:
+        factor, found = (None, None) if waits else _asked_there(plan, grads, options, shared, grad_scale)
+        _step_by_kernel(plan.kernel, groups, options, grads, own, factor, found)
         return True
     forms = [form for bucket in plan.buckets if (form := _form(plan, bucket, own, stops=stops)) is not None]
     if len(forms) < len(plan.buckets) or (stops and not _can_stop(plan)):
         return False
-    factor = found = None
-    if is_scaled or (options.asks and not waits):
-        factor, found = _factor_known_there(plan, grads, options, shared, grad_scale)
+    factor, found = (None, None) if waits else _asked_there(plan, grads, options, shared, grad_scale)
     with torch.no_grad():
         for bucket, form in zip(plan.buckets, forms, strict=True):
             _apply(plan, bucket, form, [grads[place] for place in bucket.places], factor, found)
     return True
+
+
+def _step_by_kernel(
+    kernel: KernelPlan,
+    groups: Groups,
+    options: StepOptions,
+    grads: Sequence[Tensor],
+    scalars: Scalars,
+    factor: Tensor | None,
+    found: Tensor | None,
+) -> None:
+    key = step_key(options.rounding_seed, groups[0]["step"]) if kernel.draws else 0
+    rows = kernel.coefficients(scalars) if factor is None else kernel.scalars(scalars)
+    there = kernel.upload(grads, rows, key)
+    kernel.launch(there if factor is None else kernel.with_factor(there, factor), found)
+
+
+def step_counted_there(
+    plan: DevicePlan,
+    grads: Sequence[Tensor],
+    options: StepOptions,
+    shared: MutableMapping[str, Any],
+    grad_scale: float | LossScale,
+    numbers: DeviceNumbers,
+) -> None:
+    """Take a step of which the host knows no number, and which may be recorded."""
+    kernel = plan.kernel
+    assert kernel is not None  # noqa: S101 -- a plan for such numbers has one
+    factor, found = _asked_there(plan, grads, options, shared, grad_scale)
+    if factor is None and not isinstance(grad_scale, LossScale) and grad_scale != 1.0:
+        factor = torch.full((), grad_scale, dtype=torch.float64, device=plan.device)
+    if is_recording(plan.device):
+        there, memory = kernel.record_addresses(grads)
+        numbers.kept.append((plan, memory))
+    else:
+        there = kernel.upload(grads, [], 0)
+        kernel.make_ready_to_record()
+    coefficients, key, stop = numbers.next_step(factor, found, counts_skipped=options.on_nonfinite == "skip")
+    kernel.launch(replace(there, rows=coefficients, key=key), stop)
+
+
+def _asked_there(
+    plan: DevicePlan,
+    grads: Sequence[Tensor],
+    options: StepOptions,
+    shared: MutableMapping[str, Any],
+    grad_scale: float | LossScale,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return what `_factor_known_there` does, if anything asks for it."""
+    if options.asks or isinstance(grad_scale, LossScale):
+        return _factor_known_there(plan, grads, options, shared, grad_scale)
+    return None, None
 
 
 def _factor_known_here(
@@ -434,6 +511,8 @@ def _factor_known_there(
     if isinstance(grad_scale, LossScale):
         grad_scale.found = (~torch.isfinite(scaled_norm)).float()
         return factor, grad_scale.found
+    if options.on_nonfinite == "skip":  # where the device counts the steps
+        return factor, (~torch.isfinite(norm)).float()
     held: Held | None = shared.get("held") if options.on_nonfinite == "raise" else None
     if held is None:
         return factor, None

@@ -336,3 +336,72 @@ def _write_rule(
             delta = delta - decoupled_decay
         tl.store(own + basis, delta, mask=is_row)
         tl.store(own + 3 + basis, velocity, mask=is_row)
+
+
+NUMBERS = (
+    *("lr", "momentum", "weight_decay", "dampening", "lr_initial", "lr_max", "grad_scale"),
+    *("nesterov", "lr_in_velocity", "decay", "lr_table", "momentum_table", "weight_decay_table"),
+)
+"""A row of a group's numbers, float64: its values, flags, the way of decay as its place in `DECAYS`, and for each
+number that a schedule drives which of the tables has its values, else -1."""
+COUNTS = ("step", "skipped", "beyond", "begin", "seed_key")
+"""What a device counts, int64: steps, those skipped, those left out since a table had ended; beside it the step at
+which the tables begin, and the key that the seed of random numbers gives."""
+_NUMBERS = tl.constexpr(len(NUMBERS))
+
+
+@triton.jit
+def count_step(
+    numbers, tables, counts, factor, found, stop, coefficients, key, rows, length,
+    HAS_FACTOR: tl.constexpr, HAS_FOUND: tl.constexpr, COUNTS_SKIPPED: tl.constexpr,
+    IS_ENDLESS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write the coefficients and the key of the step that the device has come to, whether it stops, and count it.
+
+    One program: nobody else may read a count that it changes. `tables`: `length` values of each schedule.
+    """
+    step = tl.load(counts)
+    place = step - tl.load(counts + 3)
+    stops = tl.full((), 0, tl.int64)
+    if HAS_FOUND:
+        stops = (tl.load(found) > 0).to(tl.int64)
+        if COUNTS_SKIPPED:
+            tl.store(counts + 1, tl.load(counts + 1) + stops)
+    if IS_ENDLESS:  # without a value there is no step
+        beyond = (place >= length).to(tl.int64)
+        tl.store(counts + 2, tl.load(counts + 2) + beyond)
+        stops = stops | beyond
+    place = tl.minimum(place, length - 1)
+    tl.store(stop, stops.to(tl.float32))
+    tl.store(counts, step + 1 - stops)
+    own_key = _random_bits(tl.load(counts + 4).to(tl.uint32), step.to(tl.uint32))
+    tl.store(key, _random_bits(own_key, (step >> 32).to(tl.uint32)).to(tl.int64))
+    for begin in range(0, rows, BLOCK):
+        row = begin + tl.arange(0, BLOCK)
+        is_row = row < rows
+        own = numbers + row * _NUMBERS
+        lr = _scheduled(own, 0, 10, tables, length, place, is_row)
+        momentum = _scheduled(own, 1, 11, tables, length, place, is_row)
+        weight_decay = _scheduled(own, 2, 12, tables, length, place, is_row)
+        dampening, grad_scale = tl.load(own + 3, mask=is_row, other=0), tl.load(own + 6, mask=is_row, other=0)
+        nesterov, inside = tl.load(own + 7, mask=is_row, other=0), tl.load(own + 8, mask=is_row, other=0) != 0
+        way = tl.load(own + 9, mask=is_row, other=0)
+        if HAS_FACTOR:
+            grad_scale = grad_scale * tl.load(factor).to(tl.float64)
+        # the ways of decay, as `scalars` in core/settings.py has them
+        decoupled = tl.where(way == 1, lr * weight_decay, weight_decay)
+        decoupled = tl.where(way == 3, lr / tl.load(own + 4, mask=is_row, other=1) * weight_decay, decoupled)
+        decoupled = tl.where(way == 4, lr * lr / tl.load(own + 5, mask=is_row, other=1) * weight_decay, decoupled)
+        _write_rule(
+            momentum, dampening, nesterov, grad_scale, tl.where(inside, lr, 1.0), tl.where(inside, 1.0, lr),
+            tl.where(way == 0, weight_decay, 0.0), tl.where((way == 0) | (weight_decay == 0), 0.0, decoupled),
+            coefficients, row, is_row,
+        )  # fmt: skip
+
+
+@triton.jit
+def _scheduled(own, NUMBER: tl.constexpr, TABLE: tl.constexpr, tables, length, place, is_row):
+    """Return a number of each row: its own, or what the table of its schedule has for this step."""
+    table = tl.load(own + TABLE, mask=is_row, other=-1).to(tl.int64)
+    value = tl.load(tables + table * length + place, mask=table >= 0, other=0)
+    return tl.where(table >= 0, value, tl.load(own + NUMBER, mask=is_row, other=0))

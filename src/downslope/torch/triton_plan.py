@@ -126,11 +126,18 @@ class Numbers:
 class KernelPlan:
     """The tables of the kernels for the parameters of a plan."""
 
-    def __init__(self, kernels: Any, entries: Sequence[Entry]) -> None:
-        """Write down where everything is."""
+    def __init__(self, kernels: Any, entries: Sequence[Entry], kinds: Sequence[tuple[int, bool]] | None = None) -> None:
+        """Write down where everything is.
+
+        Args:
+            kernels: The module of kernels.
+            entries: The parameters.
+            kinds: What each row of coefficients is about, where there are rows for more than these parameters.
+        """
         self._kernels = kernels
+        self._spare: Tensor | None = None
         self.draws = any(entry.rounding == "stochastic" for entry in entries)
-        self.kinds = sorted({(entry.group, entry.is_undampened) for entry in entries})
+        self.kinds = kinds or sorted({(entry.group, entry.is_undampened) for entry in entries})
         self.device = entries[0].param.device
         self._is_on_host = self.device.type == "cpu"  # interpreted
         self._entries = entries
@@ -178,18 +185,38 @@ class KernelPlan:
     def upload(self, grads: Sequence[Tensor], rows: Sequence[float], key: int) -> Numbers:
         """Return a step's numbers on the device: rows of floats, one after the other for each of `kinds`."""
         addresses = list(map(_get_address, grads))
-        if self._numbers is not None and self._sent == (addresses, rows, key):
-            return self._numbers
+        if self._numbers is None or self._sent != (addresses, rows, key):
+            self._numbers = self._uploaded(addresses, rows, key, self._host_memory(len(addresses) + len(rows) + 1))
+            self._sent = addresses, list(rows), key
+        return self._numbers
+
+    def record_addresses(self, grads: Sequence[Tensor]) -> tuple[Numbers, Tensor]:
+        """Return the gradients' addresses on the device, where a step is recorded, and the memory they come from.
+
+        What is recorded is a copy, made again by every step: that memory has to stay as it is, and cannot be allocated
+        now.
+        """
+        addresses = list(map(_get_address, grads))
+        host = self._host_memory(len(addresses) + 1) if self._spare is None else self._spare
+        self._spare = None
+        return self._uploaded(addresses, [], 0, host), host
+
+    def make_ready_to_record(self) -> None:
+        """Have memory for `record_addresses`."""
+        if self._spare is None:
+            self._spare = self._host_memory(len(self._entries) + 1)
+
+    def _host_memory(self, count: int) -> Tensor:
+        return torch.empty(count, dtype=torch.int64, pin_memory=not self._is_on_host)
+
+    def _uploaded(self, addresses: list[int], rows: Sequence[float], key: int, host: Tensor) -> Numbers:
         count = len(addresses)
-        host = torch.empty(count + len(rows) + 1, dtype=torch.int64, pin_memory=not self._is_on_host)
         host[:count] = torch.tensor(addresses)
         host[count:-1].view(torch.float64).copy_(torch.tensor(rows, dtype=torch.float64))
         host[-1] = key
-        there = host if self._is_on_host else host.to(self.device, non_blocking=True)
+        there = host.clone() if self._is_on_host else host.to(self.device, non_blocking=True)
         are_aligned = math.gcd(_VECTOR, *addresses) == _VECTOR
-        self._sent = addresses, list(rows), key
-        self._numbers = Numbers(there[:count], there[count:-1].view(torch.float64), there[-1:], are_aligned)
-        return self._numbers
+        return Numbers(there[:count], there[count:-1].view(torch.float64), there[-1:], are_aligned)
 
     def coefficients(self, scalars: Scalars) -> list[float]:
         """Return six coefficients for each of `kinds`, all known on the host."""
