@@ -21,6 +21,7 @@ from downslope.core.settings import DECAYS
 from downslope.kernel.random_bits import random_bits
 from downslope.torch import group_values
 from downslope.torch.step import Groups
+from downslope.torch.triton_plan import on_device
 
 LONGEST_TABLE = 1 << 18
 """Steps for which a schedule's values are on the device at a time; 2 MiB a schedule."""
@@ -116,26 +117,12 @@ class DeviceNumbers:
         """Count a step on the device; return its coefficients, its key, and what is above 0 if nothing is to move."""
         for tensor, place in self._live:
             place.copy_(tensor.detach().reshape(()))
-        kernels = self._kernels
-        kernels.launch(
-            kernels.count_step,
-            1,
-            self._numbers,
-            self._tables,
-            self.counts,
-            factor,
-            found,
-            self.stop,
-            self._coefficients,
-            self._key,
-            2 * self._count,
-            self._length,
-            HAS_FACTOR=factor is not None,
-            HAS_FOUND=found is not None,
-            COUNTS_SKIPPED=counts_skipped,
-            IS_ENDLESS=self._is_endless,
-            BLOCK=_ROWS_AT_ONCE,
-        )
+        kernels, arguments = self._kernels, (self._numbers, self._tables, self.counts, factor, found, self.stop)
+        constants = {"HAS_FACTOR": factor is not None, "HAS_FOUND": found is not None, "COUNTS_SKIPPED": counts_skipped}
+        constants |= {"IS_ENDLESS": self._is_endless, "BLOCK": _ROWS_AT_ONCE}
+        places = self._coefficients, self._key, 2 * self._count, self._length
+        with on_device(self.device):
+            kernels.launch(kernels.count_step, 1, *arguments, *places, **constants)
         return self._coefficients, self._key, self.stop
 
     def settle(self, groups: Groups) -> None:

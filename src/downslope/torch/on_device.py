@@ -247,6 +247,27 @@ def plan_for_device(
     return None if insists and plan.fused is None else plan
 
 
+def device_backend(device: torch.device | str) -> str:
+    """Return what steps of parameters on a device run on, which is tried out there.
+
+    Returns:
+        "triton"; "torch's fused kernel" or "torch's multi-tensor operations", and why it is not Triton.
+
+    Example:
+        >>> from downslope.torch import device_backend
+        >>> device_backend("cpu")
+        'the compiled kernel, see downslope.kernel.backend()'
+    """
+    own = torch.empty(0, device=device)
+    if not is_elsewhere(own):
+        return "the compiled kernel, see downslope.kernel.backend()"
+    kernels, why = kernels_for(own.device)
+    if kernels is not None:
+        return "triton"
+    fused = fused_kernel(own.device, (torch.float32,))
+    return f"torch's {'multi-tensor operations' if fused is None else 'fused kernel'} ({why})"
+
+
 def why_not_capturable(params: Sequence[Tensor]) -> str:
     """Return why a step of these parameters cannot be the kernels'."""
     device, need = params[0].device, "`capturable=True` needs a step by Triton's kernels"

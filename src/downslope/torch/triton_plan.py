@@ -235,14 +235,14 @@ class KernelPlan:
         coefficients = torch.empty(count * 6, dtype=torch.float64, device=self.device)
         programs = -(-count // _ROWS_AT_ONCE)
         constants = {"HAS_FACTOR": True, "BLOCK": _ROWS_AT_ONCE}
-        with self._on_device():
+        with on_device(self.device):
             kernels.launch(kernels.write_coefficients, programs, numbers.rows, factor, coefficients, count, **constants)
         return Numbers(numbers.grads, coefficients, numbers.key, numbers.are_aligned)
 
     def launch(self, numbers: Numbers, stop: Tensor | None) -> None:
         """Step all parameters; where `stop` is above 0, none."""
         kernels = self._kernels
-        with self._on_device():
+        with on_device(self.device):
             for launch in self.launches:
                 constants = {**launch.constants, "MAY_STOP": stop is not None, "CHUNK": kernels.CHUNK}
                 constants["IS_ALIGNED"] &= numbers.are_aligned
@@ -259,8 +259,10 @@ class KernelPlan:
                 )
         torch._C._increment_version(self.written)
 
-    def _on_device(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self._is_on_host else torch.accelerator.device_index(self.device.index)
+
+def on_device(device: torch.device) -> AbstractContextManager[Any]:
+    """Return what makes a device the one that kernels are launched on."""
+    return nullcontext() if device.type == "cpu" else torch.accelerator.device_index(device.index)
 
 
 def _formats_of(entry: Entry) -> tuple[int, int, int]:
