@@ -23,7 +23,7 @@ if (platform.system(), platform.machine()) != ("Linux", "x86_64") and not (find_
 
 @pytest.mark.parametrize(
     ("file", "switches"),
-    [("interpreted_triton.py", {"TRITON_INTERPRET": "1"}), ("compiled_triton.py", {})],
+    [("triton_interpreted.py", {"TRITON_INTERPRET": "1"}), ("triton_compiled.py", {})],
     ids=["interpreted", "compiled"],
 )
 def test_kernels_without_a_device(file, switches, tmp_path):

@@ -2,7 +2,7 @@
 
 Triton decides when it is imported whether kernels are interpreted:
 
-    TRITON_INTERPRET=1 python -m pytest tests/torch_door/interpreted_triton.py
+    TRITON_INTERPRET=1 python -m pytest tests/torch_door/triton_interpreted.py
 """
 
 from __future__ import annotations
