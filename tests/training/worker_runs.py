@@ -16,7 +16,6 @@ import traceback
 from pathlib import Path
 
 import torch
-import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
 from training_runs import fingerprints, tiny
 
 from downslope.cli.main import explain
