@@ -178,7 +178,7 @@ class SGD:
                 shape = self.params[name].shape
                 self._codes[name] = np.zeros(shape, np.int8), np.zeros(blocks_of(self.params[name].size), np.float32)
         rows = [
-            (self.params[name], np.require(given[name], self.params[name].dtype, "CA"), *self._codes[name], kind)
+            (self.params[name], np.require(given[name], self.params[name].dtype, ["C", "A"]), *self._codes[name], kind)
             for kind, name in enumerate(coded)
         ]
         use_threads()

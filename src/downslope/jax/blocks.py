@@ -169,7 +169,6 @@ def decode(velocity: CodedVelocity) -> Any:
     return _unrows(values, velocity.codes.shape)
 
 
-@jax.jit
 def step_codes(grad: Any, param: Any, velocity: CodedVelocity, six: Any) -> tuple[Any, CodedVelocity]:
     """Return what a parameter moves by, in float32, and its velocity after the step.
 
@@ -178,14 +177,12 @@ def step_codes(grad: Any, param: Any, velocity: CodedVelocity, six: Any) -> tupl
         param: Parameter; None if it is not read, that is, without decay.
         velocity: Velocity.
         six: The six coefficients, float32 scalars, possibly traced.
-
-    Compiled, so that without `jit` around it too it is one call.
     """
-    delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = map(_underived, six)
-    grad, before = _underived(grad).astype(jnp.float32), decode(velocity._replace(scales=_underived(velocity.scales)))
+    delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = six
+    grad, before = grad.astype(jnp.float32), decode(velocity)
     delta, after = _rounded(delta_grad * grad), _rounded(from_grad * grad)
     if param is not None:
-        wide = _underived(param).astype(jnp.float32)
+        wide = param.astype(jnp.float32)
         is_read = (delta_param != 0) | (from_param != 0)
         delta = jnp.where(is_read, _rounded(delta_param * wide) + delta, delta)
         after = jnp.where(is_read, _rounded(from_param * wide) + after, after)
@@ -202,17 +199,3 @@ def _rounded(values: Any) -> Any:
     and through `reduce_precision`.
     """
     return jnp.where(jnp.isnan(values), jnp.asarray(jnp.nan, values.dtype), values)
-
-
-@jax.custom_jvp
-def _underived(values: Any) -> Any:
-    """Return values as they are; derivatives with respect to them are refused."""
-    return jnp.asarray(values)
-
-
-@_underived.defjvp
-def _(_: Any, __: Any) -> Any:
-    raise SettingsError(
-        'a derivative of a step with `velocity_dtype="int8"` was asked for, and none goes through codes: they are '
-        "integers. Leave velocity_dtype None for this optimizer."
-    )

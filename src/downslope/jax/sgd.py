@@ -17,7 +17,8 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import says_our_words
-from downslope.jax.blocks import CodedVelocity, step_codes
+from downslope.jax.blocks import CodedVelocity
+from downslope.jax.chunks import take_coded_step
 from downslope.jax.leaves import (
     NamedLeaf,
     assign_leaves,
@@ -241,14 +242,13 @@ def step_row(row: Row, known: ScalarsOfStep) -> tuple[jax.Array, Any]:
     """Return (delta, velocity') of a row with a gradient, delta rounded to the parameter's format."""
     if not isinstance(row.velocity, CodedVelocity):
         return step_leaf(row.grad, row.param, row.velocity, known.scalars_for(row.home, row.started))
-    delta, velocity = step_row_of_codes(row, known)
-    return delta.astype(jnp.asarray(row.grad if row.param is None else row.param).dtype), velocity
+    return step_coded_row(row, known, moves=False)
 
 
-def step_row_of_codes(row: Row, known: ScalarsOfStep) -> tuple[jax.Array, CodedVelocity]:
-    """Return (delta, velocity') of a row whose velocity is codes, delta in float32."""
+def step_coded_row(row: Row, known: ScalarsOfStep, *, moves: bool) -> tuple[jax.Array, CodedVelocity]:
+    """Return (delta, velocity') of a row whose velocity is codes; or, if it `moves`, (param', velocity')."""
     six = known.six_in_float32(row.home, row.started)
-    return step_codes(row.grad, row.param if row.home.has_decay else None, row.velocity, six)
+    return take_coded_step(row.grad, row.param, row.velocity, six, is_read=row.home.has_decay, moves=moves)
 
 
 def step_leaf(

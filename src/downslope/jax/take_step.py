@@ -18,7 +18,7 @@ from downslope.core.schedules.traced import double_precision
 from downslope.jax.blocks import CodedVelocity
 from downslope.jax.leaves import is_hole
 from downslope.jax.scalars import ScalarsOfStep, Six
-from downslope.jax.sgd import Row, SGDRule, next_state, step_row, step_row_of_codes
+from downslope.jax.sgd import Row, SGDRule, next_state, step_coded_row, step_row
 from downslope.kernel.arrays import leave_float32
 from downslope.kernel.xla import TENSORS_PER_CALL, has_kernel, is_registered, step_in_place
 
@@ -116,9 +116,7 @@ def _by_one_call(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) ->
 def _by_rule(row: Row, known: ScalarsOfStep) -> tuple[Any, Any]:
     """Return (param, velocity) of a row after the step, by the rule in JAX's own operations."""
     if isinstance(row.velocity, CodedVelocity):  # rounded once, as by the kernel
-        delta, velocity = step_row_of_codes(row, known)
-        param = jnp.asarray(row.param)
-        return (param.astype(jnp.float32) + delta).astype(param.dtype), velocity
+        return step_coded_row(row, known, moves=True)
     delta, velocity = step_row(row, known)
     return _moved(delta, row.param), velocity
 
