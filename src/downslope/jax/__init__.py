@@ -12,7 +12,9 @@ except ModuleNotFoundError as error:
         f'downslope.jax needs {error.name}, which is not installed. Install it with: pip install "downslope[jax]"'
     ) from None
 
+from downslope.jax.blocks import CodedVelocity
+from downslope.jax.coded_states import decoded_state, encoded_state
 from downslope.jax.sgd import SGDState, sgd
 from downslope.jax.take_step import take_step
 
-__all__ = ["SGDState", "sgd", "take_step"]
+__all__ = ["CodedVelocity", "SGDState", "decoded_state", "encoded_state", "sgd", "take_step"]
