@@ -15,7 +15,7 @@ import numpy as np
 from downslope.core.blocks import BLOCK, WORTH_CODES, blocks_of, decode, encode
 from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.groups import Group, assign_groups
-from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
@@ -212,8 +212,8 @@ class SGD:
         # Half precision is computed in float32 and rounded once.
         wide = np.result_type(param, np.float32)
         velocity = self.velocity[name] if name in self.velocity else np.zeros_like(param)
-        delta, velocity = sgd_rule(
-            param.astype(wide, copy=False), grad.astype(wide, copy=False), velocity.astype(wide), scalars
+        delta, velocity = scalars.rule(
+            param.astype(wide, copy=False), grad.astype(wide, copy=False), velocity.astype(wide)
         )
         self.velocity[name] = _in_the_form_of(param, velocity)
         param[...] = param + delta
