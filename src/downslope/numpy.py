@@ -83,7 +83,7 @@ class SGD:
             given, [*Settings.__dataclass_fields__, "params", "settings", "groups", "velocity_dtype", "fused"]
         )
         if settings is not None:
-            check_alone(settings, given)
+            check_alone(settings, given, relatives=True)
         settings = Settings(**given) if settings is None else settings
         if not (fused is None or isinstance(fused, bool)):
             raise SettingsError(f"`fused` must be True, False or None; got {fused!r}.")
@@ -227,7 +227,7 @@ class SGD:
                 own = coefficients(settings.at(self.step_count, first=first))
                 if len(self._known_coefficients) > _MOST_KNOWN:
                     self._known_coefficients.clear()
-                if not any(isinstance(v, Schedule) for v in (settings.lr, settings.momentum, settings.weight_decay)):
+                if _is_constant(settings):
                     self._known_coefficients[id(settings), first] = (settings, own)
             numbers += own
         return numbers
@@ -306,6 +306,12 @@ def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:
     formed = np.empty_like(param, subok=False)
     formed[...] = values
     return formed
+
+
+def _is_constant(settings: Settings) -> bool:
+    """Whether every step has the same scalars; those of a relative, which averages, change."""
+    values = (settings.lr, settings.momentum, settings.weight_decay)
+    return type(settings) is Settings and not any(isinstance(value, Schedule) for value in values)
 
 
 def _checked_velocity_dtype(dtype: Any, params: Mapping[str, Array]) -> bool:

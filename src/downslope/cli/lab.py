@@ -14,6 +14,7 @@ from downslope.cli.arguments import CommandParser, written_file
 from downslope.cli.recipe_text import standard_input
 from downslope.cli.streams import print_notes
 from downslope.core.errors import SettingsError
+from downslope.core.schedule_free import refuse_schedule_free
 from downslope.core.schedules import Schedule
 from downslope.language import spoken, tell
 from downslope.recipe.load import parse_recipe
@@ -66,6 +67,7 @@ def _begin(arguments: Namespace) -> Beginning:
         given = standard_input("lab") if arguments.recipe == "-" else arguments.recipe
         subject = understand(given, arguments.overrides, lang=spoken())
         print_notes(subject.notes)
+    refuse_schedule_free(subject.settings, "the page has sliders for SGD, whose velocity fades at one rate.")
     for name in ("lr_in_velocity", "maximize"):
         if getattr(subject.settings, name):
             raise SettingsError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from downslope.core.checks import as_float, check_step
 from downslope.core.errors import SettingsError
@@ -145,7 +145,7 @@ class ScheduleFree(Settings):
 
     lr: float | Schedule = 1.0
     momentum: float | Schedule = 0.9
-    schedule_free: Literal[True] = True
+    schedule_free: bool = True
     warmup_steps: int = 0
     r: float = 0.0
     weight_lr_power: float = 2.0
@@ -195,6 +195,12 @@ class ScheduleFree(Settings):
             )
         if self.warmup_steps:
             raise SettingsError("`warmup_steps` and a warmup as `lr` would both warm up. Give one of the two.")
+
+
+def refuse_schedule_free(settings: Any, why: str) -> None:
+    """Raise `SettingsError` if settings are of schedule-free SGD, which something cannot be done with."""
+    if isinstance(settings, ScheduleFree):
+        raise SettingsError(f"`schedule_free`: {why}")
 
 
 def scalars_of_average(common: StepScalars, lr: float, average: float) -> ScheduleFreeScalars:

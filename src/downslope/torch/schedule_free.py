@@ -40,7 +40,7 @@ _OF_SGD_ALONE = ("dampening", "nesterov", "decay", "lr_in_velocity", "undampened
 _OWN = ("warmup_steps", "r", "weight_lr_power")
 _NO_AVERAGES: tuple[int, dict[int, tuple[Average, float]]] = (-2, {})
 """The step that averages are of, and by group's index the average after it and its lr; none at the start."""
-_COUNTED = ("weight_sum", "largest_lr", "scheduled_lr", "train_mode")
+OF_AVERAGES = ("weight_sum", "largest_lr", "scheduled_lr", "train_mode")
 """Keys of a group that say how far its average has come, and which point its parameters are at."""
 
 
@@ -302,7 +302,7 @@ class ScheduleFreeSGD(SGD):
         super().load_state_dict(state_dict, strict, hyperparameters=hyperparameters)
         saved: list[Mapping[str, Any]] = state_dict["param_groups"]
         for group, other in zip(self.param_groups, saved, strict=len(saved) == len(self.param_groups)):
-            group.update({name: other[name] for name in _COUNTED})
+            group.update({name: other[name] for name in OF_AVERAGES})
 
     def reference_state_dict(self) -> dict[str, Any]:
         """Return the state as ``schedulefree.SGDScheduleFree`` saves and loads it, with z.

@@ -369,7 +369,7 @@ def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> 
     if "weight_sum" in group:
         raise StateError(
             f"{shown(path)}: is a state of schedule-free SGD, which no other system's SGD can go on from: what it "
-            "keeps is no velocity. downslope.torch.ScheduleFreeSGD loads one of schedulefree.SGDScheduleFree as it is, and "
+            "keeps is no velocity. downslope.torch.ScheduleFreeSGD loads one of schedulefree.SGDScheduleFree, and "
             "its reference_state_dict() gives one back."
         )
     try:
