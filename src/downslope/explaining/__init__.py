@@ -15,6 +15,7 @@ from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule_text import equations
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.settings import Settings
 from downslope.explaining.brief import describe_briefly
 from downslope.explaining.explanation import Explanation, GroupEffect, Item, Neighbour, RunSize
@@ -22,6 +23,7 @@ from downslope.explaining.famous import FAMOUS
 from downslope.explaining.quantities import batch_rows, damping_rows, items_of, stretches_at
 from downslope.explaining.remarks import remarks_of
 from downslope.explaining.run_course import Course, run_size
+from downslope.explaining.schedule_free import AverageExplanation, explain_schedule_free
 from downslope.explaining.subject import Subject, understand
 from downslope.recipe.schema import Recipe
 from downslope.theory import forgetting
@@ -34,7 +36,7 @@ def explain(
     batch_size: int | None = None,
     steps: int | None = None,
     curvature: float | Iterable[float] | None = None,
-) -> Explanation:
+) -> Explanation | AverageExplanation:
     """Return what a recipe means: its equations, schedule, timescales, limits, and what else follows from its numbers.
 
     Args:
@@ -47,7 +49,7 @@ def explain(
             be known without measuring; without it, no limit on lr is stated.
 
     Returns:
-        The explanation; `print` shows it as text.
+        The explanation; `print` shows it as text. Of schedule-free SGD, an `AverageExplanation`.
 
     Raises:
         SettingsError: If a number is outside its range.
@@ -75,7 +77,7 @@ def explain_subject(
     batch_size: int | None = None,
     steps: int | None = None,
     curvature: float | Iterable[float] | None = None,
-) -> Explanation:
+) -> Explanation | AverageExplanation:
     """Return the explanation of what has been understood, as `explain` does."""
     for name, value in (("examples", examples), ("batch_size", batch_size), ("steps", steps)):
         _check_count(name, value)
@@ -88,6 +90,16 @@ def explain_subject(
         epochs=None if steps else subject.epochs,
         steps=steps or subject.steps,
     )
+    if isinstance(settings, ScheduleFree):
+        groups = recipe.groups if recipe else ()
+        return explain_schedule_free(
+            settings,
+            run,
+            title=subject.title,
+            curvatures=curvatures,
+            groups={", ".join(group.patterns): group.changes() for group in groups},
+            notes=subject.notes,
+        )
     course = Course.of(settings, run)
     now, peak = course.peak(), course.peak_row()
     damping, stretches, memory = damping_rows(now, curvatures), stretches_at(now), forgetting.memory(now)
