@@ -13,6 +13,7 @@ from downslope.core.columns import width_of, wrap
 from downslope.core.number_text import short_text
 from downslope.core.rule_text import equations
 from downslope.core.schedule_free import ScheduleFree
+from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.tables import to_json
 from downslope.explaining.explanation import RunSize
 from downslope.language import said
@@ -148,10 +149,9 @@ def explain_schedule_free(
     notes: Sequence[str] = (),
 ) -> AverageExplanation:
     """Return what settings of schedule-free SGD mean in a run."""
-    counted = settings if run.steps_per_epoch is None else settings.in_steps(run.steps_per_epoch)
-    in_epochs = not isinstance(counted.lr, float) and counted.lr.in_epochs()
-    b = counted.momentum
-    decay = 0.0 if not isinstance(counted.weight_decay, float) else counted.weight_decay
+    counted: Any = settings if run.steps_per_epoch is None else settings.in_steps(run.steps_per_epoch)
+    in_epochs = any(isinstance(one, Schedule) and one.in_epochs() for one in (counted.lr, counted.weight_decay))
+    b, decay = counted.momentum, value_at(counted.weight_decay, 0) if not in_epochs else 0.0
     half = None
     if run.total_steps is not None:
         half = max(1, round(run.total_steps * (1 - 0.5 ** (1 / (counted.r + 1)))))
@@ -162,7 +162,7 @@ def explain_schedule_free(
         equations=equations(settings),
         schedule=() if in_epochs else tuple(_rows(counted, run)),
         half=half,
-        curvatures={one: 2 / ((1 - b) * (one + decay)) for one in curvatures} if isinstance(b, float) else {},
+        curvatures={one: 2 / ((1 - b) * (one + decay)) for one in curvatures if one + decay > 0},
         groups=groups or {},
         notes=notes,
     )
