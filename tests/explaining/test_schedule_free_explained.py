@@ -48,7 +48,7 @@ def test_largest_curvature_parts_what_stays_from_what_diverges(settings: Any, st
 
 def test_explanation_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     """Equations, lr and c at the turns, half of x, the largest lr at a curvature, and what is not computed."""
-    found = explain(parse_recipe(TEXT), curvature=4.0)
+    found: Any = explain(parse_recipe(TEXT), curvature=4.0)
     assert isinstance(found, AverageExplanation)
     assert [left for left, _ in found.equations] == ["y", "z", "x"]
     assert [row.step for row in found.schedule] == [0, 3, 4, 10, 100]

@@ -8,7 +8,7 @@ import webbrowser
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from downslope.cli.arguments import CommandParser, written_file
 from downslope.cli.recipe_text import standard_input
@@ -20,6 +20,7 @@ from downslope.language import spoken, tell
 from downslope.recipe.load import parse_recipe
 
 if TYPE_CHECKING:
+    from downslope.explaining.explanation import Explanation
     from downslope.lab.begin import Beginning
 
 _BEGIN = "[sgd]\nlr = 0.05\nmomentum = 0.9\n[train]\nepochs = 1\n"
@@ -73,7 +74,7 @@ def _begin(arguments: Namespace) -> Beginning:
             raise SettingsError(
                 f"`{name}` = true has no slider here. Leave it out; with constant numbers it is the same."
             )
-    begin = beginning_of(explain_subject(subject))
+    begin = beginning_of(cast("Explanation", explain_subject(subject)))
     driven = [
         name for name in ("lr", "momentum", "weight_decay") if isinstance(getattr(subject.settings, name), Schedule)
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
 
 from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError
@@ -29,6 +29,18 @@ from downslope.recipe.schema import Recipe
 from downslope.theory import forgetting
 
 
+@overload
+def explain(  # pyright: ignore[reportOverlappingOverload] -- whose settings are Settings too, and explained otherwise
+    recipe: ScheduleFree,
+    *,
+    examples: int | None = None,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    curvature: float | Iterable[float] | None = None,
+) -> AverageExplanation: ...
+
+
+@overload
 def explain(
     recipe: Recipe | Settings | str | os.PathLike[str],
     *,
@@ -36,7 +48,17 @@ def explain(
     batch_size: int | None = None,
     steps: int | None = None,
     curvature: float | Iterable[float] | None = None,
-) -> Explanation | AverageExplanation:
+) -> Explanation: ...
+
+
+def explain(
+    recipe: Recipe | Settings | str | os.PathLike[str],
+    *,
+    examples: int | None = None,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    curvature: float | Iterable[float] | None = None,
+) -> Any:
     """Return what a recipe means: its equations, schedule, timescales, limits, and what else follows from its numbers.
 
     Args:
@@ -49,7 +71,8 @@ def explain(
             be known without measuring; without it, no limit on lr is stated.
 
     Returns:
-        The explanation; `print` shows it as text. Of schedule-free SGD, an `AverageExplanation`.
+        The explanation; `print` shows it as text. Where the recipe's settings are those of schedule-free SGD it is an
+        `AverageExplanation`, which says the less that is known of it.
 
     Raises:
         SettingsError: If a number is outside its range.
