@@ -155,3 +155,15 @@ def test_a_recipe_of_it_is_printed_and_read_back() -> None:
     rising = '{ schedule = "warmup", duration = 2, unit = "epoch", then = { schedule = "constant", value = 0.5 } }'
     task = build_task(tiny(**{**GIVEN, "sgd": f"{{ lr = {rising}, schedule_free = true }}"}))
     assert task.state.optimizer.param_groups[-1]["lr_schedule"](5) == 0.25
+
+
+def test_its_report_speaks_of_the_method(tmp_path: Path) -> None:
+    """The rule by its three equations, no effective learning rate, and nothing that holds of SGD's velocity alone."""
+    from downslope.training.report import write_report
+
+    run(tiny(**GIVEN), tmp_path)
+    write_report([tmp_path], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Schedule-free SGD: while it trains the weights are y" in page
+    assert "passes through momentum" not in page
+    assert "Effective learning rate" not in page
