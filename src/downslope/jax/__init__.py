@@ -14,7 +14,18 @@ except ModuleNotFoundError as error:
 
 from downslope.jax.blocks import CodedVelocity
 from downslope.jax.coded_states import decoded_state, encoded_state
+from downslope.jax.schedule_free import ScheduleFreeState, schedule_free_eval_params, schedule_free_sgd
 from downslope.jax.sgd import SGDState, sgd
 from downslope.jax.take_step import take_step
 
-__all__ = ["CodedVelocity", "SGDState", "decoded_state", "encoded_state", "sgd", "take_step"]
+__all__ = [
+    "CodedVelocity",
+    "SGDState",
+    "ScheduleFreeState",
+    "decoded_state",
+    "encoded_state",
+    "schedule_free_eval_params",
+    "schedule_free_sgd",
+    "sgd",
+    "take_step",
+]

@@ -38,6 +38,7 @@ from downslope.reading.parts import split
 from downslope.reading.proof import prove
 from downslope.reading.reading import Field, Reading, Readings
 from downslope.reading.remarks import Remarks
+from downslope.reading.schedule_free import read_schedule_free
 from downslope.reading.sources import Sources, gather
 from downslope.reading.text import LONGEST, Text, choose_passages, normalise
 from downslope.reading.times import find_times
@@ -84,6 +85,7 @@ def read(
     apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
     check(draft, board)
+    read_schedule_free(draft)
     mark(draft)
     listed = [*refuted, *(span for finding in findings for span in finding.unread)]
     unread = find_unread(board, draft, apart, listed)

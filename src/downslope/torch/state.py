@@ -104,6 +104,7 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     _check_form(state_dict)
     saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
     ours: list[dict[str, Any]] = optimizer.param_groups
+    _check_method(ours, saved_groups)
     match = _match(ours, saved_groups)
     _check_given_twice(match)
     state = _new_state(ours, optimizer.shared["options"], match, state_dict)
@@ -184,6 +185,15 @@ def _check_form(state_dict: Any) -> None:
                 raise StateError(
                     f"the state lists parameter {shown(repr(key))} twice, or it is no index; nothing was loaded."
                 )
+
+
+def _check_method(ours: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> None:
+    """Raise if the state is of schedule-free SGD, whose velocities are differences of two points, and this is SGD."""
+    if not any("weight_sum" in group for group in ours) and any("weight_sum" in group for group in saved_groups):
+        raise StateError(
+            "the state is of schedule-free SGD, whose velocities are no velocities of SGD; nothing was loaded. Load it "
+            "into downslope.torch.ScheduleFreeSGD, or begin anew with the model's weights at x (optimizer.eval())."
+        )
 
 
 def _match(ours: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> _Match:
