@@ -251,12 +251,24 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or _is_condition(board, place)
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
             earlier = _EARLIER.match(board.text.plain, item.end) is not None
             candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
     return candidates
+
+
+_IF = re.compile(r"\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若")
+
+
+def _is_condition(board: Board, place: int) -> bool:
+    """Whether a time stands in a clause that says when something happens."""
+    first = place
+    while first > max(0, place - 12) and board.items[first - 1].kind not in {"comma", "break"}:
+        first -= 1
+    return _IF.search(board.text.plain, board.items[first].start, board.items[place].start) is not None
 
 
 def _put_constant_length(draft: Draft) -> None:
@@ -300,7 +312,7 @@ def _in_range(draft: Draft, path: str, fact: Fact, low: float, high: float) -> b
 
 
 def _put_momentum(draft: Draft) -> None:
-    facts = [*draft.values("momentum", "nesterov")]
+    facts = [fact for fact in draft.values("momentum", "nesterov") if not _of_an_average(draft, fact)]
     facts.sort(key=lambda fact: not _beside_optimizer(draft, fact))  # before the momentum of an encoder or a queue
     for fact in facts:
         if fact.key == "nesterov" and isinstance(fact.value, bool):
@@ -326,6 +338,26 @@ def _put_momentum(draft: Draft) -> None:
             draft.state("sgd.dampening", float(fact.value), fact)
     if draft.value("sgd.nesterov") and "sgd.momentum" not in draft.fields:
         draft.remarks.say("nesterov_without")
+
+
+_AVERAGES = re.compile(r"running|moving|teacher|\bema\b|statistics|滑动|移动平均|教师|统计量")
+_OPTIMIZES = re.compile(
+    r"sgd|optimi[sz]|nesterov|learning rate|\blr\b|weight decay|gradient descent|学习率|权重衰减|优化|梯度下降"
+)
+
+
+def _of_an_average(draft: Draft, fact: Value) -> bool:
+    """Whether a momentum is that of an average, by what is named nearest to it in its sentence."""
+    plain = draft.text.plain
+    first = max(plain.rfind(end, 0, fact.start) + len(end) for end in (". ", ";", "\n\n", "\0"))
+    ends = [place for end in (". ", ";", "\n\n") if (place := plain.find(end, fact.end)) >= 0]
+    last = min(ends, default=len(plain))
+
+    def apart(pattern: re.Pattern[str]) -> float:
+        found = [max(fact.start - m.end(), m.start() - fact.end) for m in pattern.finditer(plain, first, last)]
+        return min(found, default=float("inf"))
+
+    return apart(_AVERAGES) < apart(_OPTIMIZES)
 
 
 def _beside_optimizer(draft: Draft, fact: Fact) -> bool:

@@ -50,6 +50,7 @@ _ASIDE = [
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
         r"\b(?:in )?(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b[^;\n]{0,80}",
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
+        r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
         r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
     )
 ]

@@ -35,6 +35,7 @@ _TOLD = [
     Pattern(pattern)
     for pattern in (
         "unit:batches is number=number",
+        "concept:batch word:holds,hold,has,had,have,comprises,comprised,includes,held number=number (unit|word)",
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",
         "number=number unit:example word{0,2} concept:batch",
@@ -67,7 +68,12 @@ def find_batches(board: Board) -> None:
         for match in board.matches(pattern):
             words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
             least = 2 if pattern is _LETTER else 1
-            if _may_be(board, match["number"], least) and (pattern is _LETTER or "batch" in words or "批" in words):
+            counted = match.first and board.items[match.first - 1].is_a("each")  # "0.1 per 256 images in a batch"
+            if (
+                not counted
+                and _may_be(board, match["number"], least)
+                and (pattern is _LETTER or "batch" in words or "批" in words)
+            ):
                 board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))
 
 

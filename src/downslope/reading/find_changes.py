@@ -20,12 +20,13 @@ _PARTS = {
     "between": "(word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule|number of_it|for|of_it|target|when"
     "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
     "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
-    "fill": "(word|is|mod|by|at){0,3}",
+    "fill": "(word|is|mod:peak,final,total|by|at){0,3}",
 }
 _HEADS = Rules(
     {
         "verb": "verb",
-        "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)",
+        "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
+        "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? by number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
@@ -127,6 +128,7 @@ def find_changes(board: Board) -> None:
             previous = max(previous, after)
     _reduce_on_plateau(board)
     _spread(board, refused | others)
+    _multipliers(board)
     pair_factors(board)
     board.used -= refused
     board.used |= others
@@ -207,7 +209,8 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
     verbs = 0  # each of a row of verbs begins here: what one passes over is bounded, as in a pattern
     while place < last and verbs <= MOST:
         item = board.items[place]
-        direct = (_OF_NOUN if frame.noun else _DIRECT).at(code, place, last) if bare else None
+        times = item.number is not None and item.number.times
+        direct = (_OF_NOUN if frame.noun else _DIRECT).at(code, place, last) if bare or times else None
         if direct is not None and _take_number(board, frame, direct, direct=True):
             place = direct.after
             continue
@@ -426,6 +429,32 @@ def _spread(board: Board, refused: set[int]) -> None:
             untimed[0].noun = False
         else:
             board.note(Change("change", "reduce", None, at=[item.data], listed=True), [place])
+
+
+_POWERS = Pattern("number ((comma|and){1,2} number){1,6}")
+_MULTIPLIES = re.compile(r"multipl|factor|times|scale|of (?:the|its) (?:initial|base|original)|[乘倍]|系数|比例")
+
+
+def _multipliers(board: Board) -> None:
+    """Give a change its factor where its times have as many multipliers of the initial rate: 0.1, 0.01, 0.001."""
+    waiting = [fact for fact in board.facts if isinstance(fact, Change) and fact.at and fact.value is None]
+    for first, last in board.sentences() if waiting else ():
+        start, end = board.items[first].start, board.items[last - 1].end
+        changes = [fact for fact in waiting if start <= fact.start < end]
+        for match in _POWERS.find(board.code(), first, last) if changes else ():
+            places = [p for p in range(match.first, match.after) if board.items[p].number]
+            values = [board.items[p].value for p in places]
+            times = [value for time in changes[0].at for value in time.values]
+            near = board.text.plain[max(0, board.items[places[0]].start - 30) : board.items[places[-1]].end + 12]
+            powers = [values[0] ** power for power in range(1, len(values) + 1)]
+            falls = 0 < values[0] < 1 and all(
+                abs(one - two) <= 1e-6 * two for one, two in zip(values, powers, strict=True)
+            )
+            if len(times) == len(values) and falls and _MULTIPLIES.search(near):
+                changes[0].value = values[0]
+                changes[0].targets = []
+                board.used.update(places)
+                changes[0].end = max(changes[0].end, board.items[places[-1]].end)
 
 
 def _may_be_milestones(board: Board, place: int) -> bool:

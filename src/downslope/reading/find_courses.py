@@ -103,6 +103,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
     after = match["high"] + 1
+    if low.number and low.number.times:
+        return  # "lowered 10x to 0.001"
     part = high.number and high.number.fraction and not high.number.percent
     if part and after < last and items[after].is_a("of_it"):
         return  # "from 0.1 to a tenth of it" is a factor

@@ -17,7 +17,7 @@ _ENDS = Rules(
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
         "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
-        "a row": "left=word unit=unit:epoch word value=number right=word",
+        "a row": "left=word word{0,2} unit=unit:epoch word value=number right=word",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤) value=number",
     },
     any="time:at,after,for,total,until,bare",
@@ -46,7 +46,7 @@ def find_ends(board: Board) -> None:
             continue
         if "value" in match:
             row = "left" in match
-            bars = [board.items[place].key == "|" for place in range(match.first, match.after, 2)]
+            bars = [board.items[place].key == "|" for place in (match.first, match["value"] - 1, match.after - 1)]
             before = board.items[match.first - 1] if match.first and not row else None
             value = board.items[match["value"]].value
             begins = before is None or before.kind in {"comma", "break", "open", "and", "is"}

@@ -90,7 +90,7 @@ _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|co
 _PERIODIC = Pattern("word:decay is{0,2} number time:every")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
 _ANOTHERS = [
-    Pattern(pattern, between="(word|is|verb|with|by|unit|at|mod|target)", owned="concept:momentum,decay,eps")
+    Pattern(pattern, between="(word|is|verb|with|by|unit|at|mod|target|of_it)", owned="concept:momentum,decay,eps")
     for pattern in (
         "concept:teacher (between|comma|for|concept:ema){0,8} concept=concept:momentum,decay,ema",
         "concept:other,ema between{0,8} concept=concept:momentum,decay",
@@ -122,6 +122,8 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
             number = result[index + 1].number
             if number is not None and number.times and number.value < 1:  # 每个epoch后衰减为0.95倍
                 result[index] = replace(item, kind="verb", key="reduce")
+        elif _names_decay(result, index):
+            result[index] = replace(item, kind="concept", key="decay")
         elif item.is_a("to") and item.end - item.start == 3 and 1 < index < len(result) - 1:
             kept = result[index + 1].value
             if result[index - 1].kind == "comma" and 0.5 <= kept < 1 and _owner(result, index - 1) == "rho":
@@ -137,6 +139,19 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 if name in match:
                     result[match[name]] = replace(result[match[name]], key="other")
     return result
+
+
+def _names_decay(items: list[Item], index: int) -> bool:
+    """Whether 衰减 begins a clause after another of the optimizer's settings, and is one: 动量0.9，衰减设为0.0005."""
+    item, before = items[index], items[max(0, index - 8) : index]
+    named = (item.is_a("verb", "reduce") and item.end - item.start == 2) or (
+        item.is_a("to") and item.end - item.start == 3
+    )
+    if not (named and before and before[-1].kind in {"comma", "and", "break"} and index + 2 < len(items)):
+        return False
+    number = items[index + 2 if items[index + 1].kind == "is" else index + 1]
+    owner = next((i for i in reversed(before) if i.kind in {"concept", "schedule", "optimizer"}), None)
+    return 0 < number.value < 0.01 and owner is not None and owner.key in {"momentum", "nesterov", "batch", "sgd"}
 
 
 def _resolve(items: list[Item], index: int) -> Item:

@@ -174,6 +174,9 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     return False
 
 
+_SEVERAL = re.compile(r"(?:rates|decays|sizes|momentums|coefficients|values)$")
+"""Settings of which a number before them says how many there are: "3 learning rates"."""
+
 _OTHER_SYMBOL = Pattern("(at|with|open|when|word:where) word is number")
 """A symbol's own value in an aside: "gradient clipping (when T = 8)"."""
 
@@ -302,6 +305,8 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         return
     if (number.spelled and number.value != 0) or (right in board.used and key != "nesterov"):
         return
+    if _SEVERAL.search(board.plain(items[right])) and float(number.value).is_integer() and number.value:
+        return
     if key == "batch":
         words = board.plain(items[right])
         valued = right + 1 < last and (items[right + 1].kind == "number" or _said(board, right + 1, last))
@@ -382,24 +387,26 @@ def rate_per(board: Board, number: int, concept: int) -> float | str | None:
     return None
 
 
+_STARTS = Pattern(
+    "(starts=is|from=from|mod:initial,base (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
+    "is mod:initial is?) number=number"
+)
+
+
 def find_starts(board: Board, first: int, last: int) -> None:
     """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
     if board.of("value", "lr"):
         return
     changed = board.has("change", "shape", "levels")
-    for place in range(first + 1, last):
-        if board.items[place].kind != "number":
+    for match in _STARTS.find(board.code(), first, last):
+        place = match["number"]
+        words = board.plain(board.items[match.first])
+        if "starts" in match and not words.startswith(("start", "begin", "began", "init", "初")):
             continue
-        before = board.items[place - 1]
-        text = board.plain(before)
-        starting = before.is_a("from") or (
-            before.is_a("is") and text.startswith(("start", "begin", "began", "init", "初"))
-        )
-        said = before.is_a("mod", "initial") or text.startswith("rate of") or starting
-        said = said or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial"))
-        counted = place + 1 < last and board.items[place + 1].kind == "unit"
-        if (changed or text.startswith("rate of")) and said and board.free_number(place) and not counted:
-            board.note(Value("value", "lr", board.items[place].value, role="initial"), [place - 1, place])
+        of_rate = words.startswith("rate of")
+        counted = place + 1 < last and board.items[place + 1].kind in {"unit", "schedule"}
+        if (changed or of_rate) and (of_rate or "rate" not in match) and not counted and board.items[place].value < 100:
+            board.note(Value("value", "lr", board.items[place].value, role="initial"), [match.first, place])
             return
 
 
@@ -426,7 +433,7 @@ def find_settled(board: Board) -> None:
         return
     change = changes[0]
     timed = change.at or change.every or change.over or change.plateau or change.count
-    if len(change.targets) == 1 and change.value is None and not timed:
+    if len(change.targets) == 1 and not timed:
         board.facts.remove(change)
         board.facts.append(Value("value", "lr", change.targets[0], change.start, change.end))
 

@@ -22,6 +22,9 @@ _PUNCTUATION = {
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
 _END = "\0"
+_KEY_LINE = re.compile(r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}: ?[^\s:]")
+"""What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
+
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
@@ -114,7 +117,67 @@ def find_items(plain: str) -> list[Item]:
         items.append(_unknown(token, start, end, plain))
         index, here = index + 1, end
     kept = [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
-    return _without_citations(kept)
+    return _with_stalls(_without_glosses(_without_citations(kept)), plain)
+
+
+_GLOSSED = frozenset({"word", "unit", "concept", "target", "mod", "is"})
+_SAME = {"l2": "weight_decay", "epochs_total": "epoch", "steps_total": "step"}
+
+
+def _without_glosses(items: list[Item]) -> list[Item]:
+    """Return the items without what only names a setting again: "momentum (μ) = 0.9", 训练轮数（epochs）：50."""
+    found: list[Item] = []
+    place = 0
+    while place < len(items):
+        item = items[place]
+        found.append(item)
+        place += 1
+        if place < len(items) and items[place].kind == "open" and item.kind in {"concept", "unit"}:
+            close = next((p for p in range(place, min(len(items) - 1, place + 7)) if items[p].kind == "close"), 0)
+            inner, after = items[place + 1 : close], items[close + 1]
+            own = _SAME.get(item.key, item.key)
+            named = all(i.kind in _GLOSSED and (i.kind != "concept" or _SAME.get(i.key, i.key) == own) for i in inner)
+            if close and named and (after.kind in {"is", "number"} or after.is_a("word", "|")):
+                found += [inside for inside in inner if inside.kind == "mod"]
+                place = close + 1
+    return found
+
+
+_BETTER = (
+    r"(?:improv\w+|decreas\w+|dropp?\w*|fall\w*|fell|gain\w*|go(?:ne|es|ing)? (?:up|down)|progress\w*|ris(?:ing|en|e)|"
+    r"(?:get|become)\w*(?: any)? (?:better|smaller|lower|higher)|reduc\w+|increas\w+|chang\w+)"
+)
+_BETTER_IN_HAN = (
+    "(?:改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高)"
+)
+_STALL = re.compile(
+    r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
+    r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
+    rf" {_BETTER}(?![a-z])|停滞(?:不前)?"
+    r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
+    rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
+)
+"""A measured value that does not get better, as far as nobody has written it down in a lexicon."""
+
+
+def _with_stalls(items: list[Item], plain: str) -> list[Item]:
+    """Return the items with "has not gone up" and 没有任何改观 made one, where a measured value stands beside them."""
+    found: list[Item] = []
+    place = 0
+    for match in _STALL.finditer(plain):
+        while place < len(items) and items[place].start < match.start():
+            found.append(items[place])
+            place += 1
+        after = place
+        while after < len(items) and items[after].end <= match.end():
+            after += 1
+        near = [*found[-12:], *items[after : after + 8]]
+        measured = any(item.kind == "when" for item in near) and not any(i.kind == "break" for i in items[place:after])
+        owned = any(item.is_a("concept", "lr") for item in items[after : after + 1])
+        if after > place and items[after - 1].end == match.end() and measured and not owned:
+            found.append(Item("when", "plateau", match.start(), match.end()))
+            place = after
+    return [*found, *items[place:]]
 
 
 def _is_named(items: list[Item], number: Number) -> bool:
@@ -211,7 +274,7 @@ def _longest(tokens: list[tuple[str, int, int]], index: int) -> tuple[tuple[str,
 
 def _unknown(token: str, start: int, end: int, plain: str) -> Item:
     if token == "\n":
-        return Item("skip", "", start, end)
+        return Item("break" if _KEY_LINE.match(plain, end) else "skip", "", start, end)
     if token[0] == "\n":
         return Item("break", "", start, end)
     if (

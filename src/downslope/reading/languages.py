@@ -22,7 +22,7 @@ LANGUAGES = {
 """A language, or several alike -> what begins a comment in it, and what only it has."""
 
 _ENDS = (";", "{", "}", ",", "(", ")", "[[", "]]", "...", "end", "then", "do")
-_ANYWHERE = ("=", "#define ", "(default ")
+_ANYWHERE = ("=", "<- ", "#define ", "(default ")
 
 
 def tell_language(text: str) -> str:

@@ -226,8 +226,13 @@ def _with_unit(
     if all(n.number and (n.number.percent or (n.number.fraction and n.value < 1)) for n in numbers):
         return _parts(items, code, index, prep, values, after)
     rest = prep == "next" or (prep == "for" and items[after - 1].is_a("word", "more", "further"))
-    ends = {"break", "comma", "and", "close", *(("at", "with") if values[0] >= 5 else ())}
-    if rest and len(values) == 1 and values[0] >= 2 and (following is None or following.kind in ends):
+    ends = {"break", "comma", "and", "close", *(("at", "with", "is") if values[0] >= 5 else ())}
+    if (
+        rest
+        and len(values) == 1
+        and values[0] >= 2
+        and (following is None or following.kind in ends or (following.is_a("concept", "lr") and values[0] >= 5))
+    ):
         return Time("next", values, ""), after  # "for the remaining 50"
     if following is None or not _whole(numbers):
         return None

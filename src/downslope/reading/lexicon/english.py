@@ -113,7 +113,7 @@ ENGLISH = {
         "multiply": "multiply|multiplied|multiplying|multiplies|scale|scaled|scaling|scales",
         "reduce": "reduce|reduced|reducing|reduces|decrease|decreased|decreasing|decreases|drop|dropped|dropping|drops|"
         "lower|lowered|lowering|lowers|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
-        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down",
+        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down|fell|slash|slashed|trim|trimmed|taper|tapers|tapered|diminish|diminishes|diminished|went down|stepping down",
         "increase": "increase|increased|increases|increasing|raise|raised|grows|grow|grown|growing|rises|rise|risen|climbs|climb|"
         "doubled|doubling",
         "halve": "halve|halved|halving|halves|cut in half",
