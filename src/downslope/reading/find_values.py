@@ -26,6 +26,7 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
+        "concept=concept:epochs_total,steps_total from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
@@ -42,6 +43,7 @@ _RIGHT = [
 """From a concept rightwards to its number, the particular ones first."""
 
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
+_FALSE = Pattern("off=(concept:nesterov is (word:false,否|no))")
 _LEFT = Pattern("number=number (word:的|mod|is){0,2} concept=valued", **_PARTS)
 _ROW = Pattern("concept=valued", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的)?", **_PARTS)
@@ -81,9 +83,13 @@ def find_values(board: Board) -> None:
         find_thresholds(board, first, last)
     find_floors(board)
     find_settled(board)
+    code = board.code()
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
-            board.note(Value("value", "nesterov", True), [place])
+            said = _FALSE.at(code, place)
+            board.note(
+                Value("value", "nesterov", said is None), [place] if said is None else range(*said.groups["off"])
+            )
 
 
 def _may_count(key: str, time: Time) -> bool:

@@ -27,7 +27,10 @@ _LENGTHS = Rules(
     **_PARTS,
 )
 _BEGIN = Rules(
-    {"from": "(from|is) value=number", "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup"}
+    {
+        "from": "(from|is) (word:a,the|concept:lr|is|mod:initial,base){0,4} value=number",
+        "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
+    }
 )
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+from downslope.reading.lexicon.chinese import TRADITIONAL
+
 LONGEST = 12_000
 """Characters that are read; a longer text is cut down to as many, so that reading takes a bounded time."""
 
@@ -62,6 +64,7 @@ _ONE_FOR_ONE = {
     "÷": "/",
     "≈": "=",
     **_SUBSCRIPTS,
+    **TRADITIONAL,
     **dict.fromkeys("ˆ∧", "^"),
     **dict.fromkeys("∼～", "~"),
     "ϵ": "ε",
@@ -240,6 +243,10 @@ def _normalise(
         if character in "*-+\u2013" and (skip := _markup(original, index)):
             put(";" if skip < 0 else " ", index)
             index += abs(skip)
+            continue
+        if character == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
+            put("  ", index)  # where a formula begins and ends: \\(0.1\\)
+            index += 2
             continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)
