@@ -22,7 +22,8 @@ _COURSES = Rules(
     **_PARTS,
 )
 _TARGET = Pattern(
-    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} (to|mod:total) final=number until=time:at,until?",
+    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} (to|mod:total) final=number "
+    "until=time:at,until?",
     **_PARTS,
 )
 _LENGTH = Pattern(

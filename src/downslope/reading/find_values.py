@@ -35,6 +35,7 @@ _RIGHT = [
         "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
         "concept=concept:epochs_total open (word|at|comma|is|mod){0,5} number=number close",
+        "concept=concept:batch (word|is|open){0,3} verb:train is? number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:other,teacher,decay (word|mod|is|open|with|target|concept:gamma){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",

@@ -244,10 +244,6 @@ def _normalise(
             put(";" if skip < 0 else " ", index)
             index += abs(skip)
             continue
-        if character == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
-            put("  ", index)  # where a formula begins and ends: \\(0.1\\)
-            index += 2
-            continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)
             put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)
@@ -258,7 +254,9 @@ def _normalise(
 
 
 def _skipped(original: str, index: int) -> int:
-    """Return how many characters at a place are a fence around prose, or an underscore of emphasis."""
+    """Return how many characters at a place are a fence around prose or a formula, or an underscore of emphasis."""
+    if original[index] == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
+        return 2
     if original.startswith("```", index):
         return 4 if original[index + 3 : index + 4] == "\n" else 3
     return int(original[index] == "_" and _is_emphasis(original, index))

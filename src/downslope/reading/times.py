@@ -137,7 +137,7 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         or (prep == "at" and before and before.is_a("concept", "clip"))
     ):
         return _first_one(items, code, prep, place)
-    chain = _CHAIN.at(code, place)
+    chain = None if before is not None and before.kind == "slash" else _CHAIN.at(code, place)
     values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
     if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
         return Time(prep or "at", values, ""), chain.after

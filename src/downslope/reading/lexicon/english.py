@@ -157,7 +157,7 @@ ENGLISH = {
     },
     "magnitude": {"10": "order of magnitude|orders of magnitude|tenfold|ten fold|10 fold"},
     "to": {
-        "to": "to|down to|up to|until it reaches|until it reached|until it is|until it was|until reaching a value of|to reach|until it falls below|until it is below|reaching|to a value of|"
+        "to": "to|down to|until it reaches|until it reached|until it is|until it was|until reaching a value of|to reach|until it falls below|until it is below|reaching|to a value of|"
         "until reaching|to a minimum of|until it becomes|to a final value of|falls below|changed to|changes to|change to|"
         "change it to|becomes|become|switched to|switches to|switch to|switch it to|change the learning rate to"
     },
@@ -181,7 +181,7 @@ ENGLISH = {
     "for": {
         "for": "for|over|during|within|in the course of|across|throughout|lasting|for a total of|for about|over the course of|"
         "for up to|for around|for approximately|for at most|over a period of|for only|of which|duration|length|"
-        "for a duration of|for a maximum of|lasts|lasts for|lasted|lasted for|lasting for|which lasts|that lasts",
+        "for a duration of|for a maximum of|lasts for|lasted|lasted for|lasting for|which lasts|that lasts",
         "first": "first|for the first|in the first|over the first|during the first|the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
         "next": "next|for the next|then|the remaining|remaining|for the remaining|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
