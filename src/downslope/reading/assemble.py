@@ -220,7 +220,7 @@ def _put_length(draft: Draft, board: Board) -> None:
                 number = board.items[after].number
                 assert number is not None  # noqa: S101 - free numbers are numbers
                 following = board.items[after + 1] if after + 1 < len(board.items) else None
-                if following is not None and following.kind == "unit":
+                if following is not None and following.kind not in {"break", "comma", "close", "and"}:
                     continue
                 board.used.add(after)
                 unit = _unit_of_changes(draft)
@@ -234,6 +234,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
     """Return the times that may be the length of training, each as (rank, place): the lower, the likelier."""
     ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
+    both = _TUNES.search(board.text.plain) is not None
     for place, item in enumerate(board.items):
         if item.kind != "time" or place in board.used or item.data.percent:
             continue
@@ -248,18 +249,32 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         denied = denied or (
-            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
+            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
-        denied = denied or _is_condition(board, place)
+        denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
+        words = board.plain(item)
+        denied = denied or (words.endswith("次") and item.data.values[0] < 100 and not trained)  # 共降低3次
+        around = [board.items[p].kind for p in (place - 1, place + 1) if 0 <= p < len(board.items)]
+        if words.startswith("epochs") and set(around) <= {"comma", "break", "close"} and not _falls_near(board, place):
+            candidates.append((3, place))  # "momentum 0.9, epochs 50, batch 32"
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
             earlier = _EARLIER.match(board.text.plain, item.end) is not None
+            trained = trained or _OF_TRAINING.match(board.text.plain, item.end) is not None
+            before_it = re.split(r"[,;\n)]|\.\s", board.text.plain[max(0, item.start - 60) : item.start])[-1]
+            earlier = earlier or (both and _PRETRAINED.search(before_it) is not None)
             candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
     return candidates
 
 
+def _falls_near(board: Board, place: int) -> bool:
+    near = board.items[max(0, place - 8) : place + 8]
+    return any(item.is_a("verb", "divide", "multiply", "reduce", "halve") or item.kind == "star" for item in near)
+
+
+_MORE = re.compile(r"\b(?:more|further|additional|another|extra)\b|再|额外|[又多]")
 _IF = re.compile(r"\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若")
 
 
@@ -288,10 +303,13 @@ def _is_listed(board: Board, place: int) -> bool:
 
 
 _TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
+_TUNES = re.compile(r"fine-?\s?tun|微调")
+_PRETRAINED = re.compile(r"pre-?\s?train|预训练")
 _EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左右)")
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
-_REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
+_OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
+_REPEATED = re.compile(r"accumulat|累积|累加|重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
 """What is done some times over, and is no length of training: 重复实验10次."""
 
 
@@ -366,7 +384,7 @@ def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
 
 def _put_weight_decay(draft: Draft) -> None:
     for fact in draft.values("weight_decay", "l2"):
-        if not 0 <= fact.value < 1e3:
+        if not 0 <= fact.value < 1:
             draft.remarks.say("out_of_range", path="sgd.weight_decay", value=shown(fact.value))
             continue
         earlier = draft.value("sgd.weight_decay")
@@ -398,9 +416,15 @@ def _put_clip(draft: Draft) -> None:
             if fact.per == "sample":
                 draft.remarks.say("clip_per_sample", value=shown(fact.value))
     for fact in draft.values("ema"):
-        if 0.5 <= fact.value < 1:
+        if 0.5 <= fact.value < 1 and not _of_a_target(draft, fact):
             draft.state("train.ema", float(fact.value), fact)
             draft.remarks.say("ema", words=draft.words(fact))
+
+
+def _of_a_target(draft: Draft, fact: Fact) -> bool:
+    """Whether an average is that of a second network, which the first learns from."""
+    near = draft.text.plain[max(0, fact.start - 60) : fact.end + 60]
+    return re.search(r"target (?:network|critic|actor|model|q)|teacher|教师|目标网络", near) is not None
 
 
 def _put_setting(draft: Draft, fact: Setting) -> None:

@@ -6,7 +6,7 @@ A verb has its arguments to its right and, as Chinese often has it, to its left.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from downslope.reading.facts import Board
@@ -25,9 +25,11 @@ _PARTS = {
 _HEADS = Rules(
     {
         "verb": "verb",
+        "keyed": "concept:lr_decay unit:epoch,step is{0,2} points=(number ((comma|and|slash){1,2} number){1,10})",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
-        "stepped": "schedule:multistep,exponential (with|is)? by number",
+        "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
+        "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
     **_PARTS,
@@ -58,6 +60,7 @@ _ARGUMENTS = Rules(
 _TIME_BEFORE = Rules(
     {
         "a time": "when=(time:every,at,after|times:at,after) between{0,10} verb",
+        "bare": "when=time:bare (for:next|word:时){0,1} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
     },
     **_PARTS,
@@ -115,13 +118,22 @@ def find_changes(board: Board) -> None:
             head = _HEADS.at(code, place, last)
             if head is None or (place in board.used and head.rule != "stepped"):
                 continue
+            if head.rule == "signed":  # 第8、11个epoch学习率*0.1
+                place = head.after - 2
             item = board.items[place]
+            if head.rule == "signed":
+                time = board.items[head.first].data
+                owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, head.first - 30) : place])
+                if head.first in board.used or time.prep not in {"at", "after", "every"} or not owned:
+                    continue
             if head.rule == "verb" and not _is_about_lr(board, first, place, last):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
                 continue
             change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
             change.shape = item.key if head.rule == "stepped" else ""
             frame = _Frame(change, {place}, noun=head.rule == "noun")
+            if head.rule == "signed":
+                _take_time(board, frame, head.first)
             if head.rule == "verb":
                 _take_own(board, code, frame, place, previous)
             after = _take_after(board, code, frame, place + 1, last)
@@ -132,6 +144,13 @@ def find_changes(board: Board) -> None:
                 frame.places |= {
                     p for p in range(first, last) if plateaus[0].start <= board.items[p].start < plateaus[0].end
                 }
+            if head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
+                places = [p for p in range(*head.groups["points"]) if board.items[p].number]
+                values = tuple(board.items[p].value for p in places)
+                change.at.append(Time("at", values, board.items[place + 1].key))
+                change.listed = True
+                board.note(change, [place, *places])
+                continue
             if not _add(board, frame, place, first, last):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
@@ -149,6 +168,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
         item = board.items[right]
         if item.kind in {"concept", "when", "other"} and right not in board.used:
             return item.key in {"lr", "lr_decay"}
+        if item.kind == "word" and right == place + 1 and _is_object(board, right, last):
+            return False
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
     if _is_anothers(board, first, place):
@@ -158,16 +179,37 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
         if item.kind == "number" and place - left == 1:
             owners = [board.items[p] for p in range(left - 1, max(first - 1, left - 4), -1)]
             owner = next((o for o in owners if o.kind in {"concept", "comma"}), None)
-            return owner is None or owner.kind != "concept" or owner.key in {"lr", "lr_decay"}
-        if item.kind == "time" or item.is_a("concept", "lr", "lr_decay", "warmup"):
+            if owner is None or owner.kind == "concept":
+                return owner is None or owner.key in {"lr", "lr_decay"}
+        if item.kind == "time":
+            named = next((i for i in reversed(board.items[first:left]) if i.kind == "concept"), None)
+            return (
+                named is None
+                or not named.is_a("concept", "other", "teacher", "ema")
+                or any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:left])
+            )
+        if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"
+        if item.is_a("concept", "other", "teacher", "ema"):
+            return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:left])
         if item.kind == "concept" and item.key not in _OWN_CONCEPTS:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
     return True
+
+
+def _is_object(board: Board, place: int, last: int) -> bool:
+    """Whether a word behind a verb is what is changed, and not how: "decay the exploration rate by 0.99"."""
+    word = board.items[place].key
+    ours = any(item.is_a("concept", "lr", "lr_decay") for item in board.items[place : min(last, place + 5)])
+    manner = word.endswith(("ly", "wise")) or word in _PLAIN_SUBJECTS or len(word) < 4
+    following = board.items[place + 1] if place + 1 < last else None
+    return (
+        word.isascii() and word.isalpha() and not (ours or manner) and following is not None and following.kind == "by"
+    )
 
 
 _SUBJECTS = re.compile(
@@ -364,9 +406,16 @@ def _take_before(board: Board, code: str, frame: _Frame, place: int, first: int)
     if change.at:
         return
     for match in reversed([*_TIME_BEFORE.find(code, max(first, place - 14), place + 1)]):
+        han = board.plain(board.items[place])[0] >= "\u4e00"
+        if match.rule == "bare" and (not han or match.after != place + 1 or board.items[match.first - 1].is_a("verb")):
+            continue
         if match.after == place + 1 or (match.rule == "from a time on" and change.every):
             time = board.items[match["when"]].data
-            if match["when"] not in board.used and not (time.prep == "every" and change.every):
+            if match.rule == "bare" and match["when"] not in board.used:
+                change.at.append(replace(time, prep="at"))
+                frame.places.add(match["when"])
+                board.used.add(match["when"])
+            elif match["when"] not in board.used and not (time.prep == "every" and change.every):
                 _take_time(board, frame, match["when"])
             return
 
@@ -375,7 +424,8 @@ def _asserts(items: list[Item], place: int, last: int) -> bool:
     """Whether "learning rate" is followed by a value of its own, and so begins another statement."""
     following = items[place + 1 : min(last, place + 4)]
     changed = any(item.kind in {"by", "each"} or (item.kind == "verb" and item.key != "train") for item in following)
-    return any(item.number and not item.number.spelled for item in following) and not changed
+    own = [item.number for item in following if item.number]
+    return any(not (n.spelled or n.times or n.percent or n.fraction) for n in own) and not changed
 
 
 def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool:
@@ -401,6 +451,8 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         if not tells_a_fall(board, change, place, first, last):
             return False
         change.bare = True
+    if noun and frame.amount is not None and frame.amount.value > 1 and not frame.amount.number.times:
+        return False  # what is counted, and no factor
     change.noun = noun and not change.bare
     if change.value is None and not change.targets and change.shape and not (change.at or change.every):
         frame.places = {p for p in frame.places if board.items[p].kind in {"verb", "schedule", "time"}}

@@ -17,6 +17,7 @@ _PARTS = {
 _COURSES = Rules(
     {
         "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
+        "named": "concept:lr is? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -121,6 +122,7 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     shape = next((item.key for item in reversed(between) if item.kind == "schedule"), "")
     before = [items[place] for place in (match.first - 1, match.first) if place >= first]
     shape = shape or next((item.key for item in before if item.kind == "schedule"), "")
+    shape = items[match.after - 1].key if match.rule == "named" else shape
     text = board.text.plain[items[match.first].start : high.start]
     shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")
     over = items[match["over"]].data if "over" in match else None

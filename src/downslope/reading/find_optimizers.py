@@ -118,10 +118,6 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 result[index] = replace(item, key=owner)
             elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):
                 result[index] = replace(item, key="rho")
-        elif item.kind == "to" and index and result[index - 1].is_a("time", "every") and index + 1 < len(result):
-            number = result[index + 1].number
-            if number is not None and number.times and number.value < 1:  # 每个epoch后衰减为0.95倍
-                result[index] = replace(item, kind="verb", key="reduce")
         elif _names_decay(result, index):
             result[index] = replace(item, kind="concept", key="decay")
         elif item.is_a("to") and item.end - item.start == 3 and 1 < index < len(result) - 1:

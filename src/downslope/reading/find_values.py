@@ -45,9 +45,9 @@ _RIGHT = [
 
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
 _FALSE = Pattern("off=(concept:nesterov is (word:false,否|no))")
-_LEFT = Pattern("number=number (word:的|mod|is){0,2} concept=valued", **_PARTS)
+_LEFT = Pattern("number=number ((word:的|mod|is){0,2}|for:for) concept=valued", **_PARTS)
 _ROW = Pattern("concept=valued", **_PARTS)
-_LINK = Pattern("separator{1,2} (word:的)?", **_PARTS)
+_LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
 _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
@@ -69,7 +69,9 @@ def find_values(board: Board) -> None:
             concept, number = match["concept"], match["number"]
             said = any(board.items[place].kind in {"is", "open", "to"} for place in range(concept, number))
             free = board.free_number(number) and concept not in board.used
-            if free and not _anothers(board, concept, number, said=said):
+            if free and not (
+                _anothers(board, concept, number, said=said) or _of_several(board, concept, number, first)
+            ):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
     for match in board.matches(_COUNTED):
@@ -91,6 +93,16 @@ def find_values(board: Board) -> None:
             board.note(
                 Value("value", "nesterov", said is None), [place] if said is None else range(*said.groups["off"])
             )
+
+
+def _of_several(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether numbers are those of several settings, of which not all are known: "decay, jitter and lr are 1, 2 and 3"."""
+    items = board.items
+    each = any(board.plain(item) in _EACH for item in items[concept:number])
+    row = any(i.kind == "concept" for i in items[max(first, concept - 3) : concept]) and items[concept - 1].kind in {
+        "and", "comma", "mod",
+    }  # fmt: skip
+    return each and row and _LIST.at(encode(items[number : number + 6]), 0) is not None
 
 
 def _may_count(key: str, time: Time) -> bool:
@@ -193,9 +205,12 @@ _CHOSEN = re.compile(
 )
 """Words of a sentence that offers values instead of stating them."""
 
-_REFUSED = re.compile(r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big)\b|\bdiverge|太大|太小|过大|过小|过高|发散)")
+_REFUSED = re.compile(
+    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|是不是太|太大|太小|过大|过小|过高|发散)"
+)
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
+_SEARCHED = re.compile(r"[^,;。)]{0,6}(?:之间|范围|搜索|区间)")
 _THEIRS = re.compile(
     r"\bunlike\b|\b(?:paper|authors?|baseline)\b[^.;]{0,20}\b(?:uses?d?|has|had|says?|sets?)\b|原论文|原文|不同于|与.{1,12}不同"
 )
@@ -208,6 +223,7 @@ _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
+_EACH = frozenset({"are", "were", "are set to", "分别", "分别为", "分别设为", "分别设置为", "分别是", "分别取"})
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
 
 
@@ -228,6 +244,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return True
     near = items[number - 1 : number + 5]
     code = encode(near)
+    if _SEARCHED.match(plain, items[number].end):
+        return True
     if ranged := _RANGE.at(code, 1):
         return not (items[concept].key == "lr" and near[2].kind == "to" and ranged.after < 5)
     listed = _LIST.at(code, 1)
@@ -250,9 +268,13 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     key = item.key
     if amount.times or _is_offered(board, concept, number, first):
         return
-    if key == "lr" and amount.spelled and not amount.fraction and amount.value >= 1:
-        return  # "we drop the learning rate twice"
+    if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
+        return  # "we drop the learning rate twice", "to 80% of its value"
     named = board.plain(item)
+    if key == "batch" and _is_other_batch(board, concept, first):
+        return
+    if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
+        return  # "decay the exploration rate by 0.99"
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
@@ -270,6 +292,22 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.note(fact, places)
 
 
+_HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
+_TRAINED = re.compile(r"\btrain|训练")
+_PARTIAL = re.compile(r"(?:\bmicro|\brpn|\brois?|\banchors?|\bproposals?|\bqueue|\bmemory)[\s-]*$")
+
+
+def _is_other_batch(board: Board, concept: int, first: int) -> bool:
+    """Whether a batch is not the training's: one for testing, of regions of an image, or of a part of a step."""
+    end = board.items[concept].start
+    before = board.text.plain[max(board.items[first].start, end - 60) : end]
+    labelled = _HELD_OUT.match(before) is not None and ":" in before[:20]
+    clause = before if labelled else re.split(r"[,;]", before)[-1]
+    tested, trained = ([m.end() for m in p.finditer(clause)][-1:] for p in (_HELD_OUT, _TRAINED))
+    return _PARTIAL.search(before) is not None or (bool(tested) and tested > trained)
+
+
+_NOUN = re.compile(r"(?!rate|factor|value|coeff|param|term|const|used|weight|strength|with|then|this)[a-z]{4,}")
 _LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
 _SYMBOL_OF = re.compile(
     r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s?(?:λ|lambda|μ|mu)\b"
@@ -312,6 +350,8 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         return
     if (number.spelled and number.value != 0) or (right in board.used and key != "nesterov"):
         return
+    if place > first and (items[place - 1].is_a("word", "+") or (key == "l2" and items[place - 1].kind == "star")):
+        return  # a term of a sum
     if _SEVERAL.search(board.plain(items[right])) and float(number.value).is_integer() and number.value:
         return
     if key == "batch":
@@ -394,8 +434,9 @@ def rate_per(board: Board, number: int, concept: int) -> float | str | None:
     return None
 
 
+_STEP = Pattern("unit:step is{0,2} number=number")
 _STARTS = Pattern(
-    "(starts=is|from=from|mod:initial,base (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
+    "(starts=is|from=from|mod:initial,base,peak (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
     "is mod:initial is?) number=number"
 )
 
@@ -404,6 +445,10 @@ def find_starts(board: Board, first: int, last: int) -> None:
     """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
     if board.of("value", "lr"):
         return
+    for match in _STEP.find(board.code(), first, last):
+        if board.plain(board.items[match.first]) == "step" and 0 < board.items[match["number"]].value < 1:
+            board.note(Value("value", "lr", board.items[match["number"]].value), [match.first, match["number"]])
+            return
     changed = board.has("change", "shape", "levels")
     for match in _STARTS.find(board.code(), first, last):
         place = match["number"]
@@ -436,7 +481,8 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
 def find_settled(board: Board) -> None:
     """Find the only learning rate of a text where it is told as lowered or raised to it, at no time of the training."""
     changes = [fact for fact in board.facts if isinstance(fact, Change)]
-    if len(changes) != 1 or board.of("value", "lr") or board.has("range", "shape", "levels", "knots", "warmup"):
+    shaped = any(fact.kind == "shape" and fact.key != "constant" for fact in board.facts)
+    if len(changes) != 1 or shaped or board.of("value", "lr") or board.has("range", "levels", "knots", "warmup"):
         return
     change = changes[0]
     timed = change.at or change.every or change.over or change.plateau or change.count

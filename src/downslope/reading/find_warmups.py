@@ -208,6 +208,8 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
     if found is None:
         before = [p for p in range(max(first, place - 8), place) if items[p].kind == "time" and p not in board.used]
         found = next((p for p in reversed(before) if items[p].data.prep == "first"), None)
+        if found is None and before and before[-1] == place - 1 and items[place - 1].data.prep == "for":
+            found = place - 1  # 在5个epoch内由0增长到0.4
     over = course.over if course is not None else None
     if found is None and over is None:
         if peak is not None:

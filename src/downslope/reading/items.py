@@ -105,7 +105,10 @@ def find_items(plain: str) -> list[Item]:
             kind, key = _named_after(items, found, plain, start, tokens[after - 1][2])
             if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
                 items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
-            items.append(Item(kind, key, start, tokens[after - 1][2]))
+            end = tokens[after - 1][2]
+            if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
+                kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
+            items.append(Item(kind, key, start, end))
             if kind == "schedule" and any(
                 word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
             ):
@@ -153,7 +156,7 @@ _BETTER_IN_HAN = (
 _STALL = re.compile(
     r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
     r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
-    rf" {_BETTER}(?![a-z])|停滞(?:不前)?"
+    rf" {_BETTER}(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
     r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
     rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
 )
@@ -194,6 +197,12 @@ def _named_after(items: list[Item], found: tuple[str, str], plain: str, start: i
     before = items[-2] if joined else before
     others = joined and (before.key in _NAMES_OF_OTHERS or plain[before.start : before.end] in _NAMES_OF_OTHERS)
     return ("concept", "other") if others else found
+
+
+def _is_part(plain: str, place: int) -> bool:
+    """Whether a part of something stands at a place: a fraction, a percentage, so many times."""
+    number = number_at(plain, place) if plain[place : place + 1].strip() else None
+    return number is not None and (number.fraction or number.percent or number.times) and 0 < number.value < 1
 
 
 def _is_named(items: list[Item], number: Number) -> bool:

@@ -70,7 +70,7 @@ _ONE_FOR_ONE = {
     "ϵ": "ε",
     "$": " ",
     "\u3000": " ",
-    "\t": " ",
+    "\t": "  ",
     "\r": "\n",
 }
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")

@@ -27,6 +27,7 @@ _INTERVALS = Rules(
 )
 _PERIOD = Rules(
     {
+        "every 30 of 100 epochs": "number=number is number unit=unit",
         "every 2 epochs": "number=number word:个? unit=unit",
         "every other epoch": "other=other unit=unit",
         "every epoch": "unit=unit",
@@ -45,6 +46,7 @@ _FILLERS = Pattern(
 _LISTED = Pattern(
     "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
 )
+_EACH_LISTED = Pattern("number plain (comma number plain){1,6} (after|word:时|at)", **_PARTS)
 _OF_TOTAL = Pattern("is number unit", **_PARTS)
 _WHOLE_AFTER = Rules(
     {
@@ -73,6 +75,9 @@ class Time:
     values: tuple[float, ...]
     unit: str
     percent: bool = False
+
+
+_CLOSING = frozenset({"break", "comma", "and", "close", "verb", "at"})
 
 
 def find_times(items: Sequence[Item]) -> list[Item]:
@@ -147,11 +152,20 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         prep = "at"
     pointed = prep in {"at", "in", "after"} or (before is not None and before.kind == "open") or part
     numbers, after = [item], place + 1
-    listed = _LISTED.at(code, place) is not None  # 25、50epoch时
+    listed = any(pattern.at(code, place) for pattern in (_LISTED, _EACH_LISTED))  # 25、50epoch时, 15轮、25轮后
     if prep or pointed or listed:
         prep, pointed = prep or ("at" if listed else ""), pointed or listed
         numbers, after = _list(items, code, place, units=pointed, each=prep == "for")
     found = _with_unit(items, code, index, prep, numbers, after)
+    closed = after >= len(items) or items[after].kind in _CLOSING or items[after].is_a("concept", "lr")
+    if (
+        found is None
+        and prep in {"at", "after", "for", "next", "first"}
+        and numbers[0].value >= 1000
+        and closed
+        and _whole(numbers)
+    ):
+        return Time(prep, tuple(n.value for n in numbers), ""), after  # "at 210k and at 250k the learning rate"
     if found is None and counted and _whole(numbers):
         return Time("at", tuple(n.value for n in numbers), counted), after
     if found is not None and found[0].prep == "" and all(n.number and n.number.ordinal for n in numbers):
@@ -170,7 +184,8 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
     if match is None or not values or values[0] < 2:
         return None
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
-    if not unit and match.after < len(items) and items[match.after].kind in {"unit", "word"}:
+    behind = items[match.after] if match.after < len(items) else None
+    if not unit and behind is not None and behind.kind in {"unit", "word"} and not behind.is_a("word", "处", "时"):
         return None
     behind = items[match.after] if unit and match.after < len(items) else None
     later = behind is not None and behind.is_a("after") and behind.end - behind.start <= 2  # 在20k、30k次迭代后
@@ -257,7 +272,7 @@ def _with_unit(
     behind = items[after] if after < len(items) else None
     if behind is not None and behind.is_a("word", "内") and prep in {"", "at", "in"}:
         return Time("for", values, unit or "step"), after + 1
-    if behind is not None and behind.is_a("after") and prep in {"", "for", "at"}:
+    if behind is not None and behind.is_a("after") and prep in {"", "for", "at", "first"}:
         return Time("after", values, unit or "step"), after + 1
     return Time(prep, values, unit or "step"), after
 
@@ -308,6 +323,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             prep = "next"
         elif item.is_a("at") or item.is_a("after"):
             prep = prep if prep == "after" else {"in": "in", "step": "step"}.get(item.key, item.kind)
+        elif not prep and item.is_a("to") and item.end - item.start == 1 and _arrives(items, index):
+            prep = "at"  # 到100轮降10倍
         elif item.is_a("for"):
             prep = item.key if prep in {"", "for", "at", "in"} else prep
         elif item.is_a("mod", "total") and prep in {"", "for"}:
@@ -318,6 +335,17 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             break
         index += 1
     return prep, index
+
+
+def _arrives(items: Sequence[Item], index: int) -> bool:
+    """Whether 到 stands before a time that is reached, and not before the end of a range."""
+    before = items[index - 1].kind if index else "break"
+    return (
+        before not in {"number", "from", "unit", "verb"}
+        and index + 2 < len(items)
+        and items[index + 1].kind == "number"
+        and bool(_unit(items, index + 2))
+    )
 
 
 def _later_phase(items: Sequence[Item], index: int) -> bool:

@@ -94,7 +94,9 @@ def _written(part: Part, program: Program, found: Found) -> None:
     lines = written_lines(program)
     if form := tell(lines):
         told = read_configuration(Part("configuration", form, lines, part.start, part.name))
-        found.fields = {**found.fields, **told.fields}
+        rated = any(path.startswith("sgd.lr") for path in told.fields)
+        kept = {path: f for path, f in found.fields.items() if not (rated and path.startswith("sgd.lr"))}
+        found.fields = {**kept, **told.fields}
         found.optimizer = found.optimizer or told.optimizer
         found.framework = found.framework or told.framework
         found.remarks += told.remarks

@@ -46,6 +46,8 @@ def written_lines(program: Program) -> str:
         if place is not None:
             value = given.value if isinstance(given, ast.Constant) else ""
             words = words[: place.start()] + str(value)
+        if words.count('"') % 2:  # of a word put together from several strings
+            words = words[: words.rindex('"')]
         count += len([line for line in words.splitlines() if _LINE.match(line)])
         text[start : start + mark.end()] = [*" " * (mark.end() - 1), "\n"]
         text[start + mark.end() : start + mark.end() + len(words)] = words

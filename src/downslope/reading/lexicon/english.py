@@ -5,7 +5,7 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "learning rate|learning rates|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
@@ -15,7 +15,7 @@ ENGLISH = {
         "weight decay parameter|weight decay strength|decay of the weights|weight decaying|decoupled weight decay|λ|lambda|"
         "weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
-        "l2 norm penalty|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
+        "l2 norm penalty|l2 norm regularization|l2 norm regularizer|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
         "l2 weight regularization|ℓ2|ℓ2 regularization|ℓ2 penalty|squared l2 norm",
         "batch": "batch size|bacth size|bath size|batch szie|batch zise|minibatches|mini batches|batchsize|mini batch size|minibatch size|minibatch|mini batch|batch|bs|total batch size|"
         "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
@@ -59,7 +59,7 @@ ENGLISH = {
         "stride|padding|test error|training error|loss weight|dropout of|queue|"
         "negative slope|slope|margin|interval for evaluation|"
         "discount factor|discount rate|focal loss|confidence threshold|loss coefficient|mixup alpha|cutmix alpha|poly power",
-        "teacher": "target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
+        "teacher": "target critic|target actor|target networks|target model|target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
     },
     "reference": {
         "reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"
@@ -126,7 +126,7 @@ ENGLISH = {
     "others": {
         "authors": "et al|the authors|original authors",
         "contrast": "in contrast|by contrast|in comparison|by comparison|for comparison",
-        "source": "the original paper|their paper|prior work|previous work|previous works|prior works",
+        "source": "the baseline|the baselines|baseline models|the original implementation|the original paper|their paper|prior work|previous work|previous works|prior works",
     },
     "end": {
         "end": "terminate|terminates|terminated|terminating|stop|stops|stopped|stopping|end at|ends at|ended at|ends after|ended after|"
@@ -262,6 +262,6 @@ ENGLISH = {
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
-        "for evaluation|at inference|in parallel|in all experiments|for all experiments",
+        "for evaluation|at inference|in parallel|l2 norm|global l2 norm|global norm|in all experiments|for all experiments",
     },
 }
