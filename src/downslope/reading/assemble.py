@@ -198,6 +198,8 @@ def _put_length(draft: Draft, board: Board) -> None:
 
     for rank, place in sorted((rank + 10 * of_another(place), place) for rank, place in _lengths(board)):
         time = board.items[place].data
+        if _of_another(draft, board.items[place].start):
+            continue
         if rank >= 5 and not _trained_near(board, place):
             continue
         path = "train.epochs" if time.unit == "epoch" else "train.steps"
@@ -228,6 +230,13 @@ def _put_length(draft: Draft, board: Board) -> None:
                 draft.put("train.epochs" if unit == "epoch" else "train.steps", whole(number.value), "stated", words)
     if "train.epochs" in draft.fields and "train.steps" in draft.fields:
         draft.remarks.say("both_lengths")
+
+
+def _of_another(draft: Draft, start: int) -> bool:
+    """Whether a place is within the words that speak of another optimizer than that of the reading."""
+    mentions = [fact for fact in draft.every(Mention) if fact.start <= start < fact.reach]
+    own = {draft.optimizer, *({"sgd", "sgdw"} if draft.optimizer == "sgd" else ())}
+    return bool(mentions) and mentions[-1].key not in own
 
 
 def _lengths(board: Board) -> list[tuple[int, int]]:

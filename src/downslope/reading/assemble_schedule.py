@@ -248,6 +248,9 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
             draft.remarks.say("constant_lr")
         return None
     words, period = draft.words(factor), next((fact for fact in draft.values("lr_every") if fact.value > 0), None)
+    if not named.kind and not factor.noun and rate is None and not factor.count:
+        draft.remarks.say("constant_lr")  # advice: "lower the learning rate by 10"
+        return None
     if named.kind != "exponential" and not factor.noun:
         if factor.count:
             draft.remarks.say("reduced_sometime", count=factor.count)

@@ -25,6 +25,8 @@ _PARTS = {
 _HEADS = Rules(
     {
         "verb": "verb",
+        "preposed": "by word? amount=number word:的? (by|word:倍,率|unit:times){0,2} verb:reduce",
+        "nominal": "(word:做,以|is) amount=number word:的 verb:reduce",
         "keyed": "concept:lr_decay unit:epoch,step is{0,2} points=(number ((comma|and|slash){1,2} number){1,10})",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
@@ -78,6 +80,11 @@ _RAMPS = ("linear", "cosine", "polynomial")
 _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
 """What makes a change wait for a measured value that is no plateau."""
 
+_DONE = re.compile(
+    r"(?:[后末]|之后|结束时?)?,?(?:我们|都|还|会|进行|运行|做|一次)*(?:验证|评估|测试|保存|运行|eval|valid|test|sav|report|check)"
+)
+"""What is done at times without a change of the learning rate, behind them."""
+
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
     r"backbone|(?:last|final|output|new|fc) layer|classifier|\bhead|encoder|decoder|bias|"
@@ -114,17 +121,22 @@ def find_changes(board: Board) -> None:
     others: set[int] = set()
     for first, last in board.sentences():
         previous = first
-        for place in range(first, last):
-            head = _HEADS.at(code, place, last)
-            if head is None or (place in board.used and head.rule != "stepped"):
+        for begin in range(first, last):
+            head = _HEADS.at(code, begin, last)
+            if head is None or (begin in board.used and head.rule != "stepped"):
                 continue
-            if head.rule == "signed":  # 第8、11个epoch学习率*0.1
-                place = head.after - 2
+            place = head.after - 2 if head.rule == "signed" else begin  # 第8、11个epoch学习率*0.1
             item = board.items[place]
             if head.rule == "signed":
                 time = board.items[head.first].data
                 owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, head.first - 30) : place])
                 if head.first in board.used or time.prep not in {"at", "after", "every"} or not owned:
+                    continue
+            if head.rule in {"preposed", "nominal"}:  # 按10倍的倍率下降, 做0.1的衰减
+                place = head.after - 1
+                item = board.items[place]
+                owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : begin])
+                if not owned or place in board.used or head["amount"] in board.used:
                     continue
             if head.rule == "verb" and not _is_about_lr(board, first, place, last):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
@@ -132,6 +144,9 @@ def find_changes(board: Board) -> None:
             change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
             change.shape = item.key if head.rule == "stepped" else ""
             frame = _Frame(change, {place}, noun=head.rule == "noun")
+            if head.rule in {"preposed", "nominal"}:
+                frame.amount = board.items[head["amount"]]
+                frame.places.add(head["amount"])
             if head.rule == "signed":
                 _take_time(board, frame, head.first)
             if head.rule == "verb":
@@ -260,7 +275,7 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
     verbs = 0  # each of a row of verbs begins here: what one passes over is bounded, as in a pattern
     while place < last and verbs <= MOST:
         item = board.items[place]
-        times = item.number is not None and item.number.times
+        times = item.number is not None and (item.number.times or item.number.percent)
         direct = (_OF_NOUN if frame.noun else _DIRECT).at(code, place, last) if bare or times else None
         if direct is not None and _take_number(board, frame, direct, direct=True):
             place = direct.after
@@ -380,7 +395,12 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
         board.used.add(place)
         return True  # "at 30 and 60 for CIFAR-10 and at 80 and 120 for CIFAR-100": of what is trained besides
     if time.prep == "every":
-        if change.every is not None or any(len(at.values) > 1 for at in change.at):
+        following = board.text.plain[board.items[place].end : board.items[place].end + 16]
+        if (
+            any(len(at.values) > 1 for at in change.at)
+            or change.every is not None
+            or (change.at and _DONE.match(following.lstrip(" ,")))
+        ):
             return False
         change.every = time
     elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):
@@ -451,7 +471,8 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         if not tells_a_fall(board, change, place, first, last):
             return False
         change.bare = True
-    if noun and frame.amount is not None and frame.amount.value > 1 and not frame.amount.number.times:
+    number = frame.amount.number if frame.amount is not None else None
+    if noun and number is not None and number.value > 1 and not number.times:
         return False  # what is counted, and no factor
     change.noun = noun and not change.bare
     if change.value is None and not change.targets and change.shape and not (change.at or change.every):

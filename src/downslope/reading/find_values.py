@@ -44,7 +44,6 @@ _RIGHT = [
 """From a concept rightwards to its number, the particular ones first."""
 
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
-_FALSE = Pattern("off=(concept:nesterov is (word:false,否|no))")
 _LEFT = Pattern("number=number ((word:的|mod|is){0,2}|for:for) concept=valued", **_PARTS)
 _ROW = Pattern("concept=valued", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
@@ -57,6 +56,7 @@ _PAIR = Pattern(
     separator="(and|comma)",
 )
 _ALPHA = Pattern("word:α,alpha is? number=number")
+_POWER = Pattern("schedule:polynomial (concept:lr_decay|verb:reduce) (word|is){0,2} number=number")
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
 
@@ -79,6 +79,9 @@ def find_values(board: Board) -> None:
         if match["time"] not in board.used and _may_count(concept.key, time):
             fact = Value("value", concept.key, time.values[0], unit=time.unit)
             board.note(fact, [match["concept"], match["time"]])
+    for match in board.matches(_POWER):
+        if board.free_number(match["number"]):
+            board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)
     for first, last in board.sentences():
@@ -86,17 +89,17 @@ def find_values(board: Board) -> None:
         find_thresholds(board, first, last)
     find_floors(board)
     find_settled(board)
-    code = board.code()
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
-            said = _FALSE.at(code, place)
-            board.note(
-                Value("value", "nesterov", said is None), [place] if said is None else range(*said.groups["off"])
-            )
+            off = _SWITCHED_OFF.match(board.text.plain, item.end)
+            board.note(Value("value", "nesterov", off is None), [place])
+
+
+_SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0\b|none)|\s?(?:为|设为)?(?:false|否|关)")
 
 
 def _of_several(board: Board, concept: int, number: int, first: int) -> bool:
-    """Whether numbers are those of several settings, of which not all are known: "decay, jitter and lr are 1, 2 and 3"."""
+    """Whether numbers are those of several settings, of which not all are known: "jitter and lr are 1 and 2"."""
     items = board.items
     each = any(board.plain(item) in _EACH for item in items[concept:number])
     row = any(i.kind == "concept" for i in items[max(first, concept - 3) : concept]) and items[concept - 1].kind in {
@@ -206,7 +209,8 @@ _CHOSEN = re.compile(
 """Words of a sentence that offers values instead of stating them."""
 
 _REFUSED = re.compile(
-    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|是不是太|太大|太小|过大|过小|过高|发散)"
+    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|"
+    r"是不是太|太大|太小|过大|过小|过高|发散)"
 )
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
@@ -268,6 +272,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     key = item.key
     if amount.times or _is_offered(board, concept, number, first):
         return
+    if amount.spelled and board.plain(items[number]) == "一":
+        return  # 批量归一
     if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
         return  # "we drop the learning rate twice", "to 80% of its value"
     named = board.plain(item)
@@ -294,6 +300,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
 
 _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
 _TRAINED = re.compile(r"\btrain|训练")
+_BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试|验证)")
 _PARTIAL = re.compile(r"(?:\bmicro|\brpn|\brois?|\banchors?|\bproposals?|\bqueue|\bmemory)[\s-]*$")
 
 
@@ -303,6 +310,7 @@ def _is_other_batch(board: Board, concept: int, first: int) -> bool:
     before = board.text.plain[max(board.items[first].start, end - 60) : end]
     labelled = _HELD_OUT.match(before) is not None and ":" in before[:20]
     clause = before if labelled else re.split(r"[,;]", before)[-1]
+    clause = _BOTH.sub("", clause)
     tested, trained = ([m.end() for m in p.finditer(clause)][-1:] for p in (_HELD_OUT, _TRAINED))
     return _PARTIAL.search(before) is not None or (bool(tested) and tested > trained)
 

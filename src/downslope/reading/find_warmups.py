@@ -10,7 +10,7 @@ from downslope.reading.schedule_facts import Amount, Course, Warmup
 from downslope.reading.times import Time
 
 _PARTS = {
-    "filler": "(word|is|schedule|concept:lr|at|verb:increase|mod|of_it|open|close)",
+    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|open|close)",
     "ramp": "((from|to|by|is) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(

@@ -75,7 +75,7 @@ _ONE_FOR_ONE = {
 }
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
-    r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
+    r"\\(times|cdot|%|,|;|!| |[()\[\]]|mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
 _RAISED = re.compile(
     r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
@@ -84,7 +84,7 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
-_APART = re.compile(r"(?<=[\d.,{}()^\-+e])[ ](?=[\d.,{}()^\-+ekm])")
+_APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])")
 """A formula whose characters a scanner set apart, $1 0 ^ { - 3 }$: no two digits of it touch; and the blanks in it."""
 
 _TEN = r"(?:10-\d|10\^\{?-\d\}?|10\^\{-\d\})"

@@ -145,7 +145,7 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     chain = None if before is not None and before.kind == "slash" else _CHAIN.at(code, place)
     values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
     if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
-        return Time(prep or "at", values, ""), chain.after
+        return Time(prep, values, ""), chain.after
     number = item.number
     part = number is not None and (number.percent or (number.fraction and not number.spelled))
     if number is not None and number.percent and not prep and _of_whole(items, place):
@@ -257,9 +257,8 @@ def _with_unit(
     if prep == "first" and _OF_TOTAL.at(code, after) is not None:
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
-    length = following.end - following.start  # of minibatches and mini-batches; of a mini-batch as of a batch size
-    counted = length in {11, 12} or (length > 9 and values[0] >= 10_000)
-    many = following.is_a("concept", "batch") and counted and prep not in {"", "at"}
+    long = following.end - following.start > (9 if values[0] >= 1000 else 11)
+    many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not unit and not many:
         return None
     if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:

@@ -19,12 +19,12 @@ _VALUE = (
 _WAYS = [
     re.compile(way + _VALUE, re.MULTILINE)
     for way in (
-        r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*",
+        r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*(?:\((?=[\d.e-]+\)))?",
         r"\b\w{1,30}:option\([ \t]*[\"'](?P<key>-{0,2}\w+)[\"'][ \t]*,[ \t]*",
         r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
-        r"(?<=[)\s])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
+        r"(?<=[)\s\w])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
     )
 ]
 """How a key is given a value: assigned or named in a call, declared, paired, defined, built."""

@@ -90,7 +90,7 @@ ENGLISH = {
         "cosine": "cosine|cosinelr|coslr|cosineannealing|cosineannealinglr|cosine anneal|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
         "half cosine|cosine learning rate schedule|cosine decay schedule|cosine function|half period cosine|"
         "cosine decay learning rate schedule|cosine lr|cosine annealing schedule|cosine curve|cosine shape|"
-        "cosine learning rate decay schedule|cosine lr schedule|cosine decay learning rate",
+        "cosine learning rate decay schedule|cosinelr|coslr|cosine lr schedule|cosine decay learning rate",
         "exponential": "exponential decay|exponential|exponentially|exponential schedule|exponential rate|"
         "exponential learning rate decay|exponential rate of|exponentially decaying|exponentially decayed",
         "linear": "linear decay|linearly|linear|linear schedule|linear decay schedule|linear learning rate decay|"
