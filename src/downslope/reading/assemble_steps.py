@@ -113,7 +113,7 @@ def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan
 
 
 def _rising(draft: Draft, times: list[Time]) -> list[Time]:
-    """Return times up to where they begin again: "after 40 and 80 epochs for one data set and 80 and 120 for the other"."""
+    """Return times up to where they begin again: "after 40 and 80 epochs for one set and 80 and 120 for another"."""
     for place, (one, other) in enumerate(pairwise(times), start=1):
         if other.values[0] <= one.values[-1] and other.values != one.values:
             draft.remarks.say("another", path="sgd.lr.milestones", words=", ".join(map(shown, other.values)))

@@ -31,6 +31,7 @@ _BLANK = [
 ]
 """Digits that count something in the text itself: entries of a list, pages; and the 1 of a polynomial's formula."""
 
+_UNLIKE = r"\b(?:unlike|in contrast to|contrary to)\b"
 _ASIDE = [
     re.compile(one.replace(" ", r"[ \n]"))
     for one in (
@@ -50,7 +51,7 @@ _ASIDE = [
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
         r"\b(?:in )?(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b[^;\n]{0,80}",
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
-        r"\b(?:unlike|in contrast to|contrary to)\b(?:[^.;\n]|al\.){0,60}\b(?:who|which)\b[^;\n]{0,160}?(?=,\s?(?:our|we|i)\b)",
+        rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
         r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
         r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
     )
@@ -87,13 +88,14 @@ def blank_marks(plain: str) -> str:
 
 
 _NAME = r"(?P<key>[^\W\d](?:[^\n|:=,;.\d ]|(?<=l)2| (?! )){0,44})"
+_SHORT = r"(?P<value>[\d.][\w.,*^%/ -]{0,40}|sgd|adamw?|cosine|linear|poly)"
 _JOINING = r"(?:of|with|for|at|and|the|is|was|are|by|to|in|we|a|on|from)"
 _CELLS = [
     re.compile(one)
     for one in (
         r" *\|? *(?P<key>[^\W\d][^\n|]{0,44}?) *\| *(?P<value>[^\s|][^\n|]*?) *\|? *",
         rf" *;? *(?:[-*+] )?{_NAME}(?: {{2,}}| +- +)(?P<value>\S[^\n|]*)",
-        rf" *(?:[-*+] )?(?![^\n]* {_JOINING} ){_NAME} (?P<value>[\d.][\w.,*^%/ -]{{0,40}}|sgd|adamw?|cosine|linear|poly) *",
+        rf" *(?:[-*+] )?(?![^\n]* {_JOINING} ){_NAME} {_SHORT} *",
     )
 ]
 """A line of two cells, parted by a bar or a gap, or a name and its number."""

@@ -47,7 +47,8 @@ _TOLD = [
 ]
 _MODELS = re.compile(
     r"(?:\d{1,4}|one|two|three|four|eight|sixteen|[一两二三四六八])\s?(?:块|张|个|台|片|x|\*)?\s?"
-    r"(?:nvidia |geforce |tesla |quadro ){0,3}(?:rtx|gtx|v100|a100|h100|h800|p100|p40|t4|k80|k40|titan|a6000|tpuv?\d|[1234]0[6789]0)"
+    r"(?:nvidia |geforce |tesla |quadro ){0,3}(?:rtx|gtx|"
+    r"v100|a100|h100|h800|p100|p40|t4|k80|k40|titan|a6000|tpuv?\d|[1234]0[6789]0)"
 )
 """Devices by their names: two RTX 3090."""
 

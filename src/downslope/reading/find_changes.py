@@ -48,7 +48,7 @@ _ARGUMENTS = Rules(
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "(to|half=at:in) (fill|(word|is|mod|concept:lr){4,6}) target=number",
+        "target": "(to|half=at:in|up=mod:total) (fill|(word|is|mod|concept:lr){4,6}) target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
         "of it": "concept:lr amount=number",
@@ -125,30 +125,17 @@ def find_changes(board: Board) -> None:
             head = _HEADS.at(code, begin, last)
             if head is None or (begin in board.used and head.rule != "stepped"):
                 continue
-            place = head.after - 2 if head.rule == "signed" else begin  # 第8、11个epoch学习率*0.1
-            item = board.items[place]
-            if head.rule == "signed":
-                time = board.items[head.first].data
-                owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, head.first - 30) : place])
-                if head.first in board.used or time.prep not in {"at", "after", "every"} or not owned:
-                    continue
-            if head.rule in {"preposed", "nominal"}:  # 按10倍的倍率下降, 做0.1的衰减
-                place = head.after - 1
-                item = board.items[place]
-                owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : begin])
-                if not owned or place in board.used or head["amount"] in board.used:
-                    continue
+            begun = _begin(board, head, begin)
+            if begun is None:
+                continue
+            frame, place = begun
             if head.rule == "verb" and not _is_about_lr(board, first, place, last):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
                 continue
-            change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
-            change.shape = item.key if head.rule == "stepped" else ""
-            frame = _Frame(change, {place}, noun=head.rule == "noun")
-            if head.rule in {"preposed", "nominal"}:
-                frame.amount = board.items[head["amount"]]
-                frame.places.add(head["amount"])
-            if head.rule == "signed":
-                _take_time(board, frame, head.first)
+            if frame.change.listed:
+                board.note(frame.change, sorted(frame.places))
+                continue
+            change = frame.change
             if head.rule == "verb":
                 _take_own(board, code, frame, place, previous)
             after = _take_after(board, code, frame, place + 1, last)
@@ -159,13 +146,6 @@ def find_changes(board: Board) -> None:
                 frame.places |= {
                     p for p in range(first, last) if plateaus[0].start <= board.items[p].start < plateaus[0].end
                 }
-            if head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
-                places = [p for p in range(*head.groups["points"]) if board.items[p].number]
-                values = tuple(board.items[p].value for p in places)
-                change.at.append(Time("at", values, board.items[place + 1].key))
-                change.listed = True
-                board.note(change, [place, *places])
-                continue
             if not _add(board, frame, place, first, last):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
@@ -175,6 +155,34 @@ def find_changes(board: Board) -> None:
     pair_factors(board)
     board.used -= refused
     board.used |= others
+
+
+_VERBS = {"signed": -2, "preposed": -1, "nominal": -1}
+"""Where the verb or the sign of a rule stands that does not begin with it, counted from its end."""
+
+
+def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
+    """Return the frame of a head with what the head itself says, and the place of its verb; None if it is another's."""
+    place = head.after + _VERBS[head.rule] if head.rule in _VERBS else begin
+    item = board.items[place]
+    change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
+    change.shape = item.key if head.rule == "stepped" else ""
+    frame = _Frame(change, {place}, noun=head.rule == "noun")
+    if head.rule in _VERBS:
+        owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place])
+        if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
+            return None
+    if "amount" in head:  # 按10倍的倍率下降, 做0.1的衰减
+        frame.amount = board.items[head["amount"]]
+        frame.places.add(head["amount"])
+    elif head.rule == "signed" and not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
+        return None
+    elif head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
+        places = [p for p in range(*head.groups["points"]) if board.items[p].number]
+        change.at.append(Time("at", tuple(board.items[p].value for p in places), board.items[place + 1].key))
+        change.listed = True
+        frame.places.update(places)
+    return frame, place
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
@@ -346,6 +354,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
         return False  # "linearly from lr_0 = 0.1"
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
         return False
+    if "up" in match and board.plain(board.items[match["up"]]) != "up to":
+        return False
     if "half" in match and not (number.spelled and number.value == 0.5):
         return False
     if match.rule == "target":
@@ -396,11 +406,7 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
         return True  # "at 30 and 60 for CIFAR-10 and at 80 and 120 for CIFAR-100": of what is trained besides
     if time.prep == "every":
         following = board.text.plain[board.items[place].end : board.items[place].end + 16]
-        if (
-            any(len(at.values) > 1 for at in change.at)
-            or change.every is not None
-            or (change.at and _DONE.match(following.lstrip(" ,")))
-        ):
+        if change.every is not None or _DONE.match(following.lstrip(" ,")):
             return False
         change.every = time
     elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):

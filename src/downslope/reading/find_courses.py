@@ -39,6 +39,7 @@ _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
 """Words for a change at once, which is no course."""
 
 _LINEAR = ("linear", "线性")
+_RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高]|增[加大至到长]")
 
 
 _ADVERBS = frozenset(
@@ -124,6 +125,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     shape = shape or next((item.key for item in before if item.kind == "schedule"), "")
     shape = items[match.after - 1].key if match.rule == "named" else shape
     text = board.text.plain[items[match.first].start : high.start]
+    if low.value > high.value and _RISES.search(text):
+        return  # of something else: "rises to 1e-4 from warmup_bias_lr = 0.1"
     shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")
     over = items[match["over"]].data if "over" in match else None
     within = next((item.data for item in reversed(between) if item.kind == "time"), None)

@@ -9,7 +9,7 @@ _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
     {
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
-        "after, stopped": "when=time:at,after,until,bare (word|is|after){0,3} end:end",
+        "after, stopped": "when=time:at,after,until,bare (word|is|after|verb:train){0,3} end:end",
         "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
         "1000 steps an epoch": "time:every verb:train? is? rate=time:bare",
         "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",

@@ -126,12 +126,14 @@ def _instead(board: Board, first: int, own: int, last: int) -> None:
 _NUMBER = r"\d*\.?\d+(?:e-?\d+|\*10\^-?\d+)?"
 _SUPERSEDED = [
     re.compile(
-        rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^\n]{{0,80}}?\b(?:settled (?:on|for)|went with|opted for|ended up (?:with|at)) "
+        rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^\n]{{0,80}}?\b"
+        rf"(?:settled (?:on|for)|went with|opted for|ended up (?:with|at)) "
         rf"(?:[a-z]{{1,20}} ){{0,2}}(?P<new>{_NUMBER})"
     ),
     re.compile(
         rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^.;\n]{{0,80}}?\b(?:so|but|then|and|now)\b[^.;\n]{{0,20}}?"
-        rf"\b(?:i|we|switch\w{{0,5}}|chang\w{{0,5}})(?: \w{{1,20}}){{0,2}}?(?: (?:lowered|reduced|dropped|decreased|switched|changed|raised|increased|moved|went|set))?"
+        rf"\b(?:i|we|switch\w{{0,5}}|chang\w{{0,5}})(?: \w{{1,20}}){{0,2}}?"
+        rf"(?: (?:lowered|reduced|dropped|decreased|switched|changed|raised|increased|moved|went|set))?"
         rf"(?: (?!to\b)\w{{1,20}}){{0,4}} to (?:[a-z]{{1,20}} ?){{0,3}}[= ]{{0,3}}(?P<new>{_NUMBER})"
     ),
     re.compile(

@@ -34,6 +34,8 @@ _RIGHT = [
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
+        "concept=concept:epochs_total,steps_total,batch from number word:个? to number=number",
+        "concept=concept:batch (soft|said|verb:train){1,4} number=number",
         "concept=concept:epochs_total open (word|at|comma|is|mod){0,5} number=number close",
         "concept=concept:batch (word|is|open){0,3} verb:train is? number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
@@ -56,7 +58,7 @@ _PAIR = Pattern(
     separator="(and|comma)",
 )
 _ALPHA = Pattern("word:α,alpha is? number=number")
-_POWER = Pattern("schedule:polynomial (concept:lr_decay|verb:reduce) (word|is){0,2} number=number")
+_POWER = Pattern("schedule:polynomial (concept:lr_decay|verb:reduce)? said=(word|is){1,2} number=number")
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
 
@@ -80,7 +82,8 @@ def find_values(board: Board) -> None:
             fact = Value("value", concept.key, time.values[0], unit=time.unit)
             board.note(fact, [match["concept"], match["time"]])
     for match in board.matches(_POWER):
-        if board.free_number(match["number"]):
+        told = match.after - match.first > 3 or "系数" in board.plain(board.items[match["said"]])
+        if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
             board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)

@@ -21,6 +21,34 @@ _PUNCTUATION = {
     ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
+_IDENTIFIER = re.compile(r"[a-z]{1,20}(?:_[a-z]{1,20}){1,5}(?![\w{])")
+_FOREIGN = frozenset(
+    [
+        "warmup",
+        "bias",
+        "bn",
+        "ema",
+        "teacher",
+        "val",
+        "test",
+        "eval",
+        "head",
+        "backbone",
+        "aux",
+        "target",
+        "encoder",
+        "lookahead",
+    ]
+)
+"""Words of a name that is not the training's own: warmup_momentum, bn_momentum."""
+
+
+def _is_other(name: str) -> bool:
+    """Whether a name with underscores means something else than the phrase that it begins with."""
+    words = name.split("_")
+    return len(words) > 2 or not _FOREIGN.isdisjoint(words)
+
+
 _END = "\0"
 _KEY_LINE = re.compile(r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}: ?[^\s:]")
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
@@ -92,6 +120,12 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         found, after = _longest(tokens, index)
+        name = _IDENTIFIER.match(plain, start)
+        if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
+            items.append(Item("word", name[0], start, name.end()))  # warmup_momentum
+            here = name.end()
+            index += 1
+            continue
         number = number_at(plain, start) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows

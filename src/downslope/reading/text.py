@@ -95,7 +95,7 @@ _TWICE = [
 ]  # fmt: skip
 """A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9."""
 
-_SUBSCRIPT = re.compile(r"_\{([^{}\s]{1,12})\}")
+_SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
 _EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
 _STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
@@ -273,7 +273,8 @@ def _is_emphasis(original: str, index: int) -> bool:
 def _markup(original: str, index: int) -> int:
     """Return how many characters of markup stand at a place: 1 or 2 stars of emphasis, -1 for the mark of a list."""
     before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
-    if after == " " and (original[index + 2 : index + 3].isalpha() or original[index + 2 : index + 3] in {"*", "`"}):
+    begun = original[index + 1 : index + 5].lstrip(" ")[:1]
+    if after == " " and (begun.isalpha() or (begun and begun in "*`")):
         begun = index - 1
         while begun >= 0 and original[begun] in " \t":
             begun -= 1

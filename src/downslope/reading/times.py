@@ -257,6 +257,9 @@ def _with_unit(
     if prep == "first" and _OF_TOTAL.at(code, after) is not None:
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
+    han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
+    if not unit and han and prep in {"at", "after"} and values[0] >= 100:
+        return Time(prep, values, "step"), after + 1
     long = following.end - following.start > (9 if values[0] >= 1000 else 11)
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not unit and not many:

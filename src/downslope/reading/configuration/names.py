@@ -12,7 +12,7 @@ _WORDS = {
     "epoch": "epoch epochs",
     "step": "step steps iter iters iteration iterations update updates",
     "warm": "warmup warm warming burnin rampup",
-    "decay": "decay decays drop drops dropped reduce reduction anneal annealing adjust adjustment lower shrink change changes",
+    "decay": "decay decays drop drops dropped reduce reduction anneal annealing adjust adjustment lower shrink change",
     "factor": "factor gamma ratio mult multiplier coef coeff by decrement",
     "rate": "rate",
     "at": "milestone milestones at boundaries boundary when",

@@ -210,6 +210,10 @@ def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tupl
         for one in inner:
             found[*path, *one.path] = _entry((*path, *one.path), one.value, word, words[place])
         return place + 1
+    if place < len(words) and len(words[place].text) > 20 and _INNER.search(words[place].text):
+        for inner in read_commands(words[place].text):
+            found |= {one.path: one.moved(words[place].start + 1) for one in inner.entries}
+        return place + 1
     values: list[Any] = []
     last = place
     while last < len(words) and not _starts_flag(words[last].text):

@@ -90,20 +90,20 @@ ENGLISH = {
         "cosine": "cosine|cosinelr|coslr|cosineannealing|cosineannealinglr|cosine anneal|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
         "half cosine|cosine learning rate schedule|cosine decay schedule|cosine function|half period cosine|"
         "cosine decay learning rate schedule|cosine lr|cosine annealing schedule|cosine curve|cosine shape|"
-        "cosine learning rate decay schedule|cosinelr|coslr|cosine lr schedule|cosine decay learning rate",
+        "cosine learning rate decay schedule|cosinelr|coslr|cosineannealinglr|cosineannealing|cosine lr schedule|cosine decay learning rate",
         "exponential": "exponential decay|exponential|exponentially|exponential schedule|exponential rate|"
         "exponential learning rate decay|exponential rate of|exponentially decaying|exponentially decayed",
         "linear": "linear decay|linearly|linear|linear schedule|linear decay schedule|linear learning rate decay|"
         "linear learning rate schedule|linear annealing|linearly decaying|linear decay learning rate|straight line|"
         "linear decay learning rate policy",
-        "polynomial": "poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
+        "polynomial": "polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
-        "multistep": "step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
+        "multistep": "multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
         "piecewise constant schedule|step learning rate|staircase|step wise decay|step learning rate schedule",
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
         "inverse_sqrt": "inverse square root|inverse sqrt|noam",
-        "onecycle": "one cycle|onecycle|1cycle|super convergence|one cycle policy",
+        "onecycle": "onecyclelr|one cycle|onecycle|1cycle|super convergence|one cycle policy",
         "cyclic": "cyclical learning rate|cyclic learning rate|clr|warm restarts|cosine annealing with warm restarts|"
         "cyclical|triangular",
         "piecewise": "piecewise linear|lr piecewise|piecewise",
