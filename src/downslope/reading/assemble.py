@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import replace
 
 from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
-from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
+from downslope.reading.facts import SGD, Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import RATES, tidy, whole
 from downslope.reading.reading import ADAMS, title_of
@@ -74,16 +75,17 @@ def _decide_decay(draft: Draft) -> None:
 
 
 def _put_optimizer(draft: Draft) -> None:
-    mentions = [fact for fact in draft.every(Mention) if not fact.denied]
-    others = [fact.key for fact in mentions if fact.key not in {"sgd", "sgdw"}]
-    plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
-    if others and not plain:
-        draft.optimizer = others[0]
-    elif others and _only_named(draft, plain) and (told := [f for f in mentions if not _only_named(draft, [f])]):
+    named = draft.every(Mention)
+    mentions = [fact for fact in named if not fact.denied]
+    tellers = [_speaker(named, setting.start) for setting in _settings(draft)]
+    told = [one for one in tellers if one is not None and not one.denied]
+    others = [fact for fact in mentions if fact.key not in SGD]
+    plain = [fact for fact in told if fact.key in SGD]
+    if others and told and not plain and None not in tellers:
         draft.optimizer = told[0].key  # "minibatch SGD and the Adam solver with a learning rate of 0.0002"
     elif mentions:
-        draft.optimizer = mentions[0].key
-        if others and plain:
+        draft.optimizer = (plain or mentions)[0].key
+        if others and len(others) < len(mentions):
             draft.remarks.say("two_optimizers", names=", ".join(dict.fromkeys(fact.key for fact in mentions)))
     elif list(draft.values("beta1", "beta2", "betas")):
         draft.optimizer = "adam"
@@ -103,15 +105,22 @@ def _put_optimizer(draft: Draft) -> None:
 
 
 def _leave_out_others(draft: Draft) -> None:
-    """Leave out the values that are told of another optimizer than that of the reading."""
+    """Leave out the values that are told of another optimizer than that of the reading.
+
+    Words before its name are another's where the own optimizer has such a value: "lr 3e-4 with Adam; SGD with lr 0.3".
+    """
     mentions = [fact for fact in draft.every(Mention) if fact.reach]
-    own = {draft.optimizer, *({"sgd", "sgdw"} if draft.optimizer == "sgd" else ())}
+    own = _own_names(draft)
+    tellers = ((fact.key, _speaker(mentions, fact.start)) for fact in draft.every(Value))
+    told = {key for key, teller in tellers if teller is not None and teller.key in own}
     kept: list[Fact] = []
     place = 0
     for fact in sorted(draft.facts, key=lambda fact: fact.start):
         while place < len(mentions) and mentions[place].start <= fact.start:
             place += 1
         mention = mentions[place - 1] if place else None
+        if fact.key in told and place < len(mentions) and mentions[place].since <= fact.start:
+            mention = mentions[place]
         theirs = mention is not None and fact.start < mention.reach and mention.key not in own
         if (
             mention is not None
@@ -125,6 +134,11 @@ def _leave_out_others(draft: Draft) -> None:
     draft.facts = kept
 
 
+def _own_names(draft: Draft) -> set[str]:
+    """Return the names of the optimizer that the reading is of."""
+    return {draft.optimizer, *(SGD if draft.optimizer == "sgd" else ())}
+
+
 def _mark_odd(draft: Draft) -> None:
     """Call implied, and mark, what was read out of a number that does not literally say it, such as 10-4."""
     for number in numbers_of(draft.text.plain):
@@ -135,12 +149,15 @@ def _mark_odd(draft: Draft) -> None:
                 draft.remarks.say(number.odd, words=words, value=shown(number.value))
 
 
-def _only_named(draft: Draft, mentions: list[Mention]) -> bool:
-    """Whether these mentions of optimizers, each with where its words end, are followed by no setting of theirs."""
-    settings = [f for f in draft.every(Value) if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
-    if any(not any(m.start <= f.start < m.reach for m in draft.every(Mention)) for f in settings):
-        return False
-    return not any(m.start <= f.start < m.reach for m in mentions for f in settings)
+def _speaker(mentions: list[Mention], place: int) -> Mention | None:
+    """Return the optimizer whose words a place lies in, of mentions in the order of the text."""
+    index = bisect_right(mentions, place, key=lambda mention: mention.start) - 1
+    return mentions[index] if index >= 0 and place < mentions[index].reach else None
+
+
+def _settings(draft: Draft) -> list[Value]:
+    """Return the values that are an optimizer's."""
+    return [f for f in draft.every(Value) if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
 
 
 def _put_batch(draft: Draft) -> None:
@@ -174,10 +191,14 @@ def _put_length(draft: Draft, board: Board) -> None:
             if 0 < fact.value < 1e12:
                 told = "implied" if fact.role == "of" else "stated"  # "at epochs 30 and 60 of 90"
                 draft.put(where, whole(fact.value), told, draft.words(fact))
-    for rank, place in sorted(_lengths(board)):
+    mentions, own = draft.every(Mention), _own_names(draft)
+
+    def of_another(place: int) -> bool:
+        speaker = _speaker(mentions, board.items[place].start)
+        return speaker is not None and speaker.key not in own
+
+    for rank, place in sorted((rank + 10 * of_another(place), place) for rank, place in _lengths(board)):
         time = board.items[place].data
-        if _of_another(draft, board.items[place].start):
-            continue
         if rank >= 5 and not _trained_near(board, place):
             continue
         path = "train.epochs" if time.unit == "epoch" else "train.steps"
@@ -208,13 +229,6 @@ def _put_length(draft: Draft, board: Board) -> None:
                 draft.put("train.epochs" if unit == "epoch" else "train.steps", whole(number.value), "stated", words)
     if "train.epochs" in draft.fields and "train.steps" in draft.fields:
         draft.remarks.say("both_lengths")
-
-
-def _of_another(draft: Draft, start: int) -> bool:
-    """Whether a place is within the words that speak of another optimizer than that of the reading."""
-    mentions = [fact for fact in draft.every(Mention) if fact.start <= start < fact.reach]
-    own = {draft.optimizer, *({"sgd", "sgdw"} if draft.optimizer == "sgd" else ())}
-    return bool(mentions) and mentions[-1].key not in own
 
 
 def _lengths(board: Board) -> list[tuple[int, int]]:

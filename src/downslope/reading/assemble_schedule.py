@@ -254,6 +254,8 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
     if named.kind != "exponential" and not factor.noun:
         if factor.count:
             draft.remarks.say("reduced_sometime", count=factor.count)
+        elif rate is None and not draft.fields:
+            return None  # advice, in a text that tells of no training
         plan = Plan("multistep").tell(_say(draft, fact or factor), schedule="multistep")
         return plan.put("initial", rate).tell(words, factor=factor.value)
     stated = "implied" if [*draft.values("lr_every")] else "assumed"

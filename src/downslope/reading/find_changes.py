@@ -39,6 +39,9 @@ _HEADS = Rules(
 _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
 _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
+_AMOUNT_BEFORE = Pattern(
+    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by:factor){1,2} verb:reduce,multiply"
+)
 _ARGUMENTS = Rules(
     {
         "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
@@ -48,6 +51,7 @@ _ARGUMENTS = Rules(
         "target": "(to|half=at:in|up=mod:total) (fill|(word|is|mod|concept:lr){4,6}) target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
+        "of it": "concept:lr amount=number",
         "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
         "ratio": "of_it",
         "shape": "schedule",
@@ -67,6 +71,7 @@ _OWN_TIME = Pattern("when=(time:at,after|times:at,after) (word|is|for:next|conce
 _ANOTHERS_TIME = Pattern(
     "(comma|and){1,2} (time:at,after|times:at,after) (word|is|for:next|concept:lr){0,4} verb", **_PARTS
 )
+_FOR_SOMETHING = Pattern("(for:for|at:in|word:on,with) (word|target)")
 _STOPS = ("optimizer", "target", "no", "end", "verb")
 _BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
@@ -95,7 +100,10 @@ _ACTIONS = (
 
 @dataclass
 class _Frame:
-    """A verb and its arguments so far: the change, its places, its number, and whether that is what is left."""
+    """A verb and its arguments so far: the change, its places, its number, and whether that is what is left.
+
+    `scoped` says whether its time was said to be for something: "at 30 and 60 epochs for CIFAR-10".
+    """
 
     change: Change
     places: set[int]
@@ -103,6 +111,7 @@ class _Frame:
     magnitude: float = 0.0
     ratio: bool = False
     noun: bool = False
+    scoped: bool = False
 
 
 def find_changes(board: Board) -> None:
@@ -283,6 +292,7 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
             continue
         if frame.change.at and _ANOTHERS_TIME.at(code, place, last) is not None:
             break
+        frame.scoped = frame.scoped or (bool(frame.change.at) and _FOR_SOMETHING.at(code, place, last) is not None)
         match = _ARGUMENTS.at(code, place, last)
         bare = match is not None and match.rule == "again"
         verbs += bare
@@ -338,6 +348,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     item = board.items[place]
     number = item.number
     following = board.items[place + 1] if place + 1 < len(board.items) else None
+    if match.rule == "of it" and not (number is not None and (number.percent or number.times)):
+        return False
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
     if change.shape in _RAMPS and match.rule == "amount" and board.items[match.first].kind == "is":
@@ -391,12 +403,17 @@ def _take_points(board: Board, frame: _Frame, match: Match) -> bool:
 def _take_time(board: Board, frame: _Frame, place: int) -> bool:
     """Take a time as the verb's; False if it is not."""
     change, time = frame.change, board.items[place].data
+    if change.at and frame.scoped:
+        board.used.add(place)
+        return True  # "at 30 and 60 for CIFAR-10 and at 80 and 120 for CIFAR-100": of what is trained besides
     if time.prep == "every":
         following = board.text.plain[board.items[place].end : board.items[place].end + 16]
         if change.every is not None or _DONE.match(following.lstrip(" ,")):
             return False
         change.every = time
     elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):
+        if len(time.values) > 1:
+            change.every = None  # 第6轮和第9轮乘以0.1, and after each one something else
         change.at.append(time)
     elif time.prep in {"for", "first", "next"} and (change.targets or change.shape) and not (change.at or change.every):
         change.over = time
@@ -410,6 +427,10 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
 def _take_before(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
     """Take what stands before the verb: 每30轮...衰减, "from epoch 10 on"."""
     change = frame.change
+    found = _AMOUNT_BEFORE.find(code, max(first, place - 8), place + 1)
+    amount = next((match for match in found if match.after == place + 1), None)
+    if amount is not None and not (frame.amount or change.targets):
+        _take_number(board, frame, amount)
     if change.at:
         return
     for match in reversed([*_TIME_BEFORE.find(code, max(first, place - 14), place + 1)]):

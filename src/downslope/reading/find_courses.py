@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import Board, Value
 from downslope.reading.patterns import Match, Pattern, Rules
 from downslope.reading.schedule_facts import Course, Shape
 from downslope.reading.times import Time
@@ -23,13 +23,16 @@ _COURSES = Rules(
     **_PARTS,
 )
 _TARGET = Pattern(
-    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} to final=number until=time:at,until?",
+    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} (to|mod:total) final=number "
+    "until=time:at,until?",
     **_PARTS,
 )
 _LENGTH = Pattern(
     "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} "
     "over=time:for,next,first,until"
 )
+_POWER = Pattern("schedule:polynomial is=is power=number")
+_CALLED_POWER = re.compile(r"[系指]数|次数|幂")
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _DENIED = Pattern("no:no,instead .?")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
@@ -63,7 +66,9 @@ def find_shapes(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.kind != "schedule" or place in board.used or _is_denied(code, place):
             continue
-        target, length = _TARGET.at(code, place), _LENGTH.at(code, place)
+        target, length, power = _TARGET.at(code, place), _LENGTH.at(code, place), _POWER.at(code, place)
+        if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
+            board.note(Value("value", "power", board.items[power["power"]].value), [power["power"]])
         places, shape = [place], Shape("shape", item.key, None)
         if target is not None:
             shape.final = board.items[target["final"]].value

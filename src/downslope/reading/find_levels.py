@@ -54,7 +54,7 @@ _KNOT = Rules(
         "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
     }
 )
-_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|mod|said){0,9}", **_PARTS)
+_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|to|mod|said){0,9}", **_PARTS)
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
 _RISES = Pattern("from number time:at to number time:at")
 _SUBJECTS = re.compile(

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from downslope.reading.facts import Board, Mention
+from downslope.reading.facts import SGD, Board, Mention, Value
 from downslope.reading.items import Item
-from downslope.reading.patterns import Pattern, encode
+from downslope.reading.patterns import Pattern, Rules, encode
 
 _DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimizer")
 
@@ -28,6 +28,7 @@ def find_optimizers(board: Board) -> None:
     for first, last in board.sentences():
         named: list[Mention] = []
         opened = depth = 0
+        alone = sum(item.kind == "optimizer" for item in board.items[first:last]) == 1
         for place in range(first, last):
             item = board.items[place]
             opened += (item.kind == "open") - (item.kind == "close")
@@ -38,7 +39,8 @@ def find_optimizers(board: Board) -> None:
                 told = after is not None and after.kind in {"with", "open", "concept", "number"}
                 silent = place in denied and not told
                 reach = item.end if silent else board.items[last - 1].end
-                mention = Mention("optimizer", item.key, None, denied=place in denied, reach=reach)
+                since = board.items[first].start if alone and place not in denied else item.start
+                mention = Mention("optimizer", item.key, None, denied=place in denied, reach=reach, since=since)
                 named.append(board.note(mention, [place]))
                 for fact in named[:-1]:
                     fact.reach = min(fact.reach, item.start)
@@ -47,11 +49,36 @@ def find_optimizers(board: Board) -> None:
                 named.pop().reach = item.end
 
 
+_FOR_EACH = Pattern(
+    "concept=concept:lr,weight_decay,momentum (is|mod|word|to|of_it|taken){0,4} open? first=one (link one){1,4}",
+    one="(number unit? open? (for|at|with|is)? word? optimizer close?|optimizer (is|word|at|with|by){0,2} number)",
+    link="(comma|and|slash|word){1,2}",
+)
+_ONE = Rules(
+    {
+        "value first": "value=number unit? open? (for|at|with|is)? word? optimizer=optimizer",
+        "name first": "optimizer=optimizer (is|word|at|with|by){0,2} value=number",
+    }
+)
+
+
+def find_values_of_each(board: Board) -> None:
+    """Add the value of SGD where a setting is told for each optimizer: "0.001 for Adam and 0.1 for SGD"."""
+    code = board.code()
+    for match in board.matches(_FOR_EACH):
+        ones = list(_ONE.find(code, match.groups["first"][0], match.after))
+        own = next((one for one in ones if board.items[one["optimizer"]].key in SGD), None)
+        board.used.update(one["value"] for one in ones)
+        if own is not None:
+            value = Value("value", board.items[match["concept"]].key, board.items[own["value"]].value)
+            board.note(value, [match["concept"], own["value"]])
+
+
 def _is_kind_of(board: Board, named: Mention, item: Item) -> bool:
     """Whether "gradient descent" only says what the optimizer named before does: 采用AdaDelta方法进行梯度下降."""
     general = board.plain(item) in {"gradient descent", "stochastic gradient descent", "梯度下降"}
     between = board.text.plain[named.end : item.start]
-    return general and named.key not in {"sgd", "sgdw"} and _JOINS.search(between) is None and len(between) < 40
+    return general and named.key not in SGD and _JOINS.search(between) is None and len(between) < 40
 
 
 _JOINS = re.compile(r"[,;]|\b(?:and|or|vs|than|instead)\b|[和与或及]|而")

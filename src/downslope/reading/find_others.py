@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from downslope.reading.facts import Board, Value
+from downslope.reading.facts import SGD, Board, Value
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules
 
@@ -194,10 +194,11 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
     """Return where a later recipe of several stands: "For ImageNet, SGD with ... for 90 epochs", after one for CIFAR.
 
     It begins with what it is for and tells again of at least two things; it ends with its paragraph, or where a
-    sentence speaks of all.
+    sentence speaks of all. The first that names SGD is none, where other optimizers were told of before.
     """
     plain, code = board.text.plain, board.code()
     before: set[str] = set()
+    names: set[str] = set()
     started = 0.0
     begun = brief = False
     found: list[tuple[int, int]] = []
@@ -213,7 +214,10 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
             found.append((stage, last))
             begun = brief = True
             continue
-        told = _told(items)
+        told, named = _told(items), {item.key for item in items if item.kind == "optimizer"}
+        if names and named & SGD and not names & SGD:
+            begun, before = False, set()
+        names |= named
         begun = begun and not (brief and told and not told & before)  # what all stages share
         again = told & before
         tunes = "lr" in again and _TUNING.match(plain, beginning) is not None

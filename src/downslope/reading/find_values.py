@@ -26,6 +26,7 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
+        "concept=concept:epochs_total,steps_total from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
@@ -36,6 +37,7 @@ _RIGHT = [
         "concept=concept:epochs_total,steps_total,batch from number word:个? to number=number",
         "concept=concept:batch (soft|said|verb:train){1,4} number=number",
         "concept=concept:epochs_total open (word|at|comma|is|mod){0,5} number=number close",
+        "concept=concept:batch (word|is|open){0,3} verb:train is? number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:other,teacher,decay (word|mod|is|open|with|target|concept:gamma){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",

@@ -16,6 +16,7 @@ _PARTS = {
 _LENGTHS = Rules(
     {
         "warmup for": "concept:warmup (filler|ramp|concept:warmup|for){0,8} length=time:for,first,bare,after",
+        "warmup lasts 5 epochs": "concept:warmup word? verb:train length=time:bare,for",
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
         "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} "
@@ -28,7 +29,7 @@ _LENGTHS = Rules(
 )
 _BEGIN = Rules(
     {
-        "from": "(from|is) (concept:lr is?)? value=number",
+        "from": "(from|is) (word:a,the|concept:lr|is|mod:initial,base){0,4} value=number",
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
     }
 )

@@ -136,7 +136,7 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         if found is not None:
-            kind, key = found
+            kind, key = _named_after(items, found, plain, start, tokens[after - 1][2])
             if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
                 items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
             end = tokens[after - 1][2]
@@ -215,6 +215,22 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
             found.append(Item("when", "plateau", match.start(), match.end()))
             place = after
     return [*found, *items[place:]]
+
+
+_NAMES_OF_OTHERS = ("warmup", "bias", "bn", "ema", "teacher", "backbone", "head", "encoder", "decoder")
+
+
+def _named_after(items: list[Item], found: tuple[str, str], plain: str, start: int, end: int) -> tuple[str, str]:
+    """Return kind and key of a phrase: "other" within another's name, warmup_momentum; 迭代 after a number a unit."""
+    before = items[-1] if items else None
+    if before is None:
+        return found
+    if found == ("verb", "train") and plain[start:end] == "迭代" and before.kind == "number":
+        return "unit", "step"
+    joined = found[0] == "concept" and before.is_a("word", "_") and before.end == start and len(items) > 1
+    before = items[-2] if joined else before
+    others = joined and (before.key in _NAMES_OF_OTHERS or plain[before.start : before.end] in _NAMES_OF_OTHERS)
+    return ("concept", "other") if others else found
 
 
 def _is_part(plain: str, place: int) -> bool:
@@ -320,6 +336,8 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
         return Item("break" if _KEY_LINE.match(plain, end) else "skip", "", start, end)
     if token[0] == "\n":
         return Item("break", "", start, end)
+    if token == '"':
+        return Item("skip", "", start, end)
     if (
         token == "." and plain[end : end + 1].strip() and not _QUOTED.match(plain, end)
     ):  # within a name or an abbreviation

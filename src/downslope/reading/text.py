@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+from downslope.reading.lexicon.chinese import TRADITIONAL
+
 LONGEST = 12_000
 """Characters that are read; a longer text is cut down to as many, so that reading takes a bounded time."""
 
@@ -47,13 +49,6 @@ def choose_passages(text: str) -> list[tuple[int, int]]:
     return sorted(chosen)
 
 
-_TRADITIONAL = dict(
-    zip(
-        "學習動權減優訓練輪層數據設為從後個餘預熱圖張處時間單總與準網絡損測試驗證過對級線變換階調節還開進當則遞參應評將採樣歸項約萬億兩幾別續連該們這種條訂頻顯滿達會資結構終設衝額課業週隨機擇檢類關閉啟塊實僅較點維穩滯態",
-        "学习动权减优训练轮层数据设为从后个余预热图张处时间单总与准网络损测试验证过对级线变换阶调节还开进当则递参应评将采样归项约万亿两几别续连该们这种条订频显满达会资结构终设冲额课业周随机择检类关闭启块实仅较点维稳滞态",
-        strict=True,
-    )
-)
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True))
 _ONE_FOR_ONE = {
@@ -69,7 +64,7 @@ _ONE_FOR_ONE = {
     "÷": "/",
     "≈": "=",
     **_SUBSCRIPTS,
-    **_TRADITIONAL,
+    **TRADITIONAL,
     **dict.fromkeys("ˆ∧", "^"),
     **dict.fromkeys("∼～", "~"),
     "ϵ": "ε",
@@ -259,7 +254,9 @@ def _normalise(
 
 
 def _skipped(original: str, index: int) -> int:
-    """Return how many characters at a place are a fence around prose, or an underscore of emphasis."""
+    """Return how many characters at a place are a fence around prose or a formula, or an underscore of emphasis."""
+    if original[index] == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
+        return 2
     if original.startswith("```", index):
         return 4 if original[index + 3 : index + 4] == "\n" else 3
     return int(original[index] == "_" and _is_emphasis(original, index))

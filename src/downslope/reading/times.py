@@ -98,8 +98,10 @@ def find_times(items: Sequence[Item]) -> list[Item]:
 
 
 def _as_key(items: Sequence[Item], place: int) -> Item:
-    """Return the item at a place; of a unit that is a key, "bs=128 epochs=200", the concept."""
+    """Return the item at a place; of a unit that is a key, "bs=128 epochs=200", the concept; of 最初设为 "initial"."""
     item, after = items[place], items[place + 1 : place + 3]
+    if item.is_a("for", "first") and [i.kind for i in after] == ["is", "number"]:
+        return replace(item, kind="mod", key="initial")
     if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
         return item
     sign, number = after
@@ -140,7 +142,7 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         or (prep == "at" and before and before.is_a("concept", "clip"))
     ):
         return _first_one(items, code, prep, place)
-    chain = _CHAIN.at(code, place)
+    chain = None if before is not None and before.kind == "slash" else _CHAIN.at(code, place)
     values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
     if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
         return Time(prep, values, ""), chain.after
@@ -194,7 +196,8 @@ def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
     """Return the numbers of a match if they are whole and rise, else none."""
     values = tuple(item.value for item in items[match.first : match.after] if item.kind == "number")
     whole = all(1 <= value < float("inf") and float(value).is_integer() for value in values)
-    return values if whole and all(one < other for one, other in pairwise(values)) else ()
+    widths = len(values) > 2 and all(2 * one == other for one, other in pairwise(values))  # 64/128/256/512 channels
+    return values if whole and not widths and all(one < other for one, other in pairwise(values)) else ()
 
 
 def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
@@ -264,9 +267,9 @@ def _with_unit(
     if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:
         return None  # "bs=128 epochs=200"
     number = numbers[0].number
-    spelled = len(numbers) == 1 and number is not None and number.spelled and number.value < 10
-    if spelled and following.end - following.start == 1 and unit == "step" and not prep:
-        return None  # 三次: three times
+    few = len(numbers) == 1 and number is not None and number.value < 10
+    if few and following.end - following.start == 1 and unit == "step" and not prep:
+        return None  # 三次, 3次: three times
     after += 1
     behind = items[after] if after < len(items) else None
     if behind is not None and behind.is_a("word", "内") and prep in {"", "at", "in"}:

@@ -87,7 +87,7 @@ ENGLISH = {
         "shampoo": "shampoo",
     },
     "schedule": {
-        "cosine": "cosine|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
+        "cosine": "cosine|cosinelr|coslr|cosineannealing|cosineannealinglr|cosine anneal|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
         "half cosine|cosine learning rate schedule|cosine decay schedule|cosine function|half period cosine|"
         "cosine decay learning rate schedule|cosine lr|cosine annealing schedule|cosine curve|cosine shape|"
         "cosine learning rate decay schedule|cosinelr|coslr|cosineannealinglr|cosineannealing|cosine lr schedule|cosine decay learning rate",
@@ -181,7 +181,7 @@ ENGLISH = {
     "for": {
         "for": "for|over|during|within|in the course of|across|throughout|lasting|for a total of|for about|over the course of|"
         "for up to|for around|for approximately|for at most|over a period of|for only|of which|duration|length|"
-        "for a duration of|for a maximum of",
+        "for a duration of|for a maximum of|lasts for|lasted|lasted for|lasting for|which lasts|that lasts",
         "first": "first|for the first|in the first|over the first|during the first|the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
         "next": "next|for the next|then|the remaining|remaining|for the remaining|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
