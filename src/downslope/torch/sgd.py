@@ -452,8 +452,7 @@ class SGD(SteppingInBackward):
         plan, self._device_plan = self._device_plan, None
         if plan is not None and plan.holds(groups, state, params):
             return plan
-        if numbers is not None:
-            check_not_recording(numbers.device)
+        check_not_recording(params[0].device)
         entries = self._entries_of(pairs)
         plan = plan_for_device(groups, entries, numbers)
         if plan is None:
@@ -504,11 +503,11 @@ class SGD(SteppingInBackward):
         numbers = self._numbers
         if numbers is not None and numbers.device == device and numbers.fits(self.param_groups):
             return numbers
+        check_not_recording(device)
         kernels, _ = kernels_for(device)
         if kernels is None:
             return None
         self._count_pending()
-        check_not_recording(device)
         self.shared["numbers"] = DeviceNumbers(kernels, device, self.param_groups)
         return self._numbers
 
