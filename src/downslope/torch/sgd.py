@@ -613,7 +613,7 @@ class SGD(SteppingInBackward):
         *,
         hyperparameters: Literal["load", "keep"] = "load",
     ) -> None:
-        """Load a state of this optimizer or of ``torch.optim.SGD``; velocities are copied, in the format they have.
+        """Load a state of this optimizer or of ``torch.optim.SGD``; no number of a velocity is lost but with a warning.
 
         Parameters are matched by name where both sides have names (``named_parameters()``), else by position. All is
         checked before anything changes.
