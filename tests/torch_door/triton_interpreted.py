@@ -333,6 +333,9 @@ def test_what_is_changed_by_hand_is_seen_by_recorded_steps(on_device, monkeypatc
         ours.step()
     ours.write_to_device()
     recording.replay()
+    ours.param_groups[0]["lr"] = 0.5
+    with pytest.raises(SettingsError, match="Write to the tensor itself"):
+        ours.write_to_device()
     monkeypatch.setattr("downslope.torch.sgd.is_elsewhere", lambda _: False)
     for group in usual.param_groups:
         group.update(lr=float(torch.tensor(0.1)), momentum=0.9)
