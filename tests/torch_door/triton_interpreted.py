@@ -164,11 +164,11 @@ def test_every_case_has_the_bits_of_the_processors_kernel(number, on_device, mon
         with monkeypatch.context() as patch:
             if not is_ours:
                 patch.setattr("downslope.torch.sgd.is_elsewhere", lambda _: False)
-            for step in (0, 43):
+            for step, every in ((0, 4), (43, 2)):  # a program is interpreted in milliseconds
                 optimizer.step_count = step
                 set_case_grads(model, case, step)
-                for param in (*model.parameters(),)[1::2] if step == 0 else ():
-                    param.grad = None
+                for place, param in enumerate(model.parameters(), number):
+                    param.grad = None if place % every else param.grad
                 optimizer.step()
         models.append(model)
         optimizers.append(optimizer)
@@ -333,6 +333,9 @@ def test_what_is_changed_by_hand_is_seen_by_recorded_steps(on_device, monkeypatc
         ours.step()
     ours.write_to_device()
     recording.replay()
+    ours.param_groups[0]["lr"] = 0.5
+    with pytest.raises(SettingsError, match="Write to the tensor itself"):
+        ours.write_to_device()
     monkeypatch.setattr("downslope.torch.sgd.is_elsewhere", lambda _: False)
     for group in usual.param_groups:
         group.update(lr=float(torch.tensor(0.1)), momentum=0.9)
@@ -455,6 +458,14 @@ def test_what_a_recorded_step_cannot_do_is_refused(on_device, monkeypatch):
     with pytest.raises(ImplementationError, match="Take a step with the same parameters before"), Recording():
         ours.step()
     assert all(param not in ours.state for param in params)
+    usual = made({"lr": 0.1})
+    give(usual[0], 0)
+    usual[1].step()
+    with (
+        pytest.raises(ImplementationError, match="the same step at every run of it.* Pass capturable=True"),
+        Recording(),
+    ):
+        usual[1].step()
     wide, other = made({"lr": 0.1}, torch.complex64, capturable=True)
     give(wide, 0)
     with pytest.raises(ImplementationError, match="they do not take these parameters"):
