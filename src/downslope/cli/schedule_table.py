@@ -44,4 +44,4 @@ def effective_lr(settings: Settings, step: int) -> float:
         1.0
     """
     scalars = settings.at(step)
-    return velocity.effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
+    return velocity.effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov, nu=scalars.nu)

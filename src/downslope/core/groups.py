@@ -37,6 +37,7 @@ class Group:
         momentum: Momentum or schedule.
         dampening: Dampening.
         nesterov: Nesterov momentum.
+        nu: Quasi-hyperbolic momentum's nu; 1 for plain momentum.
         weight_decay: Weight decay or schedule.
         decay: Way of weight decay.
         lr_in_velocity: Whether lr is inside the velocity.
@@ -58,6 +59,7 @@ class Group:
     momentum: float | Schedule | None = None
     dampening: float | None = None
     nesterov: bool | None = None
+    nu: float | None = None
     weight_decay: float | Schedule | None = None
     decay: Decay | None = None
     lr_in_velocity: bool | None = None

@@ -36,6 +36,9 @@ class Settings:
         momentum: Factor on the velocity, in [0, 1).
         dampening: The gradient enters the velocity with weight 1 - dampening; in [0, 1], needs momentum.
         nesterov: Nesterov's form of momentum; needs momentum.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient; in [0, 1], None or
+            1 for plain momentum. Needs momentum, and not together with nesterov. The paper's has dampening = momentum and
+            undampened_first_step = False.
         weight_decay: Strength of weight decay, >= 0; what it multiplies is `decay`.
         decay: Where weight decay enters:
             "coupled": grad += weight_decay * param (torch SGD, Caffe, MXNet);
@@ -62,6 +65,7 @@ class Settings:
     momentum: float | Schedule = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    nu: float | None = None
     weight_decay: float | Schedule = 0.0
     decay: Decay = "coupled"
     lr_in_velocity: bool = False
@@ -79,6 +83,7 @@ class Settings:
         if isinstance(self.dampening, Schedule):
             raise SettingsError("`dampening` must be a number; got a schedule. Schedule `momentum` instead.")
         object.__setattr__(self, "dampening", check_range("dampening", as_float("dampening", self.dampening)))
+        object.__setattr__(self, "nu", checked_nu(self.nu))
         for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
             check_flag(name, getattr(self, name))
         check_decay(self.decay)
@@ -93,6 +98,12 @@ class Settings:
                     f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
                     "Set momentum to a value such as 0.9, or dampening to 0."
                 )
+            if self.nu is not None:
+                raise SettingsError(
+                    f"`nu` needs momentum; got nu={self.nu!r} with momentum=0. "
+                    "Set momentum to a value such as 0.9, or leave nu out."
+                )
+        check_one_direction(self.nesterov, self.nu)
         if self.decay in {"relative", "corrected"} and not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
@@ -128,15 +139,19 @@ class Settings:
         )
 
     def scalars_from(
-        self, *, lr: Any, momentum: Any, weight_decay: Any, dampening: Any, decays: bool | None = None
+        self, *, lr: Any, momentum: Any, weight_decay: Any, dampening: Any, nu: Any = None, decays: bool | None = None
     ) -> StepScalars:
-        """Return the scalars of a step whose numbers are given: floats, a framework's, or symbols; see `scalars`."""
+        """Return the scalars of a step whose numbers are given: floats, a framework's, or symbols; see `scalars`.
+
+        Without nu, it is the settings' own.
+        """
         return scalars(
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
             dampening=dampening,
             nesterov=self.nesterov,
+            nu=self.nu if nu is None else nu,
             decay=self.decay,
             lr_in_velocity=self.lr_in_velocity,
             maximize=self.maximize,
@@ -247,6 +262,7 @@ def scalars(
     maximize: bool,
     lr_initial: float,
     lr_max: float,
+    nu: float | None = None,
     decays: bool | None = None,
 ) -> StepScalars:
     """Return one step's scalars from numbers; the only place where the ways of weight decay differ.
@@ -279,6 +295,7 @@ def scalars(
         velocity_out=1.0 if lr_in_velocity else lr,
         coupled_decay=coupled,
         decoupled_decay=decoupled,
+        nu=nu,
     )
 
 
@@ -288,6 +305,27 @@ def check_alone(settings: Any, given: Iterable[str]) -> None:
         raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
     if given := list(given):
         raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+
+
+def checked_nu(nu: Any) -> float | None:
+    """Return quasi-hyperbolic momentum's nu as a float; None where it is plain momentum, which 1 says too.
+
+    Raises:
+        SettingsError: If it is no number in [0, 1].
+    """
+    if isinstance(nu, Schedule):
+        raise SettingsError("`nu` must be a number; got a schedule. Schedule `lr` or `momentum` instead.")
+    number = None if nu is None else check_range("nu", as_float("nu", nu))
+    return None if number == 1 else number
+
+
+def check_one_direction(nesterov: bool, nu: float | None) -> None:  # noqa: FBT001 -- as in settings
+    """Raise `SettingsError` if a step would go by Nesterov's form and by quasi-hyperbolic momentum's at once."""
+    if nesterov and nu is not None:
+        raise SettingsError(
+            f"`nu` and `nesterov` are two forms of momentum, and a step has one; got nu={nu!r} with nesterov=True. "
+            "Set nesterov to False: with dampening = momentum, nu = momentum is Nesterov's form."
+        )
 
 
 def check_decay(decay: Any) -> None:

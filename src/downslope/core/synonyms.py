@@ -36,6 +36,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
             "alpha lambda lambd lambda_l2"
         ),
         "dampening": "damping momentum_dampening",
+        "nu": "qhm_nu nus immediate_discount",
         "nesterov": "use_nesterov nesterovs_momentum nesterov_momentum nag is_nesterov",
         "decay": "decay_mode decay_type decoupled decoupled_decay decouple weight_decouple",
         "maximize": "maximise ascend ascent",

@@ -97,7 +97,7 @@ def _about_decay(
 
 def _copied(now: StepScalars) -> Iterator[Remark]:
     """Yield that the number may have been copied from where decay is coupled, unless it is as strong there."""
-    factor = forgetting.decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov)
+    factor = forgetting.decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu)
     if factor > 0 and not math.isclose(factor, 1.0):
         numbers = {"factor": factor, "weight_decay": now.decoupled_decay / now.lr}
         yield Remark(name="copied_from_coupled", numbers=numbers)

@@ -30,6 +30,7 @@ def beginning_of(explanation: Explanation) -> Beginning:
         momentum=peak.momentum,
         dampening=explanation.settings.dampening if peak.momentum else 0.0,
         nesterov=explanation.settings.nesterov and peak.momentum > 0,
+        nu=explanation.settings.nu if peak.momentum else None,
         weight_decay=peak.weight_decay if peak.lr or explanation.settings.decay == "independent" else 0.0,
         lr_in_velocity=False,
         maximize=False,

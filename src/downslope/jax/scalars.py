@@ -21,7 +21,7 @@ from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
 from downslope.core.settings import Settings, check_alone, is_zero
 
-_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
+_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "nu": 0.5, "weight_decay": 1.0}
 """Values with which the other settings are checked while these are not known."""
 _SCHEDULABLE = ("lr", "momentum", "weight_decay")
 _NUMBERS = tuple(_STAND_INS)

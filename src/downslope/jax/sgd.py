@@ -62,6 +62,7 @@ def sgd(
     lr_in_velocity: bool | None = None,
     undampened_first_step: bool | None = None,
     maximize: bool | None = None,
+    nu: Number | None = None,
     settings: Settings | None = None,
     groups: Sequence[Group] = (),
     velocity_dtype: Any = None,
@@ -83,6 +84,7 @@ def sgd(
         lr_in_velocity: Whether lr is inside the velocity.
         undampened_first_step: Whether a parameter's first gradient is undampened.
         maximize: Whether to ascend.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient, see `Settings`.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
             positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
@@ -121,6 +123,7 @@ def sgd(
         "lr_in_velocity": lr_in_velocity,
         "undampened_first_step": undampened_first_step,
         "maximize": maximize,
+        "nu": nu,
     }
     common = checked_hyperparameters(given, settings)
     if isinstance(groups, set | frozenset):
@@ -242,7 +245,8 @@ def step_leaf(
     wide = jnp.result_type(jnp.float32, *(array.dtype for array in arrays if array is not None))
     g, p, v = (ABSENT if array is None else array.astype(wide) for array in arrays)
     scalars = scalars_in(wide)
-    if isinstance(g, Tracer) and scalars.nesterov and scalars.coupled_decay is not ABSENT:
+    is_twice = scalars.nesterov or scalars.nu is not None
+    if isinstance(g, Tracer) and is_twice and scalars.coupled_decay is not ABSENT:
         repeated: Any = _RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
         scalars = replace(scalars, coupled_decay=repeated)
     delta, new_velocity = sgd_rule(p, g, v, scalars)
@@ -259,7 +263,7 @@ def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -
         raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")
 
 
-# The rule uses ``grad + coupled_decay * param`` twice with Nesterov momentum, for the velocity and for the direction.
+# The rule uses ``grad + coupled_decay * param`` twice with Nesterov's and quasi-hyperbolic momentum, for the velocity and for the direction.
 # XLA on CPUs then writes it to fresh memory and reads it back, which takes as long as the rest of the step. So a
 # compiled step works it out anew for each use.
 

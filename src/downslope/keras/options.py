@@ -20,6 +20,7 @@ DEFAULT_LR = 0.01
 DEFAULTS: dict[str, Any] = {
     "momentum": 0.0,
     "nesterov": False,
+    "nu": None,
     "weight_decay": None,
     "dampening": 0.0,
     "decay": "decoupled",

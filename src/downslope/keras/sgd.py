@@ -112,6 +112,7 @@ class SGD(keras.optimizers.Optimizer):
         name: Name of the optimizer.
         lr: The same as `learning_rate`, by the name that all of Downslope uses; pass one of them.
         dampening: The gradient enters the velocity with weight 1 - dampening; needs momentum.
+        nu: Quasi-hyperbolic momentum, see `Settings`; needs momentum.
         decay: Way of weight decay, see `Settings`; "decoupled" is Keras's own, "coupled" with weight_decay = 2 l is
             what kernel_regularizer=L2(l) does.
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`; in Keras it is.
@@ -151,6 +152,7 @@ class SGD(keras.optimizers.Optimizer):
         *,
         lr: Any = None,
         dampening: float = 0.0,
+        nu: float | None = None,
         decay: str = "decoupled",
         lr_in_velocity: bool = True,
         undampened_first_step: bool = False,
@@ -163,6 +165,7 @@ class SGD(keras.optimizers.Optimizer):
             "nesterov": nesterov,
             "weight_decay": weight_decay,
             "dampening": dampening,
+            "nu": nu,
             "decay": decay,
             "lr_in_velocity": lr_in_velocity,
             "undampened_first_step": undampened_first_step,
@@ -190,6 +193,7 @@ class SGD(keras.optimizers.Optimizer):
     nesterov = Fixed("Whether momentum is Nesterov's.")
     weight_decay = Fixed("Strength of weight decay: a number, a schedule, or None as Keras has it for none.")
     dampening = Fixed("Dampening.")
+    nu = Fixed("Quasi-hyperbolic momentum's nu; None for plain momentum.")
     decay = Fixed("Way of weight decay.")
     lr_in_velocity = Fixed("Whether lr is inside the velocity.")
     undampened_first_step = Fixed("Whether a variable's first gradient is not dampened.")

@@ -63,6 +63,7 @@ class Beginning:
         weight_decay: Weight decay.
         dampening: Dampening.
         nesterov: Nesterov's form.
+        nu: Quasi-hyperbolic momentum's nu; 1 for plain momentum.
         decay: The way of weight decay.
         undampened_first_step: Whether the first gradient is not dampened.
         along: Curvature along the valley.
@@ -77,6 +78,7 @@ class Beginning:
     weight_decay: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    nu: float = 1.0
     decay: Decay = "coupled"
     undampened_first_step: bool = True
     along: float
@@ -126,6 +128,7 @@ def begin_with(
     return Beginning(
         **numbers,
         nesterov=settings.nesterov,
+        nu=1.0 if settings.nu is None else settings.nu,
         decay=settings.decay,
         undampened_first_step=settings.undampened_first_step,
         along=along,

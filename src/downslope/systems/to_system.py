@@ -90,6 +90,7 @@ def _to_decoupled(way: str, settings: Settings) -> float:
 
 _ADVICE: Mapping[str, str] = {
     "nesterov": "set nesterov=False",
+    "nu": "leave nu out, which is another rule",
     "maximize": "negate the loss, and set maximize=False",
     "dampening": "without Nesterov it only scales the velocity, as lr times 1 - dampening does with dampening=0",
     "weight_decay": "set weight_decay=0",
@@ -297,8 +298,10 @@ def _per_sample(row: Convention, argument: Argument, value: float, batch_size: i
 
 def _check_rest(row: Convention, left: Values, meaning: Values) -> None:
     """Raise for a setting that no argument took and that the system does not have as it is."""
-    for name in ("nesterov", "maximize", "dampening", "weight_decay", "momentum"):
-        if name not in left or left[name] == meaning.get(name, 0) or is_zero(left[name]):
+    for name in ("nesterov", "nu", "maximize", "dampening", "weight_decay", "momentum"):
+        if left.get(name) is None or left[name] == meaning.get(name, None if name == "nu" else 0):
+            continue
+        if name != "nu" and is_zero(left[name]):  # nu = 0 is plain SGD, and None is plain momentum
             continue
         value = "a schedule of it" if isinstance(left[name], Schedule) else repr(left[name])
         if name in row.ignores:

@@ -23,7 +23,16 @@ from downslope.core.checks import as_float, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings, check_alone, check_decay, check_decay_reference, is_zero, scalars
+from downslope.core.settings import (
+    Settings,
+    check_alone,
+    check_decay,
+    check_decay_reference,
+    check_one_direction,
+    checked_nu,
+    is_zero,
+    scalars,
+)
 from downslope.core.shown import shown
 from downslope.core.synonyms import our_words
 from downslope.kernel.coefficients import six_coefficients
@@ -71,7 +80,7 @@ def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple
         values = {name: plain(value) for name, value in values.items()}
         numbers: dict[str, Any] = {n: one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()}
         inside, _ = within_settings(numbers)
-        return Settings(**{**inside, "nesterov": numbers["nesterov"]}), values
+        return Settings(**{**inside, "nesterov": numbers["nesterov"], "nu": numbers["nu"]}), values
     check_alone(
         settings, (name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name])
     )
@@ -261,6 +270,9 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
         if values["nesterov"] is True:
             inside["nesterov"] = False
             sentences.append("`nesterov` is True, and without momentum it does nothing")
+        if checked_nu(values["nu"]) is not None:
+            inside["nu"] = None
+            sentences.append(f"`nu` is {values['nu']!r}, and without momentum it does nothing")
     return inside, sentences
 
 
@@ -344,6 +356,8 @@ def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> Ste
     if differentiable:
         values |= {name: group[name].reshape(()) for name in numbers if isinstance(group[name], Tensor)}
     others = {name: group[name] for name in HYPERPARAMETERS if name not in values and name != "undampened_first_step"}
+    others["nu"] = checked_nu(group["nu"])
+    check_one_direction(group["nesterov"], others["nu"])
     return scalars(**values, **others, lr_initial=lr_initial, lr_max=lr_max)
 
 

@@ -78,6 +78,7 @@ class SGD(SteppingInBackward):
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`.
         undampened_first_step: Whether a parameter's first gradient is not dampened; torch's way.
         maximize: Whether to ascend.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient, see `Settings`.
         foreach: True for torch's multi-tensor operations, False for one tensor at a time; either instead of the
             kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.
@@ -129,6 +130,7 @@ class SGD(SteppingInBackward):
         lr_in_velocity: bool = False,
         undampened_first_step: bool = True,
         maximize: bool = False,
+        nu: float | None = None,
         foreach: bool | None = None,
         differentiable: bool = False,
         fused: bool | None = None,
@@ -155,6 +157,7 @@ class SGD(SteppingInBackward):
             "lr_in_velocity": lr_in_velocity,
             "undampened_first_step": undampened_first_step,
             "maximize": maximize,
+            "nu": nu,
         }
         settings, values = group_values.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)

@@ -209,7 +209,9 @@ def _apply_in_order(part: Part, scalars: StepScalars) -> None:
     factor = scalars.grad_in
     if velocity is not None:
         velocity.mul_(scalars.momentum).add_(grad, alpha=(1 - scalars.dampening) * factor)
-        if not scalars.nesterov:
+        if scalars.nu is not None:
+            grad, factor = (grad * ((1 - scalars.nu) * factor)).add(velocity, alpha=scalars.nu), 1.0
+        elif not scalars.nesterov:
             grad, factor = velocity, 1.0
         else:
             grad = (grad if factor == 1.0 else grad * factor).add(velocity, alpha=scalars.momentum)

@@ -154,7 +154,7 @@ class RunData:
         return self.stop_reason is not None or (self.total_steps or 0) <= self.steps_done
 
     def _effective_lr(self, lr: Series, momentum: Series) -> Series:
-        """Return lr (1 - dampening) / (1 - momentum) at the steps that have an lr."""
+        """Return the effective lr at the steps that have an lr."""
         if len(momentum) == len(lr):
             momenta = momentum.values
         else:
@@ -162,7 +162,9 @@ class RunData:
             if isinstance(moving, Schedule) and moving.in_epochs() and self.steps_per_epoch:
                 moving = moving.in_steps(self.steps_per_epoch)
             momenta = np.array([value_at(moving, int(step)) for step in lr.steps], dtype=np.float64)
-        return Series(lr.steps, lr.values * (1 - self.recipe.sgd.dampening) / (1 - momenta), lr.nonfinite)
+        sgd = self.recipe.sgd
+        values: Any = effective_lr(lr.values, momenta, sgd.dampening, nesterov=sgd.nesterov, nu=sgd.nu)  # type: ignore[arg-type]  # arrays
+        return Series(lr.steps, values, lr.nonfinite)
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunData]:
