@@ -90,7 +90,7 @@ def critical_momentum(
         return found if 0 <= found < 1 else None
     if nu is not None:
         kept, entering = kept - (1 - nu) * lr * curvature, nu * entering
-    if kept < 0 or entering > kept:
+    if kept < 0 or entering > kept or nu == 0:
         return None
     return (math.sqrt(kept) - math.sqrt(entering)) ** 2
 
