@@ -78,10 +78,11 @@ def rescale(
                 f"most {examples // before.train.accumulate:,}."
             )
         after = for_batch(after, size, rule, reasons, remarks, devices=devices)
+    moved: dict[str, str] = {}
     if warmup is not None:
-        after = with_warmup(before, after, warmup, reasons)
+        after = with_warmup(before, after, warmup, reasons, moved)
     remarks += limits(before, after, rule, examples=examples, curvature=curvature, warmup=warmup)
-    return Rescaled(before, after, changes_between(before, after, reasons), tuple(remarks))
+    return Rescaled(before, after, changes_between(before, after, reasons, moved), tuple(remarks))
 
 
 def _accumulated(recipe: Recipe) -> str:
