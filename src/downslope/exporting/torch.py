@@ -137,7 +137,7 @@ def reasons_for_own_step(settings: Sequence[Settings]) -> list[str]:
     for form in map(without_dampening, settings):
         if form.nesterov and form.dampening:
             found.append("dampening together with Nesterov's momentum")
-        elif form.dampening and not form.undampened_first_step:
+        elif form.dampening and not form.undampened_first_step and form.nu is None:
             found.append("a dampening of 1 from the first step on")
         if form.nu is not None:
             found.append("quasi-hyperbolic momentum")
