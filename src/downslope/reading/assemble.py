@@ -11,7 +11,7 @@ from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import RATES, tidy, whole
-from downslope.reading.reading import ADAMS, title_of
+from downslope.reading.reading import ADAMS, DAMPENED, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
@@ -29,6 +29,9 @@ _MATCHES = {
     "decoder": "*decoder*",
 }
 """What words call a group -> the pattern of its names; of the "last layer" nobody can know them."""
+
+_OF_SGD = frozenset({"sgd", "sgdw", "qhm"})
+"""Names of optimizers that are SGD in one of its forms."""
 
 _PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
 
@@ -75,8 +78,8 @@ def _decide_decay(draft: Draft) -> None:
 
 def _put_optimizer(draft: Draft) -> None:
     mentions = [fact for fact in draft.every(Mention) if not fact.denied]
-    others = [fact.key for fact in mentions if fact.key not in {"sgd", "sgdw"}]
-    plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
+    others = [fact.key for fact in mentions if fact.key not in _OF_SGD]
+    plain = [fact for fact in mentions if fact.key in _OF_SGD]
     if others and not plain:
         draft.optimizer = others[0]
     elif others and _only_named(draft, plain) and (told := [f for f in mentions if not _only_named(draft, [f])]):
@@ -90,6 +93,8 @@ def _put_optimizer(draft: Draft) -> None:
     if draft.optimizer == "sgdw":
         draft.optimizer = "sgd"
         draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
+    if draft.optimizer == "qhm":
+        draft.optimizer = "sgd"
     if draft.optimizer != "sgd":
         draft.remarks.say("not_sgd", optimizer=title_of(draft.optimizer))
         table = "adam" if draft.optimizer in ADAMS else draft.optimizer
@@ -105,7 +110,7 @@ def _put_optimizer(draft: Draft) -> None:
 def _leave_out_others(draft: Draft) -> None:
     """Leave out the values that are told of another optimizer than that of the reading."""
     mentions = [fact for fact in draft.every(Mention) if fact.reach]
-    own = {draft.optimizer, *({"sgd", "sgdw"} if draft.optimizer == "sgd" else ())}
+    own = {draft.optimizer, *(_OF_SGD if draft.optimizer == "sgd" else ())}
     kept: list[Fact] = []
     place = 0
     for fact in sorted(draft.facts, key=lambda fact: fact.start):
@@ -301,6 +306,13 @@ def _put_momentum(draft: Draft) -> None:
     for fact in draft.values("dampening"):
         if _in_range(draft, "sgd.dampening", fact, 0, 1.0000001):
             draft.state("sgd.dampening", float(fact.value), fact)
+    if any(fact.key == "qhm" and not fact.denied for fact in draft.every(Mention)):
+        for fact in draft.values("nu"):
+            if _in_range(draft, "sgd.nu", fact, 0, 1.0000001):
+                draft.state("sgd.nu", float(fact.value), fact)
+        if draft.value("sgd.momentum") and "sgd.dampening" not in draft.fields:
+            draft.put("sgd.dampening", draft.value("sgd.momentum"), "implied", DAMPENED)
+            draft.put("sgd.undampened_first_step", False, "implied", DAMPENED)
     if draft.value("sgd.nesterov") and "sgd.momentum" not in draft.fields:
         draft.remarks.say("nesterov_without")
 

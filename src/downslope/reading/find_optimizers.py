@@ -51,7 +51,7 @@ def _is_kind_of(board: Board, named: Mention, item: Item) -> bool:
     """Whether "gradient descent" only says what the optimizer named before does: 采用AdaDelta方法进行梯度下降."""
     general = board.plain(item) in {"gradient descent", "stochastic gradient descent", "梯度下降"}
     between = board.text.plain[named.end : item.start]
-    return general and named.key not in {"sgd", "sgdw"} and _JOINS.search(between) is None and len(between) < 40
+    return general and named.key not in {"sgd", "sgdw", "qhm"} and _JOINS.search(between) is None and len(between) < 40
 
 
 _JOINS = re.compile(r"[,;]|\b(?:and|or|vs|than|instead)\b|[和与或及]|而")

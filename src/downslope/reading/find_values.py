@@ -10,7 +10,7 @@ from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
 
 _VALUED = (
-    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
+    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,nu,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
     "lr_decay,lr_every,epochs_total,steps_total,other,teacher,decay"
 )
 _SINGLE = frozenset(_VALUED.split(","))
@@ -198,7 +198,7 @@ _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
-_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
+_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu"})
 
 
 def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:

@@ -12,7 +12,7 @@ from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
 from downslope.reading.findings import Found, Part
 from downslope.reading.order import tidy
-from downslope.reading.reading import ADAMS, Field, Provenance
+from downslope.reading.reading import ADAMS, DAMPENED, Field, Provenance
 from downslope.reading.remarks import shown
 
 NORMS = "@bias_and_norm"
@@ -94,12 +94,14 @@ def put_values(build: Build) -> None:
     """Put everything but the learning rate and the groups."""
     _put_optimizer(build)
     settings = build.settings
+    is_qhm = any(squeezed(one.value.rpartition(".")[2]) == "qhm" for one in settings.by_concept.get("optimizer", ()))
     inherits = [one for one in settings.entries if squeezed(one.path[0]) in _BASES and one.value]
     for concept, path in (
         ("momentum", "sgd.momentum"),
         ("weight_decay", "sgd.weight_decay"),
         ("nesterov", "sgd.nesterov"),
         ("dampening", "sgd.dampening"),
+        *([("nu", "sgd.nu")] if is_qhm else []),
     ):
         setting = settings.by_concept.get(concept, [None])[0]
         default = None if inherits else settings.system.defaults.get(concept)
@@ -111,6 +113,10 @@ def put_values(build: Build) -> None:
             build.state(path, setting, _float(setting.value))
         elif default is not None and settings.by_concept.get("lr") and build.found.optimizer in {"", "sgd"}:
             build.imply(path, default, None, f"the default of {settings.system.name}")
+    momentum = build.found.fields.get("sgd.momentum")
+    if is_qhm and momentum is not None and "sgd.dampening" not in build.found.fields:
+        build.imply("sgd.dampening", momentum.value, None, DAMPENED)
+        build.imply("sgd.undampened_first_step", False, None, DAMPENED)
     _put_strength(build)
     clip = settings.first("clip")
     if clip is not None and clip.value < _SIZED:

@@ -45,6 +45,7 @@ GENERIC: dict[str, str] = {
     "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations maxnumberofsteps maxnumsteps maxtrainsteps numberofsteps numupdates maxtrainingsteps",
     "nesterov": "nesterov usenesterov sgdnesterov isnesterov optimizernesterov",
     "dampening": "dampening optimizerdampening",
+    "nu": "nu qhmnu optimizernu",
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
     "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm gradientthreshold clipgradnormmax clipnormvalue",
@@ -187,7 +188,7 @@ _ALONE = "adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd y
 _ALIASES = {
     "sgd": "sgd momentum momentumsgd correctedmomentumsgd nesterovag nag momentumoptimizer gradientdescentoptimizer "
     "gradientdescent sgdoptimizer fusedsgd nesterovmomentum buildsgd polyoptimizer nesterov msgd sgdm nesterovsgd "
-    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs",
+    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs qhm",
     "adam": "adam adamoptimizer fusedadam sparseadam adam8bit amsgrad",
     "sgdw": "sgdw decoupledsgdw",
     "adamw": "adamw decoupledadamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",

@@ -24,6 +24,7 @@ ENGLISH = {
         "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
         "maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
+        "nu": "nu|ν|immediate discount factor|immediate discount",
         "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
@@ -69,6 +70,7 @@ ENGLISH = {
         "mini batch gradient descent|gradient descent|momentumoptimizer|stochastic gradient descent method|vanilla sgd|"
         "plain sgd|momentum optimizer|gradientdescentoptimizer|heavy ball method",
         "sgdw": "sgdw",
+        "qhm": "qhm|quasi hyperbolic momentum|quasihyperbolic momentum|quasi hyperbolic momentum sgd",
         "rmsprop": "rmsprop|rmspropoptimizer|rms prop",
         "adam": "adam|adamoptimizer",
         "adamw": "adamw",
