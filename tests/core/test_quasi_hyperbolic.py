@@ -69,7 +69,7 @@ def test_two_steps_by_hand():
 
 
 def test_what_it_holds():
-    """nu 1 is plain momentum, bit for bit; 0 plain SGD; nu = momentum, dampened alike, Nesterov at lr (1 - momentum)."""
+    """nu 1 is plain momentum; 0 plain SGD; nu = momentum, dampened alike, Nesterov at lr (1 - momentum)."""
     plain = Settings(lr=0.1, momentum=0.9, weight_decay=0.01)
     assert Settings(lr=0.1, momentum=0.9, weight_decay=0.01, nu=1.0) == plain
     assert Settings(lr=0.1, momentum=0.9, nu=1).nu is None

@@ -302,7 +302,8 @@ def test_edges_follow_from_the_limit_and_the_effective_lr(all_explained):
         limit = explanation[f"largest_curvature_{own}"].value + now.coupled_decay
         assert explanation["edge_full_batch"].value == pytest.approx(limit, rel=1e-6, abs=1e-9) or limit < 1e-9
         if _gain(now):
-            plain = replace(now, momentum=0.0, dampening=0.0, nesterov=False, nu=None, grad_in=1.0, velocity_out=_gain(now))
+            bare = replace(now, momentum=0.0, dampening=0.0, nesterov=False, nu=None)
+            plain = replace(bare, grad_in=1.0, velocity_out=_gain(now))
             edge = explanation["edge_mini_batch"].value
             factor = 1 + sgd_rule(1.0, edge * now.grad_scale, 0.0, replace(plain, coupled_decay=0.0))[0]
             assert factor == pytest.approx(-1.0, abs=1e-9)

@@ -36,9 +36,9 @@ class Settings:
         momentum: Factor on the velocity, in [0, 1).
         dampening: The gradient enters the velocity with weight 1 - dampening; in [0, 1], needs momentum.
         nesterov: Nesterov's form of momentum; needs momentum.
-        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient; in [0, 1], None or
-            1 for plain momentum. Needs momentum, and not together with nesterov. The paper's has dampening = momentum and
-            undampened_first_step = False.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient; in [0, 1], None
+            or 1 for plain momentum. Needs momentum, and not together with nesterov. The paper's (QHM) has dampening =
+            momentum and undampened_first_step = False.
         weight_decay: Strength of weight decay, >= 0; what it multiplies is `decay`.
         decay: Where weight decay enters:
             "coupled": grad += weight_decay * param (torch SGD, Caffe, MXNet);

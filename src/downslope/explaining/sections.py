@@ -277,7 +277,8 @@ def _stability(explanation: Explanation, words: Words) -> Parts:
     limit = explanation[f"largest_lr_{own}"]
     if limit.value is None:
         course = Course.of(explanation.settings, explanation.run)
-        forms = {form: _over_l(f"largest_lr_{form}", explanation, course) for form in dict.fromkeys(("heavy_ball", "nesterov", own))}
+        names = dict.fromkeys(("heavy_ball", "nesterov", own))
+        forms = {form: _over_l(f"largest_lr_{form}", explanation, course) for form in names}
         none = any(text is None for text in forms.values())
         name = "largest_lr.unknown.quasi_hyperbolic" if own == "quasi_hyperbolic" else "largest_lr.unknown"
         yield _about(limit, words, "largest_lr.none" if none else name, **({} if none else forms))

@@ -1,4 +1,4 @@
-"""JAX: a chain of optax's transformations, which can express every rule but dampened Nesterov and quasi-hyperbolic momentum."""
+"""JAX: a chain of optax's transformations, which can express every rule but two forms of momentum."""
 
 from __future__ import annotations
 

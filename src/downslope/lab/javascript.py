@@ -15,9 +15,9 @@ NUMBERS = ("lr", "momentum", "weight_decay", "dampening")
 def rule_source() -> str:
     """Return two JavaScript functions: `scalars(settings)` of a step, and `step(param, grad, velocity, s)`.
 
-    `settings` has lr, momentum, weight_decay, dampening, nesterov, nu (1 for plain momentum) and decay; where a schedule moves lr, also lr_initial
-    and lr_max, which some ways of decay divide by. `step` returns [delta, velocity]. Operations and their order are
-    those of Python, so the numbers are the same doubles.
+    `settings` has lr, momentum, weight_decay, dampening, nesterov, nu (1 for plain momentum) and decay; where a
+    schedule moves lr, also lr_initial and lr_max, which some ways of decay divide by. `step` returns [delta, velocity].
+    Operations and their order are those of Python, so the numbers are the same doubles.
     """
     given = {name: Term("name", (f"settings.{name}",)) for name in NUMBERS}
     cases: list[str] = []

@@ -1,8 +1,8 @@
 """Up to which learning rate, or which curvature, a step on a quadratic shrinks, and where training settles.
 
-The limits of the heavy ball, of Nesterov's form and of quasi-hyperbolic momentum are exact for every kind of decay and any dampening: there the
-smaller eigenvalue reaches -1. `weight_decay` is coupled decay, 0 for any other kind, whose share per step is d:
-`decoupled`.
+The limits of the heavy ball, of Nesterov's form and of quasi-hyperbolic momentum are exact for every kind of decay and
+any dampening: there the smaller eigenvalue reaches -1. `weight_decay` is coupled decay, 0 for any other kind, whose
+share per step is d: `decoupled`.
 """
 
 from __future__ import annotations

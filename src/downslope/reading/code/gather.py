@@ -29,8 +29,8 @@ _STEPS = 1000
 """The first milestone that counts steps where nothing says what is counted."""
 _NUMBERED = re.compile(r"(?:lr_?)?(?:decay|drop|milestone|boundary)_?(?:step|epoch|iter)?_?\d|lr_?(?:step|epoch)_?\d")
 _RANGES = {
-    "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.nu": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3),
-    "data.batch_size": (1, 1e8),
+    "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.nu": (0.0, 1.0000001),
+    "sgd.weight_decay": (0.0, 1e3), "data.batch_size": (1, 1e8),
     "train.label_smoothing": (1e-9, 1.0), "train.ema": (0.5, 1.0), "train.accumulate": (2, 1e6),
     "data.augment.mixup": (1e-9, 1e3), "data.augment.cutmix": (1e-9, 1e3), "data.augment.erase": (1e-9, 1.0000001),
     "data.augment.crop": (1, 1e4), "data.augment.size": (1, 1e5),
