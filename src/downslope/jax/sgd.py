@@ -264,8 +264,8 @@ def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -
 
 
 # The rule uses ``grad + coupled_decay * param`` twice with Nesterov's and quasi-hyperbolic momentum, for the velocity
-# and for the direction. XLA on CPUs then writes it to fresh memory and reads it back, which takes as long as the rest of
-# the step. So a compiled step works it out anew for each use.
+# and for the direction. XLA on CPUs then writes it to fresh memory and reads it back, which takes as long as the rest
+# of the step. So a compiled step works it out anew for each use.
 
 
 class _RepeatedDecay:
