@@ -51,6 +51,11 @@ class Settings:
             velocity as it leaves (torch, optax). The two part when lr changes.
         undampened_first_step: Whether a parameter's first gradient enters the velocity undampened, as in torch.
         maximize: Whether to ascend: the gradient's sign is flipped, weight decay's is not.
+        trust_coefficient: LARS: the decayed gradient of each tensor is multiplied by its trust ratio, trust_coefficient
+            |param| / (|grad| + weight_decay |param|) with coupled weight decay; 1 where a norm is 0. None or 0 for none.
+        trust_clip: LARC: the trust ratio is divided by lr and at most 1, so that it only lowers lr.
+        adaptive_clip: The gradient of each tensor is scaled down to a norm of at most adaptive_clip times that of the
+            parameter, or 0.001 where this is less. None or 0 for none.
 
     Raises:
         SettingsError: If a value is of the wrong kind, outside its range, or needs another that is missing.
@@ -71,6 +76,9 @@ class Settings:
     lr_in_velocity: bool = False
     undampened_first_step: bool = True
     maximize: bool = False
+    trust_coefficient: float | None = None
+    trust_clip: bool = False
+    adaptive_clip: float | None = None
 
     def __post_init__(self) -> None:
         """Check every value; numbers of any kind become Python floats."""
@@ -84,7 +92,9 @@ class Settings:
             raise SettingsError("`dampening` must be a number; got a schedule. Schedule `momentum` instead.")
         object.__setattr__(self, "dampening", check_range("dampening", as_float("dampening", self.dampening)))
         object.__setattr__(self, "nu", checked_nu(self.nu))
-        for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
+        for name in ("trust_coefficient", "adaptive_clip"):
+            object.__setattr__(self, name, checked_factor(name, getattr(self, name)))
+        for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize", "trust_clip"):
             check_flag(name, getattr(self, name))
         check_decay(self.decay)
         if is_zero(self.momentum):
@@ -104,6 +114,11 @@ class Settings:
                     "Set momentum to a value such as 0.9, or leave nu out."
                 )
         check_one_direction(self.nesterov, self.nu)
+        if self.trust_clip and self.trust_coefficient is None:
+            raise SettingsError(
+                "`trust_clip` bounds the trust ratio, and there is none; got trust_clip=True without "
+                "trust_coefficient. Set trust_coefficient to a value such as 0.001, or trust_clip to False."
+            )
         if self.decay in {"relative", "corrected"} and not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
@@ -227,7 +242,7 @@ def provided(name: str) -> Callable[..., Any]:
 def update_matrix(
     settings: Settings, step: int = 0, *, first: bool = False
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the 2x3 update matrix of `settings` at `step`.
+    """Return the 2x3 update matrix of `settings` at `step`; the factors of single tensors, such as trust ratios, are 1.
 
     Two settings are the same rule exactly when their matrices agree up to a scale of the velocity. Without momentum,
     where delta's coefficient on velocity is 0, the velocity is never read and its row does not count.
@@ -317,6 +332,17 @@ def checked_nu(nu: Any) -> float | None:
         raise SettingsError("`nu` must be a number; got a schedule. Schedule `lr` or `momentum` instead.")
     number = None if nu is None else check_range("nu", as_float("nu", nu))
     return None if number == 1 else number
+
+
+def checked_factor(name: str, value: Any) -> float | None:
+    """Return a factor on gradients that each tensor has of its own, as a float; None where it is off, which 0 says too.
+
+    Raises:
+        SettingsError: If it is no number >= 0.
+    """
+    if isinstance(value, Schedule):
+        raise SettingsError(f"`{name}` must be a number; got a schedule. Schedule `lr` instead.")
+    return None if value is None else check_range(name, as_float(name, value)) or None
 
 
 def check_one_direction(nesterov: bool, nu: float | None) -> None:  # noqa: FBT001 -- as in settings

@@ -17,6 +17,7 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import says_our_words
+from downslope.core.tensor_factors import NONE, TensorFactors
 from downslope.jax.leaves import (
     NamedLeaf,
     assign_leaves,
@@ -29,7 +30,13 @@ from downslope.jax.leaves import (
     named_leaves,
     zeros_for,
 )
-from downslope.jax.scalars import ABSENT, Hyperparameters, ScalarsOfStep, checked_hyperparameters
+from downslope.jax.scalars import (
+    ABSENT,
+    Hyperparameters,
+    ScalarsOfStep,
+    checked_hyperparameters,
+    with_factors,
+)
 
 Number = float | jax.Array
 Scheduled = Number | Schedule | Callable[[Any], Any]
@@ -63,6 +70,9 @@ def sgd(
     undampened_first_step: bool | None = None,
     maximize: bool | None = None,
     nu: Number | None = None,
+    trust_coefficient: Number | None = None,
+    trust_clip: bool | None = None,
+    adaptive_clip: Number | None = None,
     settings: Settings | None = None,
     groups: Sequence[Group] = (),
     velocity_dtype: Any = None,
@@ -85,6 +95,10 @@ def sgd(
         undampened_first_step: Whether a parameter's first gradient is undampened.
         maximize: Whether to ascend.
         nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient, see `Settings`.
+        trust_coefficient: LARS: multiplies the decayed gradient of each leaf by its trust ratio, see `Settings`;
+            `update` needs the parameters.
+        trust_clip: LARC: the trust ratio only lowers lr.
+        adaptive_clip: Largest norm of each leaf's gradient as a share of its parameter's; `update` needs the parameters.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
             positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
@@ -124,6 +138,9 @@ def sgd(
         "undampened_first_step": undampened_first_step,
         "maximize": maximize,
         "nu": nu,
+        "trust_coefficient": trust_coefficient,
+        "trust_clip": trust_clip,
+        "adaptive_clip": adaptive_clip,
     }
     common = checked_hyperparameters(given, settings)
     if isinstance(groups, set | frozenset):
@@ -190,7 +207,7 @@ class SGDRule:
             delta, velocity = row.grad, row.velocity
             if not is_hole(row.grad):
                 scalars_in = known.scalars_for(row.home, row.started)
-                delta, velocity = step_leaf(row.grad, row.param, row.velocity, scalars_in)
+                delta, velocity = step_leaf(row.grad, row.param, row.velocity, scalars_in, row.home.factors)
             deltas.append(delta)
             velocities.append(velocity)
         return tree.unflatten(deltas), next_state(state, rows, tree, velocities)
@@ -238,13 +255,19 @@ def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[
 
 
 def step_leaf(
-    grad: Any, param: Any, velocity: Any, scalars_in: Callable[[Any], StepScalars]
+    grad: Any,
+    param: Any,
+    velocity: Any,
+    scalars_in: Callable[[Any], StepScalars],
+    factors: TensorFactors = NONE,
 ) -> tuple[jax.Array, jax.Array | None]:
     """Return (delta, velocity') of one leaf, each rounded once to its own format."""
     arrays = [None if array is None else jnp.asarray(array) for array in (grad, param, velocity)]
     wide = jnp.result_type(jnp.float32, *(array.dtype for array in arrays if array is not None))
     g, p, v = (ABSENT if array is None else array.astype(wide) for array in arrays)
     scalars = scalars_in(wide)
+    if factors.given:
+        scalars = with_factors(scalars, factors, cast("Any", g), cast("Any", p))
     is_twice = scalars.nesterov or scalars.nu is not None
     if isinstance(g, Tracer) and is_twice and scalars.coupled_decay is not ABSENT:
         repeated: Any = _RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
@@ -261,6 +284,8 @@ def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -
         raise GroupError(f"`groups` match parameters by name, and `update` got no parameters. {how}")
     if common.has_decay:
         raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")
+    if common.factors.given:
+        raise SettingsError(f"trust ratios and adaptive clipping need the parameters, and `update` got none. {how}")
 
 
 # The rule uses ``grad + coupled_decay * param`` twice with Nesterov's and quasi-hyperbolic momentum, for the velocity

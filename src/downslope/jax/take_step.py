@@ -116,7 +116,8 @@ def _by_one_call(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) ->
 
 def _by_rule(row: Row, known: ScalarsOfStep) -> tuple[Any, Any]:
     """Return (param, velocity) of a row after the step, by the rule in JAX's own operations."""
-    delta, velocity = step_leaf(row.grad, row.param, row.velocity, known.scalars_for(row.home, row.started))
+    scalars_in = known.scalars_for(row.home, row.started)
+    delta, velocity = step_leaf(row.grad, row.param, row.velocity, scalars_in, row.home.factors)
     return _moved(delta, row.param), velocity
 
 
@@ -143,6 +144,7 @@ def _fit_rows(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) -> li
         for row in rows
         if all(isinstance(array, jax.Array) for array in (row.grad, row.param))
         and (row.velocity is None or isinstance(row.velocity, jax.Array))
+        and not row.home.factors.given  # else its coefficients follow from norms
         and has_kernel(row.param, row.grad, row.velocity)
         and (row.param.dtype == jnp.float64 or id(row.home) not in too_large)
     ]

@@ -20,7 +20,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.synonyms import says_our_words
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
-from downslope.keras.options import DEFAULTS, check_factors, check_rate, settings_and_lr
+from downslope.keras.options import DEFAULTS, check_factors, check_no_factors, check_rate, settings_and_lr
 from downslope.keras.rule_step import move, scalars_of
 from downslope.keras.schedules import Scheduled, value_of_keras
 from downslope.keras.traced_numbers import Number, computing_format
@@ -187,6 +187,8 @@ class SGD(keras.optimizers.Optimizer):
         given = weight_decay if settings is None else chosen.weight_decay
         self._held = Held(chosen, None if given is None else chosen.weight_decay, groups_from_config(groups))
         check_factors(rate, self._held.groups)
+        for group in self._held.groups:
+            check_no_factors(group)
         self.momentums = []
 
     momentum = Fixed("Momentum, a number or a schedule.")

@@ -190,7 +190,7 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
         and all(entry.velocity is None or _alike(entry.velocity, entry.param) for entry in entries)
-        and all(entry.rounding == "nearest" and entry.scales is None for entry in entries)
+        and all(entry.rounding == "nearest" and entry.scales is None and entry.own is None for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)
     )

@@ -367,7 +367,7 @@ def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> 
     """
     group = {name: _plain(value) for name, value in group.items()}
     try:
-        own = {"nu": None, **group}  # which earlier versions did not have
+        own = {**group_values.NEWER, **group}  # which earlier versions did not have
         if all(name in own for name in group_values.HYPERPARAMETERS):  # downslope.torch.SGD's own
             values = {name: own[name] for name in group_values.HYPERPARAMETERS}
             for name in group_values.SCHEDULABLE:

@@ -81,6 +81,9 @@ class ParameterGroup(Struct):
     dampening: float = 0.0
     nesterov: bool = False
     nu: float | None = None
+    trust_coefficient: float | None = None
+    trust_clip: bool = False
+    adaptive_clip: float | None = None
     decay: str = ""
     lr_in_velocity: bool = False
     undampened_first_step: bool = True
