@@ -245,8 +245,8 @@ class SGD:
         norms = self._norms.get(id(settings))
         if norms is None and factors_of(settings).given:
             raise SettingsError(
-                "settings with a trust ratio or adaptive clipping were put into `settings` of an optimizer that has none. "
-                "Make the optimizer with them."
+                "settings with a trust ratio or adaptive clipping were put into `settings` of an optimizer that has "
+                "none. Make the optimizer with them."
             )
         return scalars if norms is None else factors_of(settings).of(scalars, *norms)
 
@@ -331,9 +331,12 @@ class SGD:
 
 def _norm(array: Array) -> float:
     """Return the Euclidean norm of an array, in float64, also where its square is beyond that."""
-    flat = np.abs(array.reshape(-1)).astype(np.float64)
-    largest = float(flat.max(initial=0.0))
-    return largest * math.sqrt(float(np.square(flat / largest).sum())) if 0 < largest < math.inf else largest
+    flat = array.reshape(-1)
+    flat = flat.astype(np.complex128 if flat.dtype.kind == "c" else np.float64)
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(flat))
+    largest = float(np.abs(flat).max(initial=0.0)) if math.isinf(norm) else math.inf
+    return norm if math.isinf(largest) else largest * float(np.linalg.norm(flat / largest))
 
 
 def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -52,7 +52,7 @@ class Settings:
         undampened_first_step: Whether a parameter's first gradient enters the velocity undampened, as in torch.
         maximize: Whether to ascend: the gradient's sign is flipped, weight decay's is not.
         trust_coefficient: LARS: the decayed gradient of each tensor is multiplied by its trust ratio, trust_coefficient
-            |param| / (|grad| + weight_decay |param|) with coupled weight decay; 1 where a norm is 0. None or 0 for none.
+            |param| / (|grad| + weight_decay |param|) with coupled decay; 1 where a norm is 0. None or 0 for none.
         trust_clip: LARC: the trust ratio is divided by lr and at most 1, so that it only lowers lr.
         adaptive_clip: The gradient of each tensor is scaled down to a norm of at most adaptive_clip times that of the
             parameter, or 0.001 where this is less. None or 0 for none.
@@ -91,12 +91,15 @@ class Settings:
         if isinstance(self.dampening, Schedule):
             raise SettingsError("`dampening` must be a number; got a schedule. Schedule `momentum` instead.")
         object.__setattr__(self, "dampening", check_range("dampening", as_float("dampening", self.dampening)))
-        object.__setattr__(self, "nu", checked_nu(self.nu))
-        for name in ("trust_coefficient", "adaptive_clip"):
-            object.__setattr__(self, name, checked_factor(name, getattr(self, name)))
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize", "trust_clip"):
             check_flag(name, getattr(self, name))
         check_decay(self.decay)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Check what needs something else, or excludes it."""
         if is_zero(self.momentum):
             if self.nesterov:
                 raise SettingsError(
@@ -322,7 +325,7 @@ def check_alone(settings: Any, given: Iterable[str]) -> None:
         raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
 
 
-def checked_nu(nu: Any) -> float | None:
+def checked_nu(name: str, nu: Any) -> float | None:
     """Return quasi-hyperbolic momentum's nu as a float; None where it is plain momentum, which 1 says too.
 
     Raises:
@@ -330,7 +333,7 @@ def checked_nu(nu: Any) -> float | None:
     """
     if isinstance(nu, Schedule):
         raise SettingsError("`nu` must be a number; got a schedule. Schedule `lr` or `momentum` instead.")
-    number = None if nu is None else check_range("nu", as_float("nu", nu))
+    number = None if nu is None else check_range(name, as_float(name, nu))
     return None if number == 1 else number
 
 
@@ -343,6 +346,13 @@ def checked_factor(name: str, value: Any) -> float | None:
     if isinstance(value, Schedule):
         raise SettingsError(f"`{name}` must be a number; got a schedule. Schedule `lr` instead.")
     return None if value is None else check_range(name, as_float(name, value)) or None
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], float | None]] = {
+    "nu": checked_nu,
+    "trust_coefficient": checked_factor,
+    "adaptive_clip": checked_factor,
+}
 
 
 def check_one_direction(nesterov: bool, nu: float | None) -> None:  # noqa: FBT001 -- as in settings

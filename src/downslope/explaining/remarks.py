@@ -127,6 +127,12 @@ def _about_velocity(settings: Settings, now: StepScalars, run: RunSize) -> Itera
             yield Remark(name="first_undampened", numbers={"factor": 1 / (1 - settings.dampening)})
     if settings.maximize:
         yield Remark(name="maximizes")
+    if settings.trust_coefficient is not None:
+        numbers = {"coefficient": settings.trust_coefficient}
+        trust, larc = Remark(name="trust", numbers=numbers), Remark(name="trust_clip", numbers=numbers)
+        yield larc if settings.trust_clip else trust
+    if settings.adaptive_clip is not None:
+        yield Remark(name="adaptive_clip", numbers={"share": settings.adaptive_clip})
 
 
 def _about_training(recipe: Recipe) -> Iterator[Remark]:

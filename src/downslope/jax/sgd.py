@@ -98,7 +98,7 @@ def sgd(
         trust_coefficient: LARS: multiplies the decayed gradient of each leaf by its trust ratio, see `Settings`;
             `update` needs the parameters.
         trust_clip: LARC: the trust ratio only lowers lr.
-        adaptive_clip: Largest norm of each leaf's gradient as a share of its parameter's; `update` needs the parameters.
+        adaptive_clip: Largest norm of each leaf's gradient, as a share of its parameter's.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
             positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,

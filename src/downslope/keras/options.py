@@ -77,7 +77,7 @@ def _in_keras(settings: Settings) -> tuple[Settings, Any]:
 
 
 def check_no_factors(given: Settings | Group) -> None:
-    """Raise `SettingsError` if gradients are to have factors by the norm of each tensor, for which Keras has no place."""
+    """Raise `SettingsError` if gradients are to have factors by the norms of tensors, which Keras has no place for."""
     named = [name for name in tensor_factors.NAMES if getattr(given, name)]
     if named:
         raise SettingsError(

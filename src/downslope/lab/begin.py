@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from downslope.core import tensor_factors
 from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Decay, Settings
@@ -119,6 +120,8 @@ def begin_with(
                 "largest of the schedule's: --sgd.lr 0.1."
             )
         numbers[name] = value
+    if named := [name for name in tensor_factors.NAMES if getattr(settings, name)]:
+        raise SettingsError(f"`{named[0]}` has no slider here: what it does depends on norms. Leave it out.")
     if settings.lr_in_velocity or settings.maximize:
         name = "lr_in_velocity" if settings.lr_in_velocity else "maximize"
         raise SettingsError(f"`{name}` = true has no slider here. Leave it out; with constant numbers it is the same.")

@@ -156,9 +156,9 @@ def check_whole(param: Tensor, group: Mapping[str, Any], index: int) -> None:
     if getattr(param, "_is_flat_param", False) or getattr(param, "_fsdp_flattened", False):
         place = next(place for place, one in enumerate(group["params"]) if one is param)
         raise SettingsError(
-            f"{group_values.parameter_name(group, index, place)} is a piece of a layer, or several of them in one, as FullyShardedDataParallel lays them out, and "
-            "trust_coefficient and adaptive_clip are about the norm of whole tensors. Shard the model by "
-            "torch.distributed.fsdp.fully_shard instead, or leave them out."
+            f"{group_values.parameter_name(group, index, place)} is a piece of a layer, or several of them in one, as "
+            "FullyShardedDataParallel lays them out, and trust_coefficient and adaptive_clip are about norms of whole "
+            "tensors. Shard the model by torch.distributed.fsdp.fully_shard instead, or leave them out."
         )
 
 

@@ -290,7 +290,7 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
         if values["nesterov"] is True:
             inside["nesterov"] = False
             sentences.append("`nesterov` is True, and without momentum it does nothing")
-        if checked_nu(values["nu"]) is not None:
+        if checked_nu("nu", values["nu"]) is not None:
             inside["nu"] = None
             sentences.append(f"`nu` is {values['nu']!r}, and without momentum it does nothing")
     return inside, sentences
@@ -376,7 +376,7 @@ def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> Ste
     if differentiable:
         values |= {name: group[name].reshape(()) for name in numbers if isinstance(group[name], Tensor)}
     others = {name: group[name] for name in HYPERPARAMETERS if name not in values and name not in _NO_SCALARS}
-    others["nu"] = checked_nu(group["nu"])
+    others["nu"] = checked_nu("nu", group["nu"])
     check_one_direction(group["nesterov"], others["nu"])
     return scalars(**values, **others, lr_initial=lr_initial, lr_max=lr_max)
 

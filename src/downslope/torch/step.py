@@ -114,9 +114,8 @@ class StepPlan:
             or any(entry.is_undampened and entry.velocity is not None for entry in entries)  # whose scalars are others
         )
         self._has_factors = any(entry.own is not None for entry in entries)  # which are other ones at every step
-        self._limit = (
-            ONCE if not may_be_kept else CHECKED if self.rest or not in_kernel or self._has_factors else REPEATABLE
-        )
+        is_checked = self.rest or not in_kernel or self._has_factors
+        self._limit = ONCE if not may_be_kept else CHECKED if is_checked else REPEATABLE
         self.state = CHECKED if may_be_kept else ONCE
 
         self.has_kernel = bool(in_kernel)

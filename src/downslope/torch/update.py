@@ -49,8 +49,8 @@ class Entry:
         rounding: How it is rounded.
         shares_memory: Whether one of its tensors is a piece of another that the step writes.
         scales: Scales of a velocity of codes, or None.
-        own: Index of its own scalars among a step's, beyond the groups', where its gradient has factors of its own; None
-            where its group's are its.
+        own: Index of its own scalars among a step's, beyond the groups', where its gradient has factors of its own;
+            None where its group's are its.
     """
 
     group: int
