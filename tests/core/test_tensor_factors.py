@@ -82,7 +82,7 @@ def test_what_is_not_allowed(how, message):
         Settings(lr=0.1, **how)
     assert str(caught.value).startswith(message)
     with pytest.raises(GroupError):
-        Group(match="*", **{"trust_coefficient": -1.0})
+        Group(match="*", trust_coefficient=-1.0)
 
 
 def test_they_are_compared_explained_and_exported():
