@@ -30,7 +30,7 @@ _MATCHES = {
 }
 """What words call a group -> the pattern of its names; of the "last layer" nobody can know them."""
 
-_OF_SGD = frozenset({"sgd", "sgdw", "qhm"})
+_OF_SGD = frozenset({"sgd", "sgdw", "qhm", "larc"})
 """Names of optimizers that are SGD in one of its forms."""
 
 _PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
@@ -46,6 +46,7 @@ def assemble(draft: Draft, board: Board) -> None:
     _put_momentum(draft)
     _put_weight_decay(draft)
     _put_clip(draft)
+    _put_factors(draft)
     put_learning_rate(draft)
     _put_groups(draft)
     _put_conventions(draft)
@@ -93,8 +94,8 @@ def _put_optimizer(draft: Draft) -> None:
     if draft.optimizer == "sgdw":
         draft.optimizer = "sgd"
         draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
-    if draft.optimizer == "qhm":
-        draft.optimizer = "sgd"
+    if draft.optimizer in {"qhm", "larc"} or (draft.optimizer == "lars" and list(draft.values("trust"))):
+        draft.optimizer = "sgd"  # in a form that settings hold; of LARS without its coefficient they hold too little
     if draft.optimizer != "sgd":
         draft.remarks.say("not_sgd", optimizer=title_of(draft.optimizer))
         table = "adam" if draft.optimizer in ADAMS else draft.optimizer
@@ -110,7 +111,7 @@ def _put_optimizer(draft: Draft) -> None:
 def _leave_out_others(draft: Draft) -> None:
     """Leave out the values that are told of another optimizer than that of the reading."""
     mentions = [fact for fact in draft.every(Mention) if fact.reach]
-    own = {draft.optimizer, *(_OF_SGD if draft.optimizer == "sgd" else ())}
+    own = {draft.optimizer, *({*_OF_SGD, "lars"} if draft.optimizer == "sgd" else ())}
     kept: list[Fact] = []
     place = 0
     for fact in sorted(draft.facts, key=lambda fact: fact.start):
@@ -346,6 +347,22 @@ def _put_weight_decay(draft: Draft) -> None:
 def _is_penalty(draft: Draft, fact: Fact) -> bool:
     words = draft.text.plain[fact.start : fact.end]
     return "penalty" in words or "惩罚" in words
+
+
+def _put_factors(draft: Draft) -> None:
+    """Put trust ratios and adaptive clipping."""
+    for fact in draft.values("agc"):
+        if _in_range(draft, "sgd.adaptive_clip", fact, 1e-9, 1e3):
+            draft.state("sgd.adaptive_clip", float(fact.value), fact)
+    named = {fact.key for fact in draft.every(Mention) if not fact.denied}
+    if draft.optimizer != "sgd" or not named & {"lars", "larc"}:
+        return
+    for fact in draft.values("trust"):
+        if _in_range(draft, "sgd.trust_coefficient", fact, 1e-9, 1e6):
+            draft.state("sgd.trust_coefficient", float(fact.value), fact)
+    if "larc" in named:
+        draft.put("sgd.trust_coefficient", 0.02, "implied", "Apex's LARC has a trust coefficient of 0.02")
+        draft.put("sgd.trust_clip", True, "implied", "LARC lets the trust ratio only lower lr")
 
 
 def _put_clip(draft: Draft) -> None:

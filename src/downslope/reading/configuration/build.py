@@ -119,7 +119,11 @@ def put_values(build: Build) -> None:
         build.imply("sgd.undampened_first_step", False, None, DAMPENED)
     _put_strength(build)
     clip = settings.first("clip")
-    if clip is not None and clip.value < _SIZED:
+    modes = [one.value for one in settings.entries if squeezed(str(one.path[-1])) == "clipmode"]
+    if clip is not None and "agc" in modes:
+        build.imply("sgd.adaptive_clip", _float(clip.value), clip)  # by another word beside it
+        build.say("row_by_row")
+    elif clip is not None and clip.value < _SIZED:
         build.state("train.clip_norm", clip, _float(clip.value))
     _put_batch(build)
     _put_beside(build)
@@ -164,6 +168,10 @@ def _put_optimizer(build: Build) -> None:
         found.optimizer = "sgd"
     elif settings.system.name == "transformers":
         found.optimizer = "adamw"
+    trust = settings.first("trust")
+    if found.optimizer == "lars" and trust is not None:
+        found.optimizer = "sgd"
+        build.state("sgd.trust_coefficient", trust, _float(trust.value))
     names = dict.fromkeys(_optimizer_of(one.value) for one in named)
     if len(names) > 1:
         build.say("two_optimizers", names=", ".join(names))

@@ -45,6 +45,7 @@ GENERIC: dict[str, str] = {
     "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations maxnumberofsteps maxnumsteps maxtrainsteps numberofsteps numupdates maxtrainingsteps",
     "nesterov": "nesterov usenesterov sgdnesterov isnesterov optimizernesterov",
     "dampening": "dampening optimizerdampening",
+    "trust": "trustcoefficient trustcoeff larstrustcoefficient larscoefficient larscoeff larstrustcoeff",
     "nu": "nu qhmnu optimizernu",
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
