@@ -53,7 +53,7 @@ class Settings:
         maximize: Whether to ascend: the gradient's sign is flipped, weight decay's is not.
         trust_coefficient: LARS: the decayed gradient of each tensor is multiplied by its trust ratio, trust_coefficient
             |param| / (|grad| + weight_decay |param|) with coupled decay; 1 where a norm is 0. None or 0 for none.
-        trust_clip: LARC: the trust ratio is divided by lr and at most 1, so that it only lowers lr.
+        trust_clip: LARC: the trust ratio is divided by lr and at most 1, so that it only lowers lr. None for False.
         adaptive_clip: The gradient of each tensor is scaled down to a norm of at most adaptive_clip times that of the
             parameter, or 0.001 where this is less. None or 0 for none.
 
@@ -77,7 +77,7 @@ class Settings:
     undampened_first_step: bool = True
     maximize: bool = False
     trust_coefficient: float | None = None
-    trust_clip: bool = False
+    trust_clip: bool | None = None
     adaptive_clip: float | None = None
 
     def __post_init__(self) -> None:
@@ -93,8 +93,11 @@ class Settings:
         object.__setattr__(self, "dampening", check_range("dampening", as_float("dampening", self.dampening)))
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
-        for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize", "trust_clip"):
+        for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
             check_flag(name, getattr(self, name))
+        if self.trust_clip is not None:
+            check_flag("trust_clip", self.trust_clip)
+        object.__setattr__(self, "trust_clip", self.trust_clip or None)
         check_decay(self.decay)
         self._check_together()
 

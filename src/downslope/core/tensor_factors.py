@@ -70,4 +70,4 @@ NONE = TensorFactors()
 
 def factors_of(settings: Any) -> TensorFactors:
     """Return what settings choose of them; `NONE` where they choose none."""
-    return TensorFactors(*(getattr(settings, name) for name in NAMES))
+    return TensorFactors(settings.trust_coefficient, bool(settings.trust_clip), settings.adaptive_clip)

@@ -268,7 +268,7 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     """
     inside, sentences = dict(values), []
     if not values["trust_coefficient"]:
-        inside["trust_clip"] = False  # of a ratio that there is not
+        inside["trust_clip"] = None  # of a ratio that there is not
     momentum, dampening = values["momentum"], values["dampening"]
     if not isinstance(momentum, Schedule):
         momentum = inside["momentum"] = as_float("momentum", momentum, or_schedule=True)

@@ -166,7 +166,7 @@ class SGD(SteppingInBackward):
             "maximize": maximize,
             "nu": nu,
             "trust_coefficient": trust_coefficient,
-            "trust_clip": trust_clip,
+            "trust_clip": None if trust_clip is False else trust_clip,
             "adaptive_clip": adaptive_clip,
         }
         settings, values = group_values.checked_settings(settings, values)

@@ -82,7 +82,7 @@ class ParameterGroup(Struct):
     nesterov: bool = False
     nu: float | None = None
     trust_coefficient: float | None = None
-    trust_clip: bool = False
+    trust_clip: bool | None = None
     adaptive_clip: float | None = None
     decay: str = ""
     lr_in_velocity: bool = False
