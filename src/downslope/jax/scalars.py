@@ -248,7 +248,7 @@ def _is_live(name: str, value: Any) -> bool:
 
 def _stand_in(name: str, value: Any) -> float:
     """Return the number to check the other settings with: the value itself where there is one."""
-    stand_in = (_STAND_INS | _FACTORS)[name]
+    stand_in = {**_STAND_INS, **_FACTORS}[name]
     if callable(value):
         return stand_in
     value = _checked(name, value)
