@@ -29,6 +29,7 @@ def test_qhm_is_the_papers(text):
     found = fields(text)
     assert {path: found.get(path) for path in PAPER} == PAPER
     assert found["sgd.lr"] == 1.0
+    assert ("train.epochs" in found) == any(word in text for word in ("epochs", "轮"))
     assert read(text)[0].fields["sgd.dampening"].provenance == "implied"
 
 
@@ -63,6 +64,7 @@ def test_factors_of_single_tensors(text, wanted):
     assert found["sgd.lr"] == 4.8
     assert {name: found.get(f"sgd.{name}") for name in wanted} == wanted
     assert "train.clip_norm" not in found
+    assert ("train.epochs" in found) == any(word in text for word in ("epochs", "轮"))
     assert "sgd.weight_decay" not in found
 
 
