@@ -59,5 +59,4 @@ def effective_lr(settings: Settings, step: int) -> float:
         >>> round(effective_lr(Settings(lr=0.1, momentum=0.9), 0), 12)
         1.0
     """
-    scalars = settings.at(step)
-    return velocity.effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
+    return velocity.gain_of(settings.at(step))

@@ -224,6 +224,7 @@ def plan_for_device(
         and len({tensor.device for tensor in tensors}) == 1
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
+        and all(entry.own is None for entry in entries)  # whose scalars follow from norms that the host waits for
         and all(entry.velocity is None or _laid_out_as(entry.velocity, entry.param) for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)

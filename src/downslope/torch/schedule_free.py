@@ -36,7 +36,10 @@ TRAINED = "y"
 """Key of a parameter's state while the parameter is at x: its training point, whose very bits `train` gives back."""
 _THEIRS = "z"
 """Key of a state of the reference implementation, which keeps z where we keep z - y."""
-_OF_SGD_ALONE = ("dampening", "nesterov", "decay", "lr_in_velocity", "undampened_first_step")
+_OF_SGD_ALONE = (
+    *("dampening", "nesterov", "nu", "decay", "lr_in_velocity", "undampened_first_step"),
+    *("trust_coefficient", "trust_clip", "adaptive_clip"),
+)
 _OWN = ("warmup_steps", "r", "weight_lr_power")
 _NO_AVERAGES: tuple[int, dict[int, tuple[Average, float]]] = (-2, {})
 """The step that averages are of, and by group's index the average after it and its lr; none at the start."""

@@ -82,6 +82,11 @@ class SGD(SteppingInBackward):
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`.
         undampened_first_step: Whether a parameter's first gradient is not dampened; torch's way.
         maximize: Whether to ascend.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient, see `Settings`.
+        trust_coefficient: LARS: multiplies each tensor's decayed gradient by its trust ratio, see `Settings`; a group's
+            0 leaves its own alone.
+        trust_clip: LARC: the trust ratio only lowers lr.
+        adaptive_clip: Largest norm of each tensor's gradient as a share of its parameter's; clip_norm comes before it.
         foreach: True for torch's multi-tensor operations, False for one tensor at a time; either instead of the
             kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.
@@ -134,6 +139,10 @@ class SGD(SteppingInBackward):
         lr_in_velocity: bool = False,
         undampened_first_step: bool = True,
         maximize: bool = False,
+        nu: float | None = None,
+        trust_coefficient: float | None = None,
+        trust_clip: bool = False,
+        adaptive_clip: float | None = None,
         foreach: bool | None = None,
         differentiable: bool = False,
         fused: bool | None = None,
@@ -160,6 +169,10 @@ class SGD(SteppingInBackward):
             "lr_in_velocity": lr_in_velocity,
             "undampened_first_step": undampened_first_step,
             "maximize": maximize,
+            "nu": nu,
+            "trust_coefficient": trust_coefficient,
+            "trust_clip": None if trust_clip is False else trust_clip,
+            "adaptive_clip": adaptive_clip,
         }
         settings, values = group_values.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)

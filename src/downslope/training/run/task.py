@@ -355,6 +355,8 @@ def describe_settings(settings: Settings) -> str:
     parts = [f"lr {_number(settings.lr)}" + (" (inside the velocity)" if settings.lr_in_velocity else "")]
     if settings.momentum != 0:
         parts.append(f"momentum {_number(settings.momentum)}" + (" (Nesterov)" if settings.nesterov else ""))
+    if settings.nu is not None:
+        parts.append(f"nu {settings.nu:g} (quasi-hyperbolic)")
     if settings.dampening:
         parts.append(f"dampening {settings.dampening:g}")
     if settings.weight_decay != 0:
