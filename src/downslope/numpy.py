@@ -179,7 +179,7 @@ class SGD:
                 shape = self.params[name].shape
                 self._codes[name] = np.zeros(shape, np.int8), np.zeros(blocks_of(self.params[name].size), np.float32)
         rows = [
-            (self.params[name], np.require(given[name], self.params[name].dtype, "CA"), *self._codes[name], kind)
+            (self.params[name], np.require(given[name], self.params[name].dtype, ["C", "A"]), *self._codes[name], kind)
             for kind, name in enumerate(coded)
         ]
         use_threads()
@@ -288,6 +288,9 @@ class SGD:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a state that `state_dict` returned; what is of 8 bits on one side only is converted, with a warning.
 
+        A velocity of a narrower floating format than its parameter's becomes that of the parameter, which has the same
+        numbers.
+
         Raises:
             StateError: If a name, shape or format does not fit; then nothing has changed.
         """
@@ -303,7 +306,9 @@ class SGD:
             raise StateError(f"`velocity` must be a dictionary of arrays by name; got {type(velocity).__name__}.")
         codes = _codes_of(state, self.params)
         problems = [
-            problem for name, array in velocity.items() if (problem := _misfit(name, array, self.params)) is not None
+            problem
+            for name, array in velocity.items()
+            if (problem := _misfit(name, array, self.params, keeps_codes=self._keeps_codes)) is not None
         ]
         problems += [f"`{shown(name)}` has both a velocity and codes" for name in velocity if name in codes]
         if problems:
@@ -400,7 +405,7 @@ def _check_param(name: str, param: Any) -> None:
         raise SettingsError(
             f"parameter `{shown(name)}` must be a NumPy array, since it is updated in place; got {_foreign(param)}."
         )
-    if param.dtype.kind not in "fc" and not is_bfloat16(param.dtype):
+    if not _is_floating(param.dtype):
         raise SettingsError(
             f"parameter `{shown(name)}` must be a NumPy array of floating or complex numbers, since it is updated in "
             f"place; got array of {param.dtype}. Use np.asarray(..., dtype=np.float32)."
@@ -451,10 +456,20 @@ def _check_velocity(name: str, velocity: Any, param: Array) -> None:
         )
 
 
-def _misfit(name: str, array: Any, params: Mapping[str, Array]) -> str | None:
+def _misfit(name: str, array: Any, params: Mapping[str, Array], *, keeps_codes: bool) -> str | None:
+    """Return why a saved velocity cannot be a parameter's, or None: of a format with a number that would be lost."""
     if name not in params:
         return f"unexpected: `{shown(name)}`"
-    if not isinstance(array, np.ndarray) or array.shape != params[name].shape or array.dtype != params[name].dtype:
-        form = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        return f"the velocity of `{shown(name)}` is {form}, the parameter {params[name].shape} of {params[name].dtype}"
-    return None
+    param = params[name]
+    if isinstance(array, np.ndarray) and array.shape == param.shape and _is_floating(array.dtype):
+        becomes_codes = keeps_codes and param.size >= WORTH_CODES  # which is said
+        is_complex = array.dtype.kind == "c", param.dtype.kind == "c"
+        if is_complex in {(False, False), (True, True)} and (becomes_codes or np.can_cast(array.dtype, param.dtype)):
+            return None
+    form = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+    return f"the velocity of `{shown(name)}` is {form}, the parameter {param.shape} of {param.dtype}"
+
+
+def _is_floating(dtype: np.dtype[Any]) -> bool:
+    """Whether a format is one of floating or complex numbers."""
+    return dtype.kind in "fc" or is_bfloat16(dtype)

@@ -26,7 +26,7 @@ from downslope.reading.find_ends import find_ends
 from downslope.reading.find_formulas import find_formulas
 from downslope.reading.find_groups import find_groups
 from downslope.reading.find_levels import find_knots, find_levels
-from downslope.reading.find_optimizers import find_optimizers, resolve_owners
+from downslope.reading.find_optimizers import find_optimizers, find_values_of_each, resolve_owners
 from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_training import find_training
@@ -175,6 +175,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     find_asides(board)
     find_optimizers(board)
     find_others(board)
+    find_values_of_each(board)
     find_training(board)
     find_groups(board)
     find_plateaus(board)
