@@ -357,6 +357,8 @@ def test_settings_at_once() -> None:
         ({"warmup_steps": -1}, "`warmup_steps` must be an integer >= 0"),
         ({"settings": ScheduleFree(), "lr": 0.5}, "do not also pass `lr`"),
         ({"groups": [Group(match="*", nesterov=True)]}, "`nesterov`"),
+        ({"learning_rate": 0.1}, "unknown argument `learning_rate`. Here it is called `lr`"),
+        ({"capturable": True}, "unknown argument `capturable`"),
     ],
     ids=str,
 )
