@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from downslope import Group, ScheduleFree
+from downslope import Group, ScheduleFree, Settings
 from downslope.core.errors import SettingsError, StateError
 from downslope.kernel import load_native
 from downslope.schedules import Cosine, Warmup
@@ -367,6 +367,14 @@ def test_refusals(given: dict[str, Any], said: str) -> None:
     params: Any = nn.Linear(2, 1) if "groups" in given else drawn()
     with pytest.raises(SettingsError, match=said):
         ScheduleFreeSGD(params, **given)
+
+
+def test_sgd_takes_no_settings_of_it() -> None:
+    """Each method has its optimizer."""
+    with pytest.raises(SettingsError, match=r"another method\. downslope\.torch\.ScheduleFreeSGD"):
+        SGD(drawn(), settings=ScheduleFree())
+    with pytest.raises(SettingsError, match="must be a ScheduleFree; got a Settings"):
+        ScheduleFreeSGD(drawn(), settings=Settings())  # type: ignore[arg-type]
 
 
 def test_written_values_are_checked() -> None:
