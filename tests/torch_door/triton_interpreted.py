@@ -25,7 +25,7 @@ from downslope.kernel import load_native
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.schedules import Cosine, Exponential, Linear, Warmup
-from downslope.torch import SGD, GradScaler, triton_kernels
+from downslope.torch import SGD, GradScaler, ScheduleFreeSGD, triton_kernels
 from downslope.torch.blocks import encode
 from downslope.torch.device_numbers import DeviceNumbers
 from downslope.torch.step import scaled
@@ -497,3 +497,26 @@ def test_states_and_copies_take_their_counts_along(on_device):
     ours.step_count = 9
     ours.step()
     assert (ours.step_count, twin.step_count) == (10, 3)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("velocity_dtype", [None, "int8"])
+def test_schedule_free_sgd(velocity_dtype, clip_norm, on_device, monkeypatch):
+    """Its coefficients, and its clipping by a norm that the device alone knows, as on the processor."""
+    results = []
+    for is_there in (True, False):
+        for name in ("sgd", "grad_scaler", "on_device"):
+            monkeypatch.setattr(f"downslope.torch.{name}.is_elsewhere", lambda _, there=is_there: there)
+        params = make_params(((80, 60), (5,)), torch.float32)
+        options = {"weight_decay": 0.1, "warmup_steps": 3, "velocity_dtype": velocity_dtype, "clip_norm": clip_norm}
+        optimizer = ScheduleFreeSGD(params, lr=0.5, **options)
+        optimizer.train()
+        for step in range(4):
+            generator = torch.Generator().manual_seed(step)
+            for param in params:
+                param.grad = torch.randn(param.shape, generator=generator)
+            optimizer.step()
+        results.append([param.detach() for param in params])
+    assert len(on_device) == 4
+    assert_close([a.double() for a in results[0]], [b.double() for b in results[1]], 1e-5 if velocity_dtype else 1e-6)
+    assert clip_norm is not None or all(map(same, *results))

@@ -246,6 +246,12 @@ class KernelPlan:
             kernels.launch(kernels.write_coefficients, programs, numbers.rows, factor, coefficients, count, **constants)
         return Numbers(numbers.grads, coefficients, numbers.key, numbers.are_aligned)
 
+    def multiplied(self, numbers: Numbers, factor: Tensor) -> Numbers:
+        """Return numbers whose rows are coefficients, with a factor on the gradients that the device knows."""
+        coefficients = numbers.rows.view(-1, 6).clone()
+        coefficients[:, 1::3] *= factor.to(torch.float64)
+        return Numbers(numbers.grads, coefficients.view(-1), numbers.key, numbers.are_aligned)
+
     def launch(self, numbers: Numbers, stop: Tensor | None) -> None:
         """Step all parameters; where `stop` is above 0, none."""
         kernels = self._kernels
