@@ -53,6 +53,7 @@ inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Vel
 template <class Param, class Velocity, Rounding rounding>
 void step(const Piece& piece, const Coefficients& coefficients) {
   const Weights<ComputeOf<Param>> weights(coefficients);
+  const bool asks_for_lines = piece.asks_for_lines;
   const auto run_all = [&](auto decays) {
     const auto run_part = [&](std::size_t begin, std::size_t count) {
       run<Param, Velocity, rounding, decays.value>(
@@ -65,7 +66,7 @@ void step(const Piece& piece, const Coefficients& coefficients) {
     for (; begin + tile <= piece.count; begin += tile) {
       const Param* params = static_cast<const Param*>(piece.param) + begin;
       const Param* grads = static_cast<const Param*>(piece.grad) + begin;
-      if (piece.asks_for_lines) {
+      if (asks_for_lines) {
         prefetch<true>(params, tile);
         prefetch<false>(grads, tile);
         if constexpr (!std::is_same_v<Velocity, absent>)
