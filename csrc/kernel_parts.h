@@ -37,7 +37,7 @@ constexpr std::size_t cache_line = 64;
 constexpr std::size_t tile = 64;
 // One line of each page is asked for this much earlier. Where the page lies is then known when the other lines are needed;
 // to find it takes as long as a line does, and under a virtual machine, which has tables of its own, several times as long.
-constexpr std::size_t bytes_ahead_of_page = 32768;
+constexpr std::size_t bytes_ahead_of_page = 65536;
 constexpr std::size_t page = 4096;
 
 template <bool for_writing, class Element>
