@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
+from downslope.reading.decorated import find_runs
 from downslope.reading.findings import Kind, Part
 from downslope.reading.languages import tell_language
 
@@ -33,9 +34,9 @@ _FORMATS = {
 _LAUNCHERS = (
     r"(?:python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
     r"conda|th|qlua|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
-    r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
+    r"spacy|docker|podman|kubectl|ssh|screen|singularity|apptainer|qsub|bsub|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
-_VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
+_VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Za-z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
 _SCRIPT = re.compile(
     r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\()",
     re.MULTILINE,
@@ -286,13 +287,15 @@ def _is_script(head: str, lines: list[str]) -> bool:
     commands = shell = 0
     lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
     told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
+    launched = False
     for line in told:
         plain = line.rpartition(" do ")[2]  # of a loop on one line
         if _is_command(plain) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
             commands += 1
-        elif _SHELL.match(line):
+        elif _SHELL.match(line) or _COMMAND.match(line):
             shell += 1
-    return bool(commands) and commands + shell == len(told) and bool(lines)
+            launched = launched or bool(_COMMAND.match(line)) or line.startswith(("export ", "source "))
+    return (bool(commands) or (launched and "=" in joined)) and commands + shell == len(told) and bool(lines)
 
 
 def _is_command(line: str) -> bool:
@@ -386,7 +389,18 @@ def _fenced(text: str, language: str, start: int, name: str) -> list[Part]:
 
 
 def _lines(text: str, start: int, name: str) -> list[Part]:
-    """Return the parts of a text without fences: runs of lines of one kind."""
+    """Return the parts of a text without fences: settings with something around them, and what is between these."""
+    parts: list[Part] = []
+    here = 0
+    for begun, settings in find_runs(text[:_CUT]) if "=" in text or ":" in text or "|" in text else ():
+        form = "darknet" if _DARKNET.search(settings) else "dictionary" if "dict(" in settings else "toml"
+        parts += [*_runs(text[here:begun], start + here, name), _part(form, settings, start + begun, name)]
+        here = begun + len(settings)
+    return [*parts, *_runs(text[here:], start + here, name)]
+
+
+def _runs(text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text: runs of lines of one kind."""
     parts: list[Part] = []
     place = begun = 0
     for foreign, group in groupby(_classified(text[:_CUT]), key=lambda one: one[1] != "prose"):

@@ -88,7 +88,7 @@ def listed(word: str) -> Any:
     """
     if (number := as_number(word.strip())) is not None:
         return number
-    bare = word.strip().strip("[]()").strip()
+    bare = word.strip().strip("[](){}").strip()
     parts = [part for part in re.split(r"[,;]\s*|\s+", bare[:4000]) if part]
     numbers = [as_number(part) for part in parts]
     if parts and all(number is not None for number in numbers) and (len(parts) > 1 or bare != word.strip()):

@@ -64,6 +64,7 @@ GENERIC: dict[str, str] = {
     "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult learningratescheduler.factor "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay learningratedecayrate decaylrto learnratedropfactor lrshift",
+    "divisor": "lrdecay",
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",

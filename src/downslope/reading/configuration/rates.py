@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
@@ -294,12 +295,22 @@ class _Filling:
         if kind in {"step", "exponential", "multistep"} or (kind is None and every is not None):
             return self._stairs(kind, every)
         power = main.by_concept.get("power", [None])[0]
-        if kind is None and power is not None and squeezed(power.entry.path[-1]) != "power" and self.total:
+        if kind is None and power is not None and self.total and self._of_poly(power.entry):
             return self._ramp("polynomial", power)
         gamma = main.first("gamma")
         if gamma is not None and kind is None:
             self._leave(gamma)
         return None
+
+    def _of_poly(self, power: Entry) -> bool:
+        """Whether a power's key, or a comment beside it, says that it is a polynomial's."""
+        text, start = self.build.part.text.lower(), power.start
+        above = text.rfind("\n", 0, max(text.rfind("\n", 0, start), 0)) + 1
+        end = text.find("\n", power.end)
+        beside = text[max(above, start - 300) : end if end > 0 else len(text)][:900]
+        comments = re.findall(r"(?:#|//|;)([^\n]*)", beside)
+        named = squeezed(power.path[-1]) != "power"
+        return named or any("poly" in comment or "多项式" in comment for comment in comments)
 
     # putting
 
@@ -391,6 +402,9 @@ class _Filling:
         """Put by what the rate is multiplied: what is written, the system's default, or a tenth."""
         if name not in self.plan.fields:
             self.take(**{name: "gamma"})
+            divisor = self.main.first("divisor") if name not in self.plan.fields else None
+            if divisor is not None:
+                self.state(name, divisor, tidy(1 / divisor.value))
             self.usual(name, "gamma")
         if name not in self.plan.fields:
             self.plan.assume_factor(name, self.build.say)
@@ -444,9 +458,11 @@ class _Filling:
 
     def _stairs(self, kind: str | None, every: Setting | None) -> Plan | None:
         if every is None and kind != "exponential":
-            if kind in {"step", "multistep"}:
-                self.build.say("no_milestones")
             gamma = self.main.first("gamma")
+            if kind == "multistep":
+                return self._named(kind, self.policy).take(factor="gamma")
+            if kind == "step":
+                self.build.say("no_milestones")
             if gamma is not None:
                 self._leave(gamma)
             return None

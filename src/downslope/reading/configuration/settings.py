@@ -28,6 +28,7 @@ from downslope.reading.configuration.keys import (
     System,
 )
 from downslope.reading.configuration.shapes import amount, plain
+from downslope.reading.configuration.spoken import concepts_of
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,15 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "every_flag"], _positive),
     **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
-    **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
+    **dict.fromkeys(["by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
+    "nesterov": lambda value: isinstance(value, bool) or value in (0, 1),
     **dict.fromkeys(["optimizer", "warmup_method"], _name),
     "policy": lambda value: _name(value) and any(mark in squeezed(value.rpartition(".")[2]) for mark, _ in POLICIES),
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "bare_decay": _within(1e-5, 0.05),
     "milestones": lambda value: _numbers(value) or _positive(value),
     "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
+    "divisor": lambda value: is_number(value) and 1 < value <= 100,
     "ema": _within(0.5, 1),
     "smoothing": lambda value: is_number(value) and 0 < value < 1,
     "precision": lambda value: value is True or (isinstance(value, str | int) and bool(format_of(value))),
@@ -203,6 +206,12 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
             if all((one[1:] in words if one.startswith("$") else one in suffixes) for one in sign.split()):
                 return system
     return ANY
+
+
+def means_something(key: str) -> bool:
+    """Return whether a key is one of a training's, wherever it stands."""
+    last = key.rpartition(".")[2]
+    return squeezed(last) in _index("") or bool(_index("").get(_own(last)) or concepts_of(last))
 
 
 def find_settings(entries: list[Entry], system: System) -> Settings:
@@ -330,7 +339,7 @@ def _setting(
     index: dict[str, list[tuple[tuple[str, ...], str, bool]]],
     listed: set[tuple[str, ...]],
 ) -> Setting | None:
-    value, said = amount(_coerced(entry.value))
+    value, said = amount(_coerced(_without_remark(entry.value, keys[-1])))
     written = entry.path[-1]
     scheduler = next(
         (
@@ -347,7 +356,8 @@ def _setting(
         return None
     rank = _rank(entry.path[:-1], keys)
     patterns = index.get(keys[-1]) or index.get(_own(written), ())
-    for pattern, named, own in patterns:
+    spoken = [(keys[-1:], concept, False) for concept in concepts_of(written)]
+    for pattern, named, own in [*patterns, *spoken]:
         if named == "" and own and keys[-len(pattern) :] == pattern:
             return None
         fits = pattern == (_own(written),) or keys[-len(pattern) :] == pattern
@@ -405,8 +415,18 @@ def _coerced(value: Any) -> Any:
     return value
 
 
+_REMARKED = re.compile(r"([^()（]{0,200}[\d\]])\s+[(（](?P<remark>[^\n]*)")
+
+
+def _without_remark(value: Any, key: str) -> Any:
+    """Return a value without what is said of it in brackets; of a rate, numbers there may tell how it changes."""
+    match = _REMARKED.fullmatch(value) if isinstance(value, str) and len(value) < 600 else None
+    changes = match and ("lr" in key or "rate" in key) and re.search(r"\d", match["remark"])
+    return match[1].strip() if match and not changes else value
+
+
 _COSINE = frozenset(["cos", "cosine", "cosinelr", "usecosine", "cosinedecay", "lrcosine", "cosinelrdecay"])
-_LISTS = frozenset("([0123456789.")
+_LISTS = frozenset("([{0123456789.")
 """What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
 
 

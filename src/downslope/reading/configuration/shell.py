@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, holds_number, listed
@@ -22,6 +22,7 @@ _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z](?:[\w.\-]|\[\w*\])*|/[A-Za-z]\w+(?==|$))(?:=(?P<value>.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", re.DOTALL)
 _DOTTED = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Za-z0-9_]+)+")
+_INNER = re.compile(r"(?:--?[\w-]+=)?([\"'])(?:[^\"']*?\s)?(?:\S*\.(?:py|sh|lua)|--?[A-Za-z][\w-]*)\s[^\"']*\1$")
 _OPENERS = frozenset(
     ["do", "then", "else", "elif", "export", "local", "declare", "readonly", "env", "set", "time", "$", ">", "%", "!"]
 )
@@ -61,6 +62,10 @@ class _Word:
     derived: bool = False
     unknown: bool = False
 
+    def moved(self, by: int) -> _Word:
+        """Return the word as it stands in a text that its own begins at `by` of."""
+        return replace(self, start=self.start + by, end=self.end + by)
+
 
 def read_commands(text: str) -> list[Command]:
     r"""Return the commands of a text that are given anything; variables that none of them uses come as one more.
@@ -83,7 +88,7 @@ def read_commands(text: str) -> list[Command]:
     unused = [
         Entry((name,), listed(value.word), value.start, value.end, others=value.others)
         for name, value in variables.items()
-        if not value.used and holds_number(listed(value.word))
+        if not value.used and (holds_number(found := listed(value.word)) or isinstance(found, bool))
     ]
     return [*commands, Command([], unused)] if unused else commands
 
@@ -103,6 +108,10 @@ def _lines(text: str) -> list[list[_Word]]:
         elif match.lastgroup == "word":
             count += 1
             lines[-1].append(_Word(match.group(), match.start(), match.end()))
+            if _INNER.match(match.group()):  # a command in quotes, which another one is given
+                start = match.start() + match.group().index(match.group()[-1]) + 1
+                inner = [[one.moved(start) for one in line] for line in _lines(text[start : match.end() - 1])]
+                lines[-1:] = [lines[-1][:-1], *inner, []]
         elif match.lastgroup == "comment" and match.start() and text[match.start() - 1] not in " \t\n;":
             lines[-1].append(_Word(match.group(), match.start(), match.end()))
     return lines
