@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
+from downslope.reading.configuration.entries import changes
 from downslope.reading.configuration.literals import bracket_end
 
 Run = tuple[int, str]
@@ -19,8 +20,8 @@ _VALUE = (
     rf"(?:{_NUMBER}(?:[ \t]?,[ \t]?{_NUMBER}){{0,40}}|\[[^\[\]\n]{{0,400}}\]|\"[^\"\n]{{0,80}}\"|'[^'\n]{{0,80}}'|"
     r"[A-Za-z_][\w.-]{0,60})"
 )
-_KEY = r"(?P<key>[\"']?[A-Za-z_][\w.\-/]{0,80}[\"']?)"
-_BEFORE = re.compile(r"[ \t]*(?:(?:[>|│*•·‣+-]|\d{1,4}[ \t]?[.):|]|\(\d{1,3}\))[ \t]+){0,2}(?:--(?=\w))?")
+_KEY = r"(?P<key>[\"']?[A-Za-z_][\w.\-/]{0,160}[\"']?)"
+_BEFORE = re.compile(r"[ \t]*(?:(?:[>|│*•·‣+-]|(?:\d{1,4}|[a-z])[ \t]?[.):|]|\(\w{1,3}\))[ \t]+){0,2}(?:--(?=\w))?")
 _BEHIND = re.compile(r"(?:[ \t]*[|│\\]){1,5}[ \t]*$")
 _PAIR = re.compile(
     rf"[ \t]*{_KEY}[ \t]*(?P<sign>[:=：])[ \t]*(?P<value>{_VALUE})[ \t]*[,;，；。.]?[ \t]*"
@@ -46,6 +47,9 @@ def find_runs(text: str) -> Iterator[Run]:
     """
     lines = text.splitlines(keepends=True)[:_MOST_LINES]
     made = [*_in_tables(lines)]
+    for i in range(1, len(lines) - 1):  # a blank line between two settings
+        if not lines[i].strip() and made[i - 1] is not None and made[i + 1] is not None:
+            made[i] = lines[i]
     begun = place = 0
     for told, group in groupby(made, key=lambda one: one is not None):
         run = [one or "" for one in group]
@@ -85,9 +89,8 @@ def _bare(line: str) -> str | None:
     if match is None and not _BRACKETS.match(middle):
         return None
     if match is not None and match["remark"]:
-        if "lr" in match["key"].lower() or "rate" in match["key"].lower():
-            if re.search(r"\d", match["remark"]):  # which may tell how the rate changes
-                return None
+        if changes(match["key"], match["remark"]):
+            return None
         middle = middle[: match.end("value")]
     return " " * first + middle.ljust(len(line.rstrip("\r\n")) - first) + line[len(kept) :]
 

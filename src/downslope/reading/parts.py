@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
+from downslope.reading.configuration.dictionaries import ends_in_comma, is_piece
 from downslope.reading.decorated import find_runs
 from downslope.reading.findings import Kind, Part
 from downslope.reading.languages import tell_language
@@ -33,7 +34,7 @@ _FORMATS = {
 
 _LAUNCHERS = (
     r"(?:python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
-    r"conda|th|qlua|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
+    r"conda|th|qlua|\$\{?\w{1,40}\}?(?:/[\w./-]+)?|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
     r"spacy|docker|podman|kubectl|ssh|screen|singularity|apptainer|qsub|bsub|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Za-z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
@@ -70,7 +71,7 @@ _NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`]|$)"
 _FLAG_VALUE = (
     rf"(?:=|[ \t]+|[ \t]*\\?\n[ \t]*)(?:{_NUMBERS}(?:[ \t]+{_NUMBERS}){{0,50}}|\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'|"
     r"(?<==)[^\s,;]{0,99}[^\s,;.]|(?!(?:and|or|with|for|to|in|is|then|but|on|at|as)\b)"
-    r"[A-Za-z_][\w./-]{0,60}(?=\s*(?:$|[,.;)，。；）]|\s--?[A-Za-z])))?"
+    r"[A-Za-z_][\w./-]{0,60}(?=\s*(?:$|[,.;)，。；）\\]|\s--?[A-Za-z])))?"
 )
 _PAIR = (
     rf"[A-Za-z]\w{{0,60}}(?:\s?[=:]\s?|\s)(?:{_NUMBERS}|[Tt]rue|[Ff]alse|[\"'][\w.-]{{1,40}}[\"'])"
@@ -92,10 +93,15 @@ _PARAMETER = re.compile(
 )
 """A parameter of a function, with its type and its default."""
 
+_ITEM_OF_CALL = re.compile(r"\s*(?:\w{1,60}\s?=(?!=)|([\"'])\w[\w.-]{0,60}\1\s?:).*[,{(\[]\s*(?:#.*)?$")
+"""A line of a dictionary, or of a call with keywords."""
+
 _JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
 """A line of JSON, of which the beginning may be missing."""
 
 _SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
+_QUOTED = re.compile(r"[\"'][^\"'\n]{20}")
+_TRUTH = re.compile(r"[=:]\s?(?:True|False)\b")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
@@ -143,8 +149,25 @@ def split(text: str, name: str = "") -> list[Part]:
     whole = _by_name(text, ending) if ending in _FORMATS else tell(text)
     cut = _next_file(text, whole)
     if cut:
-        return [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
-    return _parts(whole, text, 0, name)
+        parts = [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
+    else:
+        parts = _parts(whole, text, 0, name)
+    return [piece for part in parts for piece in (_told(part) if part.format == "python" else [part])]
+
+
+def _told(part: Part) -> list[Part]:
+    """Return a program in parts, if all that it says of a training stands in sentences that it writes down."""
+    if not _QUOTED.search(part.text):
+        return [part]
+    from downslope.reading.code.looks import sentences_in
+
+    found: list[Part] = []
+    here = 0
+    for start, end in sentences_in(part.text):
+        found.append(replace(part, text=part.text[here:start], start=part.start + here))
+        found.append(Part("prose", "", part.text[start:end], part.start + start, part.name))
+        here = end
+    return [*found, replace(part, text=part.text[here:], start=part.start + here)]
 
 
 def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
@@ -216,6 +239,9 @@ def tell(text: str) -> str:
     if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
         return "program"
     told = _told_by_lines(lines)
+    if sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1 and is_piece(text):
+        if ends_in_comma(text) or not _python(text):
+            return "dictionary"
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
@@ -475,9 +501,11 @@ def _foreign(text: str, match: re.Match[str]) -> tuple[str, int, int]:
         last = _call_end(text, last - 1)
         return ("python" if last and looks_like_python(text[first:last]) else ""), first, last
     sure = {
-        "quoted": _is_command(words) or (_FLAGS_ALONE.match(words) and len(_FLAGGED.findall(words)) >= 2),
+        "quoted": _is_command(words)
+        or (_FLAGS_ALONE.match(words) and len(_FLAGGED.findall(words)) >= 2)
+        or re.fullmatch(r"--[A-Za-z][\w-]*(?:[ =][\d.e-]+){2,}", words),
         "flags": _SURE_FLAG.search(words),
-        "pairs": _SNAKE.search(words),
+        "pairs": _SNAKE.search(words) or _TRUTH.search(words),
     }
     return ("pairs" if kind == "pairs" else "shell") if sure[kind] else "", first, last
 

@@ -305,9 +305,9 @@ class _Filling:
     def _of_poly(self, power: Entry) -> bool:
         """Whether a power's key, or a comment beside it, says that it is a polynomial's."""
         text, start = self.build.part.text.lower(), power.start
-        above = text.rfind("\n", 0, max(text.rfind("\n", 0, start), 0)) + 1
+        above = max(text.rfind("\n\n", 0, start), start - 300, 0)
         end = text.find("\n", power.end)
-        beside = text[max(above, start - 300) : end if end > 0 else len(text)][:900]
+        beside = text[above : end if end > 0 else len(text)][:900]
         comments = re.findall(r"(?:#|//|;)([^\n]*)", beside)
         named = squeezed(power.path[-1]) != "power"
         return named or any("poly" in comment or "多项式" in comment for comment in comments)

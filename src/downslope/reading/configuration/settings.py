@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.configuration.entries import Entry, as_number, listed, squeezed, words_of
+from downslope.reading.configuration.entries import Entry, as_number, changes, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     BEFORE,
@@ -378,7 +378,7 @@ def _setting(
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
             return Setting(concept, value, entry, said or _unit_of(entry.path[-1]), near, scheduler)
-    if entry.value is True and keys[-1] in _COSINE and rank("policy") is not None:
+    if entry.value is True and "cosine" in concepts_of(written) and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
         parent = keys[-2]
@@ -419,13 +419,11 @@ _REMARKED = re.compile(r"([^()（]{0,200}[\d\]])\s+[(（](?P<remark>[^\n]*)")
 
 
 def _without_remark(value: Any, key: str) -> Any:
-    """Return a value without what is said of it in brackets; of a rate, numbers there may tell how it changes."""
+    """Return a value without what is said of it in brackets."""
     match = _REMARKED.fullmatch(value) if isinstance(value, str) and len(value) < 600 else None
-    changes = match and ("lr" in key or "rate" in key) and re.search(r"\d", match["remark"])
-    return match[1].strip() if match and not changes else value
+    return match[1].strip() if match and not changes(key, match["remark"]) else value
 
 
-_COSINE = frozenset(["cos", "cosine", "cosinelr", "usecosine", "cosinedecay", "lrcosine", "cosinelrdecay"])
 _LISTS = frozenset("([{0123456789.")
 """What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
 

@@ -21,6 +21,7 @@ _WORDS = {
     "label": "label labels",
     "poly": "poly polynomial",
     "power": "power exponent",
+    "cosine": "cos cosine",
     "optimizer": "optimizer optimiser optim opt solver",
     "gathers": "accum accumulate accumulation",
     "change": "decay decays decayed drop drops change changes adjust adjustment reduce reduction decrease lower shrink "
@@ -93,6 +94,7 @@ clip: gradient norm count | own
 smoothing: label smooth | worth own
 power: poly power | lr change schedule own
 optimizer: optimizer kind | own
+cosine: cosine | lr change schedule on own
 accumulate: gathers gradient | step count own
 accumulate: gathers step | count own
 """
