@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
+from downslope.reading.code.tree import written_rates
 from downslope.reading.configuration.dictionaries import ends_in_comma, is_piece
 from downslope.reading.decorated import find_runs
 from downslope.reading.findings import Kind, Part
@@ -152,7 +153,7 @@ def split(text: str, name: str = "") -> list[Part]:
         parts = [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
     else:
         parts = _parts(whole, text, 0, name)
-    return [piece for part in parts for piece in (_told(part) if part.format == "python" else [part])]
+    return [piece for part in parts for piece in (_told(part) if part.format in {"python", "dictionary"} else [part])]
 
 
 def _told(part: Part) -> list[Part]:
@@ -352,7 +353,7 @@ def _python(text: str) -> str:
     assigned = any(isinstance(one, ast.Assign | ast.AnnAssign) or _is_dictionary(one) for one in tree.body)
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
-    return "dictionary" if assigned and plain else "python"
+    return "dictionary" if assigned and plain and not written_rates(tree.body) else "python"
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)

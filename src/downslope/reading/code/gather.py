@@ -16,7 +16,7 @@ from downslope.reading.code.others import find_others
 from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, reason
-from downslope.reading.code.tree import ADJUSTS, falls_if_measured
+from downslope.reading.code.tree import ADJUSTS, falls_if_measured, written_rates
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, number, numbers, words_of
 from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
@@ -46,6 +46,9 @@ _CLIPS = {
     "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"),
     "ClipGradByGlobalNorm": (0, "clip_norm"), "clip_global_norm": (1, "max_norm"),
 }  # fmt: skip
+_CLIPS_ALL = re.compile(r"^(?=.*clip)(?=.*norm)(?=.*(?:global|grad))", re.IGNORECASE)
+"""Names of calls that clip all gradients together by their norm."""
+
 _FITS = {
     "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",
     "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
@@ -97,7 +100,7 @@ class Gathering:
         given = one.settings.get("lr") if one is not None else None
         unclear: list[str] = []
         if plan is None:
-            plan = self._named_plan(one)
+            plan = self._named_plan(one) or (self._written_plan() if one is None else None)
             unclear += [self.words(given)[0]] if given is not None and given.start >= 0 and plan is not None else []
         constant = plan is not None and plan.kind == "constant"
         if constant:
@@ -234,7 +237,7 @@ class Gathering:
 
     def _decay(self, one: Optimizer) -> None:
         """Put how weight decay works in this framework."""
-        if one.framework in {"tensorflow", "flax", "optax"} or (one.framework == "keras" and one.name == "sgd"):
+        if one.framework in {"tensorflow", "flax", "optax", "lasagne"} or (one.framework == "keras" and one.name == "sgd"):
             self._penalty(one.framework)
         field = self.found.fields.get("sgd.weight_decay")
         if field is None or self.found.optimizer not in {"sgd", "lars"}:
@@ -359,6 +362,8 @@ class Gathering:
                     given = made.args[place]
                 if given is not None and is_number(given.data):
                     self.put("train.clip_norm", given)
+            elif _CLIPS_ALL.search(made.name) and (numeric := [one for one in made.args if number(one)]):
+                self.put("train.clip_norm", numeric[0])
             elif made.name in _FITTING:
                 given = made.kwargs.get("gradient_clip_val") or made.kwargs.get("max_grad_norm")
                 if given is not None and number(given):
@@ -456,6 +461,14 @@ class Gathering:
                 fields = {"schedule": Value("warmup", *place), "duration": duration, "unit": Value(unit, *place)}
                 return Plan("warmup", fields, then=plan).put("start", self.named.get("lr.warmup_start"))
         return plan
+
+    def _written_plan(self) -> Plan | None:
+        """Return the one rate of steps that the program writes out itself."""
+        rates = [self.on.evaluate(node, self.on.globals) for node in written_rates(self.on.program.body)]
+        known = {one.data for one in rates}
+        if len(known) == 1 and is_number(rates[0].data) and 0 < rates[0].data <= 1:
+            return Plan("constant", {"value": rates[0]})
+        return None
 
     def _names_alone(self, one: Optimizer | None) -> None:
         """Put what only a variable's name says."""

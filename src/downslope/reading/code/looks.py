@@ -35,7 +35,7 @@ def looks_like_python(text: str) -> bool:
 
 
 _PRINTS = re.compile(r"print|log|debug|info|warn|error|assert|raise|argument|option|parser|help|desc", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?:[A-Za-z][A-Za-z,'-]{0,40}\s{1,4}){6}|[\u4e00-\u9fff，、]{8}")
+_SENTENCE = re.compile(r"(?:[A-Za-z][A-Za-z,'-]{0,40}\s{1,4}){6}|(?:[\u4e00-\u9fff][^\u4e00-\u9fff\n]{0,12}){8}")
 _MOST_SENTENCES = 100
 
 

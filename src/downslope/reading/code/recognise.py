@@ -83,7 +83,10 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
         return None
     moved = [(time - duration, value) for time, value in rest]
     inner = [(time - duration, value) for time, value in within]
-    for restart, shape in ((False, _clocked(rest, end)), (True, _without_warmup(moved, inner, end - duration))):
+    ways = [(False, _clocked(rest, end)), (True, _without_warmup(moved, inner, end - duration))]
+    if all(shape is not None for _, shape in ways) and [shape and shape.kind for _, shape in ways] == _ENDLESS:
+        ways.reverse()
+    for restart, shape in ways:
         if shape is None or shape.kind == "levels":
             continue
         top = value_at(shape, 0 if restart else duration)
@@ -91,6 +94,10 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
             start = nice(origin) if abs(origin) > _CLOSE * top else 0.0
             return Plan("warmup", {"duration": nice(duration), "start": start, "restart": restart}, then=shape)
     return None
+
+
+_ENDLESS = ["multistep", "exponential"]
+"""What is told by every drop that was seen, and by its period."""
 
 
 def _clocked(rest: Samples, end: float) -> Plan | None:

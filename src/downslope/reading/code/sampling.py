@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 
 from downslope.reading.arithmetic import is_number
@@ -59,6 +60,7 @@ def sample_function(
     name, _ = time_parameter(function)
     if not name:
         return None
+    function = _returning(function)
     if length is None:  # as its own defaults say
         told = [one.data for key, one in function.defaults.items() if NAME_OF.get(key.lower(), "").startswith("train.")]
         length = next((one for one in told if is_number(one)), None)
@@ -67,6 +69,8 @@ def sample_function(
         fake = Made("optimizer", "SGD", [], {"lr": before}, -1, -1)
         fake.notes["lr"] = before
         arguments = {name: Value(int(time)), **(more or {})}
+        if isinstance(function.node, ast.Lambda) and len(function.node.args.args) == 2 and not function.defaults:
+            arguments.setdefault(function.node.args.args[1].arg, before)
         for parameter in [*function.node.args.args, *function.node.args.kwonlyargs]:
             if parameter.arg not in arguments and parameter.arg not in function.defaults:
                 lowered = parameter.arg.lower()
@@ -92,6 +96,20 @@ def sample_function(
         return fake.notes["lr"] if set_instead and not factor else found
 
     return _sampled(on, at, function.node, unit, length, base or pretended_rate())
+
+
+def _returning(function: Function) -> Function:
+    """Return a function with the rate that it works out, where it is cut off before it gives or sets that."""
+    nodes = [*ast.walk(function.node)]
+    stored = [one for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+    rate = next((one for one in stored if NAME_OF.get(one.id.lower()) == "sgd.lr"), None)
+    gives = any(isinstance(one, ast.Return | ast.Attribute | ast.Subscript) for one in nodes)
+    if isinstance(function.node, ast.Lambda) or rate is None or gives:
+        return function
+    given = ast.copy_location(ast.Return(ast.copy_location(ast.Name(rate.id, ast.Load()), rate)), rate)
+    node = copy(function.node)
+    node.body = [*node.body, given]
+    return replace(function, node=node)
 
 
 def sample_scheduler(

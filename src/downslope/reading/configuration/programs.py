@@ -11,7 +11,7 @@ from downslope.reading.languages import LANGUAGES, tell_language
 
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFlLdD]?(?![\w.])"
 _VALUE = (
-    rf"(?P<value>(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
+    rf"(?P<value>\([ \t]*{_NUMBER}[ \t]*\)|(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
     r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
 )
 _WAYS = [
@@ -22,7 +22,7 @@ _WAYS = [
         r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
-        r"(?<=[)\s])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
+        r"(?<=[)\s\w])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
     )
 ]
 """How a key is given a value: assigned or named in a call, declared, paired, defined, built."""
@@ -30,7 +30,7 @@ _WAYS = [
 _HELPED = re.compile(r"(?P<key>--\w{1,60})[^\n(]{0,120}\(default " + _VALUE)
 _CALLED = re.compile(
     r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|trainingOptions)"
-    rf"\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
+    rf"(?:[ \t]+\w+)?\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
 _PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",)}
 """What the arguments by place of a call mean, where they are not a rate and a momentum."""
@@ -54,6 +54,8 @@ def read_program(text: str) -> list[Entry]:
     found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
     for match in _CALLED.finditer(clean):
         name = match["name"].lower()
+        if match["name"] == "momentum" and match["two"] is None and clean[match.start() - 1 : match.start()] == ".":
+            continue  # an option that is set
         if name not in _PLACES:
             found.append(Entry(("optimizer", "name"), name.removesuffix("options"), *match.span("name")))
         for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):
@@ -75,6 +77,7 @@ def _bare(key: str) -> str:
 
 
 def _read(value: str) -> object:
+    value = value.strip("() \t") if value[:1] == "(" else value
     if value[:1] in "[{" or value.startswith("c("):
         found = listed(re.sub(r"^c|[\[\]{}();]", " ", value))
         return found if isinstance(found, list) else [found]

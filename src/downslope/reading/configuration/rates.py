@@ -9,7 +9,7 @@ from typing import Any
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.build import Build
-from downslope.reading.configuration.entries import Entry, holds_number, squeezed
+from downslope.reading.configuration.entries import Entry, holds_number, squeezed, words_of
 from downslope.reading.configuration.keys import POLICIES
 from downslope.reading.configuration.settings import Setting, Settings, bare_path, schedules
 from downslope.reading.order import tidy, whole
@@ -46,6 +46,7 @@ def put_rate(build: Build) -> float | None:
 def _lr(build: Build) -> Base:
     """Return the initial or peak learning rate; of a list of one number that number, and of a longer list none."""
     settings = build.settings
+    _order(settings)
     setting = settings.first("warmup_end", "lr")
     parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
     if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
@@ -66,6 +67,16 @@ def _lr(build: Build) -> Base:
         derived = replace(setting.entry, value=None, derived=True)
         return tidy(setting.value * batch.value / reference.value), Setting("lr", None, derived)
     return float(setting.value), setting
+
+
+def _order(settings: Settings) -> None:
+    """Let the rate at the top of a way up come first; the lower one, where it starts, is the warmup's."""
+    rates = [one for one in settings.by_concept.get("lr", []) if is_number(one.value)]
+    top = next((one for one in rates if words_of(one.entry.path[-1:]) & {"max", "peak"}), None)
+    low = [one for one in rates if words_of(one.entry.path[-1:]) & {"start", "init", "initial", "begin"}]
+    if top is not None and low and low[0].value < top.value:
+        settings.by_concept["lr"] = [top, *(one for one in rates if one not in (top, *low))]
+        settings.by_concept.setdefault("warmup_start", low)
 
 
 def _shape(build: Build) -> tuple[str, ...]:
