@@ -21,10 +21,12 @@ _VALUE = (
     r"[A-Za-z_][\w.-]{0,60})"
 )
 _KEY = r"(?P<key>[\"']?[A-Za-z_][\w.\-/]{0,160}[\"']?)"
-_BEFORE = re.compile(r"[ \t]*(?:(?:[>|│*•·‣+-]|(?:\d{1,4}|[a-z])[ \t]?[.):|]|\(\w{1,3}\))[ \t]+){0,2}(?:--(?=\w))?")
+_BEFORE = re.compile(
+    r"[ \t]*(?:(?:[>|│*•·‣+-]|(?:\d{1,4}|[a-z])[ \t]?[.):|]|\(\w{1,3}\))[ \t]+){0,2}(?:--(?=\w)|\+(?=\w))?"
+)
 _BEHIND = re.compile(r"(?:[ \t]*[|│\\]){1,5}[ \t]*$")
 _PAIR = re.compile(
-    rf"[ \t]*{_KEY}[ \t]*(?P<sign>[:=：])[ \t]*(?P<value>{_VALUE})[ \t]*[,;，；。.]?[ \t]*"
+    rf"[ \t]*{_KEY}[ \t]*(?P<sign>[?:]?=|[:：]|\.{{3,}}|(?<=[ \t])|\t)[ \t]*(?P<value>{_VALUE})[ \t]*[,;，；。.]?[ \t]*"
     r"(?P<remark>[(（#][^\n]{0,400})?$"
 )
 _BRACKETS = re.compile(rf"[ \t]*(?:{_KEY}[ \t]*[:=][ \t]*)?[\[\]{{}}]+,?[ \t]*$")
@@ -72,7 +74,8 @@ def _is_said(run: list[str], lines: list[str]) -> bool:
     from downslope.reading.configuration.settings import means_something
 
     pairs = [match for line in run if (match := _PAIR.match(line.rstrip("\n")))]
-    coded = any(one["sign"] == "=" or _CODED.search(one["key"]) for one in pairs) or any("`" in one for one in lines)
+    coded = any(one["sign"] == "=" or _CODED.search(one["key"]) for one in pairs)
+    coded = coded or any(one[:1] == "+" or "`" in one for one in lines)
     decorated = any(one != line.replace("-", " ", 1) for one, line in zip(run, lines, strict=True))
     return coded and decorated and sum(means_something(one["key"].strip("\"'")) for one in pairs) > 1
 
@@ -88,6 +91,11 @@ def _bare(line: str) -> str | None:
     match = _PAIR.match(middle)
     if match is None and not _BRACKETS.match(middle):
         return None
+    if match is not None and not match["sign"].strip() and not re.search(r"[ \t]{2}|\t", match[0].strip()):
+        return None  # two words
+    if match is not None and match["sign"] not in {":", "="}:
+        at = match.end("sign") - 1 if match["sign"] else match.end("key")
+        middle = middle[: match.end("key")] + " " * (at - match.end("key")) + ":" + middle[at + 1 :]
     if match is not None and match["remark"]:
         if changes(match["key"], match["remark"]):
             return None
@@ -99,6 +107,10 @@ def _in_tables(lines: list[str]) -> Iterator[str | None]:
     """Yield each line without what is around its setting, or None; the rows of tables among them."""
     place, value, columns = 0, -1, 0
     while place < len(lines):
+        if _is_removed(lines, place):
+            yield " " * (len(lines[place]) - 1) + "\n"
+            place += 1
+            continue
         if _RULE.match(lines[place]) and place and "|" in lines[place]:
             heads = lines[place - 1].strip().strip("|").split("|")
             value = next((i for i, head in enumerate(heads) if _HEADED.search(head)), -1)
@@ -118,6 +130,13 @@ def _in_tables(lines: list[str]) -> Iterator[str | None]:
             value, columns = -1, 0
         yield row if row is not None else _bare(lines[place])
         place += 1
+
+
+def _is_removed(lines: list[str], place: int) -> bool:
+    """Whether a line is one of a difference that others with the same key have replaced."""
+    key = re.match(r"-[ \t]*([\w.\"'-]+)[ \t]*[:=]", lines[place])
+    new = [f"+{one[1:].strip()}" for one in lines[place + 1 : place + 6] if one[:1] == "+"]
+    return key is not None and any(one.startswith(f"+{key[1]}") for one in new)
 
 
 def _one_cell(line: str) -> bool:

@@ -101,7 +101,14 @@ _JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:.*|[\[\]{}, ]+|(?:\"[^\"]
 """A line of JSON, of which the beginning may be missing."""
 
 _SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
+_FLAGS_IN_CODE = re.compile(
+    r"(?<!parse_args\()\[[^\[\]]{0,400}[\"']--[A-Za-z][\w-]*[\"'][^\[\]]{0,2000}\]|"
+    r"(?<=[\"'])[^\"'\n]{0,200}\.(?:py|sh)\s[^\"'\n]{0,500}(?=[\"'])"
+)
+"""A command that a program runs: a list of words with flags, or one text."""
+
 _QUOTED = re.compile(r"[\"'][^\"'\n]{20}")
+_SIGNATURE = re.compile(r"\b(?:class|def)\s[\w.]*\([^()\n]*$")
 _TRUTH = re.compile(r"[=:]\s?(?:True|False)\b")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
@@ -153,12 +160,24 @@ def split(text: str, name: str = "") -> list[Part]:
         parts = [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
     else:
         parts = _parts(whole, text, 0, name)
-    return [piece for part in parts for piece in (_told(part) if part.format in {"python", "dictionary"} else [part])]
+    return [piece for part in parts for piece in _told(part)]
+
+
+def _unquoted(words: str) -> str:
+    return re.sub(r"[\[\]\"',]", " ", words)
 
 
 def _told(part: Part) -> list[Part]:
     """Return a program in parts, if all that it says of a training stands in sentences that it writes down."""
-    if not _QUOTED.search(part.text):
+    if part.format not in {"python", "dictionary", ""}:
+        return [part]
+    flags = next((one for one in _FLAGS_IN_CODE.finditer(part.text) if _SURE_FLAG.search(_unquoted(one[0]))), None)
+    if flags is not None:
+        found = [replace(part, text=part.text[: flags.start()]), replace(part, text=part.text[flags.end() :])]
+        found[1] = replace(found[1], start=part.start + flags.end())
+        given = Part("command", "shell", _unquoted(flags[0]), part.start + flags.start(), part.name)
+        return [found[0], given, found[1]]
+    if part.kind == "prose" or not _QUOTED.search(part.text):
         return [part]
     from downslope.reading.code.looks import sentences_in
 
@@ -240,9 +259,9 @@ def tell(text: str) -> str:
     if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
         return "program"
     told = _told_by_lines(lines)
-    if sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1 and is_piece(text):
-        if ends_in_comma(text) or not _python(text):
-            return "dictionary"
+    inside = sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1 and is_piece(text)
+    if inside and (ends_in_comma(text) or not _python(text)):
+        return "dictionary"
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
@@ -419,7 +438,7 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text without fences: settings with something around them, and what is between these."""
     parts: list[Part] = []
     here = 0
-    for begun, settings in find_runs(text[:_CUT]) if "=" in text or ":" in text or "|" in text else ():
+    for begun, settings in find_runs(text[:_CUT]):
         form = "darknet" if _DARKNET.search(settings) else "dictionary" if "dict(" in settings else "toml"
         parts += [*_runs(text[here:begun], start + here, name), _part(form, settings, start + begun, name)]
         here = begun + len(settings)
@@ -506,7 +525,8 @@ def _foreign(text: str, match: re.Match[str]) -> tuple[str, int, int]:
         or (_FLAGS_ALONE.match(words) and len(_FLAGGED.findall(words)) >= 2)
         or re.fullmatch(r"--[A-Za-z][\w-]*(?:[ =][\d.e-]+){2,}", words),
         "flags": _SURE_FLAG.search(words),
-        "pairs": _SNAKE.search(words) or _TRUTH.search(words),
+        "pairs": _SNAKE.search(words)
+        or (_TRUTH.search(words) and not _SIGNATURE.search(text[max(first - 200, 0) : first])),
     }
     return ("pairs" if kind == "pairs" else "shell") if sure[kind] else "", first, last
 

@@ -232,7 +232,7 @@ class Expressions(Calls):
         return found
 
     def penalize(self, one: Value, two: Value) -> None:
-        """Note the weight decay that a penalty comes to by what it is multiplied by: TensorFlow's `l2_loss`, or `l2`."""
+        """Note the weight decay that a penalty comes to by its factor: of TensorFlow's `l2_loss`, or Lasagne's `l2`."""
         number, other = (one, two) if is_number(one.data) else (two, one)
         if not is_number(number.data) or number.data <= 0 or not isinstance(other.data, Made):
             return

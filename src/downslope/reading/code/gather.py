@@ -237,7 +237,8 @@ class Gathering:
 
     def _decay(self, one: Optimizer) -> None:
         """Put how weight decay works in this framework."""
-        if one.framework in {"tensorflow", "flax", "optax", "lasagne"} or (one.framework == "keras" and one.name == "sgd"):
+        penalized = one.framework in {"tensorflow", "flax", "optax", "lasagne"}
+        if penalized or (one.framework == "keras" and one.name == "sgd"):
             self._penalty(one.framework)
         field = self.found.fields.get("sgd.weight_decay")
         if field is None or self.found.optimizer not in {"sgd", "lars"}:

@@ -40,7 +40,7 @@ _MOST_SENTENCES = 100
 
 
 def sentences_in(text: str) -> list[tuple[int, int]]:
-    """Return where the sentences stand that a program writes down, which itself sets nothing of a training.
+    r"""Return where the sentences stand that a program writes down, which itself sets nothing of a training.
 
     Example:
         >>> text = "doc.add('We train with SGD at a rate of 0.1.')"

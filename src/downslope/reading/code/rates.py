@@ -127,7 +127,7 @@ def _parts(made: Made) -> list[Value]:
 def _called_back(on: Interpreter, base: Value | None, length: float | None, schedules: Schedules) -> Plan | None:
     """Return what Keras's LearningRateScheduler, or tensorpack's setter by a function, calls every epoch."""
     for made in on.made:
-        setter = made.name == "HyperParamSetterWithFunc" and made.args and made.args[0].data == "learning_rate"
+        setter = made.name == "HyperParamSetterWithFunc" and bool(made.args) and made.args[0].data == "learning_rate"
         if setter or made.name in {"LearningRateScheduler", "LearningRateSchedule"}:
             function = made.argument("func" if setter else "schedule", int(setter))
             if function is not None and isinstance(function.data, Function):

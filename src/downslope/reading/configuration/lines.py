@@ -82,7 +82,10 @@ def read_pairs(text: str) -> list[Entry]:
     ]
 
 
-_PAIR = re.compile(r"\b(?P<key>(?!and\b)[A-Za-z]\w*)(?:\s?[=:]\s?|\s)(?P<value>\[[^\]]*\]|[^\s,;，；)）]+(?:,\s?[\d.]+)*)")
+_PAIR = re.compile(
+    r"\b(?P<key>(?!and\b)[A-Za-z]\w*)(?:\s?[=:]\s?|\s)"
+    r"(?P<value>\[[^\]]*\]|[^\s,;，；)）]+(?:,\s?[\d.]+)*)"
+)
 
 
 def _value(text: str, start: int, end: int, path: tuple[str, ...], key: int, entries: list[Entry]) -> int:

@@ -11,7 +11,8 @@ from downslope.reading.languages import LANGUAGES, tell_language
 
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFlLdD]?(?![\w.])"
 _VALUE = (
-    rf"(?P<value>\([ \t]*{_NUMBER}[ \t]*\)|(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
+    rf"(?P<value>\([ \t]*{_NUMBER}[ \t]*\)|"
+    rf"(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
     r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
 )
 _WAYS = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, as_number, scalar, squeezed
+from downslope.reading.configuration.entries import Entry, as_number, listed, scalar, squeezed
 
 _TYPES = frozenset({"str", "string", "int", "integer", "float", "double", "number", "bool", "boolean", "list"})
 _NAMES = frozenset({"name", "key", "param", "parameter", "arg", "argument", "option", "dest", "flag"})
@@ -15,6 +15,9 @@ _VALUES = frozenset({"value", "default", "current", "val"})
 _AMOUNT = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)\s?(ep|ba|dur|it|epochs?|iters?|iterations?|steps?|batches)")
 _UNITS = {"ep": "epoch", "epoch": "epoch", "epochs": "epoch", "dur": "part"}
 _MOST_ROWS = 500
+_USED = re.compile(r"(?:Use )?(?P<name>[\w.]{2,40})(?: with |\s?\()\s?(?=[^\n]{0,300}=)")
+_GIVEN = re.compile(r"(?P<key>[A-Za-z_]\w*)\s?=\s?(?P<value>\([^()]{0,100}\)|[^\s,;()]{1,30})")
+"""An optimizer with its settings in one value: `Adam with betas=(0.9,0.999) and epsilon=1e-08`."""
 
 
 def plain(entries: list[Entry]) -> list[Entry]:
@@ -39,7 +42,12 @@ def _names(entry: Entry) -> bool:
 def _made(entry: Entry, rows: dict[tuple[str, ...], Entry]) -> Iterator[Entry]:
     value: Any = entry.value
     row = rows.get(entry.path[:-1])
-    if row is not None and squeezed(entry.path[-1]) in _VALUES:
+    named = _USED.match(value) if isinstance(value, str) and "optim" in squeezed(entry.path[-1]) else None
+    if named:
+        yield replace(entry, value=named["name"].rpartition(".")[2])
+        for match in _GIVEN.finditer(value[:400]):
+            yield replace(entry, path=(*entry.path[:-1], match["key"]), value=listed(match["value"]))
+    elif row is not None and squeezed(entry.path[-1]) in _VALUES:
         start, end = min(row.start, entry.start), max(row.end, entry.end)
         yield replace(entry, path=(*entry.path[:-2], row.value.lstrip("-")), start=start, end=end)
     elif not isinstance(value, list) or not value:

@@ -48,8 +48,8 @@ _WORDS = {
     "worth": "value factor coef coefficient rate weight strength lambda lambd reg regularization regularizer penalty",
     "on": "use is enable enabled with",
     "long": "length duration period linear",
-    "own": "sgd optim optimizer opt optimiser train training main model net network default my param params hparam hp cfg config "
-    "args the",
+    "own": "sgd optim optimizer opt optimiser train training main model net network default my param params hparam hp "
+    "cfg config args the learning",
 }
 """A sort of words -> the words."""
 
