@@ -24,11 +24,13 @@ def test_a_key_means_what_its_words_mean(key):
     assert KEYS[key] in concepts_of(key)
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["bn_momentum", "momentum_teacher", "warmup_momentum", "num_batches", "steps_per_epoch", "test_batch_size"]
-    + ["val_epochs", "start_epoch", "ema_decay_rate", "lr_finder_steps", "loss_weight_decay", "epoch_size", "x" * 90],
+OTHERS = (
+    "bn_momentum momentum_teacher warmup_momentum num_batches steps_per_epoch test_batch_size val_epochs start_epoch "
+    "ema_decay_rate lr_finder_steps loss_weight_decay epoch_size"
 )
+
+
+@pytest.mark.parametrize("key", [*OTHERS.split(), "lr" * 90])
 def test_a_key_with_another_word_means_nothing(key):
     """One word that is not understood may change it."""
     assert concepts_of(key) == ()

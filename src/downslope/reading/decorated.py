@@ -9,9 +9,6 @@ import re
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
-from downslope.reading.configuration.entries import changes
-from downslope.reading.configuration.literals import bracket_end
-
 Run = tuple[int, str]
 """Where settings begin, and the text there, with blanks for all that is none of them."""
 
@@ -26,7 +23,7 @@ _BEFORE = re.compile(
 )
 _BEHIND = re.compile(r"(?:[ \t]*[|│\\]){1,5}[ \t]*$")
 _PAIR = re.compile(
-    rf"[ \t]*{_KEY}[ \t]*(?P<sign>[?:]?=|[:：]|\.{{3,}}|(?<=[ \t])|\t)[ \t]*(?P<value>{_VALUE})[ \t]*[,;，；。.]?[ \t]*"
+    rf"[ \t]*{_KEY}[ \t]*(?P<sign>[?:]?=|[:：]|\.{{2,}}|(?<=[ \t])|\t)[ \t]*(?P<value>{_VALUE})[ \t]*[,;，；。.]?[ \t]*"
     r"(?P<remark>[(（#][^\n]{0,400})?$"
 )
 _BRACKETS = re.compile(rf"[ \t]*(?:{_KEY}[ \t]*[:=][ \t]*)?[\[\]{{}}]+,?[ \t]*$")
@@ -97,6 +94,8 @@ def _bare(line: str) -> str | None:
         at = match.end("sign") - 1 if match["sign"] else match.end("key")
         middle = middle[: match.end("key")] + " " * (at - match.end("key")) + ":" + middle[at + 1 :]
     if match is not None and match["remark"]:
+        from downslope.reading.configuration.entries import changes  # most texts have none
+
         if changes(match["key"], match["remark"]):
             return None
         middle = middle[: match.end("value")]
@@ -168,6 +167,8 @@ def _on_one_line(line: str) -> str:
     """Return settings that follow one another on one line, a line each; "" where there are not several."""
     if line.count("=") < 3 or len(line) > 20_000:
         return ""
+    from downslope.reading.configuration.literals import bracket_end
+
     found: list[tuple[int, int]] = []
     best: list[tuple[int, int]] = []
     for match in _LISTED.finditer(line):

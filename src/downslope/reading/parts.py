@@ -14,8 +14,6 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
-from downslope.reading.code.tree import written_rates
-from downslope.reading.configuration.dictionaries import ends_in_comma, is_piece
 from downslope.reading.decorated import find_runs
 from downslope.reading.findings import Kind, Part
 from downslope.reading.languages import tell_language
@@ -259,9 +257,11 @@ def tell(text: str) -> str:
     if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
         return "program"
     told = _told_by_lines(lines)
-    inside = sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1 and is_piece(text)
-    if inside and (ends_in_comma(text) or not _python(text)):
-        return "dictionary"
+    if sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1:
+        from downslope.reading.configuration.dictionaries import ends_in_comma, is_piece
+
+        if is_piece(text) and (ends_in_comma(text) or not _python(text)):
+            return "dictionary"
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
@@ -372,7 +372,11 @@ def _python(text: str) -> str:
     assigned = any(isinstance(one, ast.Assign | ast.AnnAssign) or _is_dictionary(one) for one in tree.body)
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
-    return "dictionary" if assigned and plain and not written_rates(tree.body) else "python"
+    if not assigned or not plain:
+        return "python"
+    from downslope.reading.code.tree import written_rates
+
+    return "python" if written_rates(tree.body) else "dictionary"
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
