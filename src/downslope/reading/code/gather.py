@@ -171,6 +171,10 @@ class Gathering:
         """Return a plan of values as one of fields."""
         if plan.early:
             self.say("rate_early")
+        if plan.goes_on:
+            self.say("rate_unrecognised", words=self.words(plan.fields["schedule"])[0][:120] or "lr")
+            found = self.field(root, plan.fields.get("value"), "implied", ("rate_unrecognised",))
+            return Plan("constant").put("value", found)
         rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
         told = replace(plan, fields={}, then=self._told(f"{root}.then", plan.then) if plan.then is not None else None)
         for name, value in plan.fields.items():

@@ -93,7 +93,13 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
         if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
             start = nice(origin) if abs(origin) > _CLOSE * top else 0.0
             return Plan("warmup", {"duration": nice(duration), "start": start, "restart": restart}, then=shape)
-    return None
+    top = origin + per_time * (duration - early * step)
+    falls = all(one >= two for (_, one), (_, two) in pairwise(within))
+    if not falls or rising < 2 or not _same(within[0][1], top, 1e-3):
+        return None
+    start = nice(origin) if abs(origin) > _CLOSE * top else 0.0
+    then = Plan("constant", {"value": nice(top)}, goes_on=True)
+    return Plan("warmup", {"duration": nice(duration), "start": start}, then=then)
 
 
 _ENDLESS = ["multistep", "exponential"]

@@ -33,6 +33,7 @@ def time_parameter(function: Function) -> tuple[str, str]:
     ]
     if isinstance(function.node, ast.Lambda) and names:
         return names[0], unit_of(names[0])
+    counted = counted or [(name, "epoch") for name in names if name in {"num_epoch", "n_epoch"}]
     return next((one for one in counted if one[1] == "epoch"), counted[0] if counted else ("", ""))
 
 
@@ -246,7 +247,7 @@ _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
 def with_words(shape: Plan, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
     """Return a shape with the words of each field: those of the literal that says it, or else of the whole function."""
     used: set[int] = set()
-    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early=shape.early)
+    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early=shape.early, goes_on=shape.goes_on)
     if shape.then is not None:
         plan.then = with_words(shape.then, unit, sources, base, place)
     for name, data in shape.fields.items():

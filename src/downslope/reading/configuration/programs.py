@@ -22,6 +22,7 @@ _WAYS = [
         r"\b\w{1,30}:option\([ \t]*[\"'](?P<key>-{0,2}\w+)[\"'][ \t]*,[ \t]*",
         r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
+        r"\.set_?(?P<key>[A-Za-z]\w{0,60})\([ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
         r"(?<=[)\s\w])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
     )
