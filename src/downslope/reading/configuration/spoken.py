@@ -49,7 +49,7 @@ _WORDS = {
     "on": "use is enable enabled with",
     "long": "length duration period linear",
     "own": "sgd optim optimizer opt optimiser train training main model net network default my param params hparam hp "
-    "cfg config args the learning",
+    "cfg config args the learning student",
 }
 """A sort of words -> the words."""
 
