@@ -85,7 +85,7 @@ def _shape(build: Build) -> tuple[str, ...]:
     first = by_concept.get("lr", ())
     if not first and by_concept.get("scaled_lr"):
         return ("per_device",)
-    left = [one.entry for concept in ("times", "milestones", "values") for one in by_concept.get(concept, ())]
+    left = [one.entry for concept in ("times", "milestones", "values", "gamma") for one in by_concept.get(concept, ())]
     for one in build.settings.entries:
         tabled = holds_number(one.value) and any(map(schedules, bare_path(one.path)[:-1]))
         left += [one] if tabled and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"} else []
@@ -300,7 +300,10 @@ class _Filling:
             return self._ramp(kind, policy)
         if kind == "inverse":
             return self._named(kind, policy).take(gamma="gamma", power="power")
-        if kind in {"multistep", "step", None} and times is not None:
+        by_period = kind == "step" and main.by_concept.get("every") and times and not isinstance(times.value, list)
+        if times is not None and by_period:
+            self._leave(times)
+        elif kind in {"multistep", "step", None} and times is not None:
             return self._multistep(times)
         every = main.first("every") or (main.first("every_flag") if main.by_concept.get("gamma") else None)
         if kind in {"step", "exponential", "multistep"} or (kind is None and every is not None):

@@ -138,7 +138,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
     **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
-    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "every_flag"], _positive),
+    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration"], _positive),
+    **dict.fromkeys(["every", "every_flag"], _within(1, 1e12)),
     **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
@@ -147,7 +148,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "policy": lambda value: _name(value) and any(mark in squeezed(value.rpartition(".")[2]) for mark, _ in POLICIES),
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "bare_decay": _within(1e-5, 0.05),
-    "milestones": lambda value: _numbers(value) or _positive(value),
+    "milestones": lambda value: _numbers(value) or (_positive(value) and value > 1),
     "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
     "divisor": lambda value: is_number(value) and 1 < value <= 100,
     "ema": _within(0.5, 1),
@@ -373,7 +374,7 @@ def _setting(
             continue  # those that another setting is searched among
         if concept == "bare_decay" and any(map(schedules, keys[:-1])):
             continue
-        if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(schedules, keys[:-1])):
+        if concept == "steps" and any(map(schedules, keys[:-1])):
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:

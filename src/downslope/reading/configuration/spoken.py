@@ -36,12 +36,13 @@ _WORDS = {
     "epochs": "epochs",
     "training": "train training",
     "at": "at boundary boundaries point points times list",
-    "every": "every interval period freq frequency each size",
+    "every": "every interval period freq frequency each size per",
+    "fall": "decay drop reduction reduce decrease anneal annealing",
     "first": "init initial start starting begin base min",
     "last": "min minimum end ending final last lowest floor",
     "start": "init initial start starting base max peak",
     "part": "ratio proportion fraction frac pct percent",
-    "count": "num n nb number of max maximum total count limit trained full",
+    "count": "num n nb number of max maximum total count trained",
     "size": "global total mini effective",
     "kind": "type name method kind class",
     "manner": "scheme style mode function fn",
@@ -84,6 +85,8 @@ times: lr change at | schedule own
 times: schedule change epoch | at own
 every: lr change every | schedule epoch step own
 every: schedule change every | epoch step own
+every: fall every epoch | count lr own
+every: fall every step | count lr own
 warmup_epochs: warm epoch | lr count long schedule own
 warmup_steps: warm step | lr count long schedule own
 warmup_start: warm lr first | own
