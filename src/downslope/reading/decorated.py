@@ -30,6 +30,7 @@ _BRACKETS = re.compile(rf"[ \t]*(?:{_KEY}[ \t]*[:=][ \t]*)?[\[\]{{}}]+,?[ \t]*$"
 _CODED = re.compile(r"[a-z][._][a-zA-Z]|[a-z][A-Z]|[\"']|[A-Z]_[A-Z]")
 _CELL = re.compile(r"[ \t`*]*(?:-\w,?[ \t]+)?(?:--)?(?P<key>[A-Za-z_][\w.-]{1,60})[ \t`*]*$")
 _PLAIN = re.compile(rf"[ \t`*\"']*(?P<value>{_NUMBER}(?:[ \t]?,[ \t]?{_NUMBER}){{0,40}}|[Tt]rue|[Ff]alse)[ \t`*\"']*$")
+_TRUTHS = frozenset({"true", "false", "True", "False"})
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}[-:| \t]*$")
 _HEADED = re.compile(r"default|value|setting|默认|取值|设定|設定|设置|^\s*值\s*$", re.IGNORECASE)
 _LISTED = re.compile(rf"(?<![\w.(,=\[{{])(?P<key>[A-Za-z_][\w.]{{0,60}})[ ]?=[ ]?(?:(?P<call>dict\()|{_VALUE})")
@@ -71,7 +72,7 @@ def _is_said(run: list[str], lines: list[str]) -> bool:
     from downslope.reading.configuration.settings import means_something
 
     pairs = [match for line in run if (match := _PAIR.match(line.rstrip("\n")))]
-    coded = any(one["sign"] == "=" or _CODED.search(one["key"]) for one in pairs)
+    coded = any(one["sign"] == "=" or _CODED.search(one["key"]) or one["value"] in _TRUTHS for one in pairs)
     coded = coded or any(one[:1] == "+" or "`" in one for one in lines)
     decorated = any(one != line.replace("-", " ", 1) for one, line in zip(run, lines, strict=True))
     return coded and decorated and sum(means_something(one["key"].strip("\"'")) for one in pairs) > 1

@@ -369,8 +369,9 @@ def _setting(
             continue
         if concept.endswith("_flag") and not (value >= 2 and (written.startswith("--") or concept == "epochs_flag")):
             continue
-        outer = [one for parent in keys[-2:-1] for one in index.get(parent, ())]
-        if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
+        outer = {what for of, what, _ in index.get("".join(keys[-2:-1]), ()) if of == keys[-2:-1]}
+        outer.update(concepts_of("".join(keys[-2:-1])))
+        if concept == "values" and outer - _RATES:
             continue  # those that another setting is searched among
         if concept == "bare_decay" and any(map(schedules, keys[:-1])):
             continue

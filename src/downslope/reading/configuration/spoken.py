@@ -35,6 +35,8 @@ _WORDS = {
     "step": "step steps iter iters iteration iterations update updates",
     "epochs": "epochs",
     "training": "train training",
+    "thing": "img imgs ims image images sample samples train",
+    "whole": "batch",
     "at": "at boundary boundaries point points times list",
     "every": "every interval period freq frequency each size per",
     "fall": "decay drop reduction reduce decrease anneal annealing",
@@ -62,6 +64,7 @@ weight_decay: decays | worth own
 nesterov: nesterov | on momentum own
 dampening: dampening | own
 batch: batch | size own
+batch: thing every whole | own
 epochs: epochs | count own
 epochs: epoch count | count own
 steps: step count | count own
