@@ -34,13 +34,13 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist wo
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test $(VENV)/triton
 	$(PYTEST) $(ARGS)
 
-test-fast: $(VENV)/.installed-test
+test-fast: $(VENV)/.installed-test $(VENV)/triton
 	$(PYTEST) -m "not slow" $(ARGS)
 
-nightly: $(VENV)/.installed-test
+nightly: $(VENV)/.installed-test $(VENV)/triton
 	DOWNSLOPE_NIGHTLY=1 $(PYTEST) $(ARGS)
 
 # In an environment of its own, made from nothing each time: what is tried is what somebody would get.
@@ -129,6 +129,13 @@ $(SITE)/.installed: pyproject.toml constraints.txt constraints-site.txt
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt) | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e ".[$*]"
+	touch $@
+
+# Apart from all else: TensorFlow ends a process that loads it too, and torch loads what it finds.
+$(VENV)/triton: constraints.txt | $(VENV)/bin/python
+	mkdir -p $@
+	$(PIP) install --quiet --upgrade --no-deps --target $@ -c constraints.txt \
+	  "triton; sys_platform == 'linux' and platform_machine == 'x86_64'"
 	touch $@
 
 $(VENV)/bin/python:

@@ -68,8 +68,9 @@ struct Gradients {
 class Plan {
  public:
   // Each row is (param, spec or None, state or None, velocity or None, compensation or None, group, rounding, index,
-  // first), and for a velocity of codes its scales as a tenth: `group` counts the coefficients, and is None for a parameter that something else steps and whose memory
-  // must only lie apart; `index` is the tensor's for its random numbers, and `first` its first element's.
+  // first), and for a velocity of codes its scales as a tenth: `group` counts the coefficients, and is None for a
+  // parameter that something else steps and whose memory must only lie apart; `index` is the tensor's for its random
+  // numbers, and `first` its first element's.
   Plan(const nb::list& rows, nb::handle exchange, nb::object tensor_type, const nb::tuple& names)
       : reader_(exchange, std::move(tensor_type)) {
     if (nb::len(names) != 4 && nb::len(names) != 6)

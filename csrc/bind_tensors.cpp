@@ -21,9 +21,8 @@ using namespace nb::literals;
 namespace downslope {
 namespace {
 
-// Looks at (param, grad, velocity or None, compensation or None), at scales or None in `scales_place` if the tuple has so
-// many fields; nothing if one of them cannot be looked at, or is not
-// what lies in its memory.
+// Looks at (param, grad, velocity or None, compensation or None), and at scales or None in `scales_place` if the tuple
+// has so many fields; nothing if one of them cannot be looked at, or is not what lies in its memory.
 std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors, std::size_t scales_place) {
   if (nb::len(tensors) < 4) throw std::invalid_argument("param, grad, velocity and compensation are needed");
   Views views;

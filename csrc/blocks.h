@@ -24,14 +24,15 @@ static_assert(largest_code * largest_code * code_unit == 1.0f);  // so that the 
 constexpr std::int8_t not_finite = -128;
 constexpr std::uint32_t sign_bit = 0x80000000u, infinity_bits = 0x7f800000u, nan_bits = 0x7fc00000u;
 
-inline std::uint32_t magnitude_of(float value) { return std::bit_cast<std::uint32_t>(value) & ~sign_bit; }
+static inline std::uint32_t magnitude_of(float value) { return std::bit_cast<std::uint32_t>(value) & ~sign_bit; }
 
-inline float decode(std::int8_t code, float scale) {
+static inline float decode(std::int8_t code, float scale) {
   const float root = static_cast<float>(code);
   return root * std::bit_cast<float>(magnitude_of(root)) * code_unit * scale;
 }
 
-inline void decode(const std::int8_t* __restrict__ codes, float scale, float* __restrict__ values, std::size_t count) {
+static inline void decode(const std::int8_t* __restrict__ codes, float scale, float* __restrict__ values,
+                          std::size_t count) {
   if ((std::bit_cast<std::uint32_t>(scale) & sign_bit) == 0) {
     for (std::size_t i = 0; i < count; ++i) values[i] = decode(codes[i], scale);
   } else {
@@ -41,12 +42,12 @@ inline void decode(const std::int8_t* __restrict__ codes, float scale, float* __
 }
 
 // What roots are multiplied by so that the largest becomes the largest code.
-inline float factor_of(float scale) {
+static inline float factor_of(float scale) {
   const float root = std::sqrt(scale);
   return root > 0 ? largest_code / root : 0;
 }
 
-inline std::int8_t encode(float value, float factor) {
+static inline std::int8_t encode(float value, float factor) {
   const float root = std::sqrt(std::bit_cast<float>(magnitude_of(value))) * factor;
   const std::uint32_t sign = std::bit_cast<std::uint32_t>(value) & sign_bit;
   const float number = std::bit_cast<float>(std::bit_cast<std::uint32_t>(root) | sign);
@@ -54,13 +55,14 @@ inline std::int8_t encode(float value, float factor) {
   return static_cast<std::int8_t>(std::bit_cast<std::uint32_t>(number + 0x1.8p23f));
 }
 
-inline void encode(const float* __restrict__ values, float factor, std::int8_t* __restrict__ codes, std::size_t count) {
+static inline void encode(const float* __restrict__ values, float factor, std::int8_t* __restrict__ codes,
+                          std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) codes[i] = encode(values[i], factor);
 }
 
 // Returns the bits of the largest magnitude, in whatever order they are compared: as integers magnitudes compare as the
 // numbers that they are, infinity and NaN above all.
-inline std::uint32_t largest_of(const float* values, std::size_t count) {
+static inline std::uint32_t largest_of(const float* values, std::size_t count) {
   std::int32_t largest = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const auto magnitude = static_cast<std::int32_t>(magnitude_of(values[i]));
@@ -70,7 +72,7 @@ inline std::uint32_t largest_of(const float* values, std::size_t count) {
 }
 
 // Writes the codes of a block of which not all is finite, and returns its scale.
-inline float encode_specials(const float* values, std::int8_t* codes, std::size_t count) {
+static inline float encode_specials(const float* values, std::int8_t* codes, std::size_t count) {
   std::uint32_t largest = 0;
   for (std::size_t i = 0; i < count; ++i)
     if (const std::uint32_t magnitude = magnitude_of(values[i]); magnitude < infinity_bits && magnitude > largest)

@@ -1,7 +1,8 @@
 // Number formats: how an element is read into the format of computation and written back.
 //
 // Everything here is plain integer and IEEE arithmetic without branches, so that compilers vectorise it and every
-// processor gives the same bits.
+// processor gives the same bits. Functions that the kernels run are static: they are compiled once per instruction set,
+// and of an inline one that was not expanded the linker would keep one copy for all, which some processors cannot run.
 #pragma once
 
 #include <bit>
@@ -10,7 +11,7 @@
 namespace downslope {
 
 // Returns a where the condition holds, else b, by masks: compilers keep loops with it free of branches.
-inline std::uint32_t select(bool condition, std::uint32_t a, std::uint32_t b) {
+static inline std::uint32_t select(bool condition, std::uint32_t a, std::uint32_t b) {
   const std::uint32_t mask = 0u - static_cast<std::uint32_t>(condition);
   return (a & mask) | (b & ~mask);
 }
@@ -22,13 +23,13 @@ struct float16 {
   std::uint16_t bits;
 };
 
-inline float widen(float x) { return x; }
-inline double widen(double x) { return x; }
-inline float widen(bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
+static inline float widen(float x) { return x; }
+static inline double widen(double x) { return x; }
+static inline float widen(bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
 
 // The exponent is shifted into place and its bias raised by 112. A subnormal is its fraction times 2^-24: an integer
 // that is converted and scaled, both exactly, without ever being a subnormal float, which some processes take for zero.
-inline float widen(float16 x) {
+static inline float widen(float16 x) {
   const std::uint32_t magnitude = std::uint32_t{x.bits} & 0x7fffu;
   const std::uint32_t sign = (std::uint32_t{x.bits} & 0x8000u) << 16;
   const float subnormal = static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f;
@@ -39,7 +40,7 @@ inline float widen(float16 x) {
 }
 
 template <class Format>
-Format narrow(float x);  // rounds to nearest, ties to even
+static Format narrow(float x);  // rounds to nearest, ties to even
 
 template <>
 inline float narrow<float>(float x) {
@@ -81,7 +82,7 @@ inline float16 narrow<float16>(float x) {
 }
 
 template <class Format>
-Format narrow(double x);
+static Format narrow(double x);
 
 template <>
 inline double narrow<double>(double x) {
@@ -94,7 +95,7 @@ inline float narrow<float>(double x) {
 
 // Rounds to float so that rounding once more, to 16 bits, gives what rounding at once would: where the float is not
 // exact, the neighbour whose last bit is odd is taken (Boldo & Melquiond 2008), and no tie arises that was none.
-inline float to_odd(double x) {
+static inline float to_odd(double x) {
   const float nearest = static_cast<float>(x);
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(nearest);
   const double back = nearest;

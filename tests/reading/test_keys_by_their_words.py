@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from downslope import read
-from downslope.reading.configuration.spoken import concepts_of
+from downslope.reading.configuration.names import concepts_of
 
 KEYS = {
     "total_training_epochs": "epochs", "numberOfTrainEpochs": "epochs", "EPOCHS_TRAINED": "epochs",
@@ -14,7 +14,7 @@ KEYS = {
     "lr_schedule_scheme": "policy", "momentum_factor": "momentum", "learning_momentum": "momentum",
     "sgd_momentum_value": "momentum", "l2_penalty_weight": "weight_decay", "weightDecayCoef": "weight_decay",
     "use_nesterov_momentum": "nesterov", "warmup_num_epochs": "warmup_epochs", "lr_warmup_start": "warmup_start",
-    "global_train_batchsize": "batch", "gradient_clip_max_norm": "clip", "lr_cut_by": "divisor",
+    "global_train_batchsize": "batch", "gradient_clip_max_norm": "clip", "lr_cut_factor": "gamma",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from downslope.cli.tables import format_number, format_table
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.pieces import steps_to_show
 from downslope.core.schedules.schedule import value_at
@@ -18,6 +19,8 @@ def schedule_table(settings: Settings, total_steps: int, steps_per_epoch: int) -
         total_steps: Steps of the run, >= 1.
         steps_per_epoch: Steps in one epoch.
     """
+    if isinstance(settings, ScheduleFree):
+        return _of_average(settings, total_steps, steps_per_epoch)
     columns = ["lr", *(name for name in ("momentum", "weight_decay") if isinstance(getattr(settings, name), Schedule))]
     schedules = [value for name in columns if isinstance(value := getattr(settings, name), Schedule)]
     rows: list[list[str]] = []
@@ -30,6 +33,19 @@ def schedule_table(settings: Settings, total_steps: int, steps_per_epoch: int) -
         if not rows or step == total_steps - 1 or rows[-1][2:] != values:  # where nothing has changed, nothing is told
             rows.append([str(step), f"{step / steps_per_epoch:.2f}", *values])
     return format_table(["step", "epoch", *(name.replace("_", " ") for name in columns), "effective lr"], rows)
+
+
+def _of_average(settings: ScheduleFree, total_steps: int, steps_per_epoch: int) -> str:
+    """Return the table of lr and of the newest weights' share in the average, at steps further and further apart."""
+    end = settings.warmup_steps
+    steps = sorted({0, max(end - 1, 0), end, *(10**power for power in range(1, 19)), total_steps - 1})
+    rows = [
+        [str(step), f"{step / steps_per_epoch:.2f}", format_number(now.lr), format_number(now.average)]
+        for step in steps
+        if step < total_steps
+        for now in [settings.at(step)]
+    ]
+    return format_table(["step", "epoch", "lr", "share of the newest"], rows)
 
 
 def effective_lr(settings: Settings, step: int) -> float:

@@ -41,6 +41,10 @@ class StepScalars:
     coupled_decay: float
     decoupled_decay: float
 
+    def rule(self, param: Any, grad: Any, velocity: Any) -> tuple[Any, Any]:
+        """Return (delta, velocity') of the rule that these scalars are of: `sgd_rule`, or a relative's own."""
+        return sgd_rule(param, grad, velocity, self)
+
 
 def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
     """Return (delta, velocity'), where the step is ``param + delta``.
@@ -77,7 +81,7 @@ def step_rows(scalars: StepScalars) -> tuple[tuple[float, ...], tuple[float, ...
     Returns:
         Two rows of three numbers, with ``[delta, velocity'] = rows @ [param, grad, velocity]``.
     """
-    columns = [sgd_rule(*basis, scalars) for basis in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))]
+    columns = [scalars.rule(*basis) for basis in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))]
     delta, velocity = zip(*columns, strict=True)
     return delta, velocity
 

@@ -282,10 +282,18 @@ def scalars(
     )
 
 
-def check_alone(settings: Any, given: Iterable[str]) -> None:
-    """Raise `SettingsError` unless `settings` are `Settings`, and no hyperparameter is given besides."""
+def check_alone(settings: Any, given: Iterable[str], *, relatives: bool = False) -> None:
+    """Raise `SettingsError` unless `settings` are `Settings`, and no hyperparameter is given besides.
+
+    `relatives`: whether settings of a relative, such as schedule-free SGD, are taken too.
+    """
     if not isinstance(settings, Settings):
         raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
+    if type(settings) is not Settings and not relatives:
+        raise SettingsError(
+            f"`settings` are a {type(settings).__name__}, which is another method. downslope.torch.ScheduleFreeSGD, "
+            "downslope.jax.schedule_free_sgd and downslope.numpy.SGD take it; Keras has none."
+        )
     if given := list(given):
         raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
 

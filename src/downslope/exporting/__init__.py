@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from downslope.core.errors import ExportError, SettingsError, did_you_mean, one_of
+from downslope.core.schedule_free import ScheduleFree
 from downslope.exporting.export_plan import Plan, make_plan
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe
@@ -70,6 +71,10 @@ def export(
     write: Callable[[Plan], str] = getattr(importlib.import_module(f"downslope.exporting.{file}"), function)
     plan = make_plan(_recipe(recipe), with_model=with_model, steps_per_epoch=steps_per_epoch, examples=examples)
     try:
+        if isinstance(plan.recipe.sgd, ScheduleFree):
+            from downslope.exporting.schedule_free import write_schedule_free
+
+            return write_schedule_free(plan, target)
         return write(plan)
     except SettingsError as error:  # of the same rule said in the target's way
         raise ExportError(f"{target} cannot express these settings: {error} Or export to downslope.") from None

@@ -20,11 +20,16 @@ from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
 from downslope.core.settings import Settings, check_alone, is_zero
+from downslope.kernel.arrays import leave_float32
+from downslope.kernel.coefficients import six_coefficients
 
 _STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
 """Values with which the other settings are checked while these are not known."""
 _SCHEDULABLE = ("lr", "momentum", "weight_decay")
 _NUMBERS = tuple(_STAND_INS)
+
+Six = tuple[Any, Any, Any, Any, Any, Any]
+"""Coefficients of (param, grad, velocity) in what is added to the parameter, then in the velocity."""
 
 
 class _Absent:
@@ -152,6 +157,7 @@ class ScalarsOfStep:
     def __init__(self, count: Any) -> None:
         self.count = count
         self._exact: dict[int, StepScalars] = {}
+        self._six: dict[int, tuple[Six, Six]] = {}
         self._cast: dict[tuple[int, Any], StepScalars] = {}
 
     def scalars_for(self, hyperparameters: Hyperparameters, started: Any) -> Callable[[Any], StepScalars]:
@@ -180,6 +186,39 @@ class ScalarsOfStep:
         if key not in self._exact:
             self._exact[key] = hyperparameters.at(self.count)
         return self._exact[key]
+
+    def six(self, hyperparameters: Hyperparameters) -> tuple[Six, Six]:
+        """Return the six coefficients of a first gradient, and those of all others, exact as in `exact`."""
+        key = id(hyperparameters)
+        if key not in self._six:
+            scalars = self.exact(hyperparameters)
+            first = replace(scalars, dampening=0.0) if hyperparameters.asks_for_first else scalars
+            with double_precision(jnp):
+                self._six[key] = six_coefficients(first), six_coefficients(scalars)
+        return self._six[key]
+
+    def six_in_float32(self, hyperparameters: Hyperparameters, started: Any) -> list[Any]:
+        """Return the six coefficients of a parameter's step in float32, each rounded once.
+
+        Args:
+            hyperparameters: As in `scalars_for`.
+            started: As in `scalars_for`.
+
+        Raises:
+            SettingsError: If one is known and too large for float32.
+        """
+        first, others = self.six(hyperparameters)
+        if leave_float32(c for c in (*first, *others) if isinstance(c, float)):
+            raise SettingsError(
+                "lr, momentum and weight decay give a factor that float32 cannot hold, in which velocities of 8 bits "
+                "are computed. Use smaller ones, or velocity_dtype None."
+            )
+        with double_precision(jnp):
+            known = [[jnp.asarray(c).astype(jnp.float32) for c in six] for six in (first, others)]
+        if not hyperparameters.asks_for_first:
+            return known[1]
+        flag = self.has_started(started)
+        return [jnp.where(flag, later, early) for early, later in zip(*known, strict=True)]
 
     def has_started(self, started: Any) -> Any:
         """Return whether a parameter has had a gradient, a bool scalar: what the state says, or else the count."""

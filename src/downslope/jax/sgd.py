@@ -17,6 +17,8 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import says_our_words
+from downslope.jax.blocks import CodedVelocity
+from downslope.jax.chunks import take_coded_step
 from downslope.jax.leaves import (
     NamedLeaf,
     assign_leaves,
@@ -40,7 +42,8 @@ class SGDState(NamedTuple):
 
     Attributes:
         count: Steps done, an int32 scalar: the step at which schedules are read next.
-        velocity: A pytree of the parameters' structure: the velocity of each, or None where momentum is 0.
+        velocity: A pytree of the parameters' structure: the velocity of each, or None where momentum is 0. A velocity
+            of 8 bits is a `CodedVelocity`.
         started: Only where dampening spares first gradients, else None: a pytree of the parameters' structure with a
             bool scalar, whether the parameter has had a gradient. A state without it takes count > 0 for that.
     """
@@ -87,7 +90,9 @@ def sgd(
         groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
             positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
             those called `bias`, and those directly in something with "norm" in its name. `update` needs the parameters.
-        velocity_dtype: Format of the velocity, such as jnp.float32; None for that of each parameter.
+        velocity_dtype: Format of the velocity, such as jnp.float32; None for that of each parameter. "int8" for codes
+            of 8 bits with a scale for each 256 of them, a `CodedVelocity` in the velocity's place; of parameters with
+            fewer than 4096 elements float32.
 
     Returns:
         A transformation with state `SGDState`, whose `update` takes extra arguments, as `optax.sgd`'s does. Narrow
@@ -186,8 +191,7 @@ class SGDRule:
         for row in rows:
             delta, velocity = row.grad, row.velocity
             if not is_hole(row.grad):
-                scalars_in = known.scalars_for(row.home, row.started)
-                delta, velocity = step_leaf(row.grad, row.param, row.velocity, scalars_in)
+                delta, velocity = step_row(row, known)
             deltas.append(delta)
             velocities.append(velocity)
         return tree.unflatten(deltas), next_state(state, rows, tree, velocities)
@@ -232,6 +236,19 @@ def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[
     return SGDState(
         count=optax.safe_increment(jnp.asarray(state.count)), velocity=tree.unflatten(velocities), started=started
     )
+
+
+def step_row(row: Row, known: ScalarsOfStep) -> tuple[jax.Array, Any]:
+    """Return (delta, velocity') of a row with a gradient, delta rounded to the parameter's format."""
+    if not isinstance(row.velocity, CodedVelocity):
+        return step_leaf(row.grad, row.param, row.velocity, known.scalars_for(row.home, row.started))
+    return step_coded_row(row, known, moves=False)
+
+
+def step_coded_row(row: Row, known: ScalarsOfStep, *, moves: bool) -> tuple[jax.Array, CodedVelocity]:
+    """Return (delta, velocity') of a row whose velocity is codes; or, if it `moves`, (param', velocity')."""
+    six = known.six_in_float32(row.home, row.started)
+    return take_coded_step(row.grad, row.param, row.velocity, six, is_read=row.home.has_decay, moves=moves)
 
 
 def step_leaf(

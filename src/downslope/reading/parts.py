@@ -32,13 +32,15 @@ _FORMATS = {
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
 
 _LAUNCHERS = (
-    r"(?:python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
+    r"(?:[\w.${}~/-]*/python[\d.]*|python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
     r"conda|th|qlua|\$\{?\w{1,40}\}?(?:/[\w./-]+)?|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
-    r"spacy|docker|podman|kubectl|ssh|screen|singularity|apptainer|qsub|bsub|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
+    r"spacy|docker|podman|kubectl|ssh|screen|singularity|apptainer|qsub|bsub|nohup|sudo|time|env|exec|xvfb-run|composer|tune|"
+    r"[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Za-z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*(?<!,))\s+){0,20}"
 _SCRIPT = re.compile(
-    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\()",
+    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|"
+    r"for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
     re.MULTILINE,
 )
 """A line of a program, of which the whole need not be today's Python."""
@@ -50,12 +52,16 @@ _SHELL = re.compile(
     r"\s*(?:(?:for|while|until|if|case)\b.*(?:;\s*(?:do|then)|\bin\b.*)?$|do\b|done\b|then\b|fi\b|else$|elif\b|esac\b|export\s|cd\s|"
     r"mkdir\s|echo\s|set\s[-+]|source\s|module\s|rm\s|cp\s|wget\s|unzip\s|pip3?\s|git\s|[A-Za-z_]\w*=(?:\S*|\"[^\"]*\"|'[^']*'|\$\(.*\))\s*(?:#.*)?$)"
 )
-_KEY = re.compile(r"\s*(?:-\s+)*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?[ \t]{0,30}:(?:\s+(?P<value>\S.*)|\s*$)")
+_KEY = re.compile(
+    r"\s*(?:-\s+|\*\s+(?=\w+\.[\w.]+:))*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?[ \t]{0,30}:"
+    r"(?:\s+(?P<value>\S.*)|\s*$)"
+)
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
 _BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
 _COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
 _ITEM = re.compile(r"\s*-\s+\S|\s+\d{1,9}\s?:\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
+_LETTERED = re.compile(r"^\s*[a-z\d]{1,2}[.)]\s+(?=\w+\s?=)")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
     r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
@@ -237,7 +243,7 @@ def tell(text: str) -> str:
     first = head.lstrip()[:1]
     if first == "{" and '"cell_type"' in head and '"cells"' in text:
         return "notebook"
-    lines = [line[:_WIDEST] for line in head.splitlines() if line.strip()]
+    lines = [_LETTERED.sub("", line[:_WIDEST]) for line in head.splitlines() if line.strip()]
     if len(text) > _LOOKED_AT and len(lines) > 1:
         lines.pop()
     if _is_script(head, lines):

@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any, NoReturn
 
 from downslope.core.errors import SettingsError, one_of
+from downslope.core.schedule_free import refuse_schedule_free
 from downslope.core.schedules.schedule import Schedule, constant_value
 from downslope.core.settings import Decay, Settings, is_zero
 from downslope.systems.convention import Argument, Convention, Values
@@ -127,6 +128,9 @@ def arguments_for_convention(
     Raises:
         SettingsError: If the system cannot express them.
     """
+    refuse_schedule_free(
+        settings, "no system's SGD has it among its arguments. Use downslope.export, to torch or optax."
+    )
     row = find_convention(convention)
     refused: SettingsError | None = None
     forms = sorted(_forms(row), key=lambda form: form[1]["decay"] != settings.decay or _overruled(form[1], settings))

@@ -112,9 +112,9 @@ def completed(
     try:
         check_spelling(group)
         split_schedules(group)
-        merged = {"capturable": False, **defaults, **group}
-        choices = {name: merged[name] for name in ("foreach", "differentiable", "fused", "capturable")}
-        check_implementation(**choices)
+        merged = {**defaults, **group}
+        choices = {name: merged[name] for name in ("foreach", "differentiable", "fused")}
+        check_implementation(**choices, capturable=False)
         checked_rounding(merged["rounding"], differentiable=merged["differentiable"])
         sentences = check_group(merged)
         add_references(merged)
@@ -171,7 +171,7 @@ def check_spelling(group: Mapping[str, Any]) -> None:
     for key in group:
         if key in HYPERPARAMETERS or not isinstance(key, str):
             continue
-        if key in _OF_THE_WHOLE:
+        if key in _OF_THE_WHOLE or (key == "capturable" and group[key]):  # torch's states have one that is False
             raise SettingsError(f"`{key}` belongs to the whole optimizer; in a param group it does nothing.")
         words = our_words(key, HYPERPARAMETERS)
         if words:

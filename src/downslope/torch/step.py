@@ -271,6 +271,8 @@ def step_by_torch(
 
 def _is_constant(group: Mapping[str, Any]) -> bool:
     """Whether a group's scalars stay what they are until a value in it is replaced."""
+    if "weight_sum" in group:  # of schedule-free SGD, whose average every step enters
+        return False
     return all(group[group_values.schedule_key(name)] is None for name in group_values.SCHEDULABLE) and all(
         map(group_values.is_fixed, group_values.values_of(group))
     )

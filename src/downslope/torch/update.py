@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import SettingsError
-from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.rule import StepScalars
 from downslope.kernel.coefficients import six_coefficients
 from downslope.kernel.random_bits import random_bits, step_key
 from downslope.torch.blocks import VELOCITY, decode, encode
@@ -171,7 +171,7 @@ def _apply_differentiably(state: MutableMapping[Tensor, Any], parts: list[Part],
         param, velocity = part.param, part.velocity
         before = torch.zeros_like(param) if velocity is None else velocity
         # of a copy: autograd keeps what a tensor multiplies, and param is changed in place
-        delta, after = sgd_rule(param.clone(), part.grad, before, scalars)
+        delta, after = scalars.rule(param.clone(), part.grad, before)
         param.add_(delta)
         if velocity is not None:
             state[param][VELOCITY] = after
@@ -200,6 +200,9 @@ def _apply_coded(part: Part, scales: Tensor, scalars: StepScalars) -> None:
 
 def _apply_in_order(part: Part, scalars: StepScalars) -> None:
     """Step one parameter by the operations of torch.optim.SGD's loop, in their order: tensors may overlap."""
+    if type(scalars) is not StepScalars:  # a relative's, which torch.optim.SGD has no order for
+        _apply_one(part, in_place_step(scalars))
+        return
     param, grad, velocity = part.param, part.grad, part.velocity
     if scalars.grad_scale != 1.0:
         grad = -grad if scalars.grad_scale == -1.0 else grad * scalars.grad_scale

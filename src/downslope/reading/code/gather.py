@@ -200,6 +200,7 @@ class Gathering:
         if not found:
             self._penalty(self.framework)
             return None
+        found = self._compiled(found)
         least = found[0].made.doubt
         first = [one for one in found if one.made.doubt == least]
         plain = [one for one in first if one.name in {"sgd", "sgdw"}]
@@ -235,6 +236,13 @@ class Gathering:
                 self.put("rmsprop.decay", one.settings.get("rho"))
         self._decay(one)
         return one
+
+    def _compiled(self, found: list[Optimizer]) -> list[Optimizer]:
+        """Return the optimizers that a model is compiled with, where some are and others are only made."""
+        given = [made.argument("optimizer", 0) for made in self.on.made if made.name == "compile"]
+        places = {one.data.start for one in given if one is not None and isinstance(one.data, Made)}
+        places |= {made.start for made in self.on.made if made.name == "compile"}
+        return [one for one in found if one.made.start in places] or found
 
     def _decay_mask(self, value: Value | None) -> bool:
         return value is not None and not is_number(value.data)

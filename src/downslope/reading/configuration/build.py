@@ -172,6 +172,11 @@ def _put_optimizer(build: Build) -> None:
             build.imply("sgd.nesterov", True, None, "timm's name sgd means Nesterov momentum")
         if not settings.by_concept.get("momentum"):
             build.imply("sgd.momentum", 0.9, None, "timm's default")
+    if found.optimizer == "":
+        for name in ("beta1", "beta2"):
+            setting = settings.first(name)
+            if setting is not None and "adam" in squeezed(setting.entry.path[-1]):
+                build.state(f"adam.{name}", setting, _float(setting.value))
     if found.optimizer in {"", "sgd"}:
         return
     table = "adam" if found.optimizer in ADAMS else found.optimizer

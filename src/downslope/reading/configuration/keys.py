@@ -14,74 +14,68 @@ def _words(words: str) -> frozenset[str]:
 
 
 GENERIC: dict[str, str] = {
-    "lr": "lr0 eta0 lrrate initialrate lr.initial learningrate.initial lr.init lr.base learningrate.base basiclr η "
+    "lr": "lr0 eta0 lrrate initialrate lr.initial learningrate.initial lr.init lr.base learningrate.base η "
     "cosinebaselr learningratespermb",
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
-    "final": "etamin lrcosinemin cosineendlr endingrate endvalue",
+    "final": "endingrate endvalue",
     "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
     "momentum": "momentumpermb",
-    "weight_decay": "decayweight regularizer.coeff regularizer.factor regularizerparams.scale l2decay "
-    "l2regularizer.weight wtdecay l2weightdecay weightdecayl2 l2wd l2decayrate l2coeff weightpenalty",
-    "batch": "batch bs batchsz imsperbatch trainbatch batchtrain mbsize trainbs batchesize bsz tbatchsize totalbatch "
-    "sizebatch bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch",
-    "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu "
-    "imagespergpu microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu "
-    "localbatchsize trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice "
-    "pergpubatchsize pergputrainbatchsize videospergpu batchsizeperrank devicebatchsize batchsizeperworker",
+    "weight_decay": "regularizer.coeff regularizer.factor regularizerparams.scale l2regularizer.weight wtdecay "
+    "weightpenalty",
+    "batch": "imsperbatch mbsize batchesize tbatchsize nbatch sizeofbatch",
+    "device_batch": "samplespergpu imspergpu imgspergpu imagespergpu microbatchsize localbatchsize "
+    "trainmicrobatchsizepergpu traindataloader.batchsize videospergpu devicebatchsize",
     "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices "
     "trainer.gpus",
-    "accumulate": "accumgradbatches accumulategradbatches itersize updatefreq accumulate naccumulate",
-    "epochs": "endepoch trainer.maxepochs",
+    "accumulate": "accumgradbatches accumulategradbatches itersize updatefreq",
+    "epochs": "epochs trainepochs trainingepochs endepoch trainer.maxepochs",
     "epochs_flag": "epoch",
-    "steps": "totalsteps iterations totaliters iters maxbatches trainer.maxsteps",
-    "clip": "clip gradclip clipgrad gradientclipval clipgradients gradientclipping gradclip.maxnorm gradientclip "
-    "gradientclippingbynorm clipgrads clipgrad.maxnorm gradclip.clipnorm gradnorm trainer.gradnorm gradientthreshold",
-    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay emamodel.decay "
-    "emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay "
-    "emaalpha",
+    "steps": "totalsteps iterations trainsteps totaliters trainingsteps iters trainiters trainiter maxbatches "
+    "trainer.maxsteps trainingiterations",
+    "nesterov": "isnesterov",
+    "dampening": "dampening optimizerdampening",
+    "clip": "clip globalclipnorm gradientclipval gradclip.maxnorm clipgrad.maxnorm gradclip.clipnorm clipl2norm "
+    "gradnorm trainer.gradnorm gradientthreshold",
+    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay "
+    "emamodel.decay emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay "
+    "weightema.decay emaalpha",
     "smoothing": "smoothing labelsmootheps labelsmoothepsilon",
-    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled amp.useamp "
-    "enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
+    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled "
+    "amp.useamp enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
     "mixup": "mixup mixupalpha",
     "cutmix": "cutmix cutmixalpha",
     "erase": "randomerase reprob randomerasing randomerasingprob randomeraseprob",
-    "optimizer": "optimizer opt optim optimizingmethod whichoptimizer",
-    "policy": "sched schedule lrschedule scheduler policy lrmode lrdecaypolicy lrdecay lrdecayscheduler "
-    "scheduler.decay learningratescheduler.decay lrscheduler.decay lradjust lradj lrtype learningpolicy decaytype "
-    "lrdecaystrategy whichscheduler lrdecaytypename",
-    "gamma": "lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay lrdecayratio "
-    "learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate lrstepgamma dropfactor decayfactor lrmult "
-    "learningratescheduler.factor lrdecaygamma scheduler.factor lrscheduler.factor lrreductionfactor lrdrop.factor "
-    "droprate.lr lrratio lrreducefactor lrmultiplier stepdecay learningratedecayrate decaylrto learnratedropfactor "
-    "lrshift",
-    "divisor": "lrdecay",
+    "optimizer": "solvertype optimizingmethod solvername whichoptimizer",
+    "policy": "schedule lrdecaystyle scheduletype lrdecay scheduler.decay learningratescheduler.decay "
+    "lrscheduler.decay lradjust lradj learningpolicy decaytype whichscheduler",
+    "gamma": "gamma lrdecay learningratedecay lrshrink stepgamma learningratescheduler.factor scheduler.factor "
+    "lrscheduler.factor lrdrop.factor droprate.lr stepdecay decaylrto lrshift",
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
-    "times": "sched.epochs scheduler.epochs lrscheduler.epochs step steps lrsteps lrstep schedule lrschedule "
-    "decayepoch boundaries decaymilestones learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters "
-    "lrstepsepochs lrepochs decayiters stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs decayat "
-    "droplr epochdecay dropepochs dropepoch epochdrop steplist schedule.step epochlist",
-    "milestones": "stepvalue lrdrops decaymilestones lrstepvalues multistepdecaymilestones multistepmilestones "
-    "lrmultistepmilestones",
-    "every": "stepsize decayepochs numepochsperdecay epochsperdecay decayperiod decayinterval epochstep lrdrop "
-    "decaystep decayevery lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep "
-    "decaysteps lrdecayiters learningratedecaysteps learningratedecayepochs stepsperdecay",
+    "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps schedule boundaries "
+    "decaymilestones decaysteps lrdecaysteps lrstepsepochs stepepochs epochstep lrdrop lrdecay lrstepepochs "
+    "lrdecayat decayat steplist schedule.step epochlist",
+    "milestones": "stepvalue multisteps lrdrops decaymilestones lrstepvalues lrmultisteps",
+    "every": "stepsize numepochsperdecay epochstep lrdrop lrconfig.step scheduler.step lrscheduler.step "
+    "lrdecaysteps decaysteps learningratedecaysteps learningratedecayepochs",
     "every_flag": "step",
-    "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
-    "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
-    "power": "power lrpower lrpow polypow polyexp lrpolyexp",
+    "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial "
+    "maxdecaysteps lrscheduler.maxepochs lrschedulertmax totalnumupdate",
+    "power": "polyexp lrpolyexp",
     "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup "
     "warmuptime",
-    "warmup_epochs": "lrcosinewarmupepochs warmup.epochs warmup.epoch warmup.numepochs",
+    "warmup_epochs": "warmup.epochs warmup.epoch warmup.numepochs",
     "warmup_steps": "burnin warmupbatches numwarmup warmup.steps warmup.iters warmup.iterations warmup.numsteps",
-    "warmup_start": "warmuplr warmuplearningrate warmup.startlr warmup.initlr warmup.startlearningrate warmup.minlr "
-    "warmup.initiallr",
-    "warmup_end": "warmupendlr warmuptargetlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr warmuppeaklr "
-    "lrwarmupend warmupmaxlr endwarmuplr",
-    "warmup_factor": "lrwarmupdecay startfactor warmupdecay warmup.factor warmup.startfactor",
-    "warmup_ratio": "warmupratio warmup.ratio warmup.fraction",
+    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr "
+    "warmup.startlearningrate warmup.minlr warmup.initiallr",
+    "warmup_end": "warmupendlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr lrwarmupend warmupmaxlr "
+    "endwarmuplr",
+    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart "
+    "lrwarmupfactor warmup.factor warmup.startfactor",
+    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac "
+    "lrwarmupfraction warmup.ratio warmup.fraction",
     "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle "
     "warmup.type warmup.method warmup.mode warmup.name warmup.policy",
     "beta1": "beta1 adambeta1 optimizerbeta1",
@@ -111,9 +105,9 @@ GENERIC: dict[str, str] = {
     "backbone_lr": "backbonelr lrbackbone lrencoder encoderlr",
     "head_lr": "headlr lrhead classifierlr lrclassifier fclr lrfc lrdecoder decoderlr",
     "bare_decay": "decay",
-    "strength": "lambda reglambda regweight regcoeff regularization regularizationstrength weightreg",
+    "strength": "regularizationstrength",
 }
-"""A concept -> the keys that mean it anywhere, but those whose words say it (`spoken.py`)."""
+"""A concept -> the keys that mean it anywhere."""
 
 LEVELS = _words(
     "lrschedule schedule lrsteps learningrateschedule lrscheduler lrdecay lrmap lrlevels learningrates lrs lr"

@@ -7,7 +7,9 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, listed
+from downslope.reading.configuration.literals import bracket_end
 from downslope.reading.languages import LANGUAGES, tell_language
+from downslope.reading.order import covering
 
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFlLdD]?(?![\w.])"
 _VALUE = (
@@ -15,10 +17,14 @@ _VALUE = (
     rf"(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
     r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
 )
+_ASSIGNED = (
+    r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*"
+    r"(?:\((?=[\d.e-]+\)))?"
+)
 _WAYS = [
     re.compile(way + _VALUE, re.MULTILINE)
     for way in (
-        r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*",
+        _ASSIGNED,
         r"\b\w{1,30}:option\([ \t]*[\"'](?P<key>-{0,2}\w+)[\"'][ \t]*,[ \t]*",
         r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
@@ -34,6 +40,7 @@ _CALLED = re.compile(
     r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|trainingOptions)"
     rf"(?:[ \t]+\w+)?\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
+_SCHEDULER = re.compile(r"\b\w{0,60}(?:[sS]cheduler|StepLR)\w{0,30}\(")
 _PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",)}
 """What the arguments by place of a call mean, where they are not a rate and a momentum."""
 
@@ -52,6 +59,8 @@ def read_program(text: str) -> list[Entry]:
     comment = re.compile(rf"(\"[^\"\n]*\"|'[^'\n]*')|{begun}[^\n]*|/\*(?:[^*]|\*(?!/))*")
     clean = comment.sub(lambda match: match[0] if match[1] else re.sub(r"[^\n]", " ", match[0]), text)
     clean = re.sub(r"\.\.\.(?=[ \t]*\n)", "   ", clean)
+    if tell_language(text) == "r":  # whose names have dots
+        clean = re.sub(r"(?<=[A-Za-z])\.(?=[A-Za-z])", "_", clean)
     matches = [*(match for way in _WAYS for match in way.finditer(clean)), *_HELPED.finditer(text)]
     found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
     for match in _CALLED.finditer(clean):
@@ -63,6 +72,12 @@ def read_program(text: str) -> list[Entry]:
         for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):
             if match[group]:
                 found.append(Entry((key,), _read(match[group]), *match.span(group)))
+    calls = [
+        (match.end() - 1, bracket_end(clean, match.end() - 1, match.end() + 2000))
+        for match in _SCHEDULER.finditer(clean)
+    ]
+    inside = covering(calls)
+    found = [replace(one, path=("lr_scheduler", *one.path)) if inside(*one.place) else one for one in found]
     found = sorted([*found, *_regimes(clean)], key=lambda one: one.start)[:MOST]
     given = {one.path[-1].lstrip("-"): one for one in found if len(one.path) == 1 and not _is_name(one)}
     return [replace(given[one.value], path=one.path) if _is_name(one) and one.value in given else one for one in found]

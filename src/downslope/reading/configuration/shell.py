@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, holds_number, listed
@@ -22,7 +22,7 @@ _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z](?:[\w.\-]|\[\w*\])*|/[A-Za-z]\w+(?==|$))(?:=(?P<value>.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", re.DOTALL)
 _DOTTED = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Za-z0-9_]+)+")
-_INNER = re.compile(r"(?:--?[\w-]+=)?([\"'])(?:[^\"']*?\s)?(?:\S*\.(?:py|sh|lua)|--?[A-Za-z][\w-]*)\s[^\"']*\1$")
+_INNER = re.compile(r"\s--?[A-Za-z]")
 _OPENERS = frozenset(
     ["do", "then", "else", "elif", "export", "local", "declare", "readonly", "env", "set", "time", "$", ">", "%", "!"]
 )
@@ -62,10 +62,6 @@ class _Word:
     derived: bool = False
     unknown: bool = False
 
-    def moved(self, by: int) -> _Word:
-        """Return the word as it stands in a text that its own begins at `by` of."""
-        return replace(self, start=self.start + by, end=self.end + by)
-
 
 def read_commands(text: str) -> list[Command]:
     r"""Return the commands of a text that are given anything; variables that none of them uses come as one more.
@@ -88,7 +84,7 @@ def read_commands(text: str) -> list[Command]:
     unused = [
         Entry((name,), listed(value.word), value.start, value.end, others=value.others)
         for name, value in variables.items()
-        if not value.used and (holds_number(found := listed(value.word)) or isinstance(found, bool))
+        if not value.used and (holds_number(listed(value.word)) or listed(value.word) is True)
     ]
     return [*commands, Command([], unused)] if unused else commands
 
@@ -108,10 +104,6 @@ def _lines(text: str) -> list[list[_Word]]:
         elif match.lastgroup == "word":
             count += 1
             lines[-1].append(_Word(match.group(), match.start(), match.end()))
-            if _INNER.match(match.group()):  # a command in quotes, which another one is given
-                start = match.start() + match.group().index(match.group()[-1]) + 1
-                inner = [[one.moved(start) for one in line] for line in _lines(text[start : match.end() - 1])]
-                lines[-1:] = [lines[-1][:-1], *inner, []]
         elif match.lastgroup == "comment" and match.start() and text[match.start() - 1] not in " \t\n;":
             lines[-1].append(_Word(match.group(), match.start(), match.end()))
     return lines
@@ -195,6 +187,11 @@ def _command(words: list[_Word]) -> Command:
             path = tuple(word.text.split("."))
             found[path] = _entry(path, listed(words[place].text), word, words[place])
             place += 1
+        elif len(word.text) > 20 and _INNER.search(word.text):  # bash -c "python train.py --lr 0.1"
+            for inner in read_commands(word.text):
+                command.program += inner.program
+                shift = word.start + 1
+                found |= {one.path: one.moved(shift) for one in inner.entries if one.path not in found}
         elif not found and len(command.program) < 10:
             command.program.append(word.text)
     command.entries = list(found.values())
@@ -212,6 +209,10 @@ def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tupl
     if place < len(words) and (inner := _table(words[place].text)):
         for one in inner:
             found[*path, *one.path] = _entry((*path, *one.path), one.value, word, words[place])
+        return place + 1
+    if place < len(words) and len(words[place].text) > 20 and _INNER.search(words[place].text):
+        for inner in read_commands(words[place].text):
+            found |= {one.path: one.moved(words[place].start + 1) for one in inner.entries}
         return place + 1
     values: list[Any] = []
     last = place

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from downslope.core.errors import DownslopeError
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import value_at
 from downslope.recipe.measures import FURTHER
@@ -154,7 +155,9 @@ class RunData:
         return self.stop_reason is not None or (self.total_steps or 0) <= self.steps_done
 
     def _effective_lr(self, lr: Series, momentum: Series) -> Series:
-        """Return lr (1 - dampening) / (1 - momentum) at the steps that have an lr."""
+        """Return lr (1 - dampening) / (1 - momentum) at the steps that have an lr; of schedule-free SGD none has."""
+        if isinstance(self.recipe.sgd, ScheduleFree):
+            return Series(lr.steps[:0], lr.values[:0], lr.nonfinite[:0])
         if len(momentum) == len(lr):
             momenta = momentum.values
         else:

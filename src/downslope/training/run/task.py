@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import nn
 import downslope
 from downslope import kernel
 from downslope.core.errors import CheckpointError, DataError
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
@@ -349,6 +350,8 @@ def describe_settings(settings: Settings) -> str:
         >>> describe_settings(Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
         'lr 0.1, momentum 0.9 (Nesterov), weight decay 0.0005 (coupled)'
     """
+    if isinstance(settings, ScheduleFree):
+        return ", ".join(_of_schedule_free(settings))
     parts = [f"lr {_number(settings.lr)}" + (" (inside the velocity)" if settings.lr_in_velocity else "")]
     if settings.momentum != 0:
         parts.append(f"momentum {_number(settings.momentum)}" + (" (Nesterov)" if settings.nesterov else ""))
@@ -359,6 +362,21 @@ def describe_settings(settings: Settings) -> str:
     if settings.maximize:
         parts.append("ascending")
     return ", ".join(parts)
+
+
+def _of_schedule_free(settings: ScheduleFree) -> Iterator[str]:
+    yield f"schedule-free, lr {_number(settings.lr)}"
+    if settings.warmup_steps:
+        yield f"warmup of {settings.warmup_steps:,} steps"
+    yield f"b {_number(settings.momentum)}"
+    if settings.weight_decay != 0:
+        yield f"weight decay {_number(settings.weight_decay)} (coupled)"
+    if settings.r:
+        yield f"r {settings.r:g}"
+    if settings.weight_lr_power != ScheduleFree().weight_lr_power:
+        yield f"weights by lr to the power {settings.weight_lr_power:g}"
+    if settings.maximize:
+        yield "ascending"
 
 
 def _number(value: float | Schedule) -> str:
