@@ -418,9 +418,6 @@ class _Filling:
         """Put by what the rate is multiplied: what is written, the system's default, or a tenth."""
         if name not in self.plan.fields:
             self.take(**{name: "gamma"})
-            divisor = self.main.first("divisor") if name not in self.plan.fields else None
-            if divisor is not None:
-                self.state(name, divisor, tidy(1 / divisor.value))
             self.usual(name, "gamma")
         if name not in self.plan.fields:
             self.plan.assume_factor(name, self.build.say)
