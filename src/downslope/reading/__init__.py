@@ -80,7 +80,7 @@ def read(
     draft, board = _read_prose(prose, language or ("zh" if prose.chinese else "en"))
     if left_out:
         draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
-    findings = _read_parts(parts)
+    findings = _read_parts(parts, sources.text)
     combine(draft, findings)
     apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
@@ -113,7 +113,7 @@ def _parts_of(text: str, start: int, name: str) -> list[Part]:
     return parts
 
 
-def _read_parts(parts: list[Part]) -> list[Found]:
+def _read_parts(parts: list[Part], text: str) -> list[Found]:
     """Return what each part says that is no prose; code is told what the command lines give its flags."""
     if not parts:
         return []
@@ -130,7 +130,7 @@ def _read_parts(parts: list[Part]) -> list[Found]:
 
     def found(part: Part) -> Found:
         if part.kind != "code":
-            return read_configuration(part)
+            return _as_written(read_configuration(part), part, text)
         return read_python(part, flags, [one for one in modules if one.name != part.name])
 
     findings = [replace(found(part), kind=part.kind, name=part.name) for part in parts if part.kind != "prose"]
@@ -140,6 +140,15 @@ def _read_parts(parts: list[Part]) -> list[Found]:
         if one.kind == "configuration" and one.name in used:
             one.fields = {p: field for p, field in one.fields.items() if not p.startswith("sgd.lr.")}
     return findings
+
+
+def _as_written(found: Found, part: Part, text: str) -> Found:
+    """Return what a part says in the words of the input, of which some may be blank in the part."""
+    if text[part.start : part.start + len(part.text)] != part.text:
+        for path, one in found.fields.items():
+            if one.start >= 0:
+                found.fields[path] = replace(one, words=text[one.start : one.end])
+    return found
 
 
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:

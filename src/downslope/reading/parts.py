@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
+from downslope.reading.decorated import find_runs
 from downslope.reading.findings import Kind, Part
 from downslope.reading.languages import tell_language
 
@@ -32,11 +33,11 @@ _FORMATS = {
 
 _LAUNCHERS = (
     r"(?:[\w.${}~/-]*/python[\d.]*|python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
-    r"conda|th|qlua|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
-    r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|"
+    r"conda|th|qlua|\$\{?\w{1,40}\}?(?:/[\w./-]+)?|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
+    r"spacy|docker|podman|kubectl|ssh|screen|singularity|apptainer|qsub|bsub|nohup|sudo|time|env|exec|xvfb-run|composer|tune|"
     r"[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
-_VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
+_VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Za-z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*(?<!,))\s+){0,20}"
 _SCRIPT = re.compile(
     r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|"
     r"for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
@@ -75,7 +76,7 @@ _NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`\"']|$)"
 _FLAG_VALUE = (
     rf"(?:=|[ \t]+|[ \t]*\\?\n[ \t]*)(?:{_NUMBERS}(?:[ \t]+{_NUMBERS}){{0,50}}|\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'|"
     r"(?<==)[^\s,;]{0,99}[^\s,;.]|(?!(?:and|or|with|for|to|in|is|then|but|on|at|as)\b)"
-    r"[A-Za-z_][\w./-]{0,60}(?=\s*(?:$|[,.;)，。；）]|\s--?[A-Za-z])))?"
+    r"[A-Za-z_][\w./-]{0,60}(?=\s*(?:$|[,.;)，。；）\\]|\s--?[A-Za-z])))?"
 )
 _PAIR = (
     rf"[A-Za-z]\w{{0,60}}(?:\s?[=:]\s?|\s)(?:{_NUMBERS}|[Tt]rue|[Ff]alse|[\"'][\w.-]{{1,40}}[\"'])"
@@ -97,10 +98,22 @@ _PARAMETER = re.compile(
 )
 """A parameter of a function, with its type and its default."""
 
+_ITEM_OF_CALL = re.compile(r"\s*(?:\w{1,60}\s?=(?!=)|([\"'])\w[\w.-]{0,60}\1\s?:).*[,{(\[]\s*(?:#.*)?$")
+"""A line of a dictionary, or of a call with keywords."""
+
 _JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
 """A line of JSON, of which the beginning may be missing."""
 
 _SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
+_FLAGS_IN_CODE = re.compile(
+    r"(?<!parse_args\()\[[^\[\]]{0,400}[\"']--[A-Za-z][\w-]*[\"'][^\[\]]{0,2000}\]|"
+    r"(?<=[\"'])[^\"'\n]{0,200}\.(?:py|sh)\s[^\"'\n]{0,500}(?=[\"'])"
+)
+"""A command that a program runs: a list of words with flags, or one text."""
+
+_QUOTED = re.compile(r"[\"'][^\"'\n]{20}")
+_SIGNATURE = re.compile(r"\b(?:class|def)\s[\w.]*\([^()\n]*$")
+_TRUTH = re.compile(r"[=:]\s?(?:True|False)\b")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
@@ -148,8 +161,37 @@ def split(text: str, name: str = "") -> list[Part]:
     whole = _by_name(text, ending) if ending in _FORMATS else tell(text)
     cut = _next_file(text, whole)
     if cut:
-        return [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
-    return _parts(whole, text, 0, name)
+        parts = [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
+    else:
+        parts = _parts(whole, text, 0, name)
+    return [piece for part in parts for piece in _told(part)]
+
+
+def _unquoted(words: str) -> str:
+    return re.sub(r"[\[\]\"',]", " ", words)
+
+
+def _told(part: Part) -> list[Part]:
+    """Return a program in parts, if all that it says of a training stands in sentences that it writes down."""
+    if part.format not in {"python", "dictionary", ""}:
+        return [part]
+    flags = next((one for one in _FLAGS_IN_CODE.finditer(part.text) if _SURE_FLAG.search(_unquoted(one[0]))), None)
+    if flags is not None:
+        found = [replace(part, text=part.text[: flags.start()]), replace(part, text=part.text[flags.end() :])]
+        found[1] = replace(found[1], start=part.start + flags.end())
+        given = Part("command", "shell", _unquoted(flags[0]), part.start + flags.start(), part.name)
+        return [found[0], given, found[1]]
+    if part.kind == "prose" or not _QUOTED.search(part.text):
+        return [part]
+    from downslope.reading.code.looks import sentences_in
+
+    found: list[Part] = []
+    here = 0
+    for start, end in sentences_in(part.text):
+        found.append(replace(part, text=part.text[here:start], start=part.start + here))
+        found.append(Part("prose", "", part.text[start:end], part.start + start, part.name))
+        here = end
+    return [*found, replace(part, text=part.text[here:], start=part.start + here)]
 
 
 def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
@@ -232,6 +274,11 @@ def tell(text: str) -> str:
     if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
         return "program"
     told = _told_by_lines(lines)
+    if sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1:
+        from downslope.reading.configuration.dictionaries import ends_in_comma, is_piece
+
+        if is_piece(text) and (ends_in_comma(text) or not _python(text)):
+            return "dictionary"
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
@@ -300,18 +347,18 @@ def _is_script(head: str, lines: list[str]) -> bool:
     if re.match(r"#!.*\b(?:ba|z|da|k)?sh\b", head):
         return True
     joined = re.sub(r"\\[ \t]*\n", " ", head)
-    commands = shell = runs = 0
+    commands = shell = 0
     lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
     told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
+    launched = False
     for line in told:
         plain = line.rpartition(" do ")[2]  # of a loop on one line
         if _is_command(plain) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
             commands += 1
-        elif _SHELL.match(line):
+        elif _SHELL.match(line) or _COMMAND.match(line):
             shell += 1
-        elif _COMMAND.match(line) and len(line.split()) < 5:  # what is run with the variables above
-            runs += 1
-    return bool(commands or (runs and shell > 1)) and commands + shell + runs == len(told) and bool(lines)
+            launched = launched or bool(_COMMAND.match(line)) or line.startswith(("export ", "source "))
+    return (bool(commands) or (launched and "=" in joined)) and commands + shell == len(told) and bool(lines)
 
 
 def _is_command(line: str) -> bool:
@@ -342,7 +389,11 @@ def _python(text: str) -> str:
     assigned = any(isinstance(one, ast.Assign | ast.AnnAssign) or _is_dictionary(one) for one in tree.body)
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
-    return "dictionary" if assigned and plain else "python"
+    if not assigned or not plain:
+        return "python"
+    from downslope.reading.code.tree import written_rates
+
+    return "python" if written_rates(tree.body) else "dictionary"
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
@@ -405,7 +456,18 @@ def _fenced(text: str, language: str, start: int, name: str) -> list[Part]:
 
 
 def _lines(text: str, start: int, name: str) -> list[Part]:
-    """Return the parts of a text without fences: runs of lines of one kind."""
+    """Return the parts of a text without fences: settings with something around them, and what is between these."""
+    parts: list[Part] = []
+    here = 0
+    for begun, settings in find_runs(text[:_CUT]):
+        form = "darknet" if _DARKNET.search(settings) else "dictionary" if "dict(" in settings else "toml"
+        parts += [*_runs(text[here:begun], start + here, name), _part(form, settings, start + begun, name)]
+        here = begun + len(settings)
+    return [*parts, *_runs(text[here:], start + here, name)]
+
+
+def _runs(text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text: runs of lines of one kind."""
     parts: list[Part] = []
     place = begun = 0
     for foreign, group in groupby(_classified(text[:_CUT]), key=lambda one: one[1] != "prose"):
@@ -480,9 +542,12 @@ def _foreign(text: str, match: re.Match[str]) -> tuple[str, int, int]:
         last = _call_end(text, last - 1)
         return ("python" if last and looks_like_python(text[first:last]) else ""), first, last
     sure = {
-        "quoted": _is_command(words) or (_FLAGS_ALONE.match(words) and len(_FLAGGED.findall(words)) >= 2),
+        "quoted": _is_command(words)
+        or (_FLAGS_ALONE.match(words) and len(_FLAGGED.findall(words)) >= 2)
+        or re.fullmatch(r"--[A-Za-z][\w-]*(?:[ =][\d.e-]+){2,}", words),
         "flags": _SURE_FLAG.search(words),
-        "pairs": _SNAKE.search(words),
+        "pairs": _SNAKE.search(words)
+        or (_TRUTH.search(words) and not _SIGNATURE.search(text[max(first - 200, 0) : first])),
     }
     return ("pairs" if kind == "pairs" else "shell") if sure[kind] else "", first, last
 

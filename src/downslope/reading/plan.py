@@ -56,6 +56,7 @@ class Plan:
         held: How long a constant phase lasts before it, and its unit.
         then: What comes after a warmup.
         early: Whether each drop comes one epoch or step before a multiple of its period.
+        goes_on: Of a constant after a warmup, whether it falls from there in a way that is not known.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Plan:
     held: tuple[Field, str] | None = None
     then: Plan | None = None
     early: bool = False
+    goes_on: bool = False
 
     def put(self, name: str, found: Any) -> Plan:
         """Set a field, unless there is none or it has been set; return the plan."""

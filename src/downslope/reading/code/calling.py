@@ -330,6 +330,11 @@ class Calls(_Rest):
         kind.instance = kind.instance or value
         if any(isinstance(base.data, Ref) and "Scheduler" in base.data.path for base in kind.bases):
             self.make(Made(kind.name, kind.name, args, kwargs, *place, notes={"instance": value}))
+        elif optimizer_of(kind.name) and place[0] >= 0:
+            init = find_in_class(kind, "__init__")
+            if init is not None and isinstance(init.data, Function):
+                told = self._bind(init.data.bound_to(value), args, kwargs)
+                self.make(Made(kind.name, kind.name, [], {k: v for k, v in told.items() if v is not value}, *place))
         fields = all_fields(kind)
         for name in fields:
             default = find_in_class(kind, name)

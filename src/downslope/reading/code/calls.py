@@ -178,7 +178,7 @@ ROWS = {
     "CosineAnnealingScheduler": "cosine duration<t_max alpha_f=0.0 unit='epoch'",
     "CosineAnnealingWithWarmupScheduler": "cosine warmup<t_warmup duration<t_max alpha_f=0.0 unit='epoch'",
     "LinearScheduler": "linear alpha_i=1.0 alpha_f=0.0 duration<t_max unit='epoch'",
-    "LinearWithWarmupScheduler": "linear warmup<t_warmup alpha_i=1.0 alpha_f=1.0 duration<t_max unit='epoch'",
+    "LinearWithWarmupScheduler": "linear warmup<t_warmup alpha_i=1.0 alpha_f=0.0 duration<t_max unit='epoch'",
     "PolynomialScheduler": "polynomial power duration<t_max alpha_f=0.0 unit='epoch'",
     "fit_one_cycle": "onecycle n_epoch lr_max div div_final pct_start unit='epoch'",
     "ExponentialShift": "exponential every rate staircase=True",

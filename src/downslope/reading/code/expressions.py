@@ -232,10 +232,16 @@ class Expressions(Calls):
         return found
 
     def penalize(self, one: Value, two: Value) -> None:
-        """Note a number that TensorFlow's `l2_loss` is multiplied by: the weight decay."""
+        """Note the weight decay that a penalty comes to by its factor: of TensorFlow's `l2_loss`, or Lasagne's `l2`."""
         number, other = (one, two) if is_number(one.data) else (two, one)
-        if is_number(number.data) and number.data > 0 and isinstance(other.data, Made) and _holds(other, "l2_loss"):
+        if not is_number(number.data) or number.data <= 0 or not isinstance(other.data, Made):
+            return
+        if _holds(other, "l2_loss"):
             self.named.setdefault("sgd.weight_decay", number)
+        elif other.data.name.startswith(("regularize_", "apply_penalty")) and any(
+            isinstance(arg.data, Ref) and arg.data.path.rpartition(".")[2] == "l2" for arg in other.data.args
+        ):  # Lasagne's is the whole squared norm
+            self.named.setdefault("sgd.weight_decay", Value(2 * number.data, number.start, number.end))
 
     def loosened(self, value: Value) -> Value:
         """Return the rate that a function is sampled with for a learning rate that the program does not say."""

@@ -16,7 +16,7 @@ from downslope.reading.code.others import find_others
 from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, reason
-from downslope.reading.code.tree import ADJUSTS, falls_if_measured
+from downslope.reading.code.tree import ADJUSTS, falls_if_measured, written_rates
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, number, numbers, words_of
 from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
@@ -46,6 +46,9 @@ _CLIPS = {
     "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"),
     "ClipGradByGlobalNorm": (0, "clip_norm"), "clip_global_norm": (1, "max_norm"),
 }  # fmt: skip
+_CLIPS_ALL = re.compile(r"^(?=.*clip)(?=.*norm)(?=.*(?:global|grad))", re.IGNORECASE)
+"""Names of calls that clip all gradients together by their norm."""
+
 _FITS = {
     "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",
     "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
@@ -97,7 +100,7 @@ class Gathering:
         given = one.settings.get("lr") if one is not None else None
         unclear: list[str] = []
         if plan is None:
-            plan = self._named_plan(one)
+            plan = self._named_plan(one) or (self._written_plan() if one is None else None)
             unclear += [self.words(given)[0]] if given is not None and given.start >= 0 and plan is not None else []
         constant = plan is not None and plan.kind == "constant"
         if constant:
@@ -168,6 +171,10 @@ class Gathering:
         """Return a plan of values as one of fields."""
         if plan.early:
             self.say("rate_early")
+        if plan.goes_on:
+            self.say("rate_unrecognised", words=self.words(plan.fields["schedule"])[0][:120] or "lr")
+            found = self.field(root, plan.fields.get("value"), "implied", ("rate_unrecognised",))
+            return Plan("constant").put("value", found)
         rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
         told = replace(plan, fields={}, then=self._told(f"{root}.then", plan.then) if plan.then is not None else None)
         for name, value in plan.fields.items():
@@ -246,7 +253,8 @@ class Gathering:
 
     def _decay(self, one: Optimizer) -> None:
         """Put how weight decay works in this framework."""
-        if one.framework in {"tensorflow", "flax", "optax"} or (one.framework == "keras" and one.name == "sgd"):
+        penalized = one.framework in {"tensorflow", "flax", "optax", "lasagne"}
+        if penalized or (one.framework == "keras" and one.name == "sgd"):
             self._penalty(one.framework)
         field = self.found.fields.get("sgd.weight_decay")
         if field is None or self.found.optimizer not in {"sgd", "lars"}:
@@ -371,6 +379,8 @@ class Gathering:
                     given = made.args[place]
                 if given is not None and is_number(given.data):
                     self.put("train.clip_norm", given)
+            elif _CLIPS_ALL.search(made.name) and (numeric := [one for one in made.args if number(one)]):
+                self.put("train.clip_norm", numeric[0])
             elif made.name in _FITTING:
                 given = made.kwargs.get("gradient_clip_val") or made.kwargs.get("max_grad_norm")
                 if given is not None and number(given):
@@ -468,6 +478,14 @@ class Gathering:
                 fields = {"schedule": Value("warmup", *place), "duration": duration, "unit": Value(unit, *place)}
                 return Plan("warmup", fields, then=plan).put("start", self.named.get("lr.warmup_start"))
         return plan
+
+    def _written_plan(self) -> Plan | None:
+        """Return the one rate of steps that the program writes out itself."""
+        rates = [self.on.evaluate(node, self.on.globals) for node in written_rates(self.on.program.body)]
+        known = {one.data for one in rates}
+        if len(known) == 1 and is_number(rates[0].data) and 0 < rates[0].data <= 1:
+            return Plan("constant", {"value": rates[0]})
+        return None
 
     def _names_alone(self, one: Optimizer | None) -> None:
         """Put what only a variable's name says."""

@@ -84,7 +84,9 @@ class Interpreter(Expressions):
         frame = Frame()
         self.calls.append(frame)
         try:
-            self.run(self.program.body, self.globals, frame)
+            for statement in self.program.body:  # of a piece, also behind the end of the function that it begins in
+                if self.run([statement], self.globals, frame) == "raise":
+                    break
             self.doubt += 1
             self.called_changes = len(self.changes)
             named = sorted(self.globals.names.items(), key=lambda item: "config" not in item[0].lower())

@@ -184,7 +184,7 @@ def _parse_lines(lines: list[str], first: int, last: int, closing: str = "") -> 
     shift = first - indented
     for statement in tree:
         ast.increment_lineno(statement, shift)
-    return [inner for statement in tree for inner in getattr(statement, "body", [])] if indented else tree
+    return [*getattr(tree[0], "body", []), *tree[1:]] if indented and tree else tree
 
 
 def _add_pieces(program: Program, lines: list[str], inner: frozenset[int], span: tuple[int, int], depth: int) -> None:

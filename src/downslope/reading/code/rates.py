@@ -55,7 +55,7 @@ def plan_rate(
     base = base if base is not None and is_number(base.data) else None
     for plan in (
         _scheduled(on, one, schedules, base),
-        _called_back(on, base, length),
+        _called_back(on, base, length, schedules),
         _shifted(on, base, schedules),
         _listed(on, schedules),
         _of_trainer(one, base, schedules),
@@ -124,13 +124,17 @@ def _parts(made: Made) -> list[Value]:
     return parts
 
 
-def _called_back(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
-    """Return what Keras's LearningRateScheduler calls every epoch."""
+def _called_back(on: Interpreter, base: Value | None, length: float | None, schedules: Schedules) -> Plan | None:
+    """Return what Keras's LearningRateScheduler, or tensorpack's setter by a function, calls every epoch."""
     for made in on.made:
-        if made.name in {"LearningRateScheduler", "LearningRateSchedule"}:
-            function = made.argument("schedule", 0)
+        setter = made.name == "HyperParamSetterWithFunc" and bool(made.args) and made.args[0].data == "learning_rate"
+        if setter or made.name in {"LearningRateScheduler", "LearningRateSchedule"}:
+            function = made.argument("func" if setter else "schedule", int(setter))
             if function is not None and isinstance(function.data, Function):
-                return sample_function(on, function.data, "epoch", length, base)
+                plan = sample_function(on, function.data, "epoch", length, base)
+                if plan is None:
+                    schedules.not_recognised(made.start, made.end)
+                return plan
     return None
 
 

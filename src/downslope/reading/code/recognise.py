@@ -83,14 +83,27 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
         return None
     moved = [(time - duration, value) for time, value in rest]
     inner = [(time - duration, value) for time, value in within]
-    for restart, shape in ((False, _clocked(rest, end)), (True, _without_warmup(moved, inner, end - duration))):
+    ways = [(False, _clocked(rest, end)), (True, _without_warmup(moved, inner, end - duration))]
+    if all(shape is not None for _, shape in ways) and [shape and shape.kind for _, shape in ways] == _ENDLESS:
+        ways.reverse()
+    for restart, shape in ways:
         if shape is None or shape.kind == "levels":
             continue
         top = value_at(shape, 0 if restart else duration)
         if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
             start = nice(origin) if abs(origin) > _CLOSE * top else 0.0
             return Plan("warmup", {"duration": nice(duration), "start": start, "restart": restart}, then=shape)
-    return None
+    top = origin + per_time * (duration - early * step)
+    falls = all(one >= two for (_, one), (_, two) in pairwise(within))
+    if not falls or rising < 2 or not _same(within[0][1], top, 1e-3):
+        return None
+    start = nice(origin) if abs(origin) > _CLOSE * top else 0.0
+    then = Plan("constant", {"value": nice(top)}, goes_on=True)
+    return Plan("warmup", {"duration": nice(duration), "start": start}, then=then)
+
+
+_ENDLESS = ["multistep", "exponential"]
+"""What is told by every drop that was seen, and by its period."""
 
 
 def _clocked(rest: Samples, end: float) -> Plan | None:

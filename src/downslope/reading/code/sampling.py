@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 
 from downslope.reading.arithmetic import is_number
@@ -32,6 +33,7 @@ def time_parameter(function: Function) -> tuple[str, str]:
     ]
     if isinstance(function.node, ast.Lambda) and names:
         return names[0], unit_of(names[0])
+    counted = counted or [(name, "epoch") for name in names if name in {"num_epoch", "n_epoch"}]
     return next((one for one in counted if one[1] == "epoch"), counted[0] if counted else ("", ""))
 
 
@@ -59,6 +61,7 @@ def sample_function(
     name, _ = time_parameter(function)
     if not name:
         return None
+    function = _returning(function)
     if length is None:  # as its own defaults say
         told = [one.data for key, one in function.defaults.items() if NAME_OF.get(key.lower(), "").startswith("train.")]
         length = next((one for one in told if is_number(one)), None)
@@ -67,6 +70,8 @@ def sample_function(
         fake = Made("optimizer", "SGD", [], {"lr": before}, -1, -1)
         fake.notes["lr"] = before
         arguments = {name: Value(int(time)), **(more or {})}
+        if isinstance(function.node, ast.Lambda) and len(function.node.args.args) == 2 and not function.defaults:
+            arguments.setdefault(function.node.args.args[1].arg, before)
         for parameter in [*function.node.args.args, *function.node.args.kwonlyargs]:
             if parameter.arg not in arguments and parameter.arg not in function.defaults:
                 lowered = parameter.arg.lower()
@@ -92,6 +97,20 @@ def sample_function(
         return fake.notes["lr"] if set_instead and not factor else found
 
     return _sampled(on, at, function.node, unit, length, base or pretended_rate())
+
+
+def _returning(function: Function) -> Function:
+    """Return a function with the rate that it works out, where it is cut off before it gives or sets that."""
+    nodes = [*ast.walk(function.node)]
+    stored = [one for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+    rate = next((one for one in stored if NAME_OF.get(one.id.lower()) == "sgd.lr"), None)
+    gives = any(isinstance(one, ast.Return | ast.Attribute | ast.Subscript) for one in nodes)
+    if isinstance(function.node, ast.Lambda) or rate is None or gives:
+        return function
+    given = ast.copy_location(ast.Return(ast.copy_location(ast.Name(rate.id, ast.Load()), rate)), rate)
+    node = copy(function.node)
+    node.body = [*node.body, given]
+    return replace(function, node=node)
 
 
 def sample_scheduler(
@@ -228,7 +247,7 @@ _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
 def with_words(shape: Plan, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
     """Return a shape with the words of each field: those of the literal that says it, or else of the whole function."""
     used: set[int] = set()
-    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early=shape.early)
+    plan = Plan(shape.kind, {"schedule": Value(shape.kind, *place)}, early=shape.early, goes_on=shape.goes_on)
     if shape.then is not None:
         plan.then = with_words(shape.then, unit, sources, base, place)
     for name, data in shape.fields.items():

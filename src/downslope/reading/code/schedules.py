@@ -262,7 +262,7 @@ class Schedules:
             if said is not None and part is not None and plan.kind in RAMPS and (part == 0 or top is not None):
                 alone = said.literal and part == 0
                 value = Value(nice(part * (top or 0.0)) + 0.0, said.start, said.end, literal=alone)
-                fields[name] = fields[name] if part == 1 else value
+                fields[name] = fields.get(name, value) if part == 1 else value
         gamma, every = number(fields.get("gamma")), number(given.get("decay_steps")) or 1
         if plan.kind == "inverse" and gamma is not None:
             fields["gamma"] = fields["gamma"] if every == 1 else Value(nice(gamma / every), made.start, made.end)

@@ -183,3 +183,29 @@ def falls_if_measured(body: Iterable[ast.stmt]) -> tuple[ast.BinOp | ast.AugAssi
                 ):
                     return change, metric
     return None
+
+
+_GRADIENT = re.compile(r"grad|^d_?[a-zA-Z]|^g_?[a-zA-Z]?\d*$|^g_|derivative|delta", re.IGNORECASE)
+
+
+def written_rates(body: Iterable[ast.stmt]) -> list[ast.expr]:
+    """Return by what gradients are multiplied where a step is written out: `w -= 0.1 * dw`, `(w, w - 0.1 * gw)`."""
+    found: list[ast.expr] = []
+    for node in (one for top in body for one in ast.walk(top)):
+        taken: ast.expr | None = None
+        pair = node.elts if isinstance(node, ast.Tuple) and len(node.elts) == 2 else ()
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Sub):
+            taken = node.value
+        elif isinstance(node, ast.Assign):
+            pair = (node.targets[0], node.value)
+        if pair and isinstance(pair[1], ast.BinOp) and isinstance(pair[1].op, ast.Sub):
+            taken = pair[1].right if ast.unparse(pair[0]) == ast.unparse(pair[1].left) else None
+        if isinstance(taken, ast.BinOp) and isinstance(taken.op, ast.Mult):
+            sides = [taken.left, taken.right]
+            found += [rate for rate, other in (sides, sides[::-1]) if _is_gradient(other) and not _is_gradient(rate)]
+    return found
+
+
+def _is_gradient(node: ast.expr) -> bool:
+    inner = node.value if isinstance(node, ast.Subscript) else node
+    return _GRADIENT.search(name_of(inner)) is not None

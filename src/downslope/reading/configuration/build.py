@@ -110,7 +110,7 @@ def put_values(build: Build) -> None:
         ):
             continue  # of the SGD that is not used
         if setting is not None:
-            build.state(path, setting, _float(setting.value))
+            build.state(path, setting, bool(setting.value) if concept == "nesterov" else _float(setting.value))
         elif default is not None and settings.by_concept.get("lr") and build.found.optimizer in {"", "sgd"}:
             build.imply(path, default, None, f"the default of {settings.system.name}")
     momentum = build.found.fields.get("sgd.momentum")
@@ -168,6 +168,12 @@ def _put_optimizer(build: Build) -> None:
         found.optimizer = "sgd"
     elif settings.system.name == "transformers":
         found.optimizer = "adamw"
+    elif not settings.by_concept.get("momentum") and any(
+        squeezed(one.entry.path[-1]).startswith("adam")
+        for concept in ("beta1", "beta2", "betas")
+        for one in settings.by_concept.get(concept, ())
+    ):
+        found.optimizer = "adam"
     trust = settings.first("trust")
     if found.optimizer == "lars" and trust is not None:
         found.optimizer = "sgd"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from itertools import accumulate
 from typing import Any
@@ -22,22 +23,67 @@ def read_dictionaries(text: str) -> list[Entry]:
         >>> [(one.path, one.value) for one in read_dictionaries("n = 2\nsgd = dict(lr=0.1 * n, steps=[3, 6])")]
         [(('n',), 2), (('sgd', 'lr'), 0.2), (('sgd', 'steps'), [3, 6])]
     """
-    indented = text.lstrip("\n")[:1] in {" ", "\t"}
-    source = _BEFORE + text if indented else text
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    whole = text.lstrip("\n")[:1] in {" ", "\t"}
+    as_it_is = None if ends_in_comma(text) else _parsed("if 1:\n" if whole else "", text, "")
+    before, tree, source = as_it_is or _piece(text) or ("", None, "")
+    if tree is None:
         return [one for one in read_literals(text) if not (one.path[-1] == "type" and one.value == "dict")]
     reader = _Walk(source)
     for statement in tree.body:
         reader.statement(statement)
-    return [one.moved(-len(_BEFORE)) for one in reader.entries] if indented else reader.entries
+    return [one.moved(-len(before)) for one in reader.entries if one.end <= len(before) + len(text)]
 
 
-_BEFORE = "if 1:\n"
-"""What makes a text that is indented as a whole the body of a statement."""
+def is_piece(text: str) -> bool:
+    r"""Return whether a text is the inside of a dictionary or of a call, or one that is not closed.
+
+    Example:
+        >>> is_piece("lr=0.1, wd=1e-4,\nsteps=[3, 6],"), is_piece("t = {\n  'lr': 0.1,\n"), is_piece("f(3), 4")
+        (True, True, False)
+    """
+    found = _piece(text) if len(text) < _LONGEST_PIECE else None
+    calls = [one.func for one in ast.walk(found[1]) if isinstance(one, ast.Call)] if found else []
+    named = [one for one in ast.walk(found[1]) if isinstance(one, ast.Dict | ast.keyword)] if found else []
+    return bool(named) and all(isinstance(one, ast.Name) and one.id in {*_BUILDERS, *_ROUNDED} for one in calls)
+
+
+def ends_in_comma(text: str) -> bool:
+    """Return whether something should follow: `a=1, b=2,` is no pair of tuples."""
+    return text.rstrip().rpartition("\n")[2].partition("#")[0].rstrip().endswith(",")
+
+
+_LONGEST_PIECE = 20_000
+_OPENED = {")": "dict(", "}": "{", "]": "["}
+_SIGN = re.compile(r"#[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[()\[\]{}]")
+
+
+def _piece(text: str) -> tuple[str, ast.Module, str] | None:
+    """Return what must stand before a piece of a dictionary so that it is one, its tree, and the whole."""
+    opened: list[str] = []
+    missing = ""
+    for match in _SIGN.finditer(text):
+        sign = match.group()
+        if sign in "([{":
+            opened.append({"(": ")", "[": "]", "{": "}"}[sign])
+        elif sign in _OPENED and opened and opened[-1] == sign:
+            opened.pop()
+        elif sign in _OPENED:
+            missing = _OPENED[sign] + missing
+            opened.clear()
+    kept = text.rstrip().rpartition("\n")[0]
+    closed = "\n" + "".join(reversed(opened))
+    ways = [(missing, text, closed), (missing, kept, closed)] if missing or opened else []
+    ways += [("dict(", text, "\n)"), ("{", text, "\n}")] if not missing and not opened else []
+    return next((found for before, inner, after in ways if (found := _parsed(before, inner, after))), None)
+
+
+def _parsed(before: str, text: str, after: str) -> tuple[str, ast.Module, str] | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return before, ast.parse(before + text + after), before + text + after
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 class _Walk:
@@ -121,7 +167,7 @@ class _Walk:
         if isinstance(node, ast.Name) and node.id in self.names:
             return self.evaluate(self.names[node.id][0], depth + 1)
         if isinstance(node, ast.Name):
-            return node.id
+            return {"true": True, "false": False, "null": None}.get(node.id, node.id)
         if isinstance(node, ast.Call) and node.args and (name := path_of(node.func)) and name[0] in _ROUNDED:
             return _as(name[0], [self.evaluate(one, depth + 1) for one in node.args])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):

@@ -100,6 +100,14 @@ def listed(word: str) -> Any:
     return scalar(word)
 
 
+_CHANGED = re.compile(r"lr|rate|batch.*(?:gpu|card|device|each|per\b|卡)")
+
+
+def changes(key: str, remark: str) -> bool:
+    """Return whether a remark on a setting may say more of it: how a rate changes, how many devices share a batch."""
+    return _CHANGED.search(f"{key} {remark}".lower()) is not None and any(map(str.isdigit, remark))
+
+
 def holds_number(value: Any) -> bool:
     """Whether a value is a number or has one in it."""
     if isinstance(value, list):

@@ -10,7 +10,7 @@ from downslope.reading.configuration.literals import bracket_end, read_literals
 _SECTION = re.compile(r"[ \t]*\[\[?[ \t]*([^\[\]\n]{1,200}?)[ \t]*\]\]?[ \t]*(?:[#;][^\n]*)?$", re.MULTILINE)
 _LINE = re.compile(
     r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+|\*[ \t]+(?=\w+\.)|[a-z\d]{1,2}[.)][ \t]+)*)"
-    r"(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?(?:[ \t]?\.[ \t]?(?:[\"'][^\"'\n]{1,80}[\"']|[\w\-]{1,80})){0,9}|"
+    r"(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,160}?[\"']?(?:[ \t]?\.[ \t]?(?:[\"'][^\"'\n]{1,80}[\"']|[\w\-]{1,80})){0,9}|"
     r"[\"']?\d[\w\-]{0,80}[\"']?(?=[ \t]*=))"
     r"[ \t]*(?P<sign>:=?|=)(?!=)[ \t]*"
 )
@@ -87,7 +87,10 @@ def read_pairs(text: str) -> list[Entry]:
     ]
 
 
-_PAIR = re.compile(r"\b(?P<key>(?!and\b)[A-Za-z]\w*)(?:\s?[=:]\s?|\s)(?P<value>\[[^\]]*\]|[^\s,;，；]+(?:,\s?[\d.]+)*)")
+_PAIR = re.compile(
+    r"\b(?P<key>(?!and\b)[A-Za-z]\w*)(?:\s?[=:]\s?|\s)"
+    r"(?P<value>\[[^\]]*\]|[^\s,;，；)）]+(?:,\s?[\d.]+)*)"
+)
 
 
 def _value(text: str, start: int, end: int, path: tuple[str, ...], key: int, entries: list[Entry]) -> int:

@@ -12,7 +12,8 @@ _WORDS = {
     "epoch": "epoch epochs",
     "step": "step steps iter iters iteration iterations update updates",
     "warm": "warmup warm warming burnin rampup",
-    "decay": "decay decays drop drops dropped reduce reduction anneal annealing adjust adjustment lower shrink change",
+    "decay": "decay decays drop drops dropped reduce reduction anneal annealing adjust adjustment lower shrink "
+    "change cut",
     "factor": "factor gamma ratio mult multiplier coef coeff by decrement",
     "rate": "rate",
     "at": "milestone milestones at boundaries boundary when",
@@ -42,7 +43,8 @@ _WORDS = {
     "named": "name type method mode kind algorithm algo scheme",
     "device": "gpu gpus device card worker replica rank",
     "cosine": "cosine cos cosineannealing",
-    "": "train training trn sgd solver value param params hyper hp use for my main model net network the arg cfg",
+    "": "train training trn learning sgd solver value param params hyper hp use for my main model net network the arg "
+    "cfg",
     "elsewise": "clipgradient",  # of MXNet, which clips each element
 }
 _CLASS = {word: kind for kind, words in _WORDS.items() for word in words.split()}

@@ -13,7 +13,8 @@ from downslope.reading.order import covering
 
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFlLdD]?(?![\w.])"
 _VALUE = (
-    rf"(?P<value>(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
+    rf"(?P<value>\([ \t]*{_NUMBER}[ \t]*\)|"
+    rf"(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
     r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
 )
 _ASSIGNED = (
@@ -27,6 +28,7 @@ _WAYS = [
         r"\b\w{1,30}:option\([ \t]*[\"'](?P<key>-{0,2}\w+)[\"'][ \t]*,[ \t]*",
         r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
+        r"\.set_?(?P<key>[A-Za-z]\w{0,60})\([ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
         r"(?<=[)\s\w])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
     )
@@ -36,7 +38,7 @@ _WAYS = [
 _HELPED = re.compile(r"(?P<key>--\w{1,60})[^\n(]{0,120}\(default " + _VALUE)
 _CALLED = re.compile(
     r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|trainingOptions)"
-    rf"\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
+    rf"(?:[ \t]+\w+)?\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
 _SCHEDULER = re.compile(r"\b\w{0,60}(?:[sS]cheduler|StepLR)\w{0,30}\(")
 _PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",)}
@@ -63,8 +65,8 @@ def read_program(text: str) -> list[Entry]:
     found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
     for match in _CALLED.finditer(clean):
         name = match["name"].lower()
-        if match["name"] == "momentum" and not match["two"] and clean[: match.start()].endswith("."):
-            continue  # of a builder
+        if match["name"] == "momentum" and match["two"] is None and clean[match.start() - 1 : match.start()] == ".":
+            continue  # an option that is set
         if name not in _PLACES:
             found.append(Entry(("optimizer", "name"), name.removesuffix("options"), *match.span("name")))
         for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):
@@ -92,6 +94,7 @@ def _bare(key: str) -> str:
 
 
 def _read(value: str) -> object:
+    value = value.strip("() \t") if value[:1] == "(" else value
     if value[:1] in "[{" or value.startswith("c("):
         found = listed(re.sub(r"^c|[\[\]{}();]", " ", value))
         return found if isinstance(found, list) else [found]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.build import Build
-from downslope.reading.configuration.entries import Entry, holds_number, squeezed
+from downslope.reading.configuration.entries import Entry, holds_number, squeezed, words_of
 from downslope.reading.configuration.keys import POLICIES
 from downslope.reading.configuration.settings import Setting, Settings, bare_path, schedules
 from downslope.reading.order import tidy, whole
@@ -45,6 +46,7 @@ def put_rate(build: Build) -> float | None:
 def _lr(build: Build) -> Base:
     """Return the initial or peak learning rate; of a list of one number that number, and of a longer list none."""
     settings = build.settings
+    _order(settings)
     setting = settings.first("warmup_end", "lr")
     parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
     if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
@@ -67,13 +69,23 @@ def _lr(build: Build) -> Base:
     return float(setting.value), setting
 
 
+def _order(settings: Settings) -> None:
+    """Let the rate at the top of a way up come first; the lower one, where it starts, is the warmup's."""
+    rates = [one for one in settings.by_concept.get("lr", []) if is_number(one.value)]
+    top = next((one for one in rates if words_of(one.entry.path[-1:]) & {"max", "peak"}), None)
+    low = [one for one in rates if words_of(one.entry.path[-1:]) & {"start", "init", "initial", "begin"}]
+    if top is not None and low and low[0].value < top.value:
+        settings.by_concept["lr"] = [top, *(one for one in rates if one not in (top, *low))]
+        settings.by_concept.setdefault("warmup_start", low)
+
+
 def _shape(build: Build) -> tuple[str, ...]:
     """Return the marks of a rate that is told to change in a way that cannot be told here."""
     by_concept = build.settings.by_concept
     first = by_concept.get("lr", ())
     if not first and by_concept.get("scaled_lr"):
         return ("per_device",)
-    left = [one.entry for concept in ("times", "milestones", "values") for one in by_concept.get(concept, ())]
+    left = [one.entry for concept in ("times", "milestones", "values", "gamma") for one in by_concept.get(concept, ())]
     for one in build.settings.entries:
         tabled = holds_number(one.value) and any(map(schedules, bare_path(one.path)[:-1]))
         left += [one] if tabled and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"} else []
@@ -288,18 +300,31 @@ class _Filling:
             return self._ramp(kind, policy)
         if kind == "inverse":
             return self._named(kind, policy).take(gamma="gamma", power="power")
-        if kind in {"multistep", "step", None} and times is not None:
+        by_period = kind == "step" and main.by_concept.get("every") and times and not isinstance(times.value, list)
+        if times is not None and by_period:
+            self._leave(times)
+        elif kind in {"multistep", "step", None} and times is not None:
             return self._multistep(times)
         every = main.first("every") or (main.first("every_flag") if main.by_concept.get("gamma") else None)
         if kind in {"step", "exponential", "multistep"} or (kind is None and every is not None):
             return self._stairs(kind, every)
         power = main.by_concept.get("power", [None])[0]
-        if kind is None and power is not None and squeezed(power.entry.path[-1]) != "power" and self.total:
+        if kind is None and power is not None and self.total and self._of_poly(power.entry):
             return self._ramp("polynomial", power)
         gamma = main.first("gamma")
         if gamma is not None and kind is None:
             self._leave(gamma)
         return None
+
+    def _of_poly(self, power: Entry) -> bool:
+        """Whether a power's key, or a comment beside it, says that it is a polynomial's."""
+        text, start = self.build.part.text.lower(), power.start
+        above = max(text.rfind("\n\n", 0, start), start - 300, 0)
+        end = text.find("\n", power.end)
+        beside = text[above : end if end > 0 else len(text)][:900]
+        comments = re.findall(r"(?:#|//|;)([^\n]*)", beside)
+        named = squeezed(power.path[-1]) != "power"
+        return named or any("poly" in comment or "多项式" in comment for comment in comments)
 
     # putting
 
@@ -449,9 +474,11 @@ class _Filling:
             self._named("multistep", self.policy)
             return self.take(factor="gamma")
         if every is None and kind != "exponential":
-            if kind in {"step", "multistep"}:
-                self.build.say("no_milestones")
             gamma = self.main.first("gamma")
+            if kind == "multistep":
+                return self._named(kind, self.policy).take(factor="gamma")
+            if kind == "step":
+                self.build.say("no_milestones")
             if gamma is not None:
                 self._leave(gamma)
             return None

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.configuration.entries import Entry, as_number, listed, squeezed, words_of
+from downslope.reading.configuration.entries import Entry, as_number, changes, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     BEFORE,
@@ -138,15 +138,17 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
     **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
-    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "every_flag"], _positive),
+    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration"], _positive),
+    **dict.fromkeys(["every", "every_flag"], _within(1, 1e12)),
     **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
-    **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
+    **dict.fromkeys(["by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
+    "nesterov": lambda value: isinstance(value, bool) or value in (0, 1),
     **dict.fromkeys(["optimizer", "warmup_method"], _name),
     "policy": lambda value: _name(value) and any(mark in squeezed(value.rpartition(".")[2]) for mark, _ in POLICIES),
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "bare_decay": _within(1e-5, 0.05),
-    "milestones": lambda value: _numbers(value) or _positive(value),
+    "milestones": lambda value: _numbers(value) or (_positive(value) and value > 1),
     "gamma": lambda value: is_number(value) and (1e-6 < value < 1 or value in {2, 3, 4, 5, 10, 100}),
     "ema": _within(0.5, 1),
     "smoothing": lambda value: is_number(value) and 0 < value < 1,
@@ -207,6 +209,12 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
             if all((one[1:] in words if one.startswith("$") else one in suffixes) for one in sign.split()):
                 return system
     return ANY
+
+
+def means_something(key: str) -> bool:
+    """Return whether a key is one of a training's, wherever it stands."""
+    last = key.rpartition(".")[2]
+    return squeezed(last) in _index("") or bool(_index("").get(_own(last)) or concepts_of(last))
 
 
 def find_settings(entries: list[Entry], system: System) -> Settings:
@@ -334,7 +342,7 @@ def _setting(
     index: dict[str, list[tuple[tuple[str, ...], str, bool]]],
     listed: set[tuple[str, ...]],
 ) -> Setting | None:
-    value, said = amount(_coerced(entry.value))
+    value, said = amount(_coerced(_without_remark(entry.value, keys[-1])))
     written = entry.path[-1]
     scheduler = next(
         (
@@ -366,7 +374,7 @@ def _setting(
             continue  # those that another setting is searched among
         if concept == "bare_decay" and any(map(schedules, keys[:-1])):
             continue
-        if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(schedules, keys[:-1])):
+        if concept == "steps" and any(map(schedules, keys[:-1])):
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
@@ -420,7 +428,16 @@ def _coerced(value: Any) -> Any:
     return value
 
 
-_LISTS = frozenset("([0123456789.")
+_REMARKED = re.compile(r"([^()（]{0,200}[\d\]])\s+[(（](?P<remark>[^\n]*)")
+
+
+def _without_remark(value: Any, key: str) -> Any:
+    """Return a value without what is said of it in brackets."""
+    match = _REMARKED.fullmatch(value) if isinstance(value, str) and len(value) < 600 else None
+    return match[1].strip() if match and not changes(key, match["remark"]) else value
+
+
+_LISTS = frozenset("([{0123456789.")
 """What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
 
 

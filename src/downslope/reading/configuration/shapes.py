@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, as_number, scalar, squeezed
+from downslope.reading.configuration.entries import Entry, as_number, listed, scalar, squeezed
 from downslope.reading.configuration.literals import read_literals
 
 _TYPES = frozenset({"str", "string", "int", "integer", "float", "double", "number", "bool", "boolean", "list"})
@@ -18,6 +18,9 @@ _UNITS = {"ep": "epoch", "epoch": "epoch", "epochs": "epoch", "dur": "part"}
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]{0,60})(?:\((?P<given>[^()]{1,400})\)|[ ,]+(?P<pairs>\w+=[^()]{1,400}))")
 _REMARKED = re.compile(r"(?P<number>[+-]?[\d.]+(?:[eE][+-]?\d+)?)\s+[(\[].*")
 _MOST_ROWS = 500
+_USED = re.compile(r"(?:Use )?(?P<name>[\w.]{2,40})(?: with |\s?\()\s?(?=[^\n]{0,300}=)")
+_GIVEN = re.compile(r"(?P<key>[A-Za-z_]\w*)\s?=\s?(?P<value>\([^()]{0,100}\)|[^\s,;()]{1,30})")
+"""An optimizer with its settings in one value: `Adam with betas=(0.9,0.999) and epsilon=1e-08`."""
 
 
 def plain(entries: list[Entry]) -> list[Entry]:
@@ -42,7 +45,12 @@ def _names(entry: Entry) -> bool:
 def _made(entry: Entry, rows: dict[tuple[str, ...], Entry]) -> Iterator[Entry]:
     value: Any = entry.value
     row = rows.get(entry.path[:-1])
-    if row is not None and squeezed(entry.path[-1]) in _VALUES:
+    named = _USED.match(value) if isinstance(value, str) and "optim" in squeezed(entry.path[-1]) else None
+    if named:
+        yield replace(entry, value=named["name"].rpartition(".")[2])
+        for match in _GIVEN.finditer(value[:400]):
+            yield replace(entry, path=(*entry.path[:-1], match["key"]), value=listed(match["value"]))
+    elif row is not None and squeezed(entry.path[-1]) in _VALUES:
         start, end = min(row.start, entry.start), max(row.end, entry.end)
         yield replace(entry, path=(*entry.path[:-2], row.value.lstrip("-")), start=start, end=end)
     elif isinstance(value, str) and (call := _CALL.fullmatch(value)) and "=" in value:
