@@ -172,11 +172,13 @@ def test_every_case_has_the_bits_of_the_processors_kernel(number, on_device, mon
                 optimizer.step()
         models.append(model)
         optimizers.append(optimizer)
-    assert len(on_device) == 2
+    groups = optimizers[0].param_groups
+    asks = any(group["trust_coefficient"] or group["adaptive_clip"] for group in groups)  # for norms: not the kernels'
+    assert len(on_device) == 2 or asks
     for (name, one), two in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
         assert same(one.detach(), two.detach()), name
         ours, theirs = optimizers[0].state[one], optimizers[1].state[two]
-        assert list(ours) == list(theirs)
+        assert set(ours) == set(theirs)
         assert all(same(ours[key], theirs[key]) for key in ours), name
 
 
@@ -205,6 +207,10 @@ def test_the_device_makes_the_coefficients_that_the_host_makes(number, monkeypat
         both = scaled(optimizer.param_groups, optimizer.step_scalars(), 1.0)
         right = [n for group, first in there.kinds for n in six_coefficients(both[first][group])]
         assert rows.tolist() == right
+    plan = KernelPlan(triton_kernels, [Entry(0, 0, False, torch.zeros(1), None)], there.kinds)
+    numbers = plan.upload([torch.zeros(1)], plan.scalars(both), 0)
+    half = scaled(optimizer.param_groups, optimizer.step_scalars(), 0.5)
+    assert plan.with_factor(numbers, torch.tensor(0.5)).rows.tolist() == plan.coefficients(half)
 
 
 class Recording(TorchDispatchMode):

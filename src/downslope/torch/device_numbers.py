@@ -223,9 +223,10 @@ class DeviceNumbers:
         tables = [self._schedules.index(scheduled[name]) if name in scheduled else -1 for name in numbers]
         dampening = group_values.number("dampening", group["dampening"])
         flags = [float(group["nesterov"]), float(group["lr_in_velocity"]), DECAYS.index(group["decay"])]
+        nu = -1.0 if group["nu"] is None else group_values.number("nu", group["nu"])
         for is_undampened in (False, True):
             own = 0.0 if is_undampened and group["undampened_first_step"] else dampening
-            yield [*numbers.values(), own, *references, -1.0 if group["maximize"] else 1.0, *flags, *tables]
+            yield [*numbers.values(), own, *references, -1.0 if group["maximize"] else 1.0, *flags, *tables, nu]
         columns = self._kernels.NUMBERS
         rows = self._numbers[2 * index : 2 * index + 2]
         self._live += [(value, rows[:, columns.index(name)]) for name, value in live.items()]

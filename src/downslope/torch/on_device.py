@@ -283,7 +283,8 @@ def why_not_capturable(params: Sequence[Tensor]) -> str:
     return (
         f"{need}, and they do not take these parameters: what they take is dense, of {', '.join(FORMATS)}, all on one "
         "device, each given once, sharing no memory, no DTensor and no other subclass, with gradients of the same "
-        "format and layout, and nobody watching the operations. Leave capturable False, and each goes its own way."
+        "format and layout, and nobody watching the operations; not by trust_coefficient or adaptive_clip, whose norms "
+        "the host waits for. Leave capturable False, and each goes its own way."
     )
 
 

@@ -40,8 +40,9 @@ SCALARS = (
     "velocity_out",
     "coupled_decay",
     "decoupled_decay",
+    "nu",
 )
-"""A row of `StepScalars` on a device, float64."""
+"""A row of `StepScalars` on a device, float64; nu is -1 where there is none."""
 _SCALARS = tl.constexpr(len(SCALARS))
 
 
@@ -306,17 +307,18 @@ def write_coefficients(scalars, factor, coefficients, rows, HAS_FACTOR: tl.const
     nesterov, grad_scale = tl.load(own + 2, mask=is_row), tl.load(own + 3, mask=is_row)
     grad_in, velocity_out = tl.load(own + 4, mask=is_row), tl.load(own + 5, mask=is_row)
     coupled_decay, decoupled_decay = tl.load(own + 6, mask=is_row), tl.load(own + 7, mask=is_row)
+    nu = tl.load(own + 8, mask=is_row, other=-1)
     if HAS_FACTOR:
         grad_scale = grad_scale * tl.load(factor).to(tl.float64)
     _write_rule(
-        momentum, dampening, nesterov, grad_scale, grad_in, velocity_out, coupled_decay, decoupled_decay,
+        momentum, dampening, nesterov, grad_scale, grad_in, velocity_out, coupled_decay, decoupled_decay, nu,
         coefficients, row, is_row,
     )  # fmt: skip
 
 
 @triton.jit
 def _write_rule(
-    momentum, dampening, nesterov, grad_scale, grad_in, velocity_out, coupled_decay, decoupled_decay,
+    momentum, dampening, nesterov, grad_scale, grad_in, velocity_out, coupled_decay, decoupled_decay, nu,
     coefficients, row, is_row,
 ):  # fmt: skip
     own = coefficients + row * 6
@@ -331,6 +333,7 @@ def _write_rule(
         if basis == 2:
             velocity = momentum + velocity
         direction = tl.where(nesterov != 0, grad_in * grad + momentum * velocity, velocity)
+        direction = tl.where(nu >= 0, (1 - nu) * grad_in * grad + nu * velocity, direction)
         delta = -velocity_out * direction
         if basis == 0:
             delta = delta - decoupled_decay
@@ -340,10 +343,10 @@ def _write_rule(
 
 NUMBERS = (
     *("lr", "momentum", "weight_decay", "dampening", "lr_initial", "lr_max", "grad_scale"),
-    *("nesterov", "lr_in_velocity", "decay", "lr_table", "momentum_table", "weight_decay_table"),
+    *("nesterov", "lr_in_velocity", "decay", "lr_table", "momentum_table", "weight_decay_table", "nu"),
 )
 """A row of a group's numbers, float64: its values, flags, the way of decay as its place in `DECAYS`, and for each
-number that a schedule drives which of the tables has its values, else -1."""
+number that a schedule drives which of the tables has its values, else -1; nu, or -1."""
 COUNTS = ("step", "skipped", "beyond", "begin", "seed_key")
 """What a device counts, int64: steps, those skipped, those left out since a table had ended; beside it the step at
 which the tables begin, and the key that the seed of random numbers gives."""
@@ -395,7 +398,7 @@ def count_step(
         _write_rule(
             momentum, dampening, nesterov, grad_scale, tl.where(inside, lr, 1.0), tl.where(inside, 1.0, lr),
             tl.where(way == 0, weight_decay, 0.0), tl.where((way == 0) | (weight_decay == 0), 0.0, decoupled),
-            coefficients, row, is_row,
+            tl.load(own + 13, mask=is_row, other=-1), coefficients, row, is_row,
         )  # fmt: skip
 
 

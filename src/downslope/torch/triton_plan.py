@@ -234,7 +234,8 @@ class KernelPlan:
         return [number for group, first in self.kinds for number in self._row(scalars[first][group])]
 
     def _row(self, scalars: StepScalars) -> tuple[float, ...]:
-        return tuple(map(float, attrgetter(*self._kernels.SCALARS)(scalars)))
+        values = attrgetter(*self._kernels.SCALARS)(scalars)
+        return tuple(-1.0 if value is None else float(value) for value in values)
 
     def with_factor(self, numbers: Numbers, factor: Tensor) -> Numbers:
         """Return numbers whose rows, of scalars, have become coefficients, with a factor that the device knows."""
