@@ -21,6 +21,7 @@ import environment
 import keras_step
 import loops
 import tables
+import velocity8
 from cells import CELLS
 from models import MODELS
 from tables import OURS, Table
@@ -311,6 +312,8 @@ def sections() -> dict[str, str]:
         "resnet": resnet_loops(recorded("resnet")),
         "memory": tables.as_markdown(tables.memory(peak["bytes_per_parameter"])),
         "memory-of-smaller": tables.as_markdown(tables.memory(peak["bytes_per_parameter_of_smaller"])),
+        "velocity8": tables.as_markdown(velocity8.table(recorded("velocity8"))),
+        "velocity8-harm": tables.as_markdown(velocity8.harm_table(recorded("velocity8"))),
     }
 
 
