@@ -10,7 +10,7 @@ from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
 
 _VALUED = (
-    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
+    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,nu,trust,agc,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
     "lr_decay,lr_every,epochs_total,steps_total,other,teacher,decay"
 )
 _SINGLE = frozenset(_VALUED.split(","))
@@ -26,6 +26,7 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
+        "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
         "concept=concept:epochs_total,steps_total from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
@@ -71,6 +72,13 @@ def find_values(board: Board) -> None:
             concept, number = match["concept"], match["number"]
             said = any(board.items[place].kind in {"is", "open", "to"} for place in range(concept, number))
             free = board.free_number(number) and concept not in board.used
+            ranged = [
+                p
+                for p in range(concept, number)
+                if board.items[p].kind == "to" and board.items[concept + 1].kind == "from"
+            ]
+            if ranged and board.plain(board.items[ranged[0]])[0] < "\u4e00":  # "from 64 to 256", which may be too much
+                continue
             if free and not (
                 _anothers(board, concept, number, said=said) or _of_several(board, concept, number, first)
             ):
@@ -231,7 +239,7 @@ _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
 _EACH = frozenset({"are", "were", "are set to", "分别", "分别为", "分别设为", "分别设置为", "分别是", "分别取"})
-_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
+_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 
 
 def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
