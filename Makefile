@@ -5,7 +5,7 @@
 #   make train ARGS="recipes/digits-plain-sgd.toml --train.epochs 5"
 #   make test                           every test but those of guests, with every framework; WORKERS= sets how many processes
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
-#   make nightly                        the same with new random cases, twenty times as many; hours
+#   make nightly                        all that make test does in part: new random cases, twenty times as many; hours
 #   make lowest                         the optimizers' tests with the lowest versions that are allowed, in .venv-lowest
 #   make guests                         tests/guests with trainers of others (Lightning, Accelerate, ...), in .venv-guests
 #   make guests-table                   the same, and write the table of docs/guests/index.md from what was found

@@ -36,7 +36,7 @@ def ask(page, widths, script, *, dark=False, address=""):
          "--allow-file-access-from-files", f"--user-data-dir={page.with_name('profile')}", "--virtual-time-budget=5000",
          f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--enable-logging=stderr",
          "--dump-dom", outer.as_uri()],
-        capture_output=True, text=True, check=True, timeout=120, encoding="utf-8",
+        capture_output=True, text=True, check=True, timeout=600, encoding="utf-8",
     )  # fmt: skip
     found = html.unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)[1])
     console = re.findall(r':CONSOLE[^"]*"(.*)", source', done.stderr)

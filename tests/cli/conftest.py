@@ -5,6 +5,7 @@ from command_line import SHORT, command
 from storage_runs import fingerprint, words
 
 from downslope.cli.main import main
+from drawn_once import equal_panels_are_drawn_once  # noqa: F401  a fixture
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,7 @@ def test_a_run_is_watched_killed_and_resumed(tmp_path):
     assert "Traceback" not in shown
     assert shown.endswith("\n")
     resumed.send_signal(signal.SIGINT)
-    assert resumed.wait(30) == 130
+    assert resumed.wait() == 130
     resumed.communicate()
     stopped = command("watch", str(run), env=ENVIRONMENT)
     assert stopped.returncode == 1
