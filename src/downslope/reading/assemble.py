@@ -194,7 +194,8 @@ def _put_length(draft: Draft, board: Board) -> None:
             unit_said = fact.unit or unit
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
-                draft.state(where, whole(fact.value), fact)
+                told = "implied" if fact.role == "of" else "stated"  # "at epochs 30 and 60 of 90"
+                draft.put(where, whole(fact.value), told, draft.words(fact))
     mentions, own = draft.every(Mention), _own_names(draft)
 
     def of_another(place: int) -> bool:
@@ -203,8 +204,6 @@ def _put_length(draft: Draft, board: Board) -> None:
 
     for rank, place in sorted((rank + 10 * of_another(place), place) for rank, place in _lengths(board)):
         time = board.items[place].data
-        if _of_another(draft, board.items[place].start):
-            continue
         if rank >= 5 and not _trained_near(board, place):
             continue
         path = "train.epochs" if time.unit == "epoch" else "train.steps"
@@ -235,12 +234,6 @@ def _put_length(draft: Draft, board: Board) -> None:
                 draft.put("train.epochs" if unit == "epoch" else "train.steps", whole(number.value), "stated", words)
     if "train.epochs" in draft.fields and "train.steps" in draft.fields:
         draft.remarks.say("both_lengths")
-
-
-def _of_another(draft: Draft, start: int) -> bool:
-    """Whether a place is within the words that speak of another optimizer than that of the reading."""
-    mentions = [fact for fact in draft.every(Mention) if fact.start <= start < fact.reach]
-    return bool(mentions) and mentions[-1].key not in _own_names(draft)
 
 
 def _lengths(board: Board) -> list[tuple[int, int]]:

@@ -139,6 +139,8 @@ def find_changes(board: Board) -> None:
             if head.rule == "verb":
                 _take_own(board, code, frame, place, previous)
             after = _take_after(board, code, frame, place + 1, last)
+            if "amount" in head:  # what stands before 以0.5的系数衰减
+                _take_before(board, code[:begin] + code[place] + code[begin + 1 :], frame, begin, previous)
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
             if plateaus:
@@ -169,7 +171,7 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
     change.shape = item.key if head.rule == "stepped" else ""
     frame = _Frame(change, {place}, noun=head.rule == "noun")
     if head.rule in _VERBS:
-        owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place])
+        owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
         if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
             return None
     if "amount" in head:  # 按10倍的倍率下降, 做0.1的衰减
@@ -209,14 +211,14 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return (
                 named is None
                 or not named.is_a("concept", "other", "teacher", "ema")
-                or any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:left])
+                or any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
             )
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"
         if item.is_a("concept", "other", "teacher", "ema"):
-            return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:left])
+            return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
         if item.kind == "concept" and item.key not in _OWN_CONCEPTS:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))

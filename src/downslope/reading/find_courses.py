@@ -125,6 +125,9 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     shape = shape or next((item.key for item in before if item.kind == "schedule"), "")
     shape = items[match.after - 1].key if match.rule == "named" else shape
     text = board.text.plain[items[match.first].start : high.start]
+    before_it = items[max(first, match.first - 2) : match.first]
+    if low.value >= 2 and any(item.is_a("concept", "epochs_total", "steps_total", "batch") for item in before_it):
+        return  # "epochs from 25 to 40"
     if low.value > high.value and _RISES.search(text):
         return  # of something else: "rises to 1e-4 from warmup_bias_lr = 0.1"
     shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")

@@ -53,7 +53,7 @@ def find_ends(board: Board) -> None:
         if "of" in match:
             time, value = board.items[match["after"]].data, board.items[match["value"]].value
             if board.plain(board.items[match["of"]]) == "of" and time.unit and value > max(time.values):
-                board.note(Value("value", _TOTALS[time.unit], value, unit=time.unit), [match["value"]])
+                board.note(Value("value", _TOTALS[time.unit], value, role="of", unit=time.unit), [match["value"]])
             continue
         if "value" in match:
             row = "left" in match

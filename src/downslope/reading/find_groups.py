@@ -29,7 +29,7 @@ _MULTIPLIED = [
 ]
 _NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){1,2} value=number", **_PARTS)
 _OF = Pattern(
-    "concept=concept:lr,weight_decay,l2 link=(is|for|of_it|word:的,on) mod? target=target "
+    "concept=concept:weight_decay,l2 link=(is|for|of_it|word:的,on) mod? target=target "
     "(word|unit:ignored|target){0,2} (is|at|to) value=number"
 )
 _OTHERS_LR = Pattern("concept:lr (is|mod){0,2} number")

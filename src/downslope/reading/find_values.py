@@ -72,6 +72,13 @@ def find_values(board: Board) -> None:
             concept, number = match["concept"], match["number"]
             said = any(board.items[place].kind in {"is", "open", "to"} for place in range(concept, number))
             free = board.free_number(number) and concept not in board.used
+            ranged = [
+                p
+                for p in range(concept, number)
+                if board.items[p].kind == "to" and board.items[concept + 1].kind == "from"
+            ]
+            if ranged and board.plain(board.items[ranged[0]])[0] < "\u4e00":  # "from 64 to 256", which may be too much
+                continue
             if free and not (
                 _anothers(board, concept, number, said=said) or _of_several(board, concept, number, first)
             ):

@@ -71,7 +71,7 @@ _CODE = re.compile(
 _SENTENCE = re.compile(r"(?<![A-Za-z,'])(?:[A-Za-z,']{1,40}\s{1,8}){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s{0,8}$")
 _FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+-]*)[^\n`]*$", re.MULTILINE)
 _NUMERIC = r"[\[(]?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?(?:,\s?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?){0,50}"
-_NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`]|$)"
+_NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`\"']|$)"
 _FLAG_VALUE = (
     rf"(?:=|[ \t]+|[ \t]*\\?\n[ \t]*)(?:{_NUMBERS}(?:[ \t]+{_NUMBERS}){{0,50}}|\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'|"
     r"(?<==)[^\s,;]{0,99}[^\s,;.]|(?!(?:and|or|with|for|to|in|is|then|but|on|at|as)\b)"
@@ -156,14 +156,14 @@ def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text that is of one kind, or mixed."""
     if whole == "shell":
         return _heredocs(Part("command", "shell", text, start, name))
-    if whole == "python" and _is_written(text):
+    if whole in {"python", "dictionary"} and _is_written(text):
         return [Part("prose", "", text, start, name)]
     return [_part(whole, text, start, name)] if whole else _mixed(text, start, name)
 
 
 def _is_written(text: str) -> bool:
     """Whether a program is mostly the sentences in its strings: one that writes a document."""
-    words = [match.group() for match in _STRING.finditer(text[:_LOOKED_AT]) if _SENTENCE.search(match.group())]
+    words = [match.group() for match in _STRING.finditer(text[:_LOOKED_AT]) if _SENTENCE.search(match.group()[1:-1])]
     return sum(map(len, words)) > len(text) / 2
 
 
@@ -300,7 +300,7 @@ def _is_script(head: str, lines: list[str]) -> bool:
     if re.match(r"#!.*\b(?:ba|z|da|k)?sh\b", head):
         return True
     joined = re.sub(r"\\[ \t]*\n", " ", head)
-    commands = shell = 0
+    commands = shell = runs = 0
     lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
     told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
     for line in told:
@@ -309,7 +309,9 @@ def _is_script(head: str, lines: list[str]) -> bool:
             commands += 1
         elif _SHELL.match(line):
             shell += 1
-    return bool(commands) and commands + shell == len(told) and bool(lines)
+        elif _COMMAND.match(line) and len(line.split()) < 5:  # what is run with the variables above
+            runs += 1
+    return bool(commands or (runs and shell > 1)) and commands + shell + runs == len(told) and bool(lines)
 
 
 def _is_command(line: str) -> bool:

@@ -248,15 +248,17 @@ class SGD(SteppingInBackward):
         every step, recorded or not: ``group["lr"].fill_(0.01)``.
 
         Raises:
-            SettingsError: If a value is not allowed, or the optimizer is not capturable.
+            SettingsError: If a value is not allowed, recorded steps read other tensors than the groups have now, or the
+                optimizer is not capturable.
             ImplementationError: If a step is being recorded.
         """
         if not self.shared.get("capturable"):
             raise SettingsError(
                 "`write_to_device` is for an optimizer with `capturable=True`; others read their groups."
             )
-        if self._numbers is not None:  # else the first step writes everything
-            self._numbers.write(self.param_groups, self.rounding_seed)
+        if (numbers := self._numbers) is not None:  # else the first step writes everything
+            numbers.write(self.param_groups, self.rounding_seed)
+            numbers.check_recorded()
 
     @property
     def _numbers(self) -> DeviceNumbers | None:
@@ -465,8 +467,7 @@ class SGD(SteppingInBackward):
         plan, self._device_plan = self._device_plan, None
         if plan is not None and plan.holds(groups, state, params):
             return plan
-        if numbers is not None:
-            check_not_recording(numbers.device)
+        check_not_recording(params[0].device)
         entries = self._entries_of(pairs)
         plan = plan_for_device(groups, entries, numbers)
         if plan is None:
@@ -479,6 +480,7 @@ class SGD(SteppingInBackward):
 
     def _begin_to_hold(self, plan: DevicePlan) -> None:
         if "held" not in self.shared and self.on_nonfinite == "raise":
+            self._count_pending()  # since it notes at which step it begins
             self.shared["held"] = begin_to_hold(self.param_groups, plan)
 
     def _step_counted_there(self, grad_scale: float | LossScale) -> None:
@@ -517,11 +519,11 @@ class SGD(SteppingInBackward):
         numbers = self._numbers
         if numbers is not None and numbers.device == device and numbers.fits(self.param_groups):
             return numbers
+        check_not_recording(device)
         kernels, _ = kernels_for(device)
         if kernels is None:
             return None
         self._count_pending()
-        check_not_recording(device)
         self.shared["numbers"] = DeviceNumbers(kernels, device, self.param_groups)
         return self._numbers
 

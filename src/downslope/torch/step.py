@@ -9,7 +9,7 @@ three ways that it can:
       v
     repeat it     a REPEATABLE plan, no factor on the gradients: one call of the kernel compares and steps
       |
-      |   a value was replaced; a gradient is not finite, or is to be clipped: nothing was done
+      |   a value was replaced; a gradient is not finite: nothing was done
       v
     check it      the same parameters in the same groups, the same choices in these, gradients where there were some,
       |           all memory where it was and as it was: the kernel steps, torch's operations what it does not take
@@ -20,11 +20,11 @@ three ways that it can:
 
     PlanState      the next step    because the plan has
     ONCE           plan it          a first gradient, a momentum that may change in place, shared memory, or no kernel
-    CHECKED        check it         parameters for torch's operations, or was not stepped yet without a factor
-    REPEATABLE     repeat it        parameters for the kernel alone, whose last step had no factor
+    CHECKED        check it         parameters for torch's operations, or was not stepped yet
+    REPEATABLE     repeat it        parameters for the kernel alone
 
-A plan begins as ONCE or CHECKED. A step of the kernel without a factor on the gradients lifts it to the highest state
-that it may reach, one with a factor leaves it CHECKED: its coefficients are no other step's.
+A plan begins as ONCE or CHECKED. A step of the kernel lifts it to the highest state that it may reach. Coefficients of a
+step with a factor on the gradients, such as clipping gives, are no other step's.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class StepPlan:
         self._draws = any(entry.rounding == "stochastic" for entry in in_kernel)
         self._kinds = sorted({(entry.kind, entry.is_undampened) for entry in in_kernel})
         self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
-        self._is_constant = False  # whether the next step's coefficients are the last one's, if nothing is replaced
+        # whether coefficients stay what they are while nothing is replaced; whether the kernel has them
+        self._may_be_constant = self._is_constant = False
         self._native: Any = None
         self._is_current = True
         if native is not None:
@@ -163,15 +164,27 @@ class StepPlan:
         """
         if (self._others and any(map(_moves, self._others))) or (options.asks and not self._is_whole):
             return None
-        coefficients = None
+        coefficients = scalars = clipped = None
         if not self._is_constant:
             if not self._native.groups_hold(groups, state):  # whose scalars would not be the plan's
                 return None
-            coefficients = self._coefficients_of(scaled(groups, read_scalars(), 1.0))
+            scalars = read_scalars()
+            coefficients = self._coefficients_of(scaled(groups, scalars, 1.0))
+        if options.clip_norm is not None:
+
+            def clipped(factor: float) -> list[float] | None:
+                if factor < SMALL_FACTOR:
+                    return None
+                by_kind = scaled(groups, read_scalars() if scalars is None else scalars, factor)
+                return [number for group, kind in self._kinds for number in six_coefficients(by_kind[kind][group])]
+
         if self._is_large:
             use_threads()
         key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
-        return self._native.repeat(groups, state, key, coefficients, options.asks, options.largest_norm)
+        squares = self._native.repeat(groups, state, key, coefficients, options.asks, options.largest_norm, clipped)
+        if squares is not None and coefficients is not None:
+            self._is_constant = self._may_be_constant
+        return squares
 
     def is_current(self, groups: Groups, state: State) -> bool:
         """Whether the plan still holds, and has taken up the gradients of this step."""
@@ -203,8 +216,9 @@ class StepPlan:
             if self.state is REPEATABLE:
                 self.state = CHECKED  # nothing can be repeated if this step is broken off by Ctrl-C
             self._run_kernel(self._coefficients_of(both), key)
-            self._is_constant = all(map(_is_constant, groups))
-            if self.state is CHECKED and factor == 1.0:
+            self._may_be_constant = all(map(_is_constant, groups))
+            self._is_constant = self._may_be_constant and factor == 1.0
+            if self.state is CHECKED:
                 self.state = self._limit
         if self.rest:
             apply(groups, state, options, self.rest, grads_of(entry.param for entry in self.rest), both)

@@ -63,6 +63,8 @@ def read_program(text: str) -> list[Entry]:
     found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
     for match in _CALLED.finditer(clean):
         name = match["name"].lower()
+        if match["name"] == "momentum" and not match["two"] and clean[: match.start()].endswith("."):
+            continue  # of a builder
         if name not in _PLACES:
             found.append(Entry(("optimizer", "name"), name.removesuffix("options"), *match.span("name")))
         for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):

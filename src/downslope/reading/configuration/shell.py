@@ -8,6 +8,7 @@ from typing import Any
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, holds_number, listed
 from downslope.reading.configuration.literals import read_literals
+from downslope.reading.configuration.names import concepts_of
 
 _WORD = re.compile(
     r"(?P<blank>[ \t]+|[\\^`][ \t]*\r?\n[ \t]*)|(?P<end>\n|;;?|&&?|\|\|?)|(?P<comment>#[^\n]*)|"
@@ -22,6 +23,7 @@ _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z](?:[\w.\-]|\[\w*\])*|/[A-Za-z]\w+(?==|$))(?:=(?P<value>.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", re.DOTALL)
 _DOTTED = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Za-z0-9_]+)+")
+_NAMING = frozenset({"policy", "optimizer"})
 _INNER = re.compile(r"\s--?[A-Za-z]")
 _OPENERS = frozenset(
     ["do", "then", "else", "elif", "export", "local", "declare", "readonly", "env", "set", "time", "$", ">", "%", "!"]
@@ -84,7 +86,8 @@ def read_commands(text: str) -> list[Command]:
     unused = [
         Entry((name,), listed(value.word), value.start, value.end, others=value.others)
         for name, value in variables.items()
-        if not value.used and (holds_number(listed(value.word)) or listed(value.word) is True)
+        if not value.used
+        and (holds_number(told := listed(value.word)) or told is True or _NAMING & {*concepts_of(name)})
     ]
     return [*commands, Command([], unused)] if unused else commands
 
