@@ -13,7 +13,6 @@ from typing import Any
 
 from downslope.core.errors import ExportError, SettingsError, did_you_mean, one_of
 from downslope.core.schedule_free import ScheduleFree
-from downslope.core.tensor_factors import NAMES
 from downslope.exporting.export_plan import Plan, make_plan
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe
@@ -86,7 +85,7 @@ def export(
 def _check_factors(recipe: Recipe, target: str) -> None:
     """Raise if gradients have factors by the norm of each tensor, which are no part of the rule that is written out."""
     for settings in (recipe.sgd, *(group.apply(recipe.sgd) for group in recipe.groups)):
-        named = [name for name in NAMES if getattr(settings, name)]
+        named = [name for name in _NEAREST if getattr(settings, name)]
         if named and target != "downslope":
             raise ExportError(f"{target}: sgd.{named[0]} {_NEAREST[named[0]]} Export to downslope, or leave it out.")
 

@@ -18,7 +18,6 @@ from downslope.core.notebook import ShownInNotebooks
 from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
-from downslope.core.tensor_factors import factors_of
 from downslope.recipe.measures import Metric
 
 FITTING = frozenset({"mse", "mae", "huber"})
@@ -580,7 +579,7 @@ class Recipe(ShownInNotebooks):
                 "Remove one of the two."
             )
         everyone = [self.sgd, *(group.apply(self.sgd) for group in self.groups)]
-        if self.train.parallel == "sharded" and any(factors_of(settings).given for settings in everyone):
+        if self.train.parallel == "sharded" and any(one.trust_coefficient or one.adaptive_clip for one in everyone):
             raise RecipeError(
                 '`sgd.trust_coefficient` and `sgd.adaptive_clip` need `train.parallel = "replicated"`: the norm of a '
                 "tensor would be added up of as many parts as there are workers, and its last bits depend on that. "
