@@ -41,6 +41,7 @@ _TOLD = [
         "concept:batch word:holds,hold,has,had,have,comprises,comprised,includes,held number=number (unit|word)",
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",
+        "number=number unit:example each:every unit:step",
         "number=number unit:example word{0,2} concept:batch",
         "number=number word:-? word:sized,sample,image,example (concept:batch|unit:batches)",
     )
@@ -59,6 +60,7 @@ _AT_ONCE = re.compile(
 )
 """What is seen at once: 一次取16张图."""
 
+_SEEN_BY = re.compile(r"batch|批|(?:per|each|every) (?:step|iteration|update)")
 _LETTER = Pattern("word:b is number=number")
 
 
@@ -107,7 +109,7 @@ def find_batches(board: Board) -> None:
             if (
                 not counted
                 and _may_be(board, match["number"], least)
-                and (pattern is _LETTER or "batch" in words or "批" in words)
+                and (pattern is _LETTER or _SEEN_BY.search(words))
             ):
                 board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))
 

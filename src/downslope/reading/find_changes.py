@@ -25,8 +25,6 @@ _PARTS = {
 _HEADS = Rules(
     {
         "verb": "verb",
-        "preposed": "by word? amount=number word:的? (by|word:倍,率|unit:times){0,2} verb:reduce",
-        "nominal": "(word:做,以|is) amount=number word:的 verb:reduce",
         "keyed": "concept:lr_decay unit:epoch,step is{0,2} points=(number ((comma|and|slash){1,2} number){1,10})",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
@@ -39,9 +37,7 @@ _HEADS = Rules(
 _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
 _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
-_AMOUNT_BEFORE = Pattern(
-    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by:factor){1,2} verb:reduce,multiply"
-)
+_AMOUNT_BEFORE = Pattern("(word:做,按|is|by|with) word{0,2} amount=number (word:的|by){1,2} verb:reduce,multiply")
 _ARGUMENTS = Rules(
     {
         "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
@@ -61,7 +57,7 @@ _ARGUMENTS = Rules(
 )
 _TIME_BEFORE = Rules(
     {
-        "a time": "when=(time:every,at,after|times:at,after) between{0,10} verb",
+        "a time": "when=(time:every,at,after|times:at,after) between{0,10} (by word? number (word:的|by){1,2})? verb",
         "bare": "when=time:bare (for:next|word:时){0,1} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
     },
@@ -139,8 +135,6 @@ def find_changes(board: Board) -> None:
             if head.rule == "verb":
                 _take_own(board, code, frame, place, previous)
             after = _take_after(board, code, frame, place + 1, last)
-            if "amount" in head:  # what stands before 以0.5的系数衰减
-                _take_before(board, code[:begin] + code[place] + code[begin + 1 :], frame, begin, previous)
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
             if plateaus:
@@ -159,7 +153,7 @@ def find_changes(board: Board) -> None:
     board.used |= others
 
 
-_VERBS = {"signed": -2, "preposed": -1, "nominal": -1}
+_VERBS = {"signed": -2}
 """Where the verb or the sign of a rule stands that does not begin with it, counted from its end."""
 
 
@@ -174,12 +168,9 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
         owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
         if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
             return None
-    if "amount" in head:  # 按10倍的倍率下降, 做0.1的衰减
-        frame.amount = board.items[head["amount"]]
-        frame.places.add(head["amount"])
-    elif head.rule == "signed" and not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
+    if head.rule == "signed" and not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
         return None
-    elif head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
+    if head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
         places = [p for p in range(*head.groups["points"]) if board.items[p].number]
         change.at.append(Time("at", tuple(board.items[p].value for p in places), board.items[place + 1].key))
         change.listed = True
@@ -361,6 +352,7 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     if "half" in match and not (number.spelled and number.value == 0.5):
         return False
     if match.rule == "target":
+        frame.ratio = frame.ratio or (number.spelled and number.ordinal)  # "to a tenth"
         frame.ratio = frame.ratio or number.fraction or number.times or (number.percent and number.value > 0)
         frame.ratio = frame.ratio or (following is not None and following.kind == "of_it")
         if not frame.ratio:

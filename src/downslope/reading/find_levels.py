@@ -37,7 +37,7 @@ _LEVEL = Rules(
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "to the end": "value=number for:until end:end",
-        "one after another": "to value=several (span=(time:at,after,until|times:at,after))?",
+        "one after another": "to value=several open? (span=(time:at,after,until|times:at,after))?",
     },
     **_PARTS,
 )

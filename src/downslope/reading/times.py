@@ -148,6 +148,8 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         return Time(prep, values, ""), chain.after
     number = item.number
     part = number is not None and (number.percent or (number.fraction and not number.spelled))
+    if part and not prep and before is not None and before.kind == "by":
+        return None  # "by 1/10 at 1/2 and 3/4 of training"
     if number is not None and number.percent and not prep and _of_whole(items, place):
         prep = "at"
     pointed = prep in {"at", "in", "after"} or (before is not None and before.kind == "open") or part
