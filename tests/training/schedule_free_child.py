@@ -1,6 +1,6 @@
-"""Train in processes that are killed by SIGKILL, one after another, for `test_schedule_free_runs.py`; no test lives here.
+"""Train in processes that are killed by SIGKILL, for `test_schedule_free_runs.py`; no test lives here.
 
-Usage: schedule_free_child.py FOLDER OVERRIDES AT ...     the tiny recipe's overrides as JSON, and the steps to die after
+Usage: schedule_free_child.py FOLDER OVERRIDES AT ...     overrides of the tiny recipe as JSON, and steps to die after
 """
 
 from __future__ import annotations
