@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
-from training_runs import Recorder, every_step_shown, fingerprints, run, tiny
+from training_runs import fingerprints, run, tiny
 
 from downslope.core.errors import CheckpointError, RecipeError
 from downslope.recipe.load import parse_recipe, to_toml
-from downslope.training.run import train
-from downslope.training.run.plan import plan_run
 from downslope.training.run.task import build_task
 from downslope.training.use.evaluate import evaluate_run
 
@@ -32,26 +30,13 @@ def last(folder: Path, part: str) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(checkpoint / f"{part}.safetensors")
 
 
-class Killed(Recorder):
-    """A console that ends the process by SIGKILL after so many steps."""
-
-    def progress(self, step: int, total: int, fields: Any) -> None:
-        """Kill at the step."""
-        if step == self.at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def kill(recipe: Any, folder: Path, *, at: int) -> None:
-    """Train in a process of its own that is killed after a step; what it leaves is what a power cut would."""
-    child = os.fork()
-    if child == 0:
-        torch.set_num_threads(1)
-        try:
-            with every_step_shown():
-                train.train(plan_run(recipe, name="tiny", out=folder), recipe, Killed(at), report=False)
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+def kill(overrides: dict[str, str], folder: Path, *steps: int) -> None:
+    """Train in processes that are killed after these steps; what they leave is what a power cut would."""
+    command = [sys.executable, str(Path(__file__).with_name("schedule_free_child.py")), str(folder)]
+    done = subprocess.run(
+        [*command, json.dumps(overrides), *map(str, steps)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("more", [{}, {"train__velocity_dtype": '"int8"', "model__hidden": "[80, 60]"}], ids=str)
@@ -59,8 +44,7 @@ def test_a_killed_run_ends_with_the_same_bits(more: dict[str, str], tmp_path: Pa
     """SIGKILL twice, at and between checkpoints and evaluations: weights, differences, training point and log."""
     recipe = tiny(**GIVEN, **more)
     run(recipe, tmp_path / "whole")
-    for at in (7, 16):
-        kill(recipe, tmp_path / "broken", at=at)
+    kill({**GIVEN, **more}, tmp_path / "broken", 7, 16)
     run(recipe, tmp_path / "broken")
     assert fingerprints(tmp_path / "whole") == fingerprints(tmp_path / "broken")
     for part in ("model", "optimizer"):
@@ -117,7 +101,7 @@ def test_a_step_that_is_left_out_is_gone_back_from(tmp_path: Path) -> None:
     given = {**GIVEN, "train__loss": '"training_tasks:sometimes_infinite"', "train__on_nonfinite": '"rewind"'}
     run(tiny(**given), tmp_path / "whole")
     assert "rewind" in (tmp_path / "whole" / "log.jsonl").read_text(encoding="utf-8")
-    kill(tiny(**given), tmp_path / "broken", at=13)
+    kill(given, tmp_path / "broken", 13)
     run(tiny(**given), tmp_path / "broken")
     assert fingerprints(tmp_path / "whole") == fingerprints(tmp_path / "broken")
 

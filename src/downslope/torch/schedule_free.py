@@ -38,10 +38,8 @@ TRAINED = "y"
 """Key of a parameter's state while the parameter is at x: its training point, whose very bits `train` gives back."""
 _THEIRS = "z"
 """Key of a state of the reference implementation, which keeps z where we keep z - y."""
-_OF_SGD_ALONE = (
-    *("dampening", "nesterov", "nu", "decay", "lr_in_velocity", "undampened_first_step"),
-    *("trust_coefficient", "trust_clip", "adaptive_clip"),
-)
+_SHARED = ("lr", "momentum", "weight_decay", "maximize")
+_OF_SGD_ALONE = tuple(name for name in group_values.HYPERPARAMETERS if name not in _SHARED)
 _OWN = ("warmup_steps", "r", "weight_lr_power")
 _NO_AVERAGES: tuple[int, dict[int, tuple[Average, float]]] = (-2, {})
 """The step that averages are of, and by group's index the average after it and its lr; none at the start."""
@@ -398,7 +396,7 @@ def _numbers_of(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 def _check(group: Mapping[str, Any], where: str = "") -> None:
     """Raise if one of a group's numbers is not allowed, or it has one of SGD's that the method has no place for."""
     try:
-        values = {name: group[name] for name in ("lr", "momentum", "weight_decay", "maximize", *_OWN)}
+        values = {name: group[name] for name in (*_SHARED, *_OWN)}
         values |= {name: group[name] for name in _OF_SGD_ALONE if name in group}
         for name in group_values.SCHEDULABLE:
             if (schedule := group.get(group_values.schedule_key(name))) is not None:
