@@ -3,7 +3,7 @@
 #
 #   make train                          train the embedded default recipe
 #   make train ARGS="recipes/digits-plain-sgd.toml --train.epochs 5"
-#   make test                           every test, with every framework; WORKERS= sets how many processes
+#   make test                           every test but those of guests, with every framework; WORKERS= sets how many processes
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
 #   make nightly                        the same with new random cases, twenty times as many; hours
 #   make lowest                         the optimizers' tests with the lowest versions that are allowed, in .venv-lowest
@@ -26,21 +26,22 @@ PIP := $(VENV)/bin/python -m pip
 ARGS ?=
 
 # The tensors of the tests are tiny: several threads would only wait for one another, so there are several processes.
+# What is tried inside trainers of others, `make guests` runs where all of them are, and nothing of it twice.
 WORKERS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/guests
 
 .PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results notebooks aarch64 dist site clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test $(VENV)/triton
 	$(PYTEST) $(ARGS)
 
-test-fast: $(VENV)/.installed-test
+test-fast: $(VENV)/.installed-test $(VENV)/triton
 	$(PYTEST) -m "not slow" $(ARGS)
 
-nightly: $(VENV)/.installed-test
+nightly: $(VENV)/.installed-test $(VENV)/triton
 	DOWNSLOPE_NIGHTLY=1 $(PYTEST) $(ARGS)
 
 # In an environment of its own, made from nothing each time: what is tried is what somebody would get.
@@ -129,6 +130,13 @@ $(SITE)/.installed: pyproject.toml constraints.txt constraints-site.txt
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt) | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e ".[$*]"
+	touch $@
+
+# Apart from all else: TensorFlow ends a process that loads it too, and torch loads what it finds.
+$(VENV)/triton: constraints.txt | $(VENV)/bin/python
+	mkdir -p $@
+	$(PIP) install --quiet --upgrade --no-deps --target $@ -c constraints.txt \
+	  "triton; sys_platform == 'linux' and platform_machine == 'x86_64'"
 	touch $@
 
 $(VENV)/bin/python:

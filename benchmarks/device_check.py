@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from device_sections import steps, training  # noqa: F401  whose sections are run in this order
+from device_sections import kernels, steps, training  # noqa: F401  whose sections are run in this order
 from device_sections.check import BEGAN, ROOT, SECTIONS, Check, Found, say
 
 

@@ -54,7 +54,7 @@ DOORS = {"downslope": "downslope/__init__.py", "downslope.torch": "downslope/tor
          "downslope.jax": "downslope/jax/__init__.py", "downslope.keras": "downslope/keras/__init__.py",
          "downslope.theory": "downslope/theory/__init__.py"}  # fmt: skip
 MODULES = ["downslope.numpy", "downslope.kernel", "downslope.core.errors"]
-CHINESE = {"指南": ["reading", "explain", "training", "data"]}
+CHINESE = {"指南": ["reading", "explain", "training", "data", "tuning", "schedules"]}
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from device_sections.runs import image_recipe, mlp_recipe, trained, trainer_of
 def machine(check: Check) -> Found:
     """Versions, the device, the compiled kernel."""
     from downslope import kernel
+    from downslope.torch import device_backend
     from downslope.training.device import backends, describe_device, find_device, usage_of
 
     found: Found = {
@@ -36,6 +37,7 @@ def machine(check: Check) -> Found:
         "processor": _processor(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "kernel": kernel.backend(),
+        "steps": device_backend(check.device),
         "auto": str(find_device("auto")),
         "device": str(check.device),
         "describes": describe_device(check.device),
@@ -259,6 +261,8 @@ def step(check: Check) -> Found:
             "downslope, Nesterov": lambda ps: (SGD(ps, **rule, nesterov=True), None),
             "downslope, decoupled": lambda ps: (SGD(ps, **rule, decay="decoupled"), None),
             "downslope, clip_norm": lambda ps: (SGD(ps, **rule, clip_norm=1.0), None),
+            "downslope, 8-bit velocity": lambda ps: (SGD(ps, **rule, velocity_dtype="int8"), None),
+            "downslope, fused=False": lambda ps: (SGD(ps, **rule, fused=False), None),
             "torch for-loop": lambda ps: (torch.optim.SGD(ps, **rule, foreach=False), None),
             "torch foreach": lambda ps: (torch.optim.SGD(ps, **rule, foreach=True), None),
             "torch fused": lambda ps: (torch.optim.SGD(ps, **rule, fused=True), None),

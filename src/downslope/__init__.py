@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from downslope.comparing import compare
     from downslope.converting.state import convert_state
     from downslope.core.groups import Group
+    from downslope.core.schedule_free import ScheduleFree
     from downslope.core.settings import Settings, update_matrix
     from downslope.explaining import explain
     from downslope.exporting import export
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "ScheduleFree": "downslope.core.schedule_free",
     "Settings": "downslope.core.settings",
     "update_matrix": "downslope.core.settings",
     "Group": "downslope.core.groups",
@@ -63,6 +65,7 @@ __all__ = [
     "Group",
     "Reading",
     "Recipe",
+    "ScheduleFree",
     "Settings",
     "__version__",
     "audit",

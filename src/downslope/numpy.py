@@ -6,8 +6,10 @@ tested against. The compiled kernel takes the same step where it can; which arra
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ import numpy as np
 from downslope.core.blocks import BLOCK, WORTH_CODES, blocks_of, decode, encode
 from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.groups import Group, assign_groups
-from downslope.core.rule import StepScalars, sgd_rule
-from downslope.core.schedules.schedule import Schedule
+from downslope.core.rule import StepScalars
+from downslope.core.schedule_free import ScheduleFree, evaluation_point
+from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
 from downslope.core.synonyms import refuse_unknown
+from downslope.core.tensor_factors import factors_of
 from downslope.kernel import backend, load_native, use_threads
 from downslope.kernel.arrays import (
     Array,
@@ -44,7 +48,7 @@ class SGD:
     Args:
         params: Parameters by name: writable floating or complex arrays of any shape, updated in place.
         lr: Learning rate, or a schedule in steps; with the other hyperparameters as in `Settings`.
-        settings: All hyperparameters at once, instead of one by one.
+        settings: All hyperparameters at once, instead of one by one; or those of schedule-free SGD, `ScheduleFree`.
         groups: Settings that differ by name pattern.
         velocity_dtype: None for velocities of each parameter's format; "int8" for codes of 8 bits with a scale for each
             256 of them (`downslope.core.blocks`), but for parameters with fewer than 4096 elements.
@@ -83,7 +87,7 @@ class SGD:
             given, [*Settings.__dataclass_fields__, "params", "settings", "groups", "velocity_dtype", "fused"]
         )
         if settings is not None:
-            check_alone(settings, given)
+            check_alone(settings, given, relatives=True)
         settings = Settings(**given) if settings is None else settings
         if not (fused is None or isinstance(fused, bool)):
             raise SettingsError(f"`fused` must be True, False or None; got {fused!r}.")
@@ -106,6 +110,8 @@ class SGD:
         """Settings of each parameter, by name."""
         for group, names in zip(groups, assigned, strict=False):
             self.settings |= dict.fromkeys(names, group.apply(settings))
+        self._norms: dict[int, tuple[float, float]] = {}
+        self._has_factors = any(factors_of(own).given for own in self.settings.values())
         for own in self.settings.values():
             own.at(0)  # raises where a schedule is in epochs
         self.velocity: dict[str, Array] = {}
@@ -129,6 +135,7 @@ class SGD:
         if not isinstance(grads, Mapping):
             raise SettingsError(f"`grads` must be a dictionary of arrays by name; got {type(grads).__name__}.")
         native = None if self._fused is False else load_native()
+        self._norms = self._norms_of(self._checked(grads)) if self._has_factors else {}
         if self._keeps_codes:
             self._step_with_codes(native, self._checked(grads))
         elif native is None or not self._step_at_once(native, grads):
@@ -178,7 +185,7 @@ class SGD:
                 shape = self.params[name].shape
                 self._codes[name] = np.zeros(shape, np.int8), np.zeros(blocks_of(self.params[name].size), np.float32)
         rows = [
-            (self.params[name], np.require(given[name], self.params[name].dtype, "CA"), *self._codes[name], kind)
+            (self.params[name], np.require(given[name], self.params[name].dtype, ["C", "A"]), *self._codes[name], kind)
             for kind, name in enumerate(coded)
         ]
         use_threads()
@@ -197,7 +204,7 @@ class SGD:
                 "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None: the rule steps the others."
             )
         scalars_of = {  # before anything moves, since a schedule may refuse its step
-            name: self.settings[name].at(self.step_count, first=name not in self.velocity) for name in ready.by_rule
+            name: self._scalars(self.settings[name], first=name not in self.velocity) for name in ready.by_rule
         }
         if ready.by_kernel is not None:
             use_threads()
@@ -212,8 +219,8 @@ class SGD:
         # Half precision is computed in float32 and rounded once.
         wide = np.result_type(param, np.float32)
         velocity = self.velocity[name] if name in self.velocity else np.zeros_like(param)
-        delta, velocity = sgd_rule(
-            param.astype(wide, copy=False), grad.astype(wide, copy=False), velocity.astype(wide), scalars
+        delta, velocity = scalars.rule(
+            param.astype(wide, copy=False), grad.astype(wide, copy=False), velocity.astype(wide)
         )
         self.velocity[name] = _in_the_form_of(param, velocity)
         param[...] = param + delta
@@ -224,13 +231,37 @@ class SGD:
         for settings, first in kinds:
             known, own = self._known_coefficients.get((id(settings), first), (None, []))
             if known is not settings:  # copying an optimizer copies the settings, not their ids
-                own = coefficients(settings.at(self.step_count, first=first))
+                own = coefficients(self._scalars(settings, first=first))
                 if len(self._known_coefficients) > _MOST_KNOWN:
                     self._known_coefficients.clear()
-                if not any(isinstance(v, Schedule) for v in (settings.lr, settings.momentum, settings.weight_decay)):
+                if _is_constant(settings) and id(settings) not in self._norms:
                     self._known_coefficients[id(settings), first] = (settings, own)
             numbers += own
         return numbers
+
+    def _scalars(self, settings: Settings, *, first: bool) -> StepScalars:
+        """Return the scalars of this step, of one parameter where its gradient has factors of its own."""
+        scalars = settings.at(self.step_count, first=first)
+        norms = self._norms.get(id(settings))
+        if norms is None and factors_of(settings).given:
+            raise SettingsError(
+                "settings with a trust ratio or adaptive clipping were put into `settings` of an optimizer that has "
+                "none. Make the optimizer with them."
+            )
+        return scalars if norms is None else factors_of(settings).of(scalars, *norms)
+
+    def _norms_of(self, grads: Mapping[str, Array]) -> dict[int, tuple[float, float]]:
+        """Return the norms of gradient and parameter where a step asks for them, by the id of the settings.
+
+        Such settings are one parameter's alone.
+        """
+        norms: dict[int, tuple[float, float]] = {}
+        for name, grad in grads.items():
+            if factors_of(self.settings[name]).given:
+                if id(self.settings[name]) in norms:
+                    self.settings[name] = replace(self.settings[name])
+                norms[id(self.settings[name])] = _norm(grad), _norm(self.params[name])
+        return norms
 
     def _checked(self, grads: Mapping[str, Any]) -> dict[str, Array]:
         """Return the gradients there are, as arrays, after checking everything that a person can get wrong."""
@@ -245,6 +276,34 @@ class SGD:
                     _check_velocity(name, self.velocity[name], self.params[name])
         return given
 
+    def evaluation_params(self) -> dict[str, Array]:
+        """Return a copy of every parameter at which the model is to be evaluated: x of schedule-free SGD, y being ours.
+
+        Raises:
+            SettingsError: If the settings are of another method, which is evaluated at its parameters.
+
+        Example:
+            >>> import numpy as np
+            >>> from downslope import ScheduleFree
+            >>> params = {"weight": np.array([1.0])}
+            >>> optimizer = SGD(params, settings=ScheduleFree(lr=0.5, momentum=0.5))
+            >>> for _ in range(2):
+            ...     optimizer.step({"weight": np.array([1.0])})
+            >>> params["weight"], optimizer.evaluation_params()["weight"]  # z is 0.5 and then 0.0
+            (array([0.125]), array([0.25]))
+        """
+        found: dict[str, Array] = {}
+        for name, param in self.params.items():
+            settings = self.settings[name]
+            if not isinstance(settings, ScheduleFree):
+                raise SettingsError("`evaluation_params` is for settings=ScheduleFree(...); SGD's are `params`.")
+            wide = param.astype(np.result_type(param, np.float32))
+            velocity = decode(*self._codes[name]) if name in self._codes else self.velocity.get(name)
+            if velocity is not None:
+                wide = evaluation_point(wide, velocity.astype(wide.dtype), value_at(settings.momentum, 0))
+            found[name] = _in_the_form_of(param, wide, copy=True)
+        return found
+
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state: "step" (int) and "velocity" (arrays by name).
 
@@ -258,6 +317,9 @@ class SGD:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a state that `state_dict` returned; what is of 8 bits on one side only is converted, with a warning.
+
+        A velocity of a narrower floating format than its parameter's becomes that of the parameter, which has the same
+        numbers.
 
         Raises:
             StateError: If a name, shape or format does not fit; then nothing has changed.
@@ -274,7 +336,9 @@ class SGD:
             raise StateError(f"`velocity` must be a dictionary of arrays by name; got {type(velocity).__name__}.")
         codes = _codes_of(state, self.params)
         problems = [
-            problem for name, array in velocity.items() if (problem := _misfit(name, array, self.params)) is not None
+            problem
+            for name, array in velocity.items()
+            if (problem := _misfit(name, array, self.params, keeps_codes=self._keeps_codes)) is not None
         ]
         problems += [f"`{shown(name)}` has both a velocity and codes" for name in velocity if name in codes]
         if problems:
@@ -298,6 +362,16 @@ class SGD:
         self.step_count = step
 
 
+def _norm(array: Array) -> float:
+    """Return the Euclidean norm of an array, in float64, also where its square is beyond that."""
+    flat = array.reshape(-1)
+    flat = flat.astype(np.complex128 if flat.dtype.kind == "c" else np.float64)
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(flat))
+    largest = float(np.abs(flat).max(initial=0.0)) if math.isinf(norm) else math.inf
+    return norm if math.isinf(largest) else largest * float(np.linalg.norm(flat / largest))
+
+
 def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:
     """Return an array of a parameter's format and layout; the values themselves if they have it already."""
     values = np.asarray(values, param.dtype)  # the rule turns 0-d arrays into scalars
@@ -306,6 +380,12 @@ def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:
     formed = np.empty_like(param, subok=False)
     formed[...] = values
     return formed
+
+
+def _is_constant(settings: Settings) -> bool:
+    """Whether every step has the same scalars; those of a relative, which averages, change."""
+    values = (settings.lr, settings.momentum, settings.weight_decay)
+    return type(settings) is Settings and not any(isinstance(value, Schedule) for value in values)
 
 
 def _checked_velocity_dtype(dtype: Any, params: Mapping[str, Array]) -> bool:
@@ -365,7 +445,7 @@ def _check_param(name: str, param: Any) -> None:
         raise SettingsError(
             f"parameter `{shown(name)}` must be a NumPy array, since it is updated in place; got {_foreign(param)}."
         )
-    if param.dtype.kind not in "fc" and not is_bfloat16(param.dtype):
+    if not _is_floating(param.dtype):
         raise SettingsError(
             f"parameter `{shown(name)}` must be a NumPy array of floating or complex numbers, since it is updated in "
             f"place; got array of {param.dtype}. Use np.asarray(..., dtype=np.float32)."
@@ -416,10 +496,20 @@ def _check_velocity(name: str, velocity: Any, param: Array) -> None:
         )
 
 
-def _misfit(name: str, array: Any, params: Mapping[str, Array]) -> str | None:
+def _misfit(name: str, array: Any, params: Mapping[str, Array], *, keeps_codes: bool) -> str | None:
+    """Return why a saved velocity cannot be a parameter's, or None: of a format with a number that would be lost."""
     if name not in params:
         return f"unexpected: `{shown(name)}`"
-    if not isinstance(array, np.ndarray) or array.shape != params[name].shape or array.dtype != params[name].dtype:
-        form = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        return f"the velocity of `{shown(name)}` is {form}, the parameter {params[name].shape} of {params[name].dtype}"
-    return None
+    param = params[name]
+    if isinstance(array, np.ndarray) and array.shape == param.shape and _is_floating(array.dtype):
+        becomes_codes = keeps_codes and param.size >= WORTH_CODES  # which is said
+        is_complex = array.dtype.kind == "c", param.dtype.kind == "c"
+        if is_complex in {(False, False), (True, True)} and (becomes_codes or np.can_cast(array.dtype, param.dtype)):
+            return None
+    form = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+    return f"the velocity of `{shown(name)}` is {form}, the parameter {param.shape} of {param.dtype}"
+
+
+def _is_floating(dtype: np.dtype[Any]) -> bool:
+    """Whether a format is one of floating or complex numbers."""
+    return dtype.kind in "fc" or is_bfloat16(dtype)

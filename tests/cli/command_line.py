@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import warm
 from downslope.cli.main import main
 from downslope.recipe.load import load_recipe
 from downslope.training.data import load_data
@@ -23,8 +24,13 @@ SHORT = [
 ]
 
 
+NEED_TORCH = {"train", "resume", "evaluate", "predict"}
+
+
 def command(*words, **options):
-    """Run the real command line as a process of its own."""
+    """Run the real command line as a process of its own; one that needs torch is forked from an interpreter with it."""
+    if words[0] in NEED_TORCH:
+        return warm.run("-m", "downslope", *words, **options)
     return subprocess.run(
         [sys.executable, "-m", "downslope", *words], capture_output=True, text=True, check=False, **options
     )

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from command_line import command, copied, fail, succeed
 
+import warm
 from downslope.cli.main import main
 from downslope.recipe.load import load_recipe
 
@@ -162,9 +162,7 @@ def test_what_training_refuses_gets_one_message(capsys, words, code, message):
 def test_a_signal_stops_training_and_the_command_it_names_goes_on(tmp_path, number, code):
     """The real thing: started, signalled, and resumed with the very words it printed."""
     words = ["train", "--train.steps", "100000", "--out", "a run"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "downslope", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = warm.Running(["-m", "downslope", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_for(lambda: list((tmp_path / "a run").glob("checkpoints/*/manifest.json")), process)
         process.send_signal(number)

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from command_line import command
 from storage_runs import fingerprint, train, words
 
+import warm
 from downslope.cli.main import main
 
 
@@ -79,8 +79,13 @@ def test_a_folder_without_permission_is_said(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_limit_on_the_size_of_files_is_said(tmp_path):
     """Under `ulimit -f`, in a process of its own: the message names it."""
-    script = f"ulimit -f 64; exec {sys.executable} -m downslope train --model.hidden '[512]' --train.steps 3 --out run"
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    code = (
+        "import resource, sys\nfrom downslope.cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\nsys.exit(main(sys.argv[1:]))"
+    )
+    done = warm.run(
+        "-c", code, *["train", "--model.hidden", "[512]", "--train.steps", "3", "--out", "run"], cwd=tmp_path
+    )
     assert done.returncode == 1
     assert re.search(r"error: cannot write run/checkpoints/\S+: the file would be larger than allowed", done.stderr)
 
@@ -98,11 +103,7 @@ def wait_until(condition, process):
 def test_two_processes_cannot_train_in_one_folder(tmp_path, capsys):
     """`train` and `resume` are refused while another process trains; killed, it leaves a lock that holds nobody up."""
     run = tmp_path / "run"
-    first = subprocess.Popen(
-        [sys.executable, "-m", "downslope", *words(run, train__steps="1000000")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    first = warm.Running(["-m", "downslope", *words(run, train__steps="1000000")], stderr=subprocess.PIPE)
     try:
         wait_until(lambda: list(run.glob("checkpoints/*/manifest.json")), first)
         for attempt in (words(run, train__steps="1000000"), ["resume", str(run)]):

@@ -11,6 +11,7 @@ import tomllib
 import pytest
 from command_line import SHORT
 
+import warm
 from downslope.cli.main import main
 from downslope.recipe.load import load_recipe
 
@@ -131,9 +132,8 @@ def test_no_control_sequence_reaches_the_terminal(tmp_path):
         "    code = main(words)\n    print('\\n--', code, flush=True)\n"
         "    print('\\n--', file=sys.stderr, flush=True)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(commands)], capture_output=True, check=True, cwd=tmp_path
-    )
+    done = warm.run("-c", script, json.dumps(commands), cwd=tmp_path, text=False)
+    assert done.returncode == 0
     outs, errs = re.split(rb"\n-- \d+\n", done.stdout), done.stderr.split(b"\n--\n")
     assert len(outs) == len(errs) == len(commands) + 1
     for words, out, err in zip(commands, outs, errs, strict=False):

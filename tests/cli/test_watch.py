@@ -15,6 +15,7 @@ import pexpect
 import pytest
 from command_line import command, copied, fail, succeed
 
+import warm
 from downslope.cli.main import main
 from downslope.core.errors import CheckpointError
 from downslope.training.folder.lock import holder_of, locked
@@ -28,13 +29,8 @@ LONG = ["--train.epochs", "100000", "--checkpoint.every_steps", "50", "--train.e
 
 def begin(*words):
     """Start a command in a process of its own, and return it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "downslope", *words],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    words = ["-m", "downslope", *words]
+    return warm.Running(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def wait_until(true, seconds=300):

@@ -4,12 +4,12 @@ import hashlib
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from command_line import command, fail, succeed
 
+import warm
 from downslope.core.errors import RecipeError
 from downslope.training.workers.rendezvous import RendezvousError, check_number, find_rendezvous, first_host
 
@@ -17,7 +17,7 @@ TASKS = Path(__file__).parent.parent / "training"
 """Where the data lie that the runs here name."""
 
 SHARED = ["--data.name", "training_tasks:blobs", "--model.hidden", "[16]", "--train.shards", "2", "--train.steps", "30"]
-RUN = [sys.executable, "-m", "downslope", "train", *SHARED, "--timeout", "300"]
+RUN = ["-m", "downslope", "train", *SHARED, "--timeout", "300"]
 
 
 def free_port():
@@ -40,24 +40,17 @@ def test_every_way_to_start_workers_gives_the_same_bits(tmp_path, monkeypatch, c
     done = command("train", *SHARED, "--workers", "2", "--out", str(tmp_path / "workers"), cwd=TASKS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished    30 of 30 steps") == 1
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-    done = subprocess.run(
-        [*torchrun, *RUN[1:], "--out", str(tmp_path / "torchrun")],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=TASKS,
-    )
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    done = warm.run(*torchrun, *RUN, "--out", str(tmp_path / "torchrun"), cwd=TASKS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished    30 of 30 steps") == 1
     slurm = {**os.environ, "SLURM_NTASKS": "2", "SLURM_NODELIST": "localhost", "MASTER_PORT": free_port()}
     tasks = [
-        subprocess.Popen(
+        warm.Running(
             [*RUN, "--out", str(tmp_path / "slurm")],
             env={**slurm, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             cwd=TASKS,
         )
         for rank in range(2)

@@ -18,6 +18,7 @@ import pytest
 from downslope.cli.arguments import CommandParser
 from downslope.cli.main import COMMANDS, main
 from downslope.core.groups import Group
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import SCHEDULES
 from downslope.core.settings import Settings
 from downslope.core.tables import Source, decode, to_table
@@ -241,7 +242,9 @@ def test_every_key_of_a_recipe_is_documented():
         **defaults(schema.Data, "data."),
         **defaults(schema.Augment, "data.augment."),
         **defaults(schema.Model, "model."),
+        **defaults(ScheduleFree, "sgd."),
         **defaults(Settings, "sgd."),
+        "sgd.schedule_free": "false",
         **defaults(Group, "groups."),
         **defaults(schema.Train, "train."),
         **defaults(schema.EarlyStop, "train.early_stop."),

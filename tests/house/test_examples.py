@@ -10,9 +10,12 @@ import sys
 
 import pytest
 
+import warm
 from house.source_tree import ROOT, relative
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+ON_TORCH = {"torch_classifier", "digits_as_in_scikit_learn", "own_model_and_data"}
+"""Those whose process is forked from one that has torch; the others' is a cold one."""
 READS_DIGITS = {"logistic_regression_numpy", "jax_classifier", "torch_classifier"}
 """Those that have at least 97 % of the 360 test images right, and say so; each ends by asserting its own claims."""
 
@@ -34,14 +37,13 @@ def test_it_runs_as_a_script(path, tmp_path):
     """From any directory, without a warning, and with something to read if it has a `main`; digits are read well."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     kerases = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # its own Variable's
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", kerases, str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=environment,
-    )
+    words = ["-W", "error", "-W", kerases, str(path)]
+    if path.stem in ON_TORCH:
+        done = warm.run(*words, cwd=tmp_path, env=environment, imported=warm.TORCH)
+    else:
+        done = subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
     assert done.returncode == 0, done.stderr
     assert bool(done.stdout) == ("def main(" in path.read_text(encoding="utf-8"))
     assert not list(tmp_path.iterdir())

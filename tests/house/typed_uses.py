@@ -21,6 +21,7 @@ from downslope import (
     Group,
     Reading,
     Recipe,
+    ScheduleFree,
     Settings,
     audit,
     check_reading,
@@ -41,8 +42,10 @@ from downslope.auditing.finding import Audit, Finding
 from downslope.comparing import Comparison
 from downslope.converting.state import ConvertedState
 from downslope.core.rule import StepScalars
+from downslope.core.schedule_free import ScheduleFreeScalars
 from downslope.explaining.explanation import Explanation
-from downslope.jax import SGDState, sgd, take_step
+from downslope.explaining.schedule_free import AverageExplanation
+from downslope.jax import SGDState, schedule_free_eval_params, schedule_free_sgd, sgd, take_step
 from downslope.reading.verdicts import Verdict
 from downslope.rescaling.rescaled import Rescaled
 from downslope.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Schedule, Sequence, Warmup
@@ -70,6 +73,8 @@ def settings() -> None:
     assert_type(update_matrix(own, 3), np.ndarray[tuple[int, int], np.dtype[np.float64]])
     assert_type(Group(match="*.bias", weight_decay=0.0).apply(own), Settings)
     assert_type(Group(match=["*.bias", "*.scale"], momentum=0.0).match, str | tuple[str, ...])
+    assert_type(ScheduleFree(lr=1.0, warmup_steps=10).at(0), ScheduleFreeScalars)
+    assert_type(explain(ScheduleFree()), AverageExplanation)
     assert_type(Settings.from_convention("keras", learning_rate=0.1), Settings)
     assert_type(own.to_convention("torch"), dict[str, Any])
     assert_type(downslope.__version__, str)
@@ -148,6 +153,8 @@ def torch_door() -> None:
         model.named_parameters(), lr=Linear(0.1, 0.0, 10), groups=[Group(match="*.bias", weight_decay=0.0)]
     )
     torch.optim.lr_scheduler.StepLR(optimizer, 10)
+    averaging = downslope.torch.ScheduleFreeSGD(model, lr=1.0, warmup_steps=10)
+    assert_type(averaging.evaluation_weights(), list[torch.Tensor])
 
 
 def jax_door() -> None:
@@ -155,6 +162,9 @@ def jax_door() -> None:
     optimizer = sgd(0.1, momentum=Cosine(0.9, 0.5, duration=10), weight_decay=jnp.float32(0.1))
     assert_type(optimizer, optax.GradientTransformationExtraArgs)
     optax.chain(optax.clip(1.0), optimizer)
+    averaged = schedule_free_sgd(lr=1.0, warmup_steps=10)
+    assert_type(averaged, optax.GradientTransformationExtraArgs)
+    assert_type(schedule_free_eval_params(averaged.init(jnp.float32(1.0)), jnp.float32(1.0)), Any)
     state = SGDState(count=0, velocity={"w": jnp.float32(0.0)})
     grads = params = {"w": jnp.float32(1.0)}
     assert_type(take_step(optimizer, grads, state, params), tuple[Any, Any])

@@ -39,9 +39,9 @@ from downslope.schedules import Constant, Cosine
         ({"lr": Cosine(0.1, 0.0, 5, unit="epoch")}, "is in epochs"),
         ({"settings": {"lr": 0.1}}, "`settings` must be a Settings; got a dict"),
         ({"settings": Settings(), "lr": 0.1}, "do not also pass `lr`"),
-        ({"velocity_dtype": jnp.int32}, "`velocity_dtype` must be None or a floating format"),
-        ({"velocity_dtype": "single"[::-1]}, "`velocity_dtype` must be None or a floating format"),
-        ({"velocity_dtype": jnp.float8_e4m3fn}, "`velocity_dtype` must be None or a floating format"),
+        ({"velocity_dtype": jnp.int32}, '`velocity_dtype` must be None, "int8", or a floating format'),
+        ({"velocity_dtype": "single"[::-1]}, '`velocity_dtype` must be None, "int8", or a floating format'),
+        ({"velocity_dtype": jnp.float8_e4m3fn}, '`velocity_dtype` must be None, "int8", or a floating format'),
         (
             {"lr": lambda count: 0.1, "weight_decay": 0.1, "decay": "relative"},
             'decay="relative" divides by the initial lr, which an array or a function does not tell',

@@ -110,6 +110,31 @@ def test_bfloat16_becomes_float32(tmp_path):
     assert found.notes == ("bfloat16 became float32, which holds the same numbers",)
 
 
+def test_velocities_of_8_bits_become_float32(tmp_path):
+    """Those of flax and of orbax, with a note; what is only called so is a layer's."""
+    params = {
+        "w": jnp.sin(jnp.arange(5000.0)),
+        "b": jnp.ones(3),
+        "quantizer": {"codes": jnp.ones(2), "scales": jnp.ones(2)},
+    }
+    optimizer = downslope.jax.sgd(lr=0.1, momentum=0.9, velocity_dtype="int8")
+    _, state = optimizer.update(params, optimizer.init(params), params)
+    (tmp_path / "run.msgpack").write_bytes(serialization.to_bytes({"params": params, "opt_state": state}))
+    checkpoint.PyTreeCheckpointer().save(tmp_path / "folder", {"params": params, "opt_state": state})
+    expected = by_name(downslope.jax.decoded_state(state).velocity)
+    for found in (read_msgpack(tmp_path / "run.msgpack", "downslope"), read_orbax(tmp_path / "folder", "downslope")):
+        assert sorted(found.velocity) == sorted(expected) == ["b", "quantizer.codes", "quantizer.scales", "w"]
+        assert all(np.array_equal(found.velocity[name], expected[name]) for name in expected)
+        assert found.notes == ("velocities of 8 bits became float32: the numbers that they stood for",)
+        assert found.step == 1
+    broken = state._replace(velocity=state.velocity | {"w": state.velocity["w"]._replace(scales=jnp.ones(3))})
+    (tmp_path / "run.msgpack").write_bytes(serialization.to_bytes(broken))
+    with pytest.raises(
+        StateError, match=r"`w`: codes of 8 bits need a float32 scale for each 256; got \(5000,\) codes"
+    ):
+        read_msgpack(tmp_path / "run.msgpack", "downslope")
+
+
 def test_folders_of_orbax(tmp_path):
     """A tree saved by each of orbax's ways; of a manager's several steps one has to be named."""
     params, state = trained(scheduled())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +12,7 @@ from native_plans import native
 from torch import Tensor
 from torch.nn import Parameter
 
+import warm
 from downslope.core.errors import SettingsError
 from downslope.kernel.marks import examples, teach_marks
 from downslope.torch import SGD
@@ -184,14 +183,7 @@ print("refused")
 @pytest.mark.parametrize("wish", ["on", "off"])
 def test_memory_that_was_given_back_is_refused(wish: str) -> None:
     """A storage resized to 0, under a whole tensor or a view: torch would end the process, this names the parameter."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOST],
-        env={**os.environ, "DOWNSLOPE_KERNEL": wish},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = warm.run("-c", LOST, env={**os.environ, "DOWNSLOPE_KERNEL": wish}, imported=warm.TORCH)
     assert done.stdout == "refused\n", done.stderr
 
 

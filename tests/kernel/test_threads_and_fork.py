@@ -14,6 +14,7 @@ import torch
 from native_plans import bits, counted_during, restored_settings
 from torch.nn import Parameter
 
+import warm
 from downslope import kernel
 from downslope.core.errors import SettingsError
 from downslope.torch import SGD
@@ -30,10 +31,11 @@ def module() -> Iterator[Any]:
 
 
 def run_child(program: str, timeout: float = 300) -> str:
-    """Run a program in a process of its own, at the project's root, and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT
-    )
+    """Run a program in a process of its own, at the project's root, and return what it printed.
+
+    It is forked from one that has torch, of which no thread was started, and nothing of ours.
+    """
+    done = warm.run("-c", program, timeout=timeout, cwd=ROOT, imported=warm.TORCH)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -85,7 +87,7 @@ assert "torch" not in sys.modules
 available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 assert kernel.get_num_threads() == available, (kernel.get_num_threads(), available)
 """
-    run_child(program)
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_threads_come_and_go(module: Any) -> None:

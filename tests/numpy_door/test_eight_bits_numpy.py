@@ -172,3 +172,24 @@ def test_codes_of_a_small_parameter_become_its_velocity() -> None:
         optimizer.load_state_dict(state)
     assert "bias" not in optimizer.state_dict()["codes"]
     np.testing.assert_array_equal(optimizer.velocity["bias"], decode(codes, scales))
+
+
+def test_a_velocity_of_another_format_is_taken_where_nothing_is_lost() -> None:
+    """float32 into float64, and into codes from any real format; what a parameter's format cannot hold is refused."""
+    kind = pytest.importorskip("ml_dtypes").bfloat16
+    wide = downslope.numpy.SGD(drawn(0, np.float64), **RULE)
+    saved = {"step": 1, "velocity": drawn(1)}
+    wide.load_state_dict(saved)
+    assert all(wide.velocity[name].dtype == np.float64 for name in SHAPES)
+    np.testing.assert_array_equal(wide.velocity["weight"], saved["velocity"]["weight"])
+    with pytest.raises(StateError, match="the velocity of `weight` is .* of float64, the parameter .* of float32"):
+        downslope.numpy.SGD(drawn(0), **RULE).load_state_dict({"step": 1, "velocity": drawn(1, np.float64)})
+    with pytest.raises(StateError, match="of complex64, the parameter"):
+        wide.load_state_dict({"step": 1, "velocity": drawn(1, np.complex64)})
+    narrow = downslope.numpy.SGD(drawn(0, kind), **RULE, velocity_dtype="int8")
+    state = {"step": 1, "velocity": {"weight": drawn(1)["weight"], "bias": drawn(1, kind)["bias"]}}
+    with pytest.warns(UserWarning, match="rounded 1 velocities to 8 bits"):
+        narrow.load_state_dict(state)
+    np.testing.assert_array_equal(narrow.state_dict()["codes"]["weight"], encode(drawn(1)["weight"])[0])
+    with pytest.raises(StateError, match="the velocity of `bias` is .* of float32, the parameter .* of bfloat16"):
+        narrow.load_state_dict({"step": 1, "velocity": drawn(1)})

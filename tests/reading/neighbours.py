@@ -1,5 +1,7 @@
 """What a text states beside what is read of it; schedules in short."""
 
+import ast
+
 from downslope import read
 from reading.rows import same
 
@@ -67,3 +69,23 @@ def plateau(lr, factor, patience=None, metric=None, **more):
     """Return the fields of a plateau; without a patience, one is assumed."""
     found = {"lr": lr, "plateau.factor": factor, "plateau.metric": metric, **more}
     return found | ({} if patience is None else {"plateau.patience": patience})
+
+
+SHORT = {
+    "momentum": "sgd.momentum", "nesterov": "sgd.nesterov", "decay": "sgd.weight_decay", "batch": "data.batch_size",
+    "clip": "train.clip_norm", "ema": "train.ema", "smoothing": "train.label_smoothing", "beta1": "adam.beta1",
+    "beta2": "adam.beta2", "eps": "adam.eps", "augment": "data.augment",
+}  # fmt: skip
+
+
+def meant(words):
+    """Return the fields that short words say: "lr=0.1 batch=64 milestones=[30,60]"; after a warmup, "then.initial"."""
+    pairs = (word.split("=") for word in words.split())
+    return {SHORT.get(name) or path_of(name): _value(value) for name, value in pairs}
+
+
+def _value(word):
+    try:
+        return ast.literal_eval(word)
+    except ValueError:
+        return word

@@ -101,6 +101,7 @@ CASES = (
     (
         "I got 92% with\nbatch_size=256 (means 64 for each gpu)\nepoch=240\nlearning rate schedule\n    0.1 when epoch < 80,\n    0.01 when epoch < 160,\n    0.001 when epoch < 240\nmomentum=0.9, weight_decay=5e-4",
         {
+            "data.batch_size": 256,
             "train.epochs": 240,
             "sgd.momentum": 0.9,
             "sgd.weight_decay": 0.0005,

@@ -54,7 +54,33 @@ NAMED = [
 TWO = [
     (
         "Adam with lr 1e-4 for the generator, SGD with lr 0.1 and momentum 0.9 for the discriminator",
-        {"sgd.lr": 0.0001, "sgd.momentum": None, "optimizer": "adam"},
+        {"sgd.lr": 0.1, "sgd.momentum": 0.9, "optimizer": "sgd"},
+    ),
+    (
+        "The generator uses Adam (lr 2e-4, beta1 0.5) and the classifier SGD (lr 1e-2, momentum 0.9).",
+        {"optimizer": "sgd", "sgd.lr": 0.01, "sgd.momentum": 0.9},
+    ),
+    (
+        "Our baseline trained with a learning rate of 3e-4 using AdamW; for ablations we replaced it by SGD with "
+        "learning rate 0.3 and momentum 0.95.",
+        {"optimizer": "sgd", "sgd.lr": 0.3, "sgd.momentum": 0.95},
+    ),
+    (
+        "预训练阶段用 Adam，学习率 1e-3，训练 20 轮；微调阶段改用 SGD，学习率 1e-2，动量 0.9，训练 50 轮。",
+        {"optimizer": "sgd", "sgd.lr": 0.01, "sgd.momentum": 0.9, "train.epochs": 50},
+    ),
+    ("lr 0.1 for SGD with momentum 0.9; lr 0.001 with Adam", {"optimizer": "sgd", "sgd.lr": 0.1}),
+    ("Learning rate is 0.001 for Adam and 0.1 for SGD, momentum 0.9.", {"sgd.lr": 0.1, "sgd.momentum": 0.9}),
+    (
+        "The learning rate was 1e-4 (Adam) / 1e-2 (SGD) and weight decay 5e-4 for SGD.",
+        {"sgd.lr": 0.01, "sgd.weight_decay": 0.0005},
+    ),
+    ("学习率：Adam 为 0.001，SGD 为 0.1，动量 0.9。", {"sgd.lr": 0.1, "sgd.momentum": 0.9}),
+    ("学习率为 0.01（SGD）或 0.001（Adam）", {"sgd.lr": 0.01}),
+    ("learning rates of 0.1 for SGD, 0.001 for Adam, and 0.01 for RMSprop", {"sgd.lr": 0.1}),
+    (
+        "lr: 0.1 with SGD, 3e-4 with AdamW; wd: 5e-4 with SGD, 0.05 with AdamW",
+        {"sgd.lr": 0.1, "sgd.weight_decay": 0.0005},
     ),
     (
         "SGD with lr 0.1 and momentum 0.9 for the weights. We use Adam for α with lr 3e-4 and weight decay 1e-3.",

@@ -88,6 +88,10 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "data.sampling",
         "data.split_seed",
         "data.validation",
+        "sgd.nu",
+        "sgd.trust_coefficient",
+        "sgd.trust_clip",
+        "sgd.adaptive_clip",
         "train.steps",
         "train.teacher_forcing",
         "train.sharpness_every",
@@ -104,6 +108,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
     }
     tables = ("data.augment.", "train.early_stop.", "train.plateau.", "train.spike.", "tune.")
     off |= {path for path in recipe_paths() if path.startswith(tables)}
+    off |= {"sgd.schedule_free", "sgd.warmup_steps", "sgd.r", "sgd.weight_lr_power"}  # of a relative, each by its name
     assert set(recipe_paths()) - printed == off
 
 

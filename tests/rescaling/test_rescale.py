@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -76,10 +77,12 @@ def test_a_length_has_the_reason_of_a_length():
     assert both["sgd.lr.then.milestones"].startswith("every schedule is stretched")
     assert both["sgd.lr.then.initial"] == batch["sgd.lr.start"]
     before = recipe_of(Settings(lr=MultiStep(0.1, 0.1, [400])))
-    assert set(reasons(batch_size=256, warmup=5).values()) == {
-        "what was asked for",
-        "it begins with the lr of the smaller batch and is at the new one after the warmup",
-    }
+    warmed = reasons(batch_size=256, warmup=5)
+    assert warmed.pop("data.batch_size") == "what was asked for"
+    assert warmed.pop("sgd.lr.then.initial") == "the effective lr of an example stays"
+    assert warmed.pop("sgd.lr.then.milestones") == "as many examples as before"
+    assert list(warmed) == [f"sgd.lr.{key}" for key in ("schedule", "duration", "start", "unit", "restart")]
+    assert set(warmed.values()) == {"it begins with the lr of the smaller batch and is at the new one after the warmup"}
 
 
 def test_square_root_and_half_life_by_hand():
@@ -224,6 +227,26 @@ def test_devices_and_warmup():
         downslope.rescale("imagenet-resnet50-goyal", devices=2, warmup=5)
     with pytest.raises(RecipeError, match="lr goes from"):
         downslope.rescale(before, batch_size=16, warmup=5)
+
+
+def test_a_warmup_says_what_moved_and_its_own_reason_once():
+    """A schedule that now stands within a warmup is the same but for what the batch changes; also a group's, a number.
+
+    None of its keys is said to be gone, and the warmup's five keys have one comment.
+    """
+    before = replace(
+        recipe_of(Settings(lr=MultiStep(0.1, 0.1, [30, 60], unit="epoch"))), groups=(Group(match="a", lr=0.01),)
+    )
+    found = downslope.rescale(before, batch_size=256, warmup=5)
+    changed = {change.path: (change.before, change.after) for change in found.changes}
+    assert changed["sgd.lr.then.initial"] == (0.1, 0.4)
+    assert changed["groups.0.lr.then.value"] == (0.01, 0.04)
+    assert changed["sgd.lr.start"] == (None, 0.1)
+    assert not {"sgd.lr.then.milestones", "sgd.lr.then.unit", "sgd.lr.initial"} & set(changed)
+    text = found.to_toml()
+    assert " is gone" not in text
+    assert text.count("it begins with the lr of the smaller batch") == 2  # of the recipe and of its group
+    assert tomllib.loads(text)["sgd"]["lr"]["then"]["milestones"] == [30, 60]
 
 
 def test_limits():

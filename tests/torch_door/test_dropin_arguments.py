@@ -73,11 +73,22 @@ def test_foreach_chooses_the_path_not_the_numbers(foreach: bool | None) -> None:
     assert_close(ours, theirs)
 
 
-def test_capturable_is_refused_with_the_reason() -> None:
-    """What is not there is refused by name, not accepted and ignored; and the message says what to do."""
-    text = message_of(lambda: SGD(make_params(), capturable=True))
-    assert "`capturable=True`" in text
-    assert "Leave it" in text
+def test_capturable_is_refused_where_it_cannot_be() -> None:
+    """By name, not accepted and ignored; and the message says what to do."""
+    params = make_params()
+    optimizer = SGD(params, capturable=True)
+    before = [param.detach().clone() for param in params]
+    for param in params:
+        param.grad = torch.ones_like(param)
+    text = message_of(optimizer.step)
+    assert "`capturable=True` needs a step by Triton's kernels, on a device, and the parameters are on cpu" in text
+    assert all(torch.equal(one, two) for one, two in zip(params, before, strict=True))
+    for other in ({"foreach": True}, {"fused": False}, {"differentiable": True}, {"step_in_backward": True}):
+        assert "`capturable=True`" in message_of(lambda other=other: SGD(make_params(), capturable=True, **other))
+    text = message_of(lambda: SGD([{"params": make_params(), "capturable": True}]))
+    assert "`capturable` belongs to the whole optimizer" in text
+    assert "capturable=True" in message_of(SGD(make_params()).write_to_device)
+    assert "True or False" in message_of(lambda: SGD(make_params(), capturable=1))
 
 
 def test_fused_insists_on_the_kernel() -> None:

@@ -180,8 +180,26 @@ def test_states_go_to_float32_and_back() -> None:
     assert np.array_equal(ours.state[params[0]]["velocity_codes"].numpy(), codes)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_states_of_narrow_models_are_taken_up(dtype: torch.dtype) -> None:
+    """Large velocities become codes, small ones float32, which has all of their numbers; and back they are kept."""
+    params = drawn(dtype)
+    narrow = SGD(params, lr=0.1, momentum=0.9)
+    go(params, narrow, range(2))
+    ours = SGD(params, **COMMON)
+    with pytest.warns(UserWarning, match="rounded 3 velocities to 8 bits"):
+        ours.load_state_dict(narrow.state_dict())
+    small = narrow.state[params[1]]["momentum_buffer"]
+    assert ours.state[params[1]]["momentum_buffer"].dtype is torch.float32
+    assert torch.equal(ours.state[params[1]]["momentum_buffer"], small.float())
+    codes, scales = encode(narrow.state[params[0]]["momentum_buffer"].float().numpy())
+    assert np.array_equal(ours.state[params[0]]["velocity_codes"].numpy(), codes)
+    assert np.array_equal(ours.state[params[0]]["velocity_scales"].numpy(), scales)
+    go(params, ours, range(2, 3))
+
+
 def test_a_state_that_does_not_fit_is_refused() -> None:
-    """Codes without scales, of another shape or format, for float64: all listed, nothing loaded."""
+    """Codes without scales, of another shape or format: all listed, nothing loaded."""
     params = drawn(torch.float32)[:1]
     ours = SGD(params, **COMMON)
     go(params, ours, range(1))
@@ -200,8 +218,12 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
     with pytest.raises(StateError, match="must be a state with `state` in it"):
         decoded_state({"model": {}})
     doubles = [Parameter(param.detach().double()) for param in params]
-    with pytest.raises(StateError, match=r"is of 8 bits, narrower than the torch\.float64"):
-        SGD(doubles, lr=0.1, momentum=0.9).load_state_dict(ours.state_dict())
+    wide = SGD(doubles, lr=0.1, momentum=0.9)
+    with pytest.warns(UserWarning, match="turned 1 velocities of 8 bits into float32"):
+        wide.load_state_dict(ours.state_dict())  # the same numbers in float64, as a velocity of float32 is cast
+    state = ours.state[params[0]]
+    expected = decode(state["velocity_codes"].numpy(), state["velocity_scales"].numpy())
+    assert np.array_equal(wide.state[doubles[0]]["momentum_buffer"].numpy(), expected.astype(np.float64))
 
 
 @pytest.mark.parametrize(

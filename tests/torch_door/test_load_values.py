@@ -46,17 +46,53 @@ def test_a_wider_velocity_is_kept(param_dtype: torch.dtype, velocity_dtype: torc
     [
         (torch.float32, torch.bfloat16),
         (torch.float32, torch.float16),
+        (torch.float32, torch.float8_e4m3fn),
+        (torch.bfloat16, torch.float8_e5m2),
         (torch.float64, torch.float32),
+        (torch.complex128, torch.complex64),
+    ],
+    ids=str,
+)
+def test_a_narrower_velocity_is_cast_as_torch_casts_it(param_dtype: torch.dtype, velocity_dtype: torch.dtype) -> None:
+    """The parameter's format has all of its numbers, so nothing is lost, and nothing is said."""
+    params = make_params([(3,)], dtype=param_dtype)
+    saved = draw((3,), torch.float64, torch.Generator().manual_seed(5)).to(velocity_dtype)
+    loaded = []
+    for optimizer in (SGD(params, lr=0.1, momentum=0.9), torch.optim.SGD(params, lr=0.1, momentum=0.9)):
+        state = optimizer.state_dict() | {"state": {0: {"momentum_buffer": saved}}}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            optimizer.load_state_dict(state)
+        loaded.append(optimizer.state[params[0]]["momentum_buffer"])
+    assert loaded[0].dtype is param_dtype
+    assert torch.equal(loaded[0], loaded[1].to(param_dtype))  # torch leaves complex ones as they are
+
+
+@pytest.mark.parametrize("velocity_dtype", [torch.float32, torch.float16], ids=str)
+def test_a_format_that_was_asked_for_is_the_velocitys(velocity_dtype: torch.dtype) -> None:
+    """What `velocity_dtype` names is what a loaded velocity gets; if it was rounded, that is said."""
+    params = make_params([(3,)], dtype=torch.float32)
+    optimizer = SGD(params, lr=0.1, momentum=0.9, velocity_dtype=torch.bfloat16)
+    saved = torch.tensor([1.0, 1.00390625, 3.0]).to(velocity_dtype)  # 1 + 2^-8 lies halfway: to even
+    state = optimizer.state_dict() | {"state": {0: {"momentum_buffer": saved}}}
+    with pytest.warns(UserWarning, match=r"rounded 1 velocities to torch\.bfloat16 .parameter 0 of group 0"):
+        optimizer.load_state_dict(state)
+    assert velocities(optimizer)[0].dtype is torch.bfloat16  # type: ignore[union-attr]
+    assert velocities(optimizer)[0].tolist() == [1.0, 1.0, 3.0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("param_dtype", "velocity_dtype"),
+    [
         (torch.bfloat16, torch.float16),  # neither holds the other
         (torch.float16, torch.bfloat16),
         (torch.float32, torch.int64),
         (torch.float32, torch.complex64),
         (torch.complex64, torch.float32),
-        (torch.complex128, torch.complex64),
     ],
     ids=str,
 )
-def test_a_narrower_or_foreign_velocity_is_refused(param_dtype: torch.dtype, velocity_dtype: torch.dtype) -> None:
+def test_a_foreign_velocity_is_refused(param_dtype: torch.dtype, velocity_dtype: torch.dtype) -> None:
     """What cannot be kept without loss, or has another meaning, is not cast in silence."""
     params = make_params([(3,)], dtype=param_dtype)
     optimizer = SGD(params, lr=0.1, momentum=0.9)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+import warm
 
 CHILD = Path(__file__).with_name("step_in_backward_child.py")
 
@@ -19,8 +19,7 @@ CHILD = Path(__file__).with_name("step_in_backward_child.py")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, tuple[int, ...]], list[Any]]:
     """Return a function that gives what the processes of a name found; all were forked of one."""
     folder = tmp_path_factory.mktemp("processes")
-    command = [sys.executable, str(CHILD), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=360, check=False)
+    done = warm.run(CHILD, folder, timeout=360, imported=warm.TORCH)
 
     def answers(what: str, numbers: tuple[int, ...] = (0, 1)) -> list[Any]:
         files = [folder / f"{what}.{number}" for number in numbers]

@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 import torch
-import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
 from crashing import CODE, CrashingOs
 from training_runs import fingerprints, run, tiny
 

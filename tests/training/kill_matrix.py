@@ -17,7 +17,6 @@ from io import StringIO
 from pathlib import Path
 
 import torch
-import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
 from system_calls import FAULTS, HALF, KILL, run_watched
 from training_runs import TINY
 

@@ -1,8 +1,6 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from system_calls import why_not
 from training_runs import fingerprints, run, tiny
 
+import warm
 from draws import NIGHTLY, draws
 
 HERE = Path(__file__).parent
@@ -20,8 +19,7 @@ def matrix(mode):
     """Run the crash matrix in a process of its own and return the number it ends with."""
     folder = tempfile.mkdtemp(dir=MEMORY)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(HERE / "crash_matrix.py"), folder, mode, str(draws(5))]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3000, check=False)
+    done = warm.run(HERE / "crash_matrix.py", folder, mode, str(draws(5)), env=environment, timeout=3000)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     shutil.rmtree(folder)
     print(done.stdout)

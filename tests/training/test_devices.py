@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 from training_runs import run, tiny
 
+import warm
 from downslope.core.errors import RecipeError
 from downslope.training import device as devices
 from downslope.training.device import HOST, DeviceError, LocalPlace, fetch, find_device
@@ -72,8 +72,7 @@ def test_one_module_names_kinds_of_devices():
 )
 def test_a_whole_step_reads_nothing_back(overrides, expected):
     """On tensors without memory every operation finds all of its tensors on one device, and no number is asked for."""
-    words = [sys.executable, str(HERE / "device_child.py"), *overrides]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    done = warm.run(HERE / "device_child.py", *overrides)
     assert done.stdout.strip().splitlines()[-1:] == [expected], done.stderr[-2000:]
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from training_runs import checkpoint_names, fingerprints, run, tiny
 
+import warm
 from cli.command_line import succeed
 from downslope.core.errors import DataError, GroupError, RecipeError
 from downslope.recipe.load import parse_recipe
@@ -253,8 +253,7 @@ def test_workers_begin_and_freeze_alike(source, tmp_path, parallel, monkeypatch,
     options += ["--train.freeze", '["dense1.weight"]', "--train.epochs", "2", "--train.parallel", parallel]
     monkeypatch.chdir(folder)
     said = succeed(["train", *options, "--out", tmp_path / "one"], capsys)
-    command = [sys.executable, "-m", "downslope", "train", *options, "--out", str(tmp_path / "two"), "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = warm.run("-m", "downslope", "train", *options, "--out", str(tmp_path / "two"), "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert [text.count("start       ") for text in (said, done.stdout)] == [1, 1]
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))

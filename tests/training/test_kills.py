@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from system_calls import why_not
+
+import warm
 
 HERE = Path(__file__).parent
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  syncs are counted, not waited for
@@ -23,8 +23,7 @@ def matrix(mode, *, faults):
         pytest.skip(f"{reason}; test_crashes.py crashes the same operations from within")
     folder = tempfile.mkdtemp(dir=MEMORY)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(HERE / "kill_matrix.py"), folder, mode]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3000, check=False)
+    done = warm.run(HERE / "kill_matrix.py", folder, mode, env=environment, timeout=3000)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     shutil.rmtree(folder)
     print(done.stdout)

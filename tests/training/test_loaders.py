@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from training_runs import fingerprints, run, tiny
 
+import warm
 from downslope.core.errors import DownslopeError
 from downslope.training.data import load_data
 from downslope.training.data.loaders import Loaders
@@ -196,7 +196,7 @@ def test_no_loader_outlives_its_trainer(tmp_path, sent):
         "done = train(plan, recipe, PlainConsole(seconds=0.0), report=False)\n"
         "sys.exit(128 + (done.signal or 0))\n"
     )
-    trainer = subprocess.Popen([sys.executable, "-c", script], cwd=HERE, stdout=subprocess.DEVNULL)
+    trainer = warm.Running(["-c", script], cwd=HERE)
     wait_for(lambda: len(list(marks.iterdir())) == 2)
     loaders = [int(mark.name) for mark in marks.iterdir() if int(mark.name) != trainer.pid]
     if sent != signal.SIGKILL:

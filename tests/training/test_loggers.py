@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 from training_runs import fingerprints, run, tiny
 
+import warm
 from downslope.core.errors import MissingDependencyError, RecipeError
 from downslope.training.view import loggers
 from downslope.training.view.loggers.logger import scalars_of
@@ -213,15 +214,15 @@ def test_tensorboard_after_kill_9(tmp_path):
     pytest.importorskip("tensorboard")
     code = "import sys; from downslope.cli.main import main; sys.exit(main(sys.argv[1:]))"
     words = ["train", "--train.epochs", "12", "--checkpoint.every_steps", "17", "--quiet", "--log", "tensorboard"]
-    command = [sys.executable, "-c", code, *words, "--out", str(tmp_path)]
+    command = ["-c", code, *words, "--out", str(tmp_path)]
     log, size = tmp_path / "log.jsonl", 0
     for _ in range(2):
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = warm.Running(command)
         end = time.monotonic() + 300
         while child.poll() is None and not (log.exists() and log.stat().st_size > size) and time.monotonic() < end:
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
         child.wait()
         size = log.stat().st_size
-    subprocess.run(command, check=True, capture_output=True)
+    assert warm.run(*command).returncode == 0
     assert in_tensorboard(tmp_path) == as_float32(in_the_log(tmp_path))

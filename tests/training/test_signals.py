@@ -9,19 +9,15 @@ import pexpect
 import pytest
 from training_runs import checkpoint_names
 
+import warm
+
 HERE = Path(__file__).parent
 
 
 def start(folder, model, steps):
     """Start training in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, str(HERE / "train_child.py"), str(folder), model, str(steps)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=as_in_a_terminal,  # noqa: PLW1509  # it does one system call
-    )
+    words = [HERE / "train_child.py", folder, model, str(steps)]
+    return warm.Running(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def as_in_a_terminal():

@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+
+import warm
 
 pytest.importorskip("optuna")
 
@@ -39,10 +38,8 @@ def whole(tmp_path_factory):
 
 def shared(folder, url, seed):
     """Have four processes work on a study, and return it."""
-    words = [sys.executable, studying.__file__, str(folder), url or "-", str(KILLS), str(seed)]
-    paths = os.pathsep.join([str(Path(studying.__file__).parents[1]), *filter(None, sys.path)])
-    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}  # a process with threads is better not forked
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # a process with threads is better not forked
+    done = warm.run(studying.__file__, folder, url or "-", str(KILLS), str(seed), env=env)
     assert done.returncode == 0, done.stderr
     study = Study(folder, url)
     write_result(Design.of(study.about), study.state(), folder)

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import tomllib
 from dataclasses import replace
@@ -12,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import warm
 from downslope import load_recipe
 from downslope.cli.main import main
 from downslope.core.errors import DownslopeError
@@ -110,16 +109,16 @@ def test_killed_anywhere_it_ends_as_it_would_have(jobs, tmp_path):
     """A study of one process or two, killed with SIGKILL again and again, leaves the bytes of one that was not."""
     here = [*STUDY, "--jobs", str(jobs), "--quiet", "--out"]
     assert main([*here, str(tmp_path / "whole")]) == 0
-    words = [sys.executable, "-m", "downslope", *here]
+    words = ["-m", "downslope", *here]
     folder, seen = tmp_path / "killed", -1
     for _ in range(2 * jobs):
-        process = subprocess.Popen([*words, str(folder)], start_new_session=True, stdout=subprocess.DEVNULL)
+        process = warm.Running([*words, str(folder)], start_new_session=True)
         while process.poll() is None and (size := size_of(folder)) <= seen + 1500:
             time.sleep(0.02)
         seen = size
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert subprocess.run([*words, str(folder)], check=False, capture_output=True).returncode == 0
+    assert warm.run(*words, str(folder)).returncode == 0
     for name in ("study.json", "best.toml", "winner/seed-0/model.safetensors", "winner/seed-1/log.jsonl"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 

@@ -1,10 +1,10 @@
 """What happens when one of several workers dies, hangs, fails or is stopped; the cases are in worker_ends.py."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+import warm
 
 PROGRAM = Path(__file__).with_name("worker_ends.py")
 CASES = (
@@ -17,9 +17,7 @@ CASES = (
 @pytest.mark.parametrize("cases", CASES, ids=" ".join)
 def test_a_run_on_several_workers_ends_well(cases, tmp_path):
     """One message that says who and what to do, no process left, and a run that goes on to the same bits."""
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tmp_path), *cases], capture_output=True, text=True, check=False, timeout=1200
-    )
+    done = warm.run(PROGRAM, tmp_path, *cases, timeout=1200)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("is as it should be") == len(cases)

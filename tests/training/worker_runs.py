@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 
 import torch
-import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
+import torch._dynamo  # what torch's sharding loads at its first use: once here, not in each process
 from training_runs import fingerprints, tiny
 
 from downslope.cli.main import explain
@@ -89,7 +89,11 @@ CASES = {
     "tied weights": ({**BASE, "model": '{ name = "training_tasks:tied" }'}, (1, 4)),
 }
 
-DATA, MODELS = "downslope.training.data", "downslope.training.models"
+LATE = (
+    *("numpy.ctypeslib", "numpy.random", "tomli_w", "training_tasks", "worker_tasks", "torch.distributed.fsdp"),
+    *(f"downslope.training.{name}" for name in ("data.own_items", "data.loader_child", "models.mlp", "report.page")),
+)
+"""What a run loads at its first use: once here, not in each process."""
 
 
 class Killer:
@@ -284,8 +288,8 @@ def main():
     """Run what the command line names, each in a process of its own."""
     root, *parts = sys.argv[1:]
     torch.set_num_threads(1)
-    for late in ("numpy.ctypeslib", "tomli_w", "training_tasks", "worker_tasks", f"{DATA}.own_items", f"{MODELS}.mlp"):
-        importlib.import_module(late)  # what a run loads at its first use: once here, not in each process
+    for late in LATE:
+        importlib.import_module(late)
     gc.freeze()  # so that a forked process does not copy the pages of what was imported
     for part in parts:
         process = os.fork()  # what one part replaces is not replaced in the next

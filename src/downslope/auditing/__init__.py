@@ -21,6 +21,7 @@ from downslope.auditing.finding import LEVELS, Audit, Finding
 from downslope.auditing.subject import Sizes, Subject, find_subject
 from downslope.core.checks import is_integer
 from downslope.core.errors import SettingsError
+from downslope.core.schedule_free import ScheduleFree
 from downslope.recipe.overrides import Override
 
 CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
@@ -74,6 +75,8 @@ def audit(
             raise SettingsError(f"`{name}` must be an integer >= 1; got {value!r}.")
     sizes = Sizes(**given)
     if hasattr(thing, "param_groups"):
+        if any("weight_sum" in group for group in thing.param_groups):
+            return _result(f"{type(thing).__name__}", (), (f"the optimizer's numbers: {SCHEDULE_FREE}",))
         return _result(f"{type(thing).__name__}", about_optimizers(thing, model, sizes), ())
     if model is not None:
         raise SettingsError(
@@ -89,8 +92,13 @@ def audit_words(thing: Any, sizes: Sizes, overrides: Iterable[Override] = ()) ->
 
 def audit_subject(subject: Subject) -> Audit:
     """Return the audit of what was found to be looked at."""
+    if isinstance(subject.settings, ScheduleFree):
+        subject = replace(subject, settings=None, recipe=None, unknown=SCHEDULE_FREE)
     findings = [_weighed(finding, subject) for check in CHECKS for finding in check(subject)]
     return _result(subject.title, findings, tuple(_not_checked(subject)))
+
+
+SCHEDULE_FREE = "they are of schedule-free SGD, of which no limits are known here"
 
 
 def _weighed(finding: Finding, subject: Subject) -> Finding:

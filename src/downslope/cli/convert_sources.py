@@ -15,6 +15,7 @@ from downslope.converting.snapshot import Snapshot
 from downslope.core.errors import StateError
 from downslope.core.groups import assign_groups
 from downslope.core.parameter_names import without_wrappers
+from downslope.core.schedule_free import refuse_schedule_free
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
@@ -164,6 +165,9 @@ def _overridden(settings: Settings | None, overrides: Iterable[Override]) -> Set
 
 
 def _resolved(settings: Settings, arguments: Any) -> Settings:
+    refuse_schedule_free(
+        settings, "convert has velocities to write, and what this keeps is none. Load its state as it is."
+    )
     in_epochs = [
         name
         for name in ("lr", "momentum", "weight_decay")

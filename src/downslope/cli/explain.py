@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.cli.streams import terminal_width
 from downslope.core.columns import wrap
-from downslope.core.errors import DownslopeError
+from downslope.core.errors import DownslopeError, SettingsError
 from downslope.core.sparkline import blocks_for
 from downslope.explaining.language import words_of
+from downslope.explaining.schedule_free import AverageExplanation
 from downslope.language import said, spoken, tell
 from downslope.recipe.load import load_recipe
 
@@ -60,6 +61,8 @@ def execute(words: Sequence[str]) -> int:
         parser.error("--sources is for the terminal: --html and --json have formulas and sources anyway. Leave it out")
     given = sys.stdin.read() if arguments.recipe == "-" else arguments.recipe
     explanation = _explain(given, arguments)
+    if isinstance(explanation, AverageExplanation):
+        return _show_average(explanation, arguments)
     if arguments.html is not None:
         from downslope.explaining.page import write_page
 
@@ -105,7 +108,19 @@ def _wrong(given: str | None, arguments: argparse.Namespace) -> str:
     return words_of(spoken()).say(name, what=said(errors[0].what), where=said(errors[0].where), **more)
 
 
-def _explain(given: str | None, arguments: argparse.Namespace) -> Explanation:
+def _show_average(explanation: AverageExplanation, arguments: argparse.Namespace) -> int:
+    """Print what is known of schedule-free SGD, for which there is no page and no other length."""
+    for name in ("html", "sources"):
+        if getattr(arguments, name):
+            raise SettingsError(f"--{name}: what is known of schedule-free SGD is told in one way. Leave it out.")
+    if arguments.json:
+        print(json.dumps(explanation.to_table(), ensure_ascii=False, indent=2, allow_nan=False))
+    else:
+        print(explanation.text(terminal_width()))
+    return 0
+
+
+def _explain(given: str | None, arguments: argparse.Namespace) -> Explanation | AverageExplanation:
     from downslope.explaining import explain_subject
     from downslope.explaining.subject import understand
 

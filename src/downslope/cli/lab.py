@@ -8,17 +8,19 @@ import webbrowser
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from downslope.cli.arguments import CommandParser, written_file
 from downslope.cli.recipe_text import standard_input
 from downslope.cli.streams import print_notes
 from downslope.core.errors import SettingsError
+from downslope.core.schedule_free import refuse_schedule_free
 from downslope.core.schedules import Schedule
 from downslope.language import spoken, tell
 from downslope.recipe.load import parse_recipe
 
 if TYPE_CHECKING:
+    from downslope.explaining.explanation import Explanation
     from downslope.lab.begin import Beginning
 
 _BEGIN = "[sgd]\nlr = 0.05\nmomentum = 0.9\n[train]\nepochs = 1\n"
@@ -66,12 +68,13 @@ def _begin(arguments: Namespace) -> Beginning:
         given = standard_input("lab") if arguments.recipe == "-" else arguments.recipe
         subject = understand(given, arguments.overrides, lang=spoken())
         print_notes(subject.notes)
+    refuse_schedule_free(subject.settings, "the page has sliders for SGD, whose velocity fades at one rate.")
     for name in ("lr_in_velocity", "maximize"):
         if getattr(subject.settings, name):
             raise SettingsError(
                 f"`{name}` = true has no slider here. Leave it out; with constant numbers it is the same."
             )
-    begin = beginning_of(explain_subject(subject))
+    begin = beginning_of(cast("Explanation", explain_subject(subject)))
     driven = [
         name for name in ("lr", "momentum", "weight_decay") if isinstance(getattr(subject.settings, name), Schedule)
     ]

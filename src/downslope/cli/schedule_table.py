@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from downslope.cli.tables import format_number, format_table
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.pieces import steps_to_show
 from downslope.core.schedules.schedule import value_at
@@ -18,6 +19,8 @@ def schedule_table(settings: Settings, total_steps: int, steps_per_epoch: int) -
         total_steps: Steps of the run, >= 1.
         steps_per_epoch: Steps in one epoch.
     """
+    if isinstance(settings, ScheduleFree):
+        return _of_average(settings, total_steps, steps_per_epoch)
     columns = ["lr", *(name for name in ("momentum", "weight_decay") if isinstance(getattr(settings, name), Schedule))]
     schedules = [value for name in columns if isinstance(value := getattr(settings, name), Schedule)]
     rows: list[list[str]] = []
@@ -32,6 +35,23 @@ def schedule_table(settings: Settings, total_steps: int, steps_per_epoch: int) -
     return format_table(["step", "epoch", *(name.replace("_", " ") for name in columns), "effective lr"], rows)
 
 
+_FAR = 10**6
+"""The last step that is told of an average, which adds up those before it; little changes beyond."""
+
+
+def _of_average(settings: ScheduleFree, total_steps: int, steps_per_epoch: int) -> str:
+    """Return the table of lr and of the newest weights' share in the average, at steps further and further apart."""
+    end, last = settings.warmup_steps, min(total_steps - 1, _FAR)
+    steps = sorted({0, max(end - 1, 0), end, *(10**power for power in range(1, 7)), last})
+    rows = [
+        [str(step), f"{step / steps_per_epoch:.2f}", format_number(now.lr), format_number(now.average)]
+        for step in steps
+        if step <= last
+        for now in [settings.at(step)]
+    ]
+    return format_table(["step", "epoch", "lr", "share of the newest"], rows)
+
+
 def effective_lr(settings: Settings, step: int) -> float:
     """Return how far a constant gradient of 1 moves a parameter per step in the long run.
 
@@ -43,5 +63,4 @@ def effective_lr(settings: Settings, step: int) -> float:
         >>> round(effective_lr(Settings(lr=0.1, momentum=0.9), 0), 12)
         1.0
     """
-    scalars = settings.at(step)
-    return velocity.effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
+    return velocity.gain_of(settings.at(step))

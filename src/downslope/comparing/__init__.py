@@ -14,7 +14,7 @@ from downslope.comparing.sides import Side, longest, make_sides
 from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, last_step_to_compare
 from downslope.core.errors import RecipeError
 from downslope.core.notebook import ShownInNotebooks
-from downslope.core.rule import sgd_rule
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.settings import Settings
 from downslope.core.tables import toml_line
 from downslope.recipe.schema import Augment
@@ -109,7 +109,7 @@ def compare(
     if not pairs:
         return _other_groups(one, two, known, partings[0], last)
     found, (x, y) = min(parted, key=lambda item: item[0].step or 0)
-    causes, advice = find_causes(x, y, last), advise(one, two, last)
+    causes, advice = _causes(x, y, last), _advice(one, two, last)
     return Comparison(
         **known,
         same=False,
@@ -135,8 +135,8 @@ def _pairs(one: Side, two: Side) -> list[tuple[Settings, Settings]]:
 
 
 def _other_groups(one: Side, two: Side, known: dict[str, Any], found: Parting, last: int) -> Comparison:
-    differing = () if found.step is None else find_causes(one.settings, two.settings, last)
-    advice = advise(one, two, last)
+    differing = () if found.step is None else _causes(one.settings, two.settings, last)
+    advice = _advice(one, two, last)
     matched = [", ".join(str(group.match) for group in side.groups) or "none" for side in (one, two)]
     remark = f"the groups choose other parameters: {matched[0]} in A, {matched[1]} in B"
     return Comparison(
@@ -154,6 +154,21 @@ def _other_groups(one: Side, two: Side, known: dict[str, Any], found: Parting, l
     )
 
 
+def _causes(a: Settings, b: Settings, last: int) -> tuple[str, ...]:
+    """Return the fields that part two rules; of schedule-free SGD, all that differ."""
+    if not any(isinstance(one, ScheduleFree) for one in (a, b)):
+        return find_causes(a, b, last)
+    if type(a) is not type(b):
+        return ("schedule_free",)
+    return tuple(one.name for one in fields(a) if getattr(a, one.name) != getattr(b, one.name))
+
+
+def _advice(one: Side, two: Side, last: int) -> tuple[Advice, ...]:
+    """Return what would make one the other; nothing where one is schedule-free SGD, which no numbers of SGD are."""
+    is_averaged = any(isinstance(side.settings, ScheduleFree) for side in (one, two))
+    return () if is_averaged else advise(one, two, last)
+
+
 def _shown_params(a: Settings, b: Settings, step: int | None) -> tuple[float, float] | None:
     """Return the parameter after a step in both, begun at 1 and with the gradient 1; None if that is far off."""
     if step is None or step > _SHOWN:
@@ -162,7 +177,7 @@ def _shown_params(a: Settings, b: Settings, step: int | None) -> tuple[float, fl
     for settings in (a, b):
         param, velocity = 1.0, 0.0
         for now in range(step + 1):
-            delta, velocity = sgd_rule(param, 1.0, velocity, settings.at(now, first=now == 0))
+            delta, velocity = settings.at(now, first=now == 0).rule(param, 1.0, velocity)
             param += delta
         ends.append(float(param))
     return ends[0], ends[1]
@@ -219,7 +234,9 @@ def fields_shown(found: Comparison) -> list[tuple[str, str, str]]:
     """Return (field, its value in the first, in the second) for every field that differs or is a cause."""
     return [
         (one.name, repr(x), repr(y))
-        for one in fields(Settings)
-        if (x := getattr(found.settings_a, one.name)) != (y := getattr(found.settings_b, one.name))
+        for one in {
+            field.name: field for side in (found.settings_a, found.settings_b) for field in fields(side)
+        }.values()
+        if (x := getattr(found.settings_a, one.name, None)) != (y := getattr(found.settings_b, one.name, None))
         or one.name in found.causes
     ]

@@ -11,12 +11,15 @@ from typing import Any
 
 from downslope.converting.snapshot import Snapshot
 from downslope.converting.which_optimizer import OPTAX_WORDS, choose, optax_optimizer, refusal
+from downslope.core.blocks import BLOCK, blocks_of, decode
 from downslope.core.errors import StateError
 from downslope.core.shown import shown
 from downslope.systems.convention import Convention
 from downslope.systems.table import find_convention
 
 _PARAMS, _STEP, _COUNT, _STARTED = "params", "step", "count", "started"
+_CODES, _SCALES = "codes", "scales"
+"""Of a velocity of 8 bits, as downslope.jax.CodedVelocity has them."""
 
 _DEEPEST, _MOST = 200, 1_000_000
 """Levels and entries that a tree may have."""
@@ -51,8 +54,10 @@ def snapshot_of_tree(tree: Any, convention: str, what: str, optimizer: str | Non
     params = table.get(_PARAMS)
     is_state = isinstance(params, dict)  # else "params" may be a branch of the velocities themselves
     notes: list[str] = []
+    coded = row.name == "downslope"
     velocity: dict[str, Any] = {
-        name: _array(leaf, name, what, notes) for name, leaf in _leaves(state[row.state_key], row.state_key)
+        name: _decoded(leaf, name, what, notes) if isinstance(leaf, dict) else _array(leaf, name, what, notes)
+        for name, leaf in _leaves(state[row.state_key], row.state_key, coded=coded)
     }
     if not velocity:
         raise StateError(f"{what}: {'.'.join((*place, row.state_key))} holds no array.")
@@ -162,13 +167,37 @@ def _is_whole(leaf: Any) -> bool:
     return array.shape == () and array.dtype.kind in "iu"
 
 
-def _leaves(tree: Any, alone: str, place: Path = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the arrays of a tree and their names, joined by dots; an array that is a whole tree is called `alone`."""
-    if isinstance(tree, dict):
+def _leaves(tree: Any, alone: str, place: Path = (), *, coded: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yield the arrays of a tree and their names, joined by dots; an array that is a whole tree is called `alone`.
+
+    Where velocities may be of 8 bits (`coded`), the table of codes and scales of one is yielded as it is.
+    """
+    if isinstance(tree, dict) and not (coded and _is_coded(tree)):
         for name, inner in tree.items():
-            yield from _leaves(inner, alone, (*place, name))
+            yield from _leaves(inner, alone, (*place, name), coded=coded)
     elif tree is not None:
         yield ".".join(place) or alone, tree
+
+
+def _is_coded(table: dict[str, Any]) -> bool:
+    """Whether a table is a velocity of 8 bits, and not of a layer whose weights are called so."""
+    import numpy as np
+
+    return set(table) == {_CODES, _SCALES} and np.asarray(table[_CODES]).dtype == np.int8
+
+
+def _decoded(table: dict[str, Any], name: str, what: str, notes: list[str]) -> Any:
+    """Return a velocity of 8 bits as float32."""
+    import numpy as np
+
+    codes, scales = np.asarray(table[_CODES]), np.asarray(table[_SCALES])
+    if scales.dtype != np.float32 or scales.size != blocks_of(codes.size):
+        raise StateError(
+            f"{what}: `{shown(name)}`: codes of 8 bits need a float32 scale for each {BLOCK}; got {codes.shape} codes "
+            f"with {scales.dtype} of {scales.shape}."
+        )
+    notes.append("velocities of 8 bits became float32: the numbers that they stood for")
+    return decode(codes, scales.reshape(-1))
 
 
 def _is_learned(leaf: Any) -> bool:

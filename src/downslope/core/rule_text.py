@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings
 from downslope.core.symbols import MATHS, PYTHON, Notation, Term
 
@@ -59,6 +61,8 @@ def equations(settings: Settings, notation: Notation = MATHS) -> list[tuple[str,
         velocity = 0.9 * velocity + grad
         param = param - lr * velocity - lr * 0.25 * param
     """
+    if isinstance(settings, ScheduleFree):
+        return _of_average(settings, notation)
     lr, param, grad, velocity = (Term("name", (name,)) for name in ("lr", "param", "grad", "velocity"))
     moving = {name: Term("name", (name,)) for name in _MOVING if isinstance(getattr(settings, name), Schedule)}
     step = _scalars(settings, {**moving, "lr": lr})
@@ -74,6 +78,20 @@ def equations(settings: Settings, notation: Notation = MATHS) -> list[tuple[str,
         names[id(new_velocity)] = "velocity"
     lines.append((notation.name("param"), (param + delta).text(names, notation)))
     return lines
+
+
+def _of_average(settings: ScheduleFree, notation: Notation) -> list[tuple[str, str]]:
+    """Return the three equations of schedule-free SGD, which its rule is with x eliminated."""
+    lr, x, y, z, c, grad = (Term("name", (name,)) for name in ("lr", "x", "y", "z", "c", "grad"))
+    step = _scalars(settings, {"lr": lr, **{n: Term("name", (n,)) for n in _MOVING if _moves(settings, n)}})
+    pull = step.grad_scale * grad + step.coupled_decay * y
+    b = value_at(settings.momentum, 0)
+    lines: list[tuple[str, Term]] = [("y", (1 - b) * z + b * x), ("z", z - lr * pull), ("x", (1 - c) * x + c * z)]
+    return [(notation.name(name), term.text({}, notation)) for name, term in lines]
+
+
+def _moves(settings: Settings, name: str) -> bool:
+    return isinstance(getattr(settings, name), Schedule)
 
 
 def _smallest_with(term: Term, wanted: set[int]) -> Term:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from downslope.core.errors import DownslopeError, RecipeError, did_you_mean, one_of
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.core.settings import Settings
 
@@ -124,6 +125,8 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
     if not isinstance(table, dict):
         raise RecipeError(f"{source.place(path[:-1], path[-1])}: `{'.'.join(path)}` must be a table; got {table!r}.")
     table = expand_names(kind, cast("dict[str, Any]", table))
+    if kind is Settings:
+        kind, table = _method(table, source, path)
     known = {field.name: field for field in fields(kind)}
     for key in table:
         if key not in known:
@@ -133,7 +136,7 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
     for name, field in known.items():
         # lr has a default in Python, but nobody is to train by it unawares
         required = field.default is MISSING and field.default_factory is MISSING
-        if name not in table and (required or (kind is Settings and name == "lr")):
+        if name not in table and (required or (issubclass(kind, Settings) and name == "lr")):
             what = "table" if is_dataclass(hints[name]) else "key"
             raise RecipeError(_of_missing_key(kind, what, table, source, (*path, name)))
     try:
@@ -162,6 +165,32 @@ def expand_names(kind: Any, table: dict[str, Any]) -> dict[str, Any]:
     """
     named: tuple[str, ...] = getattr(kind, "NAMED", ())
     return {key: {"name": value} if key in named and isinstance(value, str) else value for key, value in table.items()}
+
+
+def _method(table: dict[str, Any], source: Source, path: tuple[str, ...]) -> tuple[type[Settings], dict[str, Any]]:
+    """Return the settings that a table of the optimizer is of, those of SGD or of a relative, and the table for them.
+
+    Raises:
+        RecipeError: If it has a setting of the relative without its name.
+    """
+    switch = table.get("schedule_free", False)
+    if not isinstance(switch, bool):
+        raise RecipeError(
+            f"{source.place(path, 'schedule_free')}: `schedule_free` must be true or false; got {switch!r}."
+        )
+    if switch:
+        return ScheduleFree, table
+    own = next((key for key in OF_SCHEDULE_FREE if key in table), None)
+    if own is not None:
+        raise RecipeError(
+            f"{source.place(path, own)}: `{own}` belongs to schedule-free SGD. Give schedule_free = true beside it, or "
+            "remove it."
+        )
+    return Settings, {key: value for key, value in table.items() if key != "schedule_free"}
+
+
+OF_SCHEDULE_FREE = ("warmup_steps", "r", "weight_lr_power")
+"""Keys that settings have with `schedule_free` alone."""
 
 
 def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: str) -> Any:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
 
 from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule_text import equations
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.settings import Settings
 from downslope.explaining.brief import describe_briefly
 from downslope.explaining.explanation import Explanation, GroupEffect, Item, Neighbour, RunSize
@@ -22,9 +23,32 @@ from downslope.explaining.famous import FAMOUS
 from downslope.explaining.quantities import batch_rows, damping_rows, items_of, stretches_at
 from downslope.explaining.remarks import remarks_of
 from downslope.explaining.run_course import Course, run_size
+from downslope.explaining.schedule_free import AverageExplanation, explain_schedule_free
 from downslope.explaining.subject import Subject, understand
 from downslope.recipe.schema import Recipe
 from downslope.theory import forgetting
+
+
+@overload
+def explain(  # pyright: ignore[reportOverlappingOverload] -- whose settings are Settings too, and explained otherwise
+    recipe: ScheduleFree,
+    *,
+    examples: int | None = None,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    curvature: float | Iterable[float] | None = None,
+) -> AverageExplanation: ...
+
+
+@overload
+def explain(
+    recipe: Recipe | Settings | str | os.PathLike[str],
+    *,
+    examples: int | None = None,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    curvature: float | Iterable[float] | None = None,
+) -> Explanation: ...
 
 
 def explain(
@@ -34,7 +58,7 @@ def explain(
     batch_size: int | None = None,
     steps: int | None = None,
     curvature: float | Iterable[float] | None = None,
-) -> Explanation:
+) -> Any:
     """Return what a recipe means: its equations, schedule, timescales, limits, and what else follows from its numbers.
 
     Args:
@@ -47,7 +71,8 @@ def explain(
             be known without measuring; without it, no limit on lr is stated.
 
     Returns:
-        The explanation; `print` shows it as text.
+        The explanation; `print` shows it as text. Where the recipe's settings are those of schedule-free SGD it is an
+        `AverageExplanation`, which says the less that is known of it.
 
     Raises:
         SettingsError: If a number is outside its range.
@@ -75,7 +100,7 @@ def explain_subject(
     batch_size: int | None = None,
     steps: int | None = None,
     curvature: float | Iterable[float] | None = None,
-) -> Explanation:
+) -> Explanation | AverageExplanation:
     """Return the explanation of what has been understood, as `explain` does."""
     for name, value in (("examples", examples), ("batch_size", batch_size), ("steps", steps)):
         _check_count(name, value)
@@ -88,6 +113,16 @@ def explain_subject(
         epochs=None if steps else subject.epochs,
         steps=steps or subject.steps,
     )
+    if isinstance(settings, ScheduleFree):
+        groups = recipe.groups if recipe else ()
+        return explain_schedule_free(
+            settings,
+            run,
+            title=subject.title,
+            curvatures=curvatures,
+            groups={", ".join(group.patterns): group.changes() for group in groups},
+            notes=subject.notes,
+        )
     course = Course.of(settings, run)
     now, peak = course.peak(), course.peak_row()
     damping, stretches, memory = damping_rows(now, curvatures), stretches_at(now), forgetting.memory(now)

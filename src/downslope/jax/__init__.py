@@ -12,7 +12,20 @@ except ModuleNotFoundError as error:
         f'downslope.jax needs {error.name}, which is not installed. Install it with: pip install "downslope[jax]"'
     ) from None
 
+from downslope.jax.blocks import CodedVelocity
+from downslope.jax.coded_states import decoded_state, encoded_state
+from downslope.jax.schedule_free import ScheduleFreeState, schedule_free_eval_params, schedule_free_sgd
 from downslope.jax.sgd import SGDState, sgd
 from downslope.jax.take_step import take_step
 
-__all__ = ["SGDState", "sgd", "take_step"]
+__all__ = [
+    "CodedVelocity",
+    "SGDState",
+    "ScheduleFreeState",
+    "decoded_state",
+    "encoded_state",
+    "schedule_free_eval_params",
+    "schedule_free_sgd",
+    "sgd",
+    "take_step",
+]

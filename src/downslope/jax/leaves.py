@@ -14,6 +14,15 @@ import optax
 from downslope.core.errors import GroupError, SettingsError, StateError
 from downslope.core.groups import Group, assign_groups
 from downslope.core.shown import shown
+from downslope.jax.blocks import (
+    INT8,
+    CodedVelocity,
+    as_coded,
+    check_can_be_coded,
+    check_codes,
+    is_worth_codes,
+    zero_codes,
+)
 
 NamedLeaf = tuple[str, Any]
 
@@ -92,11 +101,11 @@ def leaves_beside(grads: Sequence[NamedLeaf], structure: Any, tree: Any, what: s
     if tree is None:
         return [None] * len(grads)
     try:
-        leaves = structure.flatten_up_to(tree)
+        leaves = [as_coded(leaf) for leaf in structure.flatten_up_to(tree)]
     except (ValueError, TypeError, KeyError):
         leaves = None
     if leaves is None or not all(
-        is_hole(grad) or is_hole(leaf) or jax.tree_util.all_leaves([leaf])
+        is_hole(grad) or is_hole(leaf) or isinstance(leaf, CodedVelocity) or jax.tree_util.all_leaves([leaf])
         for (_, grad), leaf in zip(grads, leaves, strict=True)
     ):
         theirs = jax.tree_util.tree_structure(tree, is_leaf=is_hole)
@@ -139,12 +148,15 @@ def check_gradient(name: str, grad: Any, param: Any, velocity: Any, *, has_param
         )
     if has_params and is_hole(param):
         raise SettingsError(f"there is a gradient of {_quoted(name)}, and {param!r} in its place among the parameters.")
-    beside = velocity if param is None else param
+    kept = velocity.codes if isinstance(velocity, CodedVelocity) else velocity
+    beside = kept if param is None else param
     if beside is not None and jnp.shape(beside) != jnp.shape(grad):
         raise SettingsError(
             f"the gradient of {_quoted(name)} has shape {jnp.shape(grad)}, the "
             f"{'velocity' if param is None else 'parameter'} {jnp.shape(beside)}. They must be equal."
         )
+    if isinstance(velocity, CodedVelocity):
+        check_codes(_quoted(name), grad, velocity)
     if beside is not None and jnp.iscomplexobj(grad) and not jnp.iscomplexobj(beside):
         raise SettingsError(
             f"the gradient of {_quoted(name)} is complex, the parameter real: its imaginary part would be lost."
@@ -154,9 +166,9 @@ def check_gradient(name: str, grad: Any, param: Any, velocity: Any, *, has_param
             f"the state has no velocity for {_quoted(name)}, which has momentum. Make the state with `init` of this "
             "optimizer; for a momentum that is 0 now and changes later, pass a schedule or a scalar array."
         )
-    if velocity is not None and jnp.shape(velocity) != jnp.shape(grad):
+    if kept is not None and jnp.shape(kept) != jnp.shape(grad):
         raise StateError(
-            f"the velocity of {_quoted(name)} has shape {jnp.shape(velocity)}, the gradient {jnp.shape(grad)}. "
+            f"the velocity of {_quoted(name)} has shape {jnp.shape(kept)}, the gradient {jnp.shape(grad)}. "
             "Make the state with `init` of this optimizer and these parameters."
         )
 
@@ -171,35 +183,42 @@ def check_state(state: Any) -> None:
 
 
 def checked_velocity_dtype(dtype: Any) -> Any:
-    """Return `dtype` if it is None or a floating or complex format of at least 16 bits, else raise `SettingsError`."""
+    """Return `dtype` if it is None, "int8" or a format of at least 16 bits, floating or complex.
+
+    Raises:
+        SettingsError: If it is anything else.
+    """
     if dtype is None:
         return None
-    if dtype == "int8":
-        raise SettingsError(
-            '`velocity_dtype="int8"` is not in JAX: there a velocity is one array of a tree. downslope.torch.SGD and '
-            "downslope.numpy.SGD have it. Use jnp.bfloat16 for half the memory, or None."
-        )
     try:
         found = jnp.dtype(dtype)
     except TypeError:
         found = None
+    if found == jnp.int8:
+        return INT8
     if found is None or not jnp.issubdtype(found, jnp.inexact) or found.itemsize < 2:
-        raise SettingsError(f"`velocity_dtype` must be None or a floating format such as jnp.float32; got {dtype!r}.")
+        raise SettingsError(
+            f'`velocity_dtype` must be None, "int8", or a floating format such as jnp.float32; got {dtype!r}.'
+        )
     return found
 
 
-def zeros_for(name: str, param: Any, dtype: Any) -> jax.Array:
+def zeros_for(name: str, param: Any, dtype: Any) -> jax.Array | CodedVelocity:
     """Return the velocity that a parameter starts with.
 
     Args:
         name: Name of the parameter.
         param: The parameter.
         dtype: The format that was asked for, or None for the parameter's own. A complex parameter has its complex
-            counterpart, a real one its real counterpart.
+            counterpart, a real one its real counterpart. "int8" for codes, of a small parameter for float32.
 
     Raises:
-        SettingsError: If JAX does not have it: float64 while 64 bits are switched off, or complex numbers of 16 bits.
+        SettingsError: If JAX does not have it: float64 while 64 bits are switched off, or complex numbers of 16 bits;
+            and if codes are asked for of a parameter that can have none.
     """
+    if isinstance(dtype, str):
+        check_can_be_coded(_quoted(name), param)
+        return zero_codes(_quoted(name), param) if is_worth_codes(param) else jnp.zeros_like(param, dtype=jnp.float32)
     return jnp.zeros_like(param, dtype=_velocity_format(name, param, dtype))
 
 

@@ -6,7 +6,6 @@ The operation that XLA sees is in `kernel/xla.py`; the six numbers that it takes
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -16,14 +15,14 @@ import optax
 from jax.core import Tracer
 
 from downslope.core.schedules.traced import double_precision
+from downslope.jax.blocks import CodedVelocity
 from downslope.jax.leaves import is_hole
-from downslope.jax.scalars import ScalarsOfStep
-from downslope.jax.sgd import Row, SGDRule, next_state, step_leaf
+from downslope.jax.scalars import ScalarsOfStep, Six
+from downslope.jax.sgd import Row, SGDRule, next_state, step_coded_row, step_row
 from downslope.kernel.arrays import leave_float32
-from downslope.kernel.coefficients import six_coefficients
 from downslope.kernel.xla import TENSORS_PER_CALL, has_kernel, is_registered, step_in_place
 
-Numbers = dict[int, tuple[Sequence[Any], Sequence[Any]]]
+Numbers = dict[int, tuple[Six, Six]]
 
 
 def take_step(optimizer: optax.GradientTransformation, grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
@@ -63,7 +62,7 @@ def take_step(optimizer: optax.GradientTransformation, grads: Any, state: Any, p
         ([-0.25], 2)
     """
     rule = getattr(optimizer.update, "__self__", None)
-    if not isinstance(rule, SGDRule) or params is None or not is_registered():
+    if not isinstance(rule, SGDRule) or params is None:
         updates, state = optimizer.update(grads, state, params)
         return jax.tree.map(_moved, updates, params, is_leaf=is_hole), state
     rows, tree = rule.rows_of(grads, state, params)
@@ -116,24 +115,22 @@ def _by_one_call(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) ->
 
 def _by_rule(row: Row, known: ScalarsOfStep) -> tuple[Any, Any]:
     """Return (param, velocity) of a row after the step, by the rule in JAX's own operations."""
-    delta, velocity = step_leaf(row.grad, row.param, row.velocity, known.scalars_for(row.home, row.started))
+    if isinstance(row.velocity, CodedVelocity):  # rounded once, as by the kernel
+        return step_coded_row(row, known, moves=True)
+    delta, velocity = step_row(row, known)
     return _moved(delta, row.param), velocity
 
 
 def _six_numbers(rows: Sequence[Row], known: ScalarsOfStep) -> Numbers:
     """Return the six coefficients of each home, by its id: those of a first gradient, then those of all others."""
-    numbers: Numbers = {}
-    for home in {id(row.home): row.home for row in rows}.values():
-        scalars = known.exact(home)
-        first = replace(scalars, dampening=0.0) if home.asks_for_first else scalars
-        with double_precision(jnp):
-            numbers[id(home)] = six_coefficients(first), six_coefficients(scalars)
-    return numbers
+    return {id(row.home): known.six(row.home) for row in rows}
 
 
 def _fit_rows(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) -> list[Row]:
     """Return the rows that the kernel takes; none unless JAX is tracing, since an array as such never changes."""
-    if not any(isinstance(array, Tracer) for row in rows for array in (known.count, row.grad, row.param, row.velocity)):
+    if not is_registered() or not any(
+        isinstance(array, Tracer) for row in rows for array in (known.count, row.grad, row.param, row.velocity)
+    ):
         return []
     too_large = {
         home for home, both in numbers.items() if leave_float32(c for six in both for c in six if isinstance(c, float))
@@ -143,6 +140,7 @@ def _fit_rows(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) -> li
         for row in rows
         if all(isinstance(array, jax.Array) for array in (row.grad, row.param))
         and (row.velocity is None or isinstance(row.velocity, jax.Array))
+        and not row.home.factors.given  # else its coefficients follow from norms
         and has_kernel(row.param, row.grad, row.velocity)
         and (row.param.dtype == jnp.float64 or id(row.home) not in too_large)
     ]

@@ -103,7 +103,7 @@ def _lower_on_cpu(context: Any, *operands: Any, plain: Any, parameters: int, vel
     run where the entry may not be registered.
     """
     module = context.module_context
-    if _devices(module.axis_context) != 1 or getattr(module.lowering_parameters, "for_export", True):
+    if devices_of(module.axis_context) != 1 or getattr(module.lowering_parameters, "for_export", True):
         return _lower_plain(context, *operands, plain=plain, parameters=parameters, velocities=velocities)
     aliases = {1 + i: i for i in range(parameters)}
     aliases |= {1 + 2 * parameters + i: parameters + i for i in range(velocities)}
@@ -112,7 +112,7 @@ def _lower_on_cpu(context: Any, *operands: Any, plain: Any, parameters: int, vel
     return lower(context.replace(avals_in=context.avals_in[:arrays]), *operands[:arrays])
 
 
-def _devices(axis_context: Any) -> int | None:
+def devices_of(axis_context: Any) -> int | None:
     """Return for how many devices a program is compiled; None if JAX does not say."""
     mesh = getattr(axis_context, "mesh", None)
     return getattr(axis_context, "num_devices", None) if mesh is None else mesh.size

@@ -26,7 +26,7 @@ from downslope.reading.find_ends import find_ends
 from downslope.reading.find_formulas import find_formulas
 from downslope.reading.find_groups import find_groups
 from downslope.reading.find_levels import find_knots, find_levels
-from downslope.reading.find_optimizers import find_optimizers, resolve_owners
+from downslope.reading.find_optimizers import find_optimizers, find_values_of_each, resolve_owners
 from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_training import find_training
@@ -38,6 +38,7 @@ from downslope.reading.parts import split
 from downslope.reading.proof import prove
 from downslope.reading.reading import Field, Reading, Readings
 from downslope.reading.remarks import Remarks
+from downslope.reading.schedule_free import read_schedule_free
 from downslope.reading.sources import Sources, gather
 from downslope.reading.text import LONGEST, Text, choose_passages, normalise
 from downslope.reading.times import find_times
@@ -84,6 +85,7 @@ def read(
     apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
     check(draft, board)
+    read_schedule_free(draft)
     mark(draft)
     listed = [*refuted, *(span for finding in findings for span in finding.unread)]
     unread = find_unread(board, draft, apart, listed)
@@ -173,6 +175,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     find_asides(board)
     find_optimizers(board)
     find_others(board)
+    find_values_of_each(board)
     find_training(board)
     find_groups(board)
     find_plateaus(board)

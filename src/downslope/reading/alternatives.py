@@ -178,7 +178,7 @@ def _timescale(draft: Draft, reading: Reading) -> None:
     """Remark on a weight decay that forgets too fast or too slowly: in steps, or in epochs where the data are named."""
     lr = _first_lr(draft)
     decay, momentum = draft.value("sgd.weight_decay"), draft.value("sgd.momentum") or 0.0
-    if draft.optimizer != "sgd" or lr is None or not decay:
+    if draft.optimizer != "sgd" or lr is None or not decay or draft.value("sgd.schedule_free"):
         return
     way = draft.value("sgd.decay")
     shrinks = decay if way == "independent" else lr * decay

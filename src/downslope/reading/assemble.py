@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import replace
 
 from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
-from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
+from downslope.reading.facts import SGD, Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import RATES, tidy, whole
-from downslope.reading.reading import ADAMS, title_of
+from downslope.reading.reading import ADAMS, DAMPENED, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
@@ -43,6 +44,7 @@ def assemble(draft: Draft, board: Board) -> None:
     _put_momentum(draft)
     _put_weight_decay(draft)
     _put_clip(draft)
+    _put_factors(draft)
     put_learning_rate(draft)
     _put_groups(draft)
     _put_conventions(draft)
@@ -74,22 +76,25 @@ def _decide_decay(draft: Draft) -> None:
 
 
 def _put_optimizer(draft: Draft) -> None:
-    mentions = [fact for fact in draft.every(Mention) if not fact.denied]
-    others = [fact.key for fact in mentions if fact.key not in {"sgd", "sgdw"}]
-    plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
-    if others and not plain:
-        draft.optimizer = others[0]
-    elif others and _only_named(draft, plain) and (told := [f for f in mentions if not _only_named(draft, [f])]):
+    named = draft.every(Mention)
+    mentions = [fact for fact in named if not fact.denied]
+    tellers = [_speaker(named, setting.start) for setting in _settings(draft)]
+    told = [one for one in tellers if one is not None and not one.denied]
+    others = [fact for fact in mentions if fact.key not in SGD]
+    plain = [fact for fact in told if fact.key in SGD]
+    if others and told and not plain and None not in tellers:
         draft.optimizer = told[0].key  # "minibatch SGD and the Adam solver with a learning rate of 0.0002"
     elif mentions:
-        draft.optimizer = mentions[0].key
-        if others and plain:
+        draft.optimizer = (plain or mentions)[0].key
+        if others and len(others) < len(mentions):
             draft.remarks.say("two_optimizers", names=", ".join(dict.fromkeys(fact.key for fact in mentions)))
     elif list(draft.values("beta1", "beta2", "betas")):
         draft.optimizer = "adam"
     if draft.optimizer == "sgdw":
         draft.optimizer = "sgd"
         draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
+    if draft.optimizer in {"qhm", "larc"} or (draft.optimizer == "lars" and list(draft.values("trust"))):
+        draft.optimizer = "sgd"  # in a form that settings hold; of LARS without its coefficient they hold too little
     if draft.optimizer != "sgd":
         draft.remarks.say("not_sgd", optimizer=title_of(draft.optimizer))
         table = "adam" if draft.optimizer in ADAMS else draft.optimizer
@@ -103,15 +108,22 @@ def _put_optimizer(draft: Draft) -> None:
 
 
 def _leave_out_others(draft: Draft) -> None:
-    """Leave out the values that are told of another optimizer than that of the reading."""
+    """Leave out the values that are told of another optimizer than that of the reading.
+
+    Words before its name are another's where the own optimizer has such a value: "lr 3e-4 with Adam; SGD with lr 0.3".
+    """
     mentions = [fact for fact in draft.every(Mention) if fact.reach]
-    own = {draft.optimizer, *({"sgd", "sgdw"} if draft.optimizer == "sgd" else ())}
+    own = _own_names(draft)
+    tellers = ((fact.key, _speaker(mentions, fact.start)) for fact in draft.every(Value))
+    told = {key for key, teller in tellers if teller is not None and teller.key in own}
     kept: list[Fact] = []
     place = 0
     for fact in sorted(draft.facts, key=lambda fact: fact.start):
         while place < len(mentions) and mentions[place].start <= fact.start:
             place += 1
         mention = mentions[place - 1] if place else None
+        if fact.key in told and place < len(mentions) and mentions[place].since <= fact.start:
+            mention = mentions[place]
         theirs = mention is not None and fact.start < mention.reach and mention.key not in own
         if (
             mention is not None
@@ -125,6 +137,13 @@ def _leave_out_others(draft: Draft) -> None:
     draft.facts = kept
 
 
+def _own_names(draft: Draft) -> set[str]:
+    """Return the names of the optimizer that the reading is of."""
+    if draft.optimizer != "sgd":
+        return {draft.optimizer}
+    return {*SGD, "lars"} if list(draft.values("trust")) else {*SGD}
+
+
 def _mark_odd(draft: Draft) -> None:
     """Call implied, and mark, what was read out of a number that does not literally say it, such as 10-4."""
     for number in numbers_of(draft.text.plain):
@@ -135,12 +154,15 @@ def _mark_odd(draft: Draft) -> None:
                 draft.remarks.say(number.odd, words=words, value=shown(number.value))
 
 
-def _only_named(draft: Draft, mentions: list[Mention]) -> bool:
-    """Whether these mentions of optimizers, each with where its words end, are followed by no setting of theirs."""
-    settings = [f for f in draft.every(Value) if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
-    if any(not any(m.start <= f.start < m.reach for m in draft.every(Mention)) for f in settings):
-        return False
-    return not any(m.start <= f.start < m.reach for m in mentions for f in settings)
+def _speaker(mentions: list[Mention], place: int) -> Mention | None:
+    """Return the optimizer whose words a place lies in, of mentions in the order of the text."""
+    index = bisect_right(mentions, place, key=lambda mention: mention.start) - 1
+    return mentions[index] if index >= 0 and place < mentions[index].reach else None
+
+
+def _settings(draft: Draft) -> list[Value]:
+    """Return the values that are an optimizer's."""
+    return [f for f in draft.every(Value) if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
 
 
 def _put_batch(draft: Draft) -> None:
@@ -172,8 +194,15 @@ def _put_length(draft: Draft, board: Board) -> None:
             unit_said = fact.unit or unit
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
-                draft.state(where, whole(fact.value), fact)
-    for rank, place in sorted(_lengths(board)):
+                told = "implied" if fact.role == "of" else "stated"  # "at epochs 30 and 60 of 90"
+                draft.put(where, whole(fact.value), told, draft.words(fact))
+    mentions, own = draft.every(Mention), _own_names(draft)
+
+    def of_another(place: int) -> bool:
+        speaker = _speaker(mentions, board.items[place].start)
+        return speaker is not None and speaker.key not in own
+
+    for rank, place in sorted((rank + 10 * of_another(place), place) for rank, place in _lengths(board)):
         time = board.items[place].data
         if rank >= 5 and not _trained_near(board, place):
             continue
@@ -197,7 +226,7 @@ def _put_length(draft: Draft, board: Board) -> None:
                 number = board.items[after].number
                 assert number is not None  # noqa: S101 - free numbers are numbers
                 following = board.items[after + 1] if after + 1 < len(board.items) else None
-                if following is not None and following.kind == "unit":
+                if following is not None and following.kind not in {"break", "comma", "close", "and"}:
                     continue
                 board.used.add(after)
                 unit = _unit_of_changes(draft)
@@ -211,6 +240,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
     """Return the times that may be the length of training, each as (rank, place): the lower, the likelier."""
     ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
+    both = _TUNES.search(board.text.plain) is not None
     for place, item in enumerate(board.items):
         if item.kind != "time" or place in board.used or item.data.percent:
             continue
@@ -225,15 +255,41 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         denied = denied or (
-            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
+            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
+        words = board.plain(item)
+        denied = denied or (words.endswith("次") and item.data.values[0] < 100 and not trained)  # 共降低3次
+        around = [board.items[p].kind for p in (place - 1, place + 1) if 0 <= p < len(board.items)]
+        if words.startswith("epochs") and set(around) <= {"comma", "break", "close"} and not _falls_near(board, place):
+            candidates.append((3, place))  # "momentum 0.9, epochs 50, batch 32"
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
             earlier = _EARLIER.match(board.text.plain, item.end) is not None
+            trained = trained or _OF_TRAINING.match(board.text.plain, item.end) is not None
+            before_it = re.split(r"[,;\n)]|\.\s", board.text.plain[max(0, item.start - 60) : item.start])[-1]
+            earlier = earlier or (both and _PRETRAINED.search(before_it) is not None)
             candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
     return candidates
+
+
+def _falls_near(board: Board, place: int) -> bool:
+    near = board.items[max(0, place - 8) : place + 8]
+    return any(item.is_a("verb", "divide", "multiply", "reduce", "halve") or item.kind == "star" for item in near)
+
+
+_MORE = re.compile(r"\b(?:more|further|additional|another|extra)\b|再|额外|[又多]")
+_IF = re.compile(r"\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若")
+
+
+def _is_condition(board: Board, place: int) -> bool:
+    """Whether a time stands in a clause that says when something happens."""
+    first = place
+    while first > max(0, place - 12) and board.items[first - 1].kind not in {"comma", "break"}:
+        first -= 1
+    return _IF.search(board.text.plain, board.items[first].start, board.items[place].start) is not None
 
 
 def _put_constant_length(draft: Draft) -> None:
@@ -253,10 +309,13 @@ def _is_listed(board: Board, place: int) -> bool:
 
 
 _TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
+_TUNES = re.compile(r"fine-?\s?tun|微调")
+_PRETRAINED = re.compile(r"pre-?\s?train|预训练")
 _EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左右)")
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
-_REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
+_OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
+_REPEATED = re.compile(r"accumulat|累积|累加|重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
 """What is done some times over, and is no length of training: 重复实验10次."""
 
 
@@ -277,7 +336,7 @@ def _in_range(draft: Draft, path: str, fact: Fact, low: float, high: float) -> b
 
 
 def _put_momentum(draft: Draft) -> None:
-    facts = [*draft.values("momentum", "nesterov")]
+    facts = [fact for fact in draft.values("momentum", "nesterov") if not _of_an_average(draft, fact)]
     facts.sort(key=lambda fact: not _beside_optimizer(draft, fact))  # before the momentum of an encoder or a queue
     for fact in facts:
         if fact.key == "nesterov" and isinstance(fact.value, bool):
@@ -301,8 +360,35 @@ def _put_momentum(draft: Draft) -> None:
     for fact in draft.values("dampening"):
         if _in_range(draft, "sgd.dampening", fact, 0, 1.0000001):
             draft.state("sgd.dampening", float(fact.value), fact)
+    if any(fact.key == "qhm" and not fact.denied for fact in draft.every(Mention)):
+        for fact in draft.values("nu"):
+            if _in_range(draft, "sgd.nu", fact, 0, 1.0000001):
+                draft.state("sgd.nu", float(fact.value), fact)
+        if draft.value("sgd.momentum") and "sgd.dampening" not in draft.fields:
+            draft.put("sgd.dampening", draft.value("sgd.momentum"), "implied", DAMPENED)
+            draft.put("sgd.undampened_first_step", False, "implied", DAMPENED)
     if draft.value("sgd.nesterov") and "sgd.momentum" not in draft.fields:
         draft.remarks.say("nesterov_without")
+
+
+_AVERAGES = re.compile(r"running|moving|teacher|\bema\b|statistics|滑动|移动平均|教师|统计量")
+_OPTIMIZES = re.compile(
+    r"sgd|optimi[sz]|nesterov|learning rate|\blr\b|weight decay|gradient descent|学习率|权重衰减|优化|梯度下降"
+)
+
+
+def _of_an_average(draft: Draft, fact: Value) -> bool:
+    """Whether a momentum is that of an average, by what is named nearest to it in its sentence."""
+    plain = draft.text.plain
+    first = max(plain.rfind(end, 0, fact.start) + len(end) for end in (". ", ";", "\n\n", "\0"))
+    ends = [place for end in (". ", ";", "\n\n") if (place := plain.find(end, fact.end)) >= 0]
+    last = min(ends, default=len(plain))
+
+    def apart(pattern: re.Pattern[str]) -> float:
+        found = [max(fact.start - m.end(), m.start() - fact.end) for m in pattern.finditer(plain, first, last)]
+        return min(found, default=float("inf"))
+
+    return apart(_AVERAGES) < apart(_OPTIMIZES)
 
 
 def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
@@ -311,7 +397,7 @@ def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
 
 def _put_weight_decay(draft: Draft) -> None:
     for fact in draft.values("weight_decay", "l2"):
-        if not 0 <= fact.value < 1e3:
+        if not 0 <= fact.value < 1:
             draft.remarks.say("out_of_range", path="sgd.weight_decay", value=shown(fact.value))
             continue
         earlier = draft.value("sgd.weight_decay")
@@ -336,6 +422,22 @@ def _is_penalty(draft: Draft, fact: Fact) -> bool:
     return "penalty" in words or "惩罚" in words
 
 
+def _put_factors(draft: Draft) -> None:
+    """Put trust ratios and adaptive clipping."""
+    for fact in draft.values("agc"):
+        if _in_range(draft, "sgd.adaptive_clip", fact, 1e-9, 1e3):
+            draft.state("sgd.adaptive_clip", float(fact.value), fact)
+    named = {fact.key for fact in draft.every(Mention) if not fact.denied}
+    if draft.optimizer != "sgd" or not named & {"lars", "larc"}:
+        return
+    for fact in draft.values("trust"):
+        if _in_range(draft, "sgd.trust_coefficient", fact, 1e-9, 1e6):
+            draft.state("sgd.trust_coefficient", float(fact.value), fact)
+    if "larc" in named:
+        draft.put("sgd.trust_coefficient", 0.02, "implied", "Apex's LARC has a trust coefficient of 0.02")
+        draft.put("sgd.trust_clip", True, "implied", "LARC lets the trust ratio only lower lr")
+
+
 def _put_clip(draft: Draft) -> None:
     for fact in draft.values("clip"):
         if 0 < fact.value < 1e6:
@@ -343,9 +445,15 @@ def _put_clip(draft: Draft) -> None:
             if fact.per == "sample":
                 draft.remarks.say("clip_per_sample", value=shown(fact.value))
     for fact in draft.values("ema"):
-        if 0.5 <= fact.value < 1:
+        if 0.5 <= fact.value < 1 and not _of_a_target(draft, fact):
             draft.state("train.ema", float(fact.value), fact)
             draft.remarks.say("ema", words=draft.words(fact))
+
+
+def _of_a_target(draft: Draft, fact: Fact) -> bool:
+    """Whether an average is that of a second network, which the first learns from."""
+    near = draft.text.plain[max(0, fact.start - 60) : fact.end + 60]
+    return re.search(r"target (?:network|critic|actor|model|q)|teacher|教师|目标网络", near) is not None
 
 
 def _put_setting(draft: Draft, fact: Setting) -> None:

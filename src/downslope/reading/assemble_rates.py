@@ -137,6 +137,8 @@ def _per_sample(draft: Draft, fact: Value) -> Field | None:
 
 def _per_examples(draft: Draft, fact: Value, examples: float) -> Field | None:
     """Return airbench's "lr per 1024 examples" for a mean loss: lr * batch / (1024 * (1 + 1 / (1 - momentum)))."""
+    if fact.value < 1:  # a rate of the mean loss, which the batch scales
+        return _scaled(draft, fact, examples, fact.end, [])
     batch, momentum = draft.value("data.batch_size"), draft.value("sgd.momentum")
     if not batch or not examples or momentum is None or momentum >= 1:
         draft.remarks.say(

@@ -248,9 +248,14 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
             draft.remarks.say("constant_lr")
         return None
     words, period = draft.words(factor), next((fact for fact in draft.values("lr_every") if fact.value > 0), None)
+    if not named.kind and not factor.noun and rate is None and not factor.count:
+        draft.remarks.say("constant_lr")  # advice: "lower the learning rate by 10"
+        return None
     if named.kind != "exponential" and not factor.noun:
         if factor.count:
             draft.remarks.say("reduced_sometime", count=factor.count)
+        elif rate is None and not draft.fields:
+            return None  # advice, in a text that tells of no training
         plan = Plan("multistep").tell(_say(draft, fact or factor), schedule="multistep")
         return plan.put("initial", rate).tell(words, factor=factor.value)
     stated = "implied" if [*draft.values("lr_every")] else "assumed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from downslope.reading.assemble_rates import final_of
 from downslope.reading.draft import Draft
@@ -56,6 +57,8 @@ def _periodic(draft: Draft, rate: Field | None, change: Change, every: Time, sha
     by = change if change.value is not None else next(gammas, None)
     if by is not None:
         plan.tell(draft.words(by), rate=float(by.value))
+        if every.unit == "step" and every.values[0] == 1 and by.value < 0.9:
+            return plan  # "by a factor of 10 at each step" is one of the schedule
     batch = draft.value("data.batch_size")
     if every.unit == "example" and batch is None:
         draft.remarks.say("period_in_examples", examples=shown(every.values[0]))
@@ -91,7 +94,7 @@ def _after_some_time(draft: Draft, rate: Field | None, change: Change, start: fl
 def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan:
     words = draft.words(*changes)
     factors = {change.value for change in changes if change.value is not None}
-    times = [time for change in changes for time in change.at]
+    times = _rising(draft, [time for change in changes for time in change.at])
     targets = [target for change in changes for target in change.targets]
     if len(factors) > 1 and rate is not None:
         levels = [rate.value]
@@ -107,6 +110,15 @@ def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan
     else:
         _factor_from_elsewhere(draft, plan, changes, targets)
     return _take_times(plan, times, words)
+
+
+def _rising(draft: Draft, times: list[Time]) -> list[Time]:
+    """Return times up to where they begin again: "after 40 and 80 epochs for one set and 80 and 120 for another"."""
+    for place, (one, other) in enumerate(pairwise(times), start=1):
+        if other.values[0] <= one.values[-1] and other.values != one.values:
+            draft.remarks.say("another", path="sgd.lr.milestones", words=", ".join(map(shown, other.values)))
+            return times[:place]
+    return times
 
 
 def _factor_from_elsewhere(draft: Draft, plan: Plan, changes: list[Change], targets: list[float]) -> None:

@@ -63,10 +63,12 @@ class Mention(Fact):
     Attributes:
         denied: Whether it is said not to be used.
         reach: Place after the words that speak of it.
+        since: Place where the sentence begins whose only optimizer it is; else its own.
     """
 
     denied: bool = False
     reach: int = 0
+    since: int = 0
 
 
 @dataclass
@@ -96,6 +98,9 @@ class Setting(Fact):
 FactT = TypeVar("FactT", bound=Fact)
 
 _TAKEN = encode([Item("taken", "", 0, 0)])
+
+SGD = frozenset({"sgd", "sgdw", "qhm", "larc"})
+"""Keys of the optimizer that recipes are of."""
 
 LONGEST = 200
 """Items of the longest sentence."""

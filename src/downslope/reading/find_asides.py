@@ -31,6 +31,7 @@ _BLANK = [
 ]
 """Digits that count something in the text itself: entries of a list, pages; and the 1 of a polynomial's formula."""
 
+_UNLIKE = r"\b(?:unlike|in contrast to|contrary to)\b"
 _ASIDE = [
     re.compile(one.replace(" ", r"[ \n]"))
     for one in (
@@ -45,11 +46,13 @@ _ASIDE = [
         r"(?:^|\n)[^\w\n]{0,9}(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",
         r"(?:^|\n)[^\w\n]{0,9}(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
         r"(?:^|(?<=\n))[^\n]*\b(?:epoch|iter|step|train)\w*[:\s]{0,2}\d{0,4}\s?\[\s*\d+\s?/\s?\d+[^\n]*",
-        r"\bepochs? ?[:=]? ?\d+ ?/ ?\d+",
+        r"\bepoch ?[:=]? ?\d+ ?/ ?\d+(?! ?[/\d])",
         r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
         r"\b(?:in )?(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b[^;\n]{0,80}",
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
+        rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
+        r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
         r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
     )
 ]
@@ -80,7 +83,47 @@ def blank_marks(plain: str) -> str:
             pieces += [plain[here:start], (";" if pattern is _BLANK[0] else " ").ljust(end - start)]
             here = end
         plain = "".join([*pieces, plain[here:]])
+    plain = _tabulated(plain)
     return plain if _OTHERWISE.search(plain) else _UNTIL.sub(_until, plain)
+
+
+_NAME = r"(?P<key>[^\W\d](?:[^\n|:=,;.\d ]|(?<=l)2| (?! )){0,44})"
+_SHORT = r"(?P<value>[\d.][\w.,*^%/ -]{0,40}|sgd|adamw?|cosine|linear|poly)"
+_JOINING = r"(?:of|with|for|at|and|the|is|was|are|by|to|in|we|a|on|from)"
+_CELLS = [
+    re.compile(one)
+    for one in (
+        r" *\|? *(?P<key>[^\W\d][^\n|]{0,44}?) *\| *(?P<value>[^\s|][^\n|]*?) *\|? *",
+        rf" *;? *(?:[-*+] )?{_NAME}(?: {{2,}}| +- +)(?P<value>\S[^\n|]*)",
+        rf" *(?:[-*+] )?(?![^\n]* {_JOINING} ){_NAME} {_SHORT} *",
+    )
+]
+"""A line of two cells, parted by a bar or a gap, or a name and its number."""
+
+_RULE = re.compile(r"[ |:=+-]*")
+_ROWS = 3
+"""Lines that make a table, at least."""
+
+
+def _tabulated(plain: str) -> str:
+    """Return a text with its tables of two columns as entries: "lr 0.1" over "epochs 90" as "lr:0.1;epochs:90"."""
+    lines = plain.split("\n")
+    ends = ["\n"] * len(lines)
+    rows = [next((m for p in _CELLS if (m := p.fullmatch(one))), None) if len(one) < 160 else None for one in lines]
+    rule = [bool(line.strip()) and _RULE.fullmatch(line) is not None for line in lines]
+    place = 0
+    while place < len(lines):
+        after = place
+        while after < len(lines) and (rows[after] or rule[after]):
+            after += 1
+        if sum(row is not None for row in rows[place:after]) >= _ROWS:
+            ends[place - 1 if place else 0 : after] = ";" * (after - place + (place > 0))
+            for at in range(place, after):
+                row, line = rows[at], lines[at].replace("|", " ")
+                left, right = (row.end("key"), row.start("value")) if row is not None else (0, 0)
+                lines[at] = line[:left] + ":".rjust(right - left) + line[right:] if row is not None else " " * len(line)
+        place = max(after, place + 1)
+    return "".join(line + end for line, end in zip(lines, ends, strict=True))[: len(plain)]
 
 
 _UNTIL = re.compile(r"(?:\(|\b(?:when|if|for|while)\s)\s?epochs?\s?<=?\s?(?P<last>\d{1,6})\s?\)?")

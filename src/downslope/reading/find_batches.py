@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board, Fact, Value
+from downslope.reading.numbers import number_at
 from downslope.reading.patterns import Match, Pattern
 
 _DEVICES = ("gpu", "tpu", "machine", "worker", "node", "replica", "device", "cpu", "core", "chip", "卡", "节点", "台")
@@ -12,9 +15,9 @@ _PER_DEVICE = [
     for pattern in (
         "number=number unit:example? (at|open)? each:every device=device",
         "concept:batch each:every device=device soft{0,3} number=number",
-        "each:every device=device soft{0,3} (concept:batch soft{0,3})? number=number unit:example?",
+        "each:every count=number? device=device soft{0,3} (concept:batch soft{0,3})? number=number unit:example?",
         "device=device soft{0,2} each:every word{0,2} number=number unit:example",
-        "device=device (comma|with|and) number=number unit:example each:every",
+        "device=device (comma|with|and) number=number unit:example (at|word:on)? each:every",
         "device=device concept:batch is? number=number",
         "concept:batch soft{0,2} number=number unit:example? soft? word:单 device=device",
     )
@@ -35,12 +38,27 @@ _TOLD = [
     Pattern(pattern)
     for pattern in (
         "unit:batches is number=number",
+        "concept:batch word:holds,hold,has,had,have,comprises,comprised,includes,held number=number (unit|word)",
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",
         "number=number unit:example word{0,2} concept:batch",
         "number=number word:-? word:sized,sample,image,example (concept:batch|unit:batches)",
     )
 ]
+_MODELS = re.compile(
+    r"(?:\d{1,4}|one|two|three|four|eight|sixteen|[一两二三四六八])\s?(?:块|张|个|台|片|x|\*)?\s?"
+    r"(?:nvidia |geforce |tesla |quadro ){0,3}(?:rtx|gtx|"
+    r"v100|a100|h100|h800|p100|p40|t4|k80|k40|titan|a6000|tpuv?\d|[1234]0[6789]0)"
+)
+"""Devices by their names: two RTX 3090."""
+
+_AT_ONCE = re.compile(
+    r"(?:一次|单次|每次|每步|同时)[^,;\d]{0,14}?(?P<han>\d{1,6})\s?(?:张|幅|个样本|条|组样本|个图)"
+    r"|\b(?:each|every|one|a single|per) (?:step|iteration|update)\b[^.;,\d]{0,24}?(?P<number>\d{1,6}) "
+    r"(?:images|examples|samples|sequences|sentences|crops|patches|clips)"
+)
+"""What is seen at once: 一次取16张图."""
+
 _LETTER = Pattern("word:b is number=number")
 
 
@@ -53,21 +71,44 @@ def find_batches(board: Board) -> None:
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
                 board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
                 shared = True
+                if "count" in match:
+                    count, device = board.items[match["count"]], board.items[match["device"]]
+                    board.facts.append(Fact("devices", "", count.value, count.start, device.end))
     for match in board.matches(_COUNT):
         number, device = board.items[match["number"]], board.items[match["device"]]
         if _is_device(board, match["device"]) and 1 <= number.value < 1e5:
             board.facts.append(Fact("devices", "", number.value, number.start, device.end))
+    for match in _MODELS.finditer(board.text.plain):
+        number = number_at(board.text.plain, match.start())
+        if number is not None and 1 <= number.value < 1e4:
+            board.facts.append(Fact("devices", "", number.value, *match.span()))
     if shared:
         for pattern in _TOTAL:
             for match in board.matches(pattern):
                 if _may_be(board, match["number"]):
                     total = Value("value", "batch", board.items[match["number"]].value, role="total")
                     board.note(total, _places(match))
+    for match in _AT_ONCE.finditer(board.text.plain):
+        start = match.start("han" if match["han"] else "number")
+        place = next((p for p, item in enumerate(board.items) if item.start == start), None)
+        if place is not None and _may_be(board, place):
+            board.note(Value("value", "batch", board.items[place].value), [place])
     for pattern in (*_TOLD, *([_LETTER] if "batch" in board.text.plain else [])):
         for match in board.matches(pattern):
             words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
             least = 2 if pattern is _LETTER else 1
-            if _may_be(board, match["number"], least) and (pattern is _LETTER or "batch" in words or "批" in words):
+            before = board.items[match.first - 1] if match.first else None
+            counted = before is not None and before.kind in {
+                "each",
+                "star",
+            }  # "0.1 per 256 images in a batch", "16 * 4 images"
+            start = board.items[match.first].start
+            counted = counted or board.text.plain[max(0, start - 6) : start].startswith("micro")
+            if (
+                not counted
+                and _may_be(board, match["number"], least)
+                and (pattern is _LETTER or "batch" in words or "批" in words)
+            ):
                 board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))
 
 

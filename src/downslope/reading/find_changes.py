@@ -6,7 +6,7 @@ A verb has its arguments to its right and, as Chinese often has it, to its left.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from downslope.reading.facts import Board
@@ -20,13 +20,18 @@ _PARTS = {
     "between": "(word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule|number of_it|for|of_it|target|when"
     "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
     "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
-    "fill": "(word|is|mod|by|at){0,3}",
+    "fill": "(word|is|mod:peak,final,total|by|at){0,3}",
 }
 _HEADS = Rules(
     {
         "verb": "verb",
-        "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)",
-        "stepped": "schedule:multistep,exponential (with|is)? by number",
+        "preposed": "by word? amount=number word:的? (by|word:倍,率|unit:times){0,2} verb:reduce",
+        "nominal": "(word:做,以|is) amount=number word:的 verb:reduce",
+        "keyed": "concept:lr_decay unit:epoch,step is{0,2} points=(number ((comma|and|slash){1,2} number){1,10})",
+        "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
+        "|by:factor is? number word? time:every",
+        "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
+        "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
     **_PARTS,
@@ -34,15 +39,19 @@ _HEADS = Rules(
 _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
 _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
+_AMOUNT_BEFORE = Pattern(
+    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by:factor){1,2} verb:reduce,multiply"
+)
 _ARGUMENTS = Rules(
     {
         "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "(to|half=at:in) (fill|(word|is|mod|concept:lr){4,6}) target=number",
+        "target": "(to|half=at:in|up=mod:total) (fill|(word|is|mod|concept:lr){4,6}) target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
+        "of it": "concept:lr amount=number",
         "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
         "ratio": "of_it",
         "shape": "schedule",
@@ -53,6 +62,7 @@ _ARGUMENTS = Rules(
 _TIME_BEFORE = Rules(
     {
         "a time": "when=(time:every,at,after|times:at,after) between{0,10} verb",
+        "bare": "when=time:bare (for:next|word:时){0,1} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
     },
     **_PARTS,
@@ -61,6 +71,7 @@ _OWN_TIME = Pattern("when=(time:at,after|times:at,after) (word|is|for:next|conce
 _ANOTHERS_TIME = Pattern(
     "(comma|and){1,2} (time:at,after|times:at,after) (word|is|for:next|concept:lr){0,4} verb", **_PARTS
 )
+_FOR_SOMETHING = Pattern("(for:for|at:in|word:on,with) (word|target)")
 _STOPS = ("optimizer", "target", "no", "end", "verb")
 _BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
@@ -68,6 +79,11 @@ _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")
 _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
 """What makes a change wait for a measured value that is no plateau."""
+
+_DONE = re.compile(
+    r"(?:[后末]|之后|结束时?)?,?(?:我们|都|还|会|进行|运行|做|一次)*(?:验证|评估|测试|保存|运行|eval|valid|test|sav|report|check)"
+)
+"""What is done at times without a change of the learning rate, behind them."""
 
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
@@ -84,7 +100,10 @@ _ACTIONS = (
 
 @dataclass
 class _Frame:
-    """A verb and its arguments so far: the change, its places, its number, and whether that is what is left."""
+    """A verb and its arguments so far: the change, its places, its number, and whether that is what is left.
+
+    `scoped` says whether its time was said to be for something: "at 30 and 60 epochs for CIFAR-10".
+    """
 
     change: Change
     places: set[int]
@@ -92,6 +111,7 @@ class _Frame:
     magnitude: float = 0.0
     ratio: bool = False
     noun: bool = False
+    scoped: bool = False
 
 
 def find_changes(board: Board) -> None:
@@ -101,20 +121,26 @@ def find_changes(board: Board) -> None:
     others: set[int] = set()
     for first, last in board.sentences():
         previous = first
-        for place in range(first, last):
-            head = _HEADS.at(code, place, last)
-            if head is None or (place in board.used and head.rule != "stepped"):
+        for begin in range(first, last):
+            head = _HEADS.at(code, begin, last)
+            if head is None or (begin in board.used and head.rule != "stepped"):
                 continue
-            item = board.items[place]
+            begun = _begin(board, head, begin)
+            if begun is None:
+                continue
+            frame, place = begun
             if head.rule == "verb" and not _is_about_lr(board, first, place, last):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
                 continue
-            change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
-            change.shape = item.key if head.rule == "stepped" else ""
-            frame = _Frame(change, {place}, noun=head.rule == "noun")
+            if frame.change.listed:
+                board.note(frame.change, sorted(frame.places))
+                continue
+            change = frame.change
             if head.rule == "verb":
                 _take_own(board, code, frame, place, previous)
             after = _take_after(board, code, frame, place + 1, last)
+            if "amount" in head:  # what stands before 以0.5的系数衰减
+                _take_before(board, code[:begin] + code[place] + code[begin + 1 :], frame, begin, previous)
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
             if plateaus:
@@ -127,9 +153,38 @@ def find_changes(board: Board) -> None:
             previous = max(previous, after)
     _reduce_on_plateau(board)
     _spread(board, refused | others)
+    _multipliers(board)
     pair_factors(board)
     board.used -= refused
     board.used |= others
+
+
+_VERBS = {"signed": -2, "preposed": -1, "nominal": -1}
+"""Where the verb or the sign of a rule stands that does not begin with it, counted from its end."""
+
+
+def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
+    """Return the frame of a head with what the head itself says, and the place of its verb; None if it is another's."""
+    place = head.after + _VERBS[head.rule] if head.rule in _VERBS else begin
+    item = board.items[place]
+    change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
+    change.shape = item.key if head.rule == "stepped" else ""
+    frame = _Frame(change, {place}, noun=head.rule == "noun")
+    if head.rule in _VERBS:
+        owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
+        if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
+            return None
+    if "amount" in head:  # 按10倍的倍率下降, 做0.1的衰减
+        frame.amount = board.items[head["amount"]]
+        frame.places.add(head["amount"])
+    elif head.rule == "signed" and not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
+        return None
+    elif head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
+        places = [p for p in range(*head.groups["points"]) if board.items[p].number]
+        change.at.append(Time("at", tuple(board.items[p].value for p in places), board.items[place + 1].key))
+        change.listed = True
+        frame.places.update(places)
+    return frame, place
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
@@ -138,6 +193,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
         item = board.items[right]
         if item.kind in {"concept", "when", "other"} and right not in board.used:
             return item.key in {"lr", "lr_decay"}
+        if item.kind == "word" and right == place + 1 and _is_object(board, right, last):
+            return False
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
     if _is_anothers(board, first, place):
@@ -147,16 +204,37 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
         if item.kind == "number" and place - left == 1:
             owners = [board.items[p] for p in range(left - 1, max(first - 1, left - 4), -1)]
             owner = next((o for o in owners if o.kind in {"concept", "comma"}), None)
-            return owner is None or owner.kind != "concept" or owner.key in {"lr", "lr_decay"}
-        if item.kind == "time" or item.is_a("concept", "lr", "lr_decay", "warmup"):
+            if owner is None or owner.kind == "concept":
+                return owner is None or owner.key in {"lr", "lr_decay"}
+        if item.kind == "time":
+            named = next((i for i in reversed(board.items[first:left]) if i.kind == "concept"), None)
+            return (
+                named is None
+                or not named.is_a("concept", "other", "teacher", "ema")
+                or any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
+            )
+        if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"
+        if item.is_a("concept", "other", "teacher", "ema"):
+            return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
         if item.kind == "concept" and item.key not in _OWN_CONCEPTS:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
     return True
+
+
+def _is_object(board: Board, place: int, last: int) -> bool:
+    """Whether a word behind a verb is what is changed, and not how: "decay the exploration rate by 0.99"."""
+    word = board.items[place].key
+    ours = any(item.is_a("concept", "lr", "lr_decay") for item in board.items[place : min(last, place + 5)])
+    manner = word.endswith(("ly", "wise")) or word in _PLAIN_SUBJECTS or len(word) < 4
+    following = board.items[place + 1] if place + 1 < last else None
+    return (
+        word.isascii() and word.isalpha() and not (ours or manner) and following is not None and following.kind == "by"
+    )
 
 
 _SUBJECTS = re.compile(
@@ -207,12 +285,14 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
     verbs = 0  # each of a row of verbs begins here: what one passes over is bounded, as in a pattern
     while place < last and verbs <= MOST:
         item = board.items[place]
-        direct = (_OF_NOUN if frame.noun else _DIRECT).at(code, place, last) if bare else None
+        times = item.number is not None and (item.number.times or item.number.percent)
+        direct = (_OF_NOUN if frame.noun else _DIRECT).at(code, place, last) if bare or times else None
         if direct is not None and _take_number(board, frame, direct, direct=True):
             place = direct.after
             continue
         if frame.change.at and _ANOTHERS_TIME.at(code, place, last) is not None:
             break
+        frame.scoped = frame.scoped or (bool(frame.change.at) and _FOR_SOMETHING.at(code, place, last) is not None)
         match = _ARGUMENTS.at(code, place, last)
         bare = match is not None and match.rule == "again"
         verbs += bare
@@ -268,11 +348,15 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     item = board.items[place]
     number = item.number
     following = board.items[place + 1] if place + 1 < len(board.items) else None
+    if match.rule == "of it" and not (number is not None and (number.percent or number.times)):
+        return False
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
     if change.shape in _RAMPS and match.rule == "amount" and board.items[match.first].kind == "is":
         return False  # "linearly from lr_0 = 0.1"
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
+        return False
+    if "up" in match and board.plain(board.items[match["up"]]) != "up to":
         return False
     if "half" in match and not (number.spelled and number.value == 0.5):
         return False
@@ -319,11 +403,17 @@ def _take_points(board: Board, frame: _Frame, match: Match) -> bool:
 def _take_time(board: Board, frame: _Frame, place: int) -> bool:
     """Take a time as the verb's; False if it is not."""
     change, time = frame.change, board.items[place].data
+    if change.at and frame.scoped:
+        board.used.add(place)
+        return True  # "at 30 and 60 for CIFAR-10 and at 80 and 120 for CIFAR-100": of what is trained besides
     if time.prep == "every":
-        if change.every is not None:
+        following = board.text.plain[board.items[place].end : board.items[place].end + 16]
+        if change.every is not None or _DONE.match(following.lstrip(" ,")):
             return False
         change.every = time
     elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):
+        if len(time.values) > 1:
+            change.every = None  # 第6轮和第9轮乘以0.1, and after each one something else
         change.at.append(time)
     elif time.prep in {"for", "first", "next"} and (change.targets or change.shape) and not (change.at or change.every):
         change.over = time
@@ -337,12 +427,23 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
 def _take_before(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
     """Take what stands before the verb: 每30轮...衰减, "from epoch 10 on"."""
     change = frame.change
+    found = _AMOUNT_BEFORE.find(code, max(first, place - 8), place + 1)
+    amount = next((match for match in found if match.after == place + 1), None)
+    if amount is not None and not (frame.amount or change.targets):
+        _take_number(board, frame, amount)
     if change.at:
         return
     for match in reversed([*_TIME_BEFORE.find(code, max(first, place - 14), place + 1)]):
+        han = board.plain(board.items[place])[0] >= "\u4e00"
+        if match.rule == "bare" and (not han or match.after != place + 1 or board.items[match.first - 1].is_a("verb")):
+            continue
         if match.after == place + 1 or (match.rule == "from a time on" and change.every):
             time = board.items[match["when"]].data
-            if match["when"] not in board.used and not (time.prep == "every" and change.every):
+            if match.rule == "bare" and match["when"] not in board.used:
+                change.at.append(replace(time, prep="at"))
+                frame.places.add(match["when"])
+                board.used.add(match["when"])
+            elif match["when"] not in board.used and not (time.prep == "every" and change.every):
                 _take_time(board, frame, match["when"])
             return
 
@@ -351,7 +452,8 @@ def _asserts(items: list[Item], place: int, last: int) -> bool:
     """Whether "learning rate" is followed by a value of its own, and so begins another statement."""
     following = items[place + 1 : min(last, place + 4)]
     changed = any(item.kind in {"by", "each"} or (item.kind == "verb" and item.key != "train") for item in following)
-    return any(item.number and not item.number.spelled for item in following) and not changed
+    own = [item.number for item in following if item.number]
+    return any(not (n.spelled or n.times or n.percent or n.fraction) for n in own) and not changed
 
 
 def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool:
@@ -377,6 +479,9 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         if not tells_a_fall(board, change, place, first, last):
             return False
         change.bare = True
+    number = frame.amount.number if frame.amount is not None else None
+    if noun and number is not None and number.value > 1 and not number.times:
+        return False  # what is counted, and no factor
     change.noun = noun and not change.bare
     if change.value is None and not change.targets and change.shape and not (change.at or change.every):
         frame.places = {p for p in frame.places if board.items[p].kind in {"verb", "schedule", "time"}}
@@ -426,6 +531,32 @@ def _spread(board: Board, refused: set[int]) -> None:
             untimed[0].noun = False
         else:
             board.note(Change("change", "reduce", None, at=[item.data], listed=True), [place])
+
+
+_POWERS = Pattern("number ((comma|and){1,2} number){1,6}")
+_MULTIPLIES = re.compile(r"multipl|factor|times|scale|of (?:the|its) (?:initial|base|original)|[乘倍]|系数|比例")
+
+
+def _multipliers(board: Board) -> None:
+    """Give a change its factor where its times have as many multipliers of the initial rate: 0.1, 0.01, 0.001."""
+    waiting = [fact for fact in board.facts if isinstance(fact, Change) and fact.at and fact.value is None]
+    for first, last in board.sentences() if waiting else ():
+        start, end = board.items[first].start, board.items[last - 1].end
+        changes = [fact for fact in waiting if start <= fact.start < end]
+        for match in _POWERS.find(board.code(), first, last) if changes else ():
+            places = [p for p in range(match.first, match.after) if board.items[p].number]
+            values = [board.items[p].value for p in places]
+            times = [value for time in changes[0].at for value in time.values]
+            near = board.text.plain[max(0, board.items[places[0]].start - 30) : board.items[places[-1]].end + 12]
+            powers = [values[0] ** power for power in range(1, len(values) + 1)]
+            falls = 0 < values[0] < 1 and all(
+                abs(one - two) <= 1e-6 * two for one, two in zip(values, powers, strict=True)
+            )
+            if len(times) == len(values) and falls and _MULTIPLIES.search(near):
+                changes[0].value = values[0]
+                changes[0].targets = []
+                board.used.update(places)
+                changes[0].end = max(changes[0].end, board.items[places[-1]].end)
 
 
 def _may_be_milestones(board: Board, place: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from downslope.reading.facts import Board
+import re
+
+from downslope.reading.facts import Board, Value
 from downslope.reading.patterns import Match, Pattern, Rules
 from downslope.reading.schedule_facts import Course, Shape
 from downslope.reading.times import Time
@@ -15,24 +17,29 @@ _PARTS = {
 _COURSES = Rules(
     {
         "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
+        "named": "concept:lr is? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
 )
 _TARGET = Pattern(
-    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} to final=number until=time:at,until?",
+    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} (to|mod:total) final=number "
+    "until=time:at,until?",
     **_PARTS,
 )
 _LENGTH = Pattern(
     "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} "
     "over=time:for,next,first,until"
 )
+_POWER = Pattern("schedule:polynomial is=is power=number")
+_CALLED_POWER = re.compile(r"[系指]数|次数|幂")
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _DENIED = Pattern("no:no,instead .?")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
 """Words for a change at once, which is no course."""
 
 _LINEAR = ("linear", "线性")
+_RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高]|增[加大至到长]")
 
 
 _ADVERBS = frozenset(
@@ -59,7 +66,9 @@ def find_shapes(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.kind != "schedule" or place in board.used or _is_denied(code, place):
             continue
-        target, length = _TARGET.at(code, place), _LENGTH.at(code, place)
+        target, length, power = _TARGET.at(code, place), _LENGTH.at(code, place), _POWER.at(code, place)
+        if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
+            board.note(Value("value", "power", board.items[power["power"]].value), [power["power"]])
         places, shape = [place], Shape("shape", item.key, None)
         if target is not None:
             shape.final = board.items[target["final"]].value
@@ -103,6 +112,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
     after = match["high"] + 1
+    if low.number and low.number.times:
+        return  # "lowered 10x to 0.001"
     part = high.number and high.number.fraction and not high.number.percent
     if part and after < last and items[after].is_a("of_it"):
         return  # "from 0.1 to a tenth of it" is a factor
@@ -112,7 +123,13 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     shape = next((item.key for item in reversed(between) if item.kind == "schedule"), "")
     before = [items[place] for place in (match.first - 1, match.first) if place >= first]
     shape = shape or next((item.key for item in before if item.kind == "schedule"), "")
+    shape = items[match.after - 1].key if match.rule == "named" else shape
     text = board.text.plain[items[match.first].start : high.start]
+    before_it = items[max(first, match.first - 2) : match.first]
+    if low.value >= 2 and any(item.is_a("concept", "epochs_total", "steps_total", "batch") for item in before_it):
+        return  # "epochs from 25 to 40"
+    if low.value > high.value and _RISES.search(text):
+        return  # of something else: "rises to 1e-4 from warmup_bias_lr = 0.1"
     shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")
     over = items[match["over"]].data if "over" in match else None
     within = next((item.data for item in reversed(between) if item.kind == "time"), None)

@@ -9,15 +9,17 @@ _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
     {
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
-        "after, stopped": "when=time:at,after,until,bare (word|is|after){0,3} end:end",
-        "5 steps per": "rate=(time:for,bare,total) (each|time:every)",
-        "1000 steps an epoch": "time:every verb:train? is rate=time:bare",
+        "after, stopped": "when=time:at,after,until,bare (word|is|after|verb:train){0,3} end:end",
+        "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
+        "1000 steps an epoch": "time:every verb:train? is? rate=time:bare",
         "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
+        "of so many": "after=(time:at,after|times:at,after) of=is value=number (break|comma|close)?",
+        "so many, in parentheses": "parts=(time:at|times:at) open value=number close",
         "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
-        "a row": "left=word unit=unit:epoch word value=number right=word",
+        "a row": "left=word word{0,2} unit=unit:epoch word value=number right=word",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤) value=number",
     },
     any="time:at,after,for,total,until,bare",
@@ -36,28 +38,44 @@ def find_ends(board: Board) -> None:
         if _is_early(board, match.first, match.after):
             continue
         if "total" in match:
-            before = [
-                item.data.unit for item in board.items[max(0, match.first - 20) : match.first] if item.kind == "time"
-            ]
-            unit = next((unit for unit in reversed(before) if unit), "")
+            unit = _unit_before(board, match.first)
             if unit and board.items[match["value"]].value >= 1:
                 total = Value("value", _TOTALS[unit], board.items[match["value"]].value, unit=unit)
                 board.note(total, [match["value"], match["total"]])
             continue
+        if "parts" in match:
+            if board.items[match["parts"]].data.percent and board.items[match["value"]].value >= 2:
+                unit = board.items[match["parts"]].data.unit or "epoch"
+                board.note(
+                    Value("value", _TOTALS[unit], board.items[match["value"]].value, unit=unit), [match["value"]]
+                )
+            continue
+        if "of" in match:
+            time, value = board.items[match["after"]].data, board.items[match["value"]].value
+            if board.plain(board.items[match["of"]]) == "of" and time.unit and value > max(time.values):
+                board.note(Value("value", _TOTALS[time.unit], value, role="of", unit=time.unit), [match["value"]])
+            continue
         if "value" in match:
             row = "left" in match
-            bars = [board.items[place].key == "|" for place in range(match.first, match.after, 2)]
+            bars = [board.items[place].key == "|" for place in (match.first, match["value"] - 1, match.after - 1)]
             before = board.items[match.first - 1] if match.first and not row else None
             value = board.items[match["value"]].value
-            begins = before is None or before.kind in {"comma", "break", "open", "and", "is"}
+            begins = before is None or before.kind in {"comma", "break", "open", "close", "and", "is"}
             if value >= 1 and begins and (all(bars) or not row):
                 unit = board.items[match["unit"]].key
                 board.note(Value("value", "epochs_total", value, unit=unit), range(match.first, match.after))
             continue
         time = board.items[match["when"]].data
-        if time.unit and not time.percent:
-            total = Value("value", _TOTALS[time.unit], time.values[0], unit=time.unit)
+        unit = time.unit or _unit_before(board, match.first)
+        if unit and not time.percent:
+            total = Value("value", _TOTALS[unit], time.values[0], unit=unit)
             board.note(total, range(match.first, match.after))
+
+
+def _unit_before(board: Board, place: int) -> str:
+    """Return what the nearest times before a place count."""
+    before = [item.data.unit for item in board.items[max(0, place - 20) : place] if item.kind == "time"]
+    return next((unit for unit in reversed(before) if unit), "")
 
 
 def _is_early(board: Board, first: int, after: int) -> bool:

@@ -6,7 +6,7 @@ import re
 
 from downslope.reading.facts import Fact, Value
 from downslope.reading.numbers import number_at
-from downslope.reading.schedule_facts import Change
+from downslope.reading.schedule_facts import Change, Shape
 from downslope.reading.times import Time
 
 _UPDATE = re.compile(
@@ -21,6 +21,14 @@ _POWER = re.compile(
     r"(?!\w|\.\d)(?:\s?[)}\]⌋])*"
 )
 """The learning rate as a power: 0.1 * 0.95^epoch, lr_0 * 0.96^(step / 1000)."""
+
+_POLYNOMIAL = re.compile(
+    r"(?:(?:is |are )?(?:multiplied|scaled) by |乘以?)\(\s?1\s?-\s?(?=[^()\n]{0,60}[a-z])"
+    r"[^()\n]{1,60}(?:\([^()\n]{0,30}\))?[^()\n]{0,10}\)"
+    r"\s?(?:\^|\*\*)\s?[{(]?\s?(?P<power>\d?\.?\d{1,4}|power|p|γ|gamma)(?![\w.])\s?[)}]?"
+    r"(?: (?:after|at|for|in)? ?(?:each|every) (?:iteration|step|epoch))?"
+)
+"""What a polynomial schedule multiplies by: (1 - iter / max_iter)^0.9."""
 
 _RATE = re.compile(r"(?<![a-z])(?:lr|η|eta|learning[_ ]rate)|学习率")
 _STEPS = re.compile(r"iter|step|步")
@@ -47,6 +55,13 @@ def find_formulas(plain: str) -> tuple[list[Fact], str]:
         if _RATE.search(clause + match.group()) and 0 < float(match["rate"]) < 1:
             facts += _power(match)
             left = left[: match.start()] + "," + " " * (match.end() - match.start() - 1) + left[match.end() :]
+    for match in _POLYNOMIAL.finditer(plain if not re.search(r"poly|多项式", plain) else ""):
+        if not _RATE.search(plain, max(0, match.start() - 160), match.end() + 40):
+            continue
+        facts.append(Shape("shape", "polynomial", None, *match.span()))
+        if match["power"][-1].isdigit():
+            facts.append(Value("value", "power", float(match["power"]), *match.span("power")))
+        left = left[: match.start()] + "," + " " * (match.end() - match.start() - 1) + left[match.end() :]
     for match in _UPDATE.finditer(plain):
         found = _terms(plain, match.start("right"), match.end("right"))
         if {fact.key for fact in found} >= {"lr_in_velocity"}:

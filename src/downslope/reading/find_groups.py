@@ -28,6 +28,10 @@ _MULTIPLIED = [
     )
 ]
 _NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){1,2} value=number", **_PARTS)
+_OF = Pattern(
+    "concept=concept:weight_decay,l2 link=(is|for|of_it|word:的,on) mod? target=target "
+    "(word|unit:ignored|target){0,2} (is|at|to) value=number"
+)
 _OTHERS_LR = Pattern("concept:lr (is|mod){0,2} number")
 _FOR_TARGET = Pattern(".{0,4} (for|word:对) target=target (word|and|concept:lr|verb|comma){0,6} no")
 _AFTERWARDS = Pattern(".{0,4} (time|times|each|when|schedule)")
@@ -58,6 +62,17 @@ def find_groups(board: Board) -> None:
         for pattern in _MULTIPLIED:
             for match in pattern.find(code, first, last):
                 _multiplied(board, match, first, last, code)
+        for match in _OF.find(code, first, last):
+            concept, link = board.items[match["concept"]], board.plain(board.items[match["link"]])
+            warms = any(item.is_a("concept", "warmup") for item in board.items[first:last])
+            if (
+                not warms
+                and link in {"of", "for", "on", "of the", "的"}
+                and not board.used.intersection(range(match.first, match.after))
+            ):
+                what = "lr" if concept.key == "lr" else "weight_decay"
+                group = Group("group", board.items[match["target"]].key, board.items[match["value"]].value, what=what)
+                board.note(group, range(match.first, match.after))
         _own_values(board, first, last, code)
 
 
@@ -145,8 +160,12 @@ def find_switched_off(board: Board, first: int, last: int, code: str) -> None:
         right = place + 1
         while right < last and (items[right].kind in {"is", "word", "mod", "comma"} and right - place < 4):
             right += 1
-        if right >= last:
+        before = items[place - 1] if place > first else items[place]
+        if right >= last and before.kind == "concept" and before.key in _SWITCHES - {"batch"}:
+            board.add("off", before.key, 0.0, [place - 1, place])  # 权重衰减没加
+        elif right >= last:
             _not_applied(board, place, first, last)
+        if right >= last:
             continue
         item = items[right]
         denied = item.kind == "concept" and item.key in _SWITCHES and right - place <= 3

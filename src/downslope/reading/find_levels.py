@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -35,7 +36,8 @@ _LEVEL = Rules(
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
-        "one after another": "to value=several",
+        "to the end": "value=number for:until end:end",
+        "one after another": "to value=several (span=(time:at,after,until|times:at,after))?",
     },
     **_PARTS,
 )
@@ -52,9 +54,14 @@ _KNOT = Rules(
         "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
     }
 )
-_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|mod|said){0,9}", **_PARTS)
+_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|to|mod|said){0,9}", **_PARTS)
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
 _RISES = Pattern("from number time:at to number time:at")
+_SUBJECTS = re.compile(
+    r"\b(?:pre-?train|fine-?tun|whereas|while|teacher|student|discriminator|generator)|教师|学生|预训练|微调|阶段|判别|生成器"
+)
+"""Words between two rates that belong to different trainings or networks."""
+
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
 
@@ -159,7 +166,7 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
         return False
     if not all(_is_rate(item) for item in items[first:after] if item.number):
         return False
-    if after < len(items) and items[after].kind in {"unit", "star", "slash"}:
+    if after < len(items) and (items[after].kind in {"unit", "star", "slash"} or items[after].is_a("verb", "multiply")):
         return False
     for start in (first, first - 3):  # "from 0.01 at epoch 1 to 0.1 at epoch 5"
         if start > 0 and _RISES.at(code, start - 1) and items[start].value < items[start + 3].value:
@@ -231,6 +238,9 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     if len(levels) < 2 and not (point and to):
         return
     falls = run[0].rule == "one after another" and all(one.value > other.value for one, other in pairwise(levels))
+    between = board.text.plain[board.items[run[0].first].start : board.items[run[-1].after - 1].end]
+    if _SUBJECTS.search(between):
+        return  # "4 epochs with 1e-3, whereas pretraining used 0.1 for 90 epochs"
     if not (timed or falls) or not _is_lr(board, run, stated) or not all(_counts(board, match) for match in run):
         return
     begins = bool(timed) and not (point and (to or first.start != 0))

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from downslope.reading.facts import Board, Mention
+from downslope.reading.facts import SGD, Board, Mention, Value
 from downslope.reading.items import Item
-from downslope.reading.patterns import Pattern, encode
+from downslope.reading.patterns import Pattern, Rules, encode
 
 _DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimizer")
 
@@ -28,6 +28,7 @@ def find_optimizers(board: Board) -> None:
     for first, last in board.sentences():
         named: list[Mention] = []
         opened = depth = 0
+        alone = sum(item.kind == "optimizer" for item in board.items[first:last]) == 1
         for place in range(first, last):
             item = board.items[place]
             opened += (item.kind == "open") - (item.kind == "close")
@@ -38,7 +39,8 @@ def find_optimizers(board: Board) -> None:
                 told = after is not None and after.kind in {"with", "open", "concept", "number"}
                 silent = place in denied and not told
                 reach = item.end if silent else board.items[last - 1].end
-                mention = Mention("optimizer", item.key, None, denied=place in denied, reach=reach)
+                since = board.items[first].start if alone and place not in denied else item.start
+                mention = Mention("optimizer", item.key, None, denied=place in denied, reach=reach, since=since)
                 named.append(board.note(mention, [place]))
                 for fact in named[:-1]:
                     fact.reach = min(fact.reach, item.start)
@@ -47,11 +49,36 @@ def find_optimizers(board: Board) -> None:
                 named.pop().reach = item.end
 
 
+_FOR_EACH = Pattern(
+    "concept=concept:lr,weight_decay,momentum (is|mod|word|to|of_it|taken){0,4} open? first=one (link one){1,4}",
+    one="(number unit? open? (for|at|with|is)? word? optimizer close?|optimizer (is|word|at|with|by){0,2} number)",
+    link="(comma|and|slash|word){1,2}",
+)
+_ONE = Rules(
+    {
+        "value first": "value=number unit? open? (for|at|with|is)? word? optimizer=optimizer",
+        "name first": "optimizer=optimizer (is|word|at|with|by){0,2} value=number",
+    }
+)
+
+
+def find_values_of_each(board: Board) -> None:
+    """Add the value of SGD where a setting is told for each optimizer: "0.001 for Adam and 0.1 for SGD"."""
+    code = board.code()
+    for match in board.matches(_FOR_EACH):
+        ones = list(_ONE.find(code, match.groups["first"][0], match.after))
+        own = next((one for one in ones if board.items[one["optimizer"]].key in SGD), None)
+        board.used.update(one["value"] for one in ones)
+        if own is not None:
+            value = Value("value", board.items[match["concept"]].key, board.items[own["value"]].value)
+            board.note(value, [match["concept"], own["value"]])
+
+
 def _is_kind_of(board: Board, named: Mention, item: Item) -> bool:
     """Whether "gradient descent" only says what the optimizer named before does: 采用AdaDelta方法进行梯度下降."""
     general = board.plain(item) in {"gradient descent", "stochastic gradient descent", "梯度下降"}
     between = board.text.plain[named.end : item.start]
-    return general and named.key not in {"sgd", "sgdw"} and _JOINS.search(between) is None and len(between) < 40
+    return general and named.key not in SGD and _JOINS.search(between) is None and len(between) < 40
 
 
 _JOINS = re.compile(r"[,;]|\b(?:and|or|vs|than|instead)\b|[和与或及]|而")
@@ -63,7 +90,7 @@ _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|co
 _PERIODIC = Pattern("word:decay is{0,2} number time:every")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
 _ANOTHERS = [
-    Pattern(pattern, between="(word|is|verb|with|by|unit|at|mod|target)", owned="concept:momentum,decay,eps")
+    Pattern(pattern, between="(word|is|verb|with|by|unit|at|mod|target|of_it)", owned="concept:momentum,decay,eps")
     for pattern in (
         "concept:teacher (between|comma|for|concept:ema){0,8} concept=concept:momentum,decay,ema",
         "concept:other,ema between{0,8} concept=concept:momentum,decay",
@@ -91,10 +118,8 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 result[index] = replace(item, key=owner)
             elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):
                 result[index] = replace(item, key="rho")
-        elif item.kind == "to" and index and result[index - 1].is_a("time", "every") and index + 1 < len(result):
-            number = result[index + 1].number
-            if number is not None and number.times and number.value < 1:  # 每个epoch后衰减为0.95倍
-                result[index] = replace(item, kind="verb", key="reduce")
+        elif _names_decay(result, index):
+            result[index] = replace(item, kind="concept", key="decay")
         elif item.is_a("to") and item.end - item.start == 3 and 1 < index < len(result) - 1:
             kept = result[index + 1].value
             if result[index - 1].kind == "comma" and 0.5 <= kept < 1 and _owner(result, index - 1) == "rho":
@@ -110,6 +135,19 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 if name in match:
                     result[match[name]] = replace(result[match[name]], key="other")
     return result
+
+
+def _names_decay(items: list[Item], index: int) -> bool:
+    """Whether 衰减 begins a clause after another of the optimizer's settings, and is one: 动量0.9，衰减设为0.0005."""
+    item, before = items[index], items[max(0, index - 8) : index]
+    named = (item.is_a("verb", "reduce") and item.end - item.start == 2) or (
+        item.is_a("to") and item.end - item.start == 3
+    )
+    if not (named and before and before[-1].kind in {"comma", "and", "break"} and index + 2 < len(items)):
+        return False
+    number = items[index + 2 if items[index + 1].kind == "is" else index + 1]
+    owner = next((i for i in reversed(before) if i.kind in {"concept", "schedule", "optimizer"}), None)
+    return 0 < number.value < 0.01 and owner is not None and owner.key in {"momentum", "nesterov", "batch", "sgd"}
 
 
 def _resolve(items: list[Item], index: int) -> Item:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
-from downslope.reading.facts import Board, Value
+from downslope.reading.facts import SGD, Board, Value
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules
 
@@ -17,12 +18,13 @@ _OTHERS = Rules(
         "theirs": "others:source open number close word:的",
         "pronoun": "word:they (did|verb:train)|word:paper,article,author (word|mod){0,2} (is|verb:train|did|word:的)",
         "named": "word did",
+        "possessed": "word word:network,model,method,paper,work,approach,setup,recipe,code,implementation (did|is)",
         "said": "word:readme,tutorial,docs,documentation,repo,blog (word:says,said,recommends,suggests|did)",
     },
     did="word:used,uses,adopted,adopts,employed,employs",
 )
-_SAYING = frozenset({"source", "said", "cited", "theirs", "pronoun"})
-_OWNER = re.compile(r"(?:\b(?:but|while|whereas|however)\s+|[而但,;]\s*)?(?P<who>\b(?:we|i)\b|我们?|本文)")
+_SAYING = frozenset({"possessed", "source", "said", "cited", "theirs", "pronoun"})
+_OWNER = re.compile(r"(?:\b(?:but|while|whereas|however)\s+|[而但,;]\s*)?(?P<who>\b(?:we|i|ours|our)\b|我们?|本文)")
 """Where a sentence that tells of others comes to the text's own training."""
 
 _OWN = Pattern(
@@ -83,10 +85,11 @@ def find_others(board: Board) -> None:
         elif others and others[-1][1] == first - 1 and _own(board, first, last) == first:
             _instead(board, others[-1][0], first, last)
         numbered = any(item.kind == "number" for item in board.items[first:end])
-        named = any(item.is_a("concept", "lr") or item.is_a("verb", "train") for item in board.items[first:end])
+        named = any(item.is_a("concept", *_SETTINGS) or item.is_a("verb", "train") for item in board.items[first:end])
         told = told or (numbered and named)
     _leave_attacks(board)
     _leave_images(board)
+    _leave_superseded(board)
     later = _second_recipe(board) if told else []
     for first, last in [*others, *later] if told else []:
         board.used.update(range(first, last))
@@ -120,6 +123,47 @@ def _instead(board: Board, first: int, own: int, last: int) -> None:
         board.note(Value("value", keys.pop(), board.items[match["value"]].value), [match["value"]])
 
 
+_NUMBER = r"\d*\.?\d+(?:e-?\d+|\*10\^-?\d+)?"
+_SUPERSEDED = [
+    re.compile(
+        rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^\n]{{0,80}}?\b"
+        rf"(?:settled (?:on|for)|went with|opted for|ended up (?:with|at)) "
+        rf"(?:[a-z]{{1,20}} ){{0,2}}(?P<new>{_NUMBER})"
+    ),
+    re.compile(
+        rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^.;\n]{{0,80}}?\b(?:so|but|then|and|now)\b[^.;\n]{{0,20}}?"
+        rf"\b(?:i|we|switch\w{{0,5}}|chang\w{{0,5}})(?: \w{{1,20}}){{0,2}}?"
+        rf"(?: (?:lowered|reduced|dropped|decreased|switched|changed|raised|increased|moved|went|set))?"
+        rf"(?: (?!to\b)\w{{1,20}}){{0,4}} to (?:[a-z]{{1,20}} ?){{0,3}}[= ]{{0,3}}(?P<new>{_NUMBER})"
+    ),
+    re.compile(
+        rf"(?P<old>{_NUMBER})(?!\d)[^\d\n]{{0,30}}(?:所以|于是|后来|然后|现在|因此|但|就|不同|最终|最后)[^\d。;\n]{{0,12}}"
+        rf"(?:改成|改为|换成|换为|调成|调到|降到|改用|用|是|取|设为|选|选择|选定|采用|使用)了?(?P<new>{_NUMBER})"
+    ),
+]
+"""A value that was tried, and the one that took its place: "with lr 0.1 it diverged, so I lowered it to 0.01"."""
+
+
+def _leave_superseded(board: Board) -> None:
+    """Give a setting the value that took the place of an earlier one."""
+    starts = [item.start for item in board.items]
+    for pattern in _SUPERSEDED:
+        for match in pattern.finditer(board.text.plain):
+            old, new = (bisect_left(starts, match.start(name)) for name in ("old", "new"))
+            if not (old < len(starts) and board.items[old].number and board.free_number(new)):
+                continue
+            near = range(old - 1, max(-1, old - 5), -1)
+            head = next((p for p in near if board.items[p].kind == "concept"), None)
+            between = board.items[old + 1 : new]
+            if head is None or board.items[head].key not in _SETTINGS or any(i.kind == "time" for i in between):
+                continue
+            key, other = board.items[head].key, [i.key for i in between if i.is_a("concept", *_SETTINGS)]
+            if other and other[-1] != key:
+                continue
+            board.used.update(range(head, new))
+            board.note(Value("value", key, board.items[new].value), [new])
+
+
 def _leave_attacks(board: Board) -> None:
     """Leave out the steps and the step size of an attack on the network."""
     for match in _STEPS.find(board.code()):
@@ -150,10 +194,11 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
     """Return where a later recipe of several stands: "For ImageNet, SGD with ... for 90 epochs", after one for CIFAR.
 
     It begins with what it is for and tells again of at least two things; it ends with its paragraph, or where a
-    sentence speaks of all.
+    sentence speaks of all. The first that names SGD is none, where other optimizers were told of before.
     """
     plain, code = board.text.plain, board.code()
     before: set[str] = set()
+    names: set[str] = set()
     started = 0.0
     begun = brief = False
     found: list[tuple[int, int]] = []
@@ -169,7 +214,10 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
             found.append((stage, last))
             begun = brief = True
             continue
-        told = _told(items)
+        told, named = _told(items), {item.key for item in items if item.kind == "optimizer"}
+        if names and named & SGD and not names & SGD:
+            begun, before = False, set()
+        names |= named
         begun = begun and not (brief and told and not told & before)  # what all stages share
         again = told & before
         tunes = "lr" in again and _TUNING.match(plain, beginning) is not None
@@ -217,6 +265,8 @@ def _is_other(board: Board, match: Match) -> bool:
     start = board.items[match.first].start
     before = board.text.plain[max(0, start - 5) : start]
     words = board.text.words(start, board.items[match.after - 1].end)
+    if match.rule == "possessed":
+        return words.split()[0].endswith(("'s", "’s")) and words[0].isupper()
     if match.rule == "named":
         return sum(character.isupper() for character in words.split()[0]) >= 2
     return "our" not in before and " we " not in f" {words.lower()} "

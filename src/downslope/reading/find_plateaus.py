@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
+from downslope.reading.items import Item
 from downslope.reading.patterns import Pattern, Rules
 from downslope.reading.schedule_facts import Plateau, whole_patience
 
@@ -16,6 +17,15 @@ _PATIENCE = Rules(
 )
 _CHANGES = ("divide", "multiply", "reduce", "halve", "decimate")
 _STOPPED_PATIENCE = Pattern("end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} (number|time)")
+
+
+def _clause(board: Board, left: int, right: int, first: int, last: int) -> list[Item]:
+    """Return the items around a stretch up to a parenthesis: what stands in one is not about what stands outside."""
+    while left > first and board.items[left - 1].kind not in {"open", "close"}:
+        left -= 1
+    while right < last and board.items[right].kind not in {"open", "close"}:
+        right += 1
+    return board.items[left:right]
 
 
 def find_plateaus(board: Board) -> None:
@@ -32,7 +42,9 @@ def find_plateaus(board: Board) -> None:
             elif "number" in match:
                 patience = whole_patience(board.items[match["number"]].value)
             changed = any(item.is_a("verb", *_CHANGES) for item in board.items[first:last])
-            stops = not changed and any(item.kind == "end" for item in board.items[first:last])
+            stops = not changed and any(
+                item.kind == "end" for item in _clause(board, match.first, match.after, first, last)
+            )
             near = range(max(first, match.first - 6), min(last, match.after + 5))
             metrics = [p for p in near if board.items[p].kind == "when" and board.items[p].key.startswith("metric_")]
             metric = min(metrics, key=lambda p: min(abs(p - match.first), abs(p - match.after)), default=None)

@@ -10,7 +10,7 @@ from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
 
 _VALUED = (
-    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
+    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,nu,trust,agc,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
     "lr_decay,lr_every,epochs_total,steps_total,other,teacher,decay"
 )
 _SINGLE = frozenset(_VALUED.split(","))
@@ -26,6 +26,8 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
+        "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
+        "concept=concept:epochs_total,steps_total from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
@@ -33,7 +35,10 @@ _RIGHT = [
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
+        "concept=concept:epochs_total,steps_total,batch from number word:个? to number=number",
+        "concept=concept:batch (soft|said|verb:train){1,4} number=number",
         "concept=concept:epochs_total open (word|at|comma|is|mod){0,5} number=number close",
+        "concept=concept:batch (word|is|open){0,3} verb:train is? number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:other,teacher,decay (word|mod|is|open|with|target|concept:gamma){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",
@@ -42,9 +47,9 @@ _RIGHT = [
 """From a concept rightwards to its number, the particular ones first."""
 
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
-_LEFT = Pattern("number=number (word:的|mod|is){0,2} concept=valued", **_PARTS)
+_LEFT = Pattern("number=number ((word:的|mod|is){0,2}|for:for) concept=valued", **_PARTS)
 _ROW = Pattern("concept=valued", **_PARTS)
-_LINK = Pattern("separator{1,2} (word:的)?", **_PARTS)
+_LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
 _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
@@ -54,6 +59,7 @@ _PAIR = Pattern(
     separator="(and|comma)",
 )
 _ALPHA = Pattern("word:α,alpha is? number=number")
+_POWER = Pattern("schedule:polynomial (concept:lr_decay|verb:reduce)? said=(word|is){1,2} number=number")
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
 
@@ -66,7 +72,16 @@ def find_values(board: Board) -> None:
             concept, number = match["concept"], match["number"]
             said = any(board.items[place].kind in {"is", "open", "to"} for place in range(concept, number))
             free = board.free_number(number) and concept not in board.used
-            if free and not _anothers(board, concept, number, said=said):
+            ranged = [
+                p
+                for p in range(concept, number)
+                if board.items[p].kind == "to" and board.items[concept + 1].kind == "from"
+            ]
+            if ranged and board.plain(board.items[ranged[0]])[0] < "\u4e00":  # "from 64 to 256", which may be too much
+                continue
+            if free and not (
+                _anothers(board, concept, number, said=said) or _of_several(board, concept, number, first)
+            ):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
     for match in board.matches(_COUNTED):
@@ -74,6 +89,10 @@ def find_values(board: Board) -> None:
         if match["time"] not in board.used and _may_count(concept.key, time):
             fact = Value("value", concept.key, time.values[0], unit=time.unit)
             board.note(fact, [match["concept"], match["time"]])
+    for match in board.matches(_POWER):
+        told = match.after - match.first > 3 or "系数" in board.plain(board.items[match["said"]])
+        if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
+            board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)
     for first, last in board.sentences():
@@ -83,7 +102,21 @@ def find_values(board: Board) -> None:
     find_settled(board)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
-            board.note(Value("value", "nesterov", True), [place])
+            off = _SWITCHED_OFF.match(board.text.plain, item.end)
+            board.note(Value("value", "nesterov", off is None), [place])
+
+
+_SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0\b|none)|\s?(?:为|设为)?(?:false|否|关)")
+
+
+def _of_several(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether numbers are those of several settings, of which not all are known: "jitter and lr are 1 and 2"."""
+    items = board.items
+    each = any(board.plain(item) in _EACH for item in items[concept:number])
+    row = any(i.kind == "concept" for i in items[max(first, concept - 3) : concept]) and items[concept - 1].kind in {
+        "and", "comma", "mod",
+    }  # fmt: skip
+    return each and row and _LIST.at(encode(items[number : number + 6]), 0) is not None
 
 
 def _may_count(key: str, time: Time) -> bool:
@@ -174,6 +207,9 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     return False
 
 
+_SEVERAL = re.compile(r"(?:rates|decays|sizes|momentums|coefficients|values)$")
+"""Settings of which a number before them says how many there are: "3 learning rates"."""
+
 _OTHER_SYMBOL = Pattern("(at|with|open|when|word:where) word is number")
 """A symbol's own value in an aside: "gradient clipping (when T = 8)"."""
 
@@ -183,9 +219,13 @@ _CHOSEN = re.compile(
 )
 """Words of a sentence that offers values instead of stating them."""
 
-_REFUSED = re.compile(r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big)\b|\bdiverge|太大|太小|过大|过小|过高|发散)")
+_REFUSED = re.compile(
+    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|"
+    r"是不是太|太大|太小|过大|过小|过高|发散)"
+)
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
+_SEARCHED = re.compile(r"[^,;。)]{0,6}(?:之间|范围|搜索|区间)")
 _THEIRS = re.compile(
     r"\bunlike\b|\b(?:paper|authors?|baseline)\b[^.;]{0,20}\b(?:uses?d?|has|had|says?|sets?)\b|原论文|原文|不同于|与.{1,12}不同"
 )
@@ -198,7 +238,8 @@ _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
-_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
+_EACH = frozenset({"are", "were", "are set to", "分别", "分别为", "分别设为", "分别设置为", "分别是", "分别取"})
+_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 
 
 def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
@@ -218,6 +259,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return True
     near = items[number - 1 : number + 5]
     code = encode(near)
+    if _SEARCHED.match(plain, items[number].end):
+        return True
     if ranged := _RANGE.at(code, 1):
         return not (items[concept].key == "lr" and near[2].kind == "to" and ranged.after < 5)
     listed = _LIST.at(code, 1)
@@ -240,9 +283,15 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     key = item.key
     if amount.times or _is_offered(board, concept, number, first):
         return
-    if key == "lr" and amount.spelled and not amount.fraction and amount.value >= 1:
-        return  # "we drop the learning rate twice"
+    if amount.spelled and board.plain(items[number]) == "一":
+        return  # 批量归一
+    if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
+        return  # "we drop the learning rate twice", "to 80% of its value"
     named = board.plain(item)
+    if key == "batch" and _is_other_batch(board, concept, first):
+        return
+    if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
+        return  # "decay the exploration rate by 0.99"
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
@@ -260,6 +309,24 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.note(fact, places)
 
 
+_HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
+_TRAINED = re.compile(r"\btrain|训练")
+_BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试|验证)")
+_PARTIAL = re.compile(r"(?:\bmicro|\brpn|\brois?|\banchors?|\bproposals?|\bqueue|\bmemory)[\s-]*$")
+
+
+def _is_other_batch(board: Board, concept: int, first: int) -> bool:
+    """Whether a batch is not the training's: one for testing, of regions of an image, or of a part of a step."""
+    end = board.items[concept].start
+    before = board.text.plain[max(board.items[first].start, end - 60) : end]
+    labelled = _HELD_OUT.match(before) is not None and ":" in before[:20]
+    clause = before if labelled else re.split(r"[,;]", before)[-1]
+    clause = _BOTH.sub("", clause)
+    tested, trained = ([m.end() for m in p.finditer(clause)][-1:] for p in (_HELD_OUT, _TRAINED))
+    return _PARTIAL.search(before) is not None or (bool(tested) and tested > trained)
+
+
+_NOUN = re.compile(r"(?!rate|factor|value|coeff|param|term|const|used|weight|strength|with|then|this)[a-z]{4,}")
 _LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
 _SYMBOL_OF = re.compile(
     r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s?(?:λ|lambda|μ|mu)\b"
@@ -301,6 +368,10 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
     if number is None or not board.free_number(place) or key in {"other", "epochs_total", "steps_total", "clip"}:
         return
     if (number.spelled and number.value != 0) or (right in board.used and key != "nesterov"):
+        return
+    if place > first and (items[place - 1].is_a("word", "+") or (key == "l2" and items[place - 1].kind == "star")):
+        return  # a term of a sum
+    if _SEVERAL.search(board.plain(items[right])) and float(number.value).is_integer() and number.value:
         return
     if key == "batch":
         words = board.plain(items[right])
@@ -382,24 +453,31 @@ def rate_per(board: Board, number: int, concept: int) -> float | str | None:
     return None
 
 
+_STEP = Pattern("unit:step is{0,2} number=number")
+_STARTS = Pattern(
+    "(starts=is|from=from|mod:initial,base,peak (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
+    "is mod:initial is?) number=number"
+)
+
+
 def find_starts(board: Board, first: int, last: int) -> None:
     """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
     if board.of("value", "lr"):
         return
+    for match in _STEP.find(board.code(), first, last):
+        if board.plain(board.items[match.first]) == "step" and 0 < board.items[match["number"]].value < 1:
+            board.note(Value("value", "lr", board.items[match["number"]].value), [match.first, match["number"]])
+            return
     changed = board.has("change", "shape", "levels")
-    for place in range(first + 1, last):
-        if board.items[place].kind != "number":
+    for match in _STARTS.find(board.code(), first, last):
+        place = match["number"]
+        words = board.plain(board.items[match.first])
+        if "starts" in match and not words.startswith(("start", "begin", "began", "init", "初")):
             continue
-        before = board.items[place - 1]
-        text = board.plain(before)
-        starting = before.is_a("from") or (
-            before.is_a("is") and text.startswith(("start", "begin", "began", "init", "初"))
-        )
-        said = before.is_a("mod", "initial") or text.startswith("rate of") or starting
-        said = said or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial"))
-        counted = place + 1 < last and board.items[place + 1].kind == "unit"
-        if (changed or text.startswith("rate of")) and said and board.free_number(place) and not counted:
-            board.note(Value("value", "lr", board.items[place].value, role="initial"), [place - 1, place])
+        of_rate = words.startswith("rate of")
+        counted = place + 1 < last and board.items[place + 1].kind in {"unit", "schedule"}
+        if (changed or of_rate) and (of_rate or "rate" not in match) and not counted and board.items[place].value < 100:
+            board.note(Value("value", "lr", board.items[place].value, role="initial"), [match.first, place])
             return
 
 
@@ -422,11 +500,12 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
 def find_settled(board: Board) -> None:
     """Find the only learning rate of a text where it is told as lowered or raised to it, at no time of the training."""
     changes = [fact for fact in board.facts if isinstance(fact, Change)]
-    if len(changes) != 1 or board.of("value", "lr") or board.has("range", "shape", "levels", "knots", "warmup"):
+    shaped = any(fact.kind == "shape" and fact.key != "constant" for fact in board.facts)
+    if len(changes) != 1 or shaped or board.of("value", "lr") or board.has("range", "levels", "knots", "warmup"):
         return
     change = changes[0]
     timed = change.at or change.every or change.over or change.plateau or change.count
-    if len(change.targets) == 1 and change.value is None and not timed:
+    if len(change.targets) == 1 and not timed:
         board.facts.remove(change)
         board.facts.append(Value("value", "lr", change.targets[0], change.start, change.end))
 

@@ -10,12 +10,13 @@ from downslope.reading.schedule_facts import Amount, Course, Warmup
 from downslope.reading.times import Time
 
 _PARTS = {
-    "filler": "(word|is|schedule|concept:lr|at|verb:increase|mod|of_it|open|close)",
+    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|open|close)",
     "ramp": "((from|to|by|is) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(
     {
         "warmup for": "concept:warmup (filler|ramp|concept:warmup|for){0,8} length=time:for,first,bare,after",
+        "warmup lasts 5 epochs": "concept:warmup word? verb:train length=time:bare,for",
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
         "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} "
@@ -27,7 +28,10 @@ _LENGTHS = Rules(
     **_PARTS,
 )
 _BEGIN = Rules(
-    {"from": "(from|is) value=number", "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup"}
+    {
+        "from": "(from|is) (word:a,the|concept:lr|is|mod:initial,base){0,4} value=number",
+        "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
+    }
 )
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
@@ -204,6 +208,8 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
     if found is None:
         before = [p for p in range(max(first, place - 8), place) if items[p].kind == "time" and p not in board.used]
         found = next((p for p in reversed(before) if items[p].data.prep == "first"), None)
+        if found is None and before and before[-1] == place - 1 and items[place - 1].data.prep == "for":
+            found = place - 1  # 在5个epoch内由0增长到0.4
     over = course.over if course is not None else None
     if found is None and over is None:
         if peak is not None:

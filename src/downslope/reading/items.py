@@ -21,7 +21,38 @@ _PUNCTUATION = {
     ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
+_IDENTIFIER = re.compile(r"[a-z]{1,20}(?:_[a-z]{1,20}){1,5}(?![\w{])")
+_FOREIGN = frozenset(
+    [
+        "warmup",
+        "bias",
+        "bn",
+        "ema",
+        "teacher",
+        "val",
+        "test",
+        "eval",
+        "head",
+        "backbone",
+        "aux",
+        "target",
+        "encoder",
+        "lookahead",
+    ]
+)
+"""Words of a name that is not the training's own: warmup_momentum, bn_momentum."""
+
+
+def _is_other(name: str) -> bool:
+    """Whether a name with underscores means something else than the phrase that it begins with."""
+    words = name.split("_")
+    return len(words) > 2 or not _FOREIGN.isdisjoint(words)
+
+
 _END = "\0"
+_KEY_LINE = re.compile(r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}: ?[^\s:]")
+"""What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
+
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
@@ -89,6 +120,12 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         found, after = _longest(tokens, index)
+        name = _IDENTIFIER.match(plain, start)
+        if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
+            items.append(Item("word", name[0], start, name.end()))  # warmup_momentum
+            here = name.end()
+            index += 1
+            continue
         number = number_at(plain, start) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows
@@ -99,10 +136,13 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         if found is not None:
-            kind, key = found
+            kind, key = _named_after(items, found, plain, start, tokens[after - 1][2])
             if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
                 items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
-            items.append(Item(kind, key, start, tokens[after - 1][2]))
+            end = tokens[after - 1][2]
+            if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
+                kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
+            items.append(Item(kind, key, start, end))
             if kind == "schedule" and any(
                 word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
             ):
@@ -114,7 +154,89 @@ def find_items(plain: str) -> list[Item]:
         items.append(_unknown(token, start, end, plain))
         index, here = index + 1, end
     kept = [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
-    return _without_citations(kept)
+    return _with_stalls(_without_glosses(_without_citations(kept)), plain)
+
+
+_GLOSSED = frozenset({"word", "unit", "concept", "target", "mod", "is"})
+_SAME = {"l2": "weight_decay", "epochs_total": "epoch", "steps_total": "step"}
+
+
+def _without_glosses(items: list[Item]) -> list[Item]:
+    """Return the items without what only names a setting again: "momentum (μ) = 0.9", 训练轮数（epochs）：50."""
+    found: list[Item] = []
+    place = 0
+    while place < len(items):
+        item = items[place]
+        found.append(item)
+        place += 1
+        if place < len(items) and items[place].kind == "open" and item.kind in {"concept", "unit"}:
+            close = next((p for p in range(place, min(len(items) - 1, place + 7)) if items[p].kind == "close"), 0)
+            inner, after = items[place + 1 : close], items[close + 1]
+            own = _SAME.get(item.key, item.key)
+            named = all(i.kind in _GLOSSED and (i.kind != "concept" or _SAME.get(i.key, i.key) == own) for i in inner)
+            if close and named and (after.kind in {"is", "number"} or after.is_a("word", "|")):
+                found += [inside for inside in inner if inside.kind == "mod"]
+                place = close + 1
+    return found
+
+
+_BETTER = (
+    r"(?:improv\w+|decreas\w+|dropp?\w*|fall\w*|fell|gain\w*|go(?:ne|es|ing)? (?:up|down)|progress\w*|ris(?:ing|en|e)|"
+    r"(?:get|become)\w*(?: any)? (?:better|smaller|lower|higher)|reduc\w+|increas\w+|chang\w+)"
+)
+_BETTER_IN_HAN = (
+    "(?:改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高)"
+)
+_STALL = re.compile(
+    r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
+    r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
+    rf" {_BETTER}(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
+    r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
+    rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
+)
+"""A measured value that does not get better, as far as nobody has written it down in a lexicon."""
+
+
+def _with_stalls(items: list[Item], plain: str) -> list[Item]:
+    """Return the items with "has not gone up" and 没有任何改观 made one, where a measured value stands beside them."""
+    found: list[Item] = []
+    place = 0
+    for match in _STALL.finditer(plain):
+        while place < len(items) and items[place].start < match.start():
+            found.append(items[place])
+            place += 1
+        after = place
+        while after < len(items) and items[after].end <= match.end():
+            after += 1
+        near = [*found[-12:], *items[after : after + 8]]
+        measured = any(item.kind == "when" for item in near) and not any(i.kind == "break" for i in items[place:after])
+        owned = any(item.is_a("concept", "lr") for item in items[after : after + 1])
+        if after > place and items[after - 1].end == match.end() and measured and not owned:
+            found.append(Item("when", "plateau", match.start(), match.end()))
+            place = after
+    return [*found, *items[place:]]
+
+
+_NAMES_OF_OTHERS = ("warmup", "bias", "bn", "ema", "teacher", "backbone", "head", "encoder", "decoder")
+
+
+def _named_after(items: list[Item], found: tuple[str, str], plain: str, start: int, end: int) -> tuple[str, str]:
+    """Return kind and key of a phrase: "other" within another's name, warmup_momentum; 迭代 after a number a unit."""
+    before = items[-1] if items else None
+    if before is None:
+        return found
+    if found == ("verb", "train") and plain[start:end] == "迭代" and before.kind == "number":
+        return "unit", "step"
+    joined = found[0] == "concept" and before.is_a("word", "_") and before.end == start and len(items) > 1
+    before = items[-2] if joined else before
+    others = joined and (before.key in _NAMES_OF_OTHERS or plain[before.start : before.end] in _NAMES_OF_OTHERS)
+    return ("concept", "other") if others else found
+
+
+def _is_part(plain: str, place: int) -> bool:
+    """Whether a part of something stands at a place: a fraction, a percentage, so many times."""
+    number = number_at(plain, place) if plain[place : place + 1].strip() else None
+    return number is not None and (number.fraction or number.percent or number.times) and 0 < number.value < 1
 
 
 def _is_named(items: list[Item], number: Number) -> bool:
@@ -211,12 +333,16 @@ def _longest(tokens: list[tuple[str, int, int]], index: int) -> tuple[tuple[str,
 
 def _unknown(token: str, start: int, end: int, plain: str) -> Item:
     if token == "\n":
-        return Item("skip", "", start, end)
+        return Item("break" if _KEY_LINE.match(plain, end) else "skip", "", start, end)
     if token[0] == "\n":
         return Item("break", "", start, end)
+    if token == '"':
+        return Item("skip", "", start, end)
     if (
         token == "." and plain[end : end + 1].strip() and not _QUOTED.match(plain, end)
     ):  # within a name or an abbreviation
+        return Item("skip", "", start, end)
+    if token == '"':
         return Item("skip", "", start, end)
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]

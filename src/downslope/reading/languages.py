@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 _C_CALLS = r"\bnew \w+\(|^#(?:define|include)\b|^DEFINE_\w+\("
+_LUA = (
+    r"^[ \t]*local [\w, ]+=|^[ \t]*for \w+ ?= ?[\w.#]+, ?\S+ do\b|~=|^[ \t]*(?:else)?if\b[^;\n]*\bthen\b|"
+    r":option\(\s*[\"']-|\blapp\s?\[\[|^require\b"
+)
 LANGUAGES = {
-    "lua": (
-        "--",
-        r"^[ \t]*local [\w, ]+=|~=|^[ \t]*(?:else)?if\b[^;\n]*\bthen\b|:option\(\s*[\"']-|\blapp\s?\[\[|^require\b",
-    ),
+    "lua": ("--", _LUA),
     "matlab": ("%", r"\.\.\.[ \t]*$|trainingOptions\(|vl_argparse|^[ \t]*%[^\n]*\n[ \t]*\w+ ?= ?[^=\n]*;"),
     "julia": ("#", r"^using \w|\w::(?:Float|Int|Bool)\w*|@kwdef|\bFlux\.|\bOptimiser\(|train!\("),
     "r": ("#", r"\w\s?<-\s?\S|%>%|\|>"),
@@ -22,7 +23,7 @@ LANGUAGES = {
 """A language, or several alike -> what begins a comment in it, and what only it has."""
 
 _ENDS = (";", "{", "}", ",", "(", ")", "[[", "]]", "...", "end", "then", "do")
-_ANYWHERE = ("=", "#define ", "(default ")
+_ANYWHERE = ("=", "<- ", "#define ", "(default ")
 
 
 def tell_language(text: str) -> str:

@@ -40,7 +40,7 @@ _CUT = re.compile(
 _HEAD = re.compile(r"(?:(?<![a-z\d])e\s?[-^]|\^|\d\s?\*\*)[\s({+-]*$")
 """What is left of a power before a number."""
 
-_BIG = re.compile(r"(k|m|w|万|千|百|亿)(?![a-z])|\s(k)(?![\w-])|\s?(thousand|million)(?![a-z])")
+_BIG = re.compile(r"(k|m|w)(?![a-z])|\s?(万|千|百|亿)(?![a-z克])|\s(k)(?![\w-])|\s?(thousand|million)(?![a-z])")
 _INDEX = re.compile(r"\d\s?\}?\s?(?:[=:]|is |为)")
 _FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./a-z]|\s/\s?\d)")
 _TAIL = re.compile(
@@ -273,7 +273,7 @@ def _in_words(plain: str, value: int, end: int) -> tuple[int, int]:
             break
         if more_is >= 100 and value < more_is and not more.group(1):
             value, end = value * more_is, more.end()
-        elif (value % 100 == 0 and 0 < more_is < 100) or (value in _TENS.values() and 0 < more_is < 10):
+        elif (value % 100 == 0 and 0 < more_is < 100) or (value % 100 in _TENS.values() and 0 < more_is < 10):
             value, end = value + more_is, more.end()
         else:
             break

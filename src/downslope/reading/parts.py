@@ -31,13 +31,15 @@ _FORMATS = {
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
 
 _LAUNCHERS = (
-    r"(?:python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
+    r"(?:[\w.${}~/-]*/python[\d.]*|python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
     r"conda|th|qlua|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
-    r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
+    r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|"
+    r"[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
 _SCRIPT = re.compile(
-    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\()",
+    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|"
+    r"for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
     re.MULTILINE,
 )
 """A line of a program, of which the whole need not be today's Python."""
@@ -49,12 +51,16 @@ _SHELL = re.compile(
     r"\s*(?:(?:for|while|until|if|case)\b.*(?:;\s*(?:do|then)|\bin\b.*)?$|do\b|done\b|then\b|fi\b|else$|elif\b|esac\b|export\s|cd\s|"
     r"mkdir\s|echo\s|set\s[-+]|source\s|module\s|rm\s|cp\s|wget\s|unzip\s|pip3?\s|git\s|[A-Za-z_]\w*=(?:\S*|\"[^\"]*\"|'[^']*'|\$\(.*\))\s*(?:#.*)?$)"
 )
-_KEY = re.compile(r"\s*(?:-\s+)*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?[ \t]{0,30}:(?:\s+(?P<value>\S.*)|\s*$)")
+_KEY = re.compile(
+    r"\s*(?:-\s+|\*\s+(?=\w+\.[\w.]+:))*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?[ \t]{0,30}:"
+    r"(?:\s+(?P<value>\S.*)|\s*$)"
+)
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
 _BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
 _COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
 _ITEM = re.compile(r"\s*-\s+\S|\s+\d{1,9}\s?:\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
+_LETTERED = re.compile(r"^\s*[a-z\d]{1,2}[.)]\s+(?=\w+\s?=)")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
     r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
@@ -65,7 +71,7 @@ _CODE = re.compile(
 _SENTENCE = re.compile(r"(?<![A-Za-z,'])(?:[A-Za-z,']{1,40}\s{1,8}){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s{0,8}$")
 _FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+-]*)[^\n`]*$", re.MULTILINE)
 _NUMERIC = r"[\[(]?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?(?:,\s?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?){0,50}"
-_NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`]|$)"
+_NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`\"']|$)"
 _FLAG_VALUE = (
     rf"(?:=|[ \t]+|[ \t]*\\?\n[ \t]*)(?:{_NUMBERS}(?:[ \t]+{_NUMBERS}){{0,50}}|\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'|"
     r"(?<==)[^\s,;]{0,99}[^\s,;.]|(?!(?:and|or|with|for|to|in|is|then|but|on|at|as)\b)"
@@ -150,7 +156,18 @@ def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text that is of one kind, or mixed."""
     if whole == "shell":
         return _heredocs(Part("command", "shell", text, start, name))
+    if whole in {"python", "dictionary"} and _is_written(text):
+        return [Part("prose", "", text, start, name)]
     return [_part(whole, text, start, name)] if whole else _mixed(text, start, name)
+
+
+def _is_written(text: str) -> bool:
+    """Whether a program is mostly the sentences in its strings: one that writes a document."""
+    words = [match.group() for match in _STRING.finditer(text[:_LOOKED_AT]) if _SENTENCE.search(match.group()[1:-1])]
+    return sum(map(len, words)) > len(text) / 2
+
+
+_STRING = re.compile(r"\"[^\"\n]{30,2000}\"|'[^'\n]{30,2000}'")
 
 
 def _next_file(text: str, whole: str) -> int:
@@ -195,7 +212,7 @@ def tell(text: str) -> str:
     first = head.lstrip()[:1]
     if first == "{" and '"cell_type"' in head and '"cells"' in text:
         return "notebook"
-    lines = [line[:_WIDEST] for line in head.splitlines() if line.strip()]
+    lines = [_LETTERED.sub("", line[:_WIDEST]) for line in head.splitlines() if line.strip()]
     if len(text) > _LOOKED_AT and len(lines) > 1:
         lines.pop()
     if _is_script(head, lines):
@@ -283,7 +300,7 @@ def _is_script(head: str, lines: list[str]) -> bool:
     if re.match(r"#!.*\b(?:ba|z|da|k)?sh\b", head):
         return True
     joined = re.sub(r"\\[ \t]*\n", " ", head)
-    commands = shell = 0
+    commands = shell = runs = 0
     lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
     told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
     for line in told:
@@ -292,7 +309,9 @@ def _is_script(head: str, lines: list[str]) -> bool:
             commands += 1
         elif _SHELL.match(line):
             shell += 1
-    return bool(commands) and commands + shell == len(told) and bool(lines)
+        elif _COMMAND.match(line) and len(line.split()) < 5:  # what is run with the variables above
+            runs += 1
+    return bool(commands or (runs and shell > 1)) and commands + shell + runs == len(told) and bool(lines)
 
 
 def _is_command(line: str) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+from downslope.reading.lexicon.chinese import TRADITIONAL
+
 LONGEST = 12_000
 """Characters that are read; a longer text is cut down to as many, so that reading takes a bounded time."""
 
@@ -47,38 +49,53 @@ def choose_passages(text: str) -> list[tuple[int, int]]:
     return sorted(chosen)
 
 
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True))
 _ONE_FOR_ONE = {
     **dict.fromkeys("−‐‑‒–﹣", "-"),
     **dict.fromkeys("×✕✖∗⋅·∙⨯", "*"),
     **dict.fromkeys("“”„«»「」『』", '"'),
-    **dict.fromkeys("‘’′`", "'"),
+    **dict.fromkeys("‘’′", "'"),
+    "`": " ",
     **dict.fromkeys("。；！？•●▪", ";"),
     **dict.fromkeys("，﹐", ","),
     **dict.fromkeys("—…", ","),
     "：": ":",
     "÷": "/",
     "≈": "=",
+    **_SUBSCRIPTS,
+    **TRADITIONAL,
     **dict.fromkeys("ˆ∧", "^"),
     **dict.fromkeys("∼～", "~"),
     "ϵ": "ε",
     "$": " ",
     "\u3000": " ",
-    "\t": " ",
+    "\t": "  ",
     "\r": "\n",
 }
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
-    r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
+    r"\\(times|cdot|%|,|;|!| |[()\[\]]|mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
 _RAISED = re.compile(
     r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
     r"|(<sup>\s?[-\u2212\u2013]\s?</sup>\s?(?:<sup>)?|(?<=10)\s?[-\u2212\u2013]\s?<sup>)"
-    r"|(\\textsuperscript\{|<sup>)|(</sup>)|\{([-+\u2212\u2013])\}",
+    r"|(\\textsuperscript\{|<sup>)|(</sup>)|\{\s?([-+\u2212\u2013,])\s?\}",
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
-_SUBSCRIPT = re.compile(r"_\{([^{}\s]{1,12})\}")
+_APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])")
+"""A formula whose characters a scanner set apart, $1 0 ^ { - 3 }$: no two digits of it touch; and the blanks in it."""
+
+_TEN = r"(?:10-\d|10\^\{?-\d\}?|10\^\{-\d\})"
+_TWICE = [
+    re.compile(r"(?<![\d.])(?P<one>(?P<times>(?:\d(?:\.\d{1,3})?\*)?)10-(?P<power>\d))"
+               r"(?P<again>(?:(?P=times)10(?:-|\^\{?-)(?P=power)\}?){1,2})(?![\d.])"),
+    re.compile(r"(?<![A-Za-z\d_.])(?P<one>\d{0,3}\.\d{1,8}?)(?P<again>(?P=one){1,2})(?![\d.])"),
+]  # fmt: skip
+"""A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9."""
+
+_SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
 _EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
 _STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
@@ -149,15 +166,39 @@ def normalise(original: str, passages: Iterable[tuple[int, int]] | None = None) 
     """
     plain: list[str] = []
     origin: list[int] = []
+    apart = _blanks_of_formulas(original)
     for start, end in [(0, len(original))] if passages is None else passages:
         if plain:
             plain.extend("\n\n")
             origin.extend([start] * 2)
-        _normalise(original, start, end, plain, origin)
-    return Text(original, "".join(plain), (*origin, len(original)))
+        _normalise(original, start, end, plain, origin, apart)
+    told = "".join(plain)
+    for pattern in _TWICE:
+        told = pattern.sub(_once, told)
+    return Text(original, told, (*origin, len(original)))
 
 
-def _normalise(original: str, index: int, length: int, plain: list[str], origin: list[int]) -> None:
+def _blanks_of_formulas(original: str) -> frozenset[int]:
+    """Return the places of the blanks that stand within the numbers of a formula."""
+    found: set[int] = set()
+    place, formulas = 0, original.split("$")
+    for index, inner in enumerate(formulas):
+        spaced = len(inner) <= 200 and re.search(r"\d [\d.]|\. \d", inner) and not re.search(r"\d\d", inner)
+        if spaced and (index % 2 or len(formulas) == 2):
+            found.update(place + match.start() for match in _APART.finditer(inner))
+        place += len(inner) + 1
+    return frozenset(found)
+
+
+def _once(match: re.Match[str]) -> str:
+    """Return what is written twice once, and as long as it was."""
+    one = f"{match['times']}10^-{match['power']}" if "power" in match.groupdict() else match["one"]
+    return one.ljust(len(match.group()))
+
+
+def _normalise(
+    original: str, index: int, length: int, plain: list[str], origin: list[int], apart: frozenset[int]
+) -> None:
     """Append the normalised characters of a stretch, and where each stands."""
 
     def put(text: str, place: int) -> None:
@@ -188,7 +229,7 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             put(written or ("^-" if minus else "^{" if begins else "}" if ends else ""), index)
             index = match.end()
             continue
-        if skipped := _skipped(original, index):
+        if skipped := _skipped(original, index) or int(index in apart):
             put(" " * (skipped > 1), index)
             index += skipped
             continue
@@ -213,7 +254,9 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
 
 
 def _skipped(original: str, index: int) -> int:
-    """Return how many characters at a place are a fence around prose, or an underscore of emphasis."""
+    """Return how many characters at a place are a fence around prose or a formula, or an underscore of emphasis."""
+    if original[index] == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
+        return 2
     if original.startswith("```", index):
         return 4 if original[index + 3 : index + 4] == "\n" else 3
     return int(original[index] == "_" and _is_emphasis(original, index))
@@ -230,7 +273,8 @@ def _is_emphasis(original: str, index: int) -> bool:
 def _markup(original: str, index: int) -> int:
     """Return how many characters of markup stand at a place: 1 or 2 stars of emphasis, -1 for the mark of a list."""
     before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
-    if after == " " and (original[index + 2 : index + 3].isalpha() or original[index + 2 : index + 3] in {"*", "`"}):
+    begun = original[index + 1 : index + 5].lstrip(" ")[:1]
+    if after == " " and (begun.isalpha() or (begun and begun in "*`")):
         begun = index - 1
         while begun >= 0 and original[begun] in " \t":
             begun -= 1

@@ -27,6 +27,7 @@ _INTERVALS = Rules(
 )
 _PERIOD = Rules(
     {
+        "every 30 of 100 epochs": "number=number is number unit=unit",
         "every 2 epochs": "number=number word:个? unit=unit",
         "every other epoch": "other=other unit=unit",
         "every epoch": "unit=unit",
@@ -45,6 +46,7 @@ _FILLERS = Pattern(
 _LISTED = Pattern(
     "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
 )
+_EACH_LISTED = Pattern("number plain (comma number plain){1,6} (after|word:时|at)", **_PARTS)
 _OF_TOTAL = Pattern("is number unit", **_PARTS)
 _WHOLE_AFTER = Rules(
     {
@@ -75,6 +77,9 @@ class Time:
     percent: bool = False
 
 
+_CLOSING = frozenset({"break", "comma", "and", "close", "verb", "at"})
+
+
 def find_times(items: Sequence[Item]) -> list[Item]:
     """Return the items with every time made one item of kind "time"."""
     found: list[Item] = []
@@ -93,8 +98,10 @@ def find_times(items: Sequence[Item]) -> list[Item]:
 
 
 def _as_key(items: Sequence[Item], place: int) -> Item:
-    """Return the item at a place; of a unit that is a key, "bs=128 epochs=200", the concept."""
+    """Return the item at a place; of a unit that is a key, "bs=128 epochs=200", the concept; of 最初设为 "initial"."""
     item, after = items[place], items[place + 1 : place + 3]
+    if item.is_a("for", "first") and [i.kind for i in after] == ["is", "number"]:
+        return replace(item, kind="mod", key="initial")
     if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
         return item
     sign, number = after
@@ -135,21 +142,30 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         or (prep == "at" and before and before.is_a("concept", "clip"))
     ):
         return _first_one(items, code, prep, place)
-    chain = _CHAIN.at(code, place)
+    chain = None if before is not None and before.kind == "slash" else _CHAIN.at(code, place)
     values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
     if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
-        return Time(prep or "at", values, ""), chain.after
+        return Time(prep, values, ""), chain.after
     number = item.number
     part = number is not None and (number.percent or (number.fraction and not number.spelled))
     if number is not None and number.percent and not prep and _of_whole(items, place):
         prep = "at"
     pointed = prep in {"at", "in", "after"} or (before is not None and before.kind == "open") or part
     numbers, after = [item], place + 1
-    listed = _LISTED.at(code, place) is not None  # 25、50epoch时
+    listed = any(pattern.at(code, place) for pattern in (_LISTED, _EACH_LISTED))  # 25、50epoch时, 15轮、25轮后
     if prep or pointed or listed:
         prep, pointed = prep or ("at" if listed else ""), pointed or listed
         numbers, after = _list(items, code, place, units=pointed, each=prep == "for")
     found = _with_unit(items, code, index, prep, numbers, after)
+    closed = after >= len(items) or items[after].kind in _CLOSING or items[after].is_a("concept", "lr")
+    if (
+        found is None
+        and prep in {"at", "after", "for", "next", "first"}
+        and numbers[0].value >= 1000
+        and closed
+        and _whole(numbers)
+    ):
+        return Time(prep, tuple(n.value for n in numbers), ""), after  # "at 210k and at 250k the learning rate"
     if found is None and counted and _whole(numbers):
         return Time("at", tuple(n.value for n in numbers), counted), after
     if found is not None and found[0].prep == "" and all(n.number and n.number.ordinal for n in numbers):
@@ -168,7 +184,8 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
     if match is None or not values or values[0] < 2:
         return None
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
-    if not unit and match.after < len(items) and items[match.after].kind in {"unit", "word"}:
+    behind = items[match.after] if match.after < len(items) else None
+    if not unit and behind is not None and behind.kind in {"unit", "word"} and not behind.is_a("word", "处", "时"):
         return None
     behind = items[match.after] if unit and match.after < len(items) else None
     later = behind is not None and behind.is_a("after") and behind.end - behind.start <= 2  # 在20k、30k次迭代后
@@ -179,7 +196,8 @@ def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
     """Return the numbers of a match if they are whole and rise, else none."""
     values = tuple(item.value for item in items[match.first : match.after] if item.kind == "number")
     whole = all(1 <= value < float("inf") and float(value).is_integer() for value in values)
-    return values if whole and all(one < other for one, other in pairwise(values)) else ()
+    widths = len(values) > 2 and all(2 * one == other for one, other in pairwise(values))  # 64/128/256/512 channels
+    return values if whole and not widths and all(one < other for one, other in pairwise(values)) else ()
 
 
 def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
@@ -226,28 +244,37 @@ def _with_unit(
     if all(n.number and (n.number.percent or (n.number.fraction and n.value < 1)) for n in numbers):
         return _parts(items, code, index, prep, values, after)
     rest = prep == "next" or (prep == "for" and items[after - 1].is_a("word", "more", "further"))
-    ends = {"break", "comma", "and", "close", *(("at", "with") if values[0] >= 5 else ())}
-    if rest and len(values) == 1 and values[0] >= 2 and (following is None or following.kind in ends):
+    ends = {"break", "comma", "and", "close", *(("at", "with", "is") if values[0] >= 5 else ())}
+    if (
+        rest
+        and len(values) == 1
+        and values[0] >= 2
+        and (following is None or following.kind in ends or (following.is_a("concept", "lr") and values[0] >= 5))
+    ):
         return Time("next", values, ""), after  # "for the remaining 50"
     if following is None or not _whole(numbers):
         return None
     if prep == "first" and _OF_TOTAL.at(code, after) is not None:
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
-    many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
+    han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
+    if not unit and han and prep in {"at", "after"} and values[0] >= 100:
+        return Time(prep, values, "step"), after + 1
+    long = following.end - following.start > (9 if values[0] >= 1000 else 11)
+    many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not unit and not many:
         return None
     if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:
         return None  # "bs=128 epochs=200"
     number = numbers[0].number
-    spelled = len(numbers) == 1 and number is not None and number.spelled and number.value < 10
-    if spelled and following.end - following.start == 1 and unit == "step" and not prep:
-        return None  # 三次: three times
+    few = len(numbers) == 1 and number is not None and number.value < 10
+    if few and following.end - following.start == 1 and unit == "step" and not prep:
+        return None  # 三次, 3次: three times
     after += 1
     behind = items[after] if after < len(items) else None
     if behind is not None and behind.is_a("word", "内") and prep in {"", "at", "in"}:
         return Time("for", values, unit or "step"), after + 1
-    if behind is not None and behind.is_a("after") and prep in {"", "for", "at"}:
+    if behind is not None and behind.is_a("after") and prep in {"", "for", "at", "first"}:
         return Time("after", values, unit or "step"), after + 1
     return Time(prep, values, unit or "step"), after
 
@@ -298,6 +325,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             prep = "next"
         elif item.is_a("at") or item.is_a("after"):
             prep = prep if prep == "after" else {"in": "in", "step": "step"}.get(item.key, item.kind)
+        elif not prep and item.is_a("to") and item.end - item.start == 1 and _arrives(items, index):
+            prep = "at"  # 到100轮降10倍
         elif item.is_a("for"):
             prep = item.key if prep in {"", "for", "at", "in"} else prep
         elif item.is_a("mod", "total") and prep in {"", "for"}:
@@ -308,6 +337,17 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             break
         index += 1
     return prep, index
+
+
+def _arrives(items: Sequence[Item], index: int) -> bool:
+    """Whether 到 stands before a time that is reached, and not before the end of a range."""
+    before = items[index - 1].kind if index else "break"
+    return (
+        before not in {"number", "from", "unit", "verb"}
+        and index + 2 < len(items)
+        and items[index + 1].kind == "number"
+        and bool(_unit(items, index + 2))
+    )
 
 
 def _later_phase(items: Sequence[Item], index: int) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from inspect import cleandoc
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.core.settings import Settings
 from downslope.core.tables import to_table
@@ -62,6 +63,10 @@ def _table(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
         if (field.default is MISSING and field.default_factory is MISSING) or (kind, field.name) in _NEEDED:
             required.append(field.name)
         properties[field.name] = one
+    if kind is Settings:  # or, where `schedule_free` says so, those of schedule-free SGD
+        known = _table(ScheduleFree, definitions)["properties"]
+        own = {key: one for key, one in known.items() if key not in properties}
+        properties |= {**own, "schedule_free": {**own["schedule_free"], "default": False}}
     exclusive = getattr(kind, "EXCLUSIVE", ())
     return {
         "type": "object",

@@ -16,7 +16,9 @@ from functools import lru_cache
 from typing import Any, cast, get_args, get_type_hints
 
 from downslope.core.errors import RecipeError
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
+from downslope.core.settings import Settings
 from downslope.core.tables import expand_names
 from downslope.recipe.schema import Data, Recipe, Train
 
@@ -218,7 +220,7 @@ def _paths(table: type[Any], path: tuple[str, ...]) -> list[str]:
         if tables and hint == tuple[tables[0], ...]:
             found.append(".".join(inside))  # a list of tables is set as a whole, or by an index that is not known here
         elif tables:
-            found += _paths(tables[0], inside)
+            found += _paths(ScheduleFree if tables[0] is Settings else tables[0], inside)  # which has all that SGD has
         else:
             found.append(".".join(inside))
     return found

@@ -15,8 +15,10 @@ from typing import Any, ClassVar, Literal
 from downslope.core.errors import RecipeError
 from downslope.core.groups import Group
 from downslope.core.notebook import ShownInNotebooks
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
+from downslope.core.tensor_factors import factors_of
 from downslope.recipe.measures import Metric
 
 FITTING = frozenset({"mse", "mae", "huber"})
@@ -577,8 +579,15 @@ class Recipe(ShownInNotebooks):
                 "`train.plateau` needs a constant `sgd.lr`: a schedule and a plateau would both move it. "
                 "Remove one of the two."
             )
-        for group in self.groups:
-            group.apply(self.sgd)
+        everyone = [self.sgd, *(group.apply(self.sgd) for group in self.groups)]
+        if self.train.parallel == "sharded" and any(factors_of(settings).given for settings in everyone):
+            raise RecipeError(
+                '`sgd.trust_coefficient` and `sgd.adaptive_clip` need `train.parallel = "replicated"`: the norm of a '
+                "tensor would be added up of as many parts as there are workers, and its last bits depend on that. "
+                "Remove one."
+            )
+        if isinstance(self.sgd, ScheduleFree):
+            self._check_schedule_free()
         if self.train.rewinds is not None and self.checkpoint.every_steps is None:
             raise RecipeError(
                 f"`{self.train.rewinds}` needs `checkpoint.every_steps`: where a rewind leads must not depend on the "
@@ -594,6 +603,22 @@ class Recipe(ShownInNotebooks):
                 f"`train.shards` must be at most `data.batch_size`, here {self.data.batch_size}, so that each part of "
                 f"a batch has an example; got {self.train.shards}."
             )
+
+    def _check_schedule_free(self) -> None:
+        """Raise `RecipeError` if something is asked for that does not go with an average that the optimizer keeps."""
+        reasons = {
+            "plateau": (self.train.plateau, "the average takes the place of a falling lr"),
+            "ema": (self.train.ema, "what is evaluated and kept is an average of the weights already"),
+            "parallel": (
+                self.train.parallel if self.train.parallel == "sharded" else None,
+                "the average of a sharded model is not kept",
+            ),
+        }
+        for name, (value, reason) in reasons.items():
+            if value is not None:
+                raise RecipeError(
+                    f"`sgd.schedule_free` and `train.{name}` do not go together: {reason}. Remove one of the two."
+                )
 
     @property
     def watched(self) -> dict[str, Metric]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from downslope.core.checks import is_integer
 from downslope.core.errors import RecipeError, one_of
+from downslope.core.schedule_free import refuse_schedule_free
 from downslope.recipe.load import load_recipe
 from downslope.recipe.run_length import digits_to_learn_from
 from downslope.recipe.schema import Recipe
@@ -62,6 +63,11 @@ def rescale(
     """
     before = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     _check(batch_size, devices, epochs, rule, warmup, examples, curvature)
+    refuse_schedule_free(
+        before.sgd,
+        "no rule is known by which its lr goes with the batch, and its average with the length. Search sgd.lr anew, "
+        "with downslope tune.",
+    )
     if examples is None and before.data.name == "digits":
         examples = digits_to_learn_from(before.data.held_out)
     reasons: dict[str, tuple[str, str]] = {}
@@ -78,10 +84,11 @@ def rescale(
                 f"most {examples // before.train.accumulate:,}."
             )
         after = for_batch(after, size, rule, reasons, remarks, devices=devices)
+    moved: dict[str, str] = {}
     if warmup is not None:
-        after = with_warmup(before, after, warmup, reasons)
+        after = with_warmup(before, after, warmup, reasons, moved)
     remarks += limits(before, after, rule, examples=examples, curvature=curvature, warmup=warmup)
-    return Rescaled(before, after, changes_between(before, after, reasons), tuple(remarks))
+    return Rescaled(before, after, changes_between(before, after, reasons, moved), tuple(remarks))
 
 
 def _accumulated(recipe: Recipe) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 from downslope.core.columns import wrap
@@ -53,7 +54,10 @@ class Rescaled(ShownInNotebooks):
     remarks: tuple[str, ...]
 
     def to_toml(self) -> str:
-        """Return the recipe as a file, with a comment beside every change, and the remarks at its top."""
+        """Return the recipe as a file, with the remarks at its top and a comment beside every change.
+
+        New keys that stand together for one reason have one comment, above the first.
+        """
         lines = [line for remark in self.remarks for line in _comment(remark, "# - ", "#   ")]
         keys = list(_keys(to_toml(self.recipe)))
         homes = {path for path, _ in keys}
@@ -64,26 +68,47 @@ class Rescaled(ShownInNotebooks):
             told.setdefault(home, []).extend(_comment(f"{name}{_said(change)}"))
         lines += told.pop("", [])
         lines += [""] if lines else []
+        last: list[str] = []
         for path, line in keys:
-            lines += told.pop(path, [])
+            comment = told.pop(path, [])
+            lines += [] if comment == last else comment
             lines.append(line)
+            last = comment
         return "\n".join(lines) + "\n"
 
 
-def changes_between(before: Recipe, after: Recipe, reasons: Mapping[str, tuple[str, str]]) -> tuple[Change, ...]:
-    """Return what differs, each with the reason of its path or of the nearest path above."""
+def changes_between(
+    before: Recipe, after: Recipe, reasons: Mapping[str, tuple[str, str]], moved: Mapping[str, str]
+) -> tuple[Change, ...]:
+    """Return what differs, each with the reason of its path or of the nearest path above.
+
+    Args:
+        before: The recipe before.
+        after: The recipe now.
+        reasons: What is kept by a change and where that comes from, by path.
+        moved: Path of a value or table before -> where it stands now.
+    """
     found: list[Change] = []
-    for path, (old, new) in differing(before, after).items():
+    for path, (old, new) in differing(before, after, moved).items():
         why, source = next(reasons[one] for one in _above(path) if one in reasons)
         found.append(Change(path, old, new, why, source))
     return tuple(found)
 
 
-def differing(before: Recipe, after: Recipe) -> dict[str, tuple[Any, Any]]:
+def differing(
+    before: Recipe, after: Recipe, moved: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, tuple[Any, Any]]:
     """Return the path of each value that differs -> what it was and is, in the order of the recipe."""
-    old, new = dict(_leaves(to_table(before))), dict(_leaves(to_table(after)))
+    new = dict(_leaves(to_table(after)))
+    old = {moved_path(path, moved): value for path, value in _leaves(to_table(before))}
     paths = dict.fromkeys([*new, *old])
     return {path: (old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path)}
+
+
+def moved_path(path: str, moved: Mapping[str, str]) -> str:
+    """Return where a path of before stands now."""
+    root = next((one for one in _above(path) if one in moved), None)
+    return path if root is None else moved[root] + path[len(root) :]
 
 
 def _above(path: str) -> list[str]:

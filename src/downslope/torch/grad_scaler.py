@@ -67,8 +67,9 @@ class GradScaler(torch.amp.GradScaler):
         if state["stage"] is not OptState.READY or not any(p.grad is not None for p in _params(optimizer)):
             return super().step(optimizer)
         scale, _ = self._check_scale_growth_tracker("step")
-        may_wait = is_elsewhere(scale) and not any(map(has_schedule, optimizer.param_groups))
-        # whether a step counts decides what schedules say next; without any, nobody has to wait for that
+        waits = any(map(has_schedule, optimizer.param_groups)) and not optimizer.shared.get("capturable")
+        may_wait = is_elsewhere(scale) and not waits
+        # whether a step counts decides what schedules say next; without any, or there, nobody has to wait for that
         there = LossScale(scale)
         factor: Any = there if may_wait else there.on_host()
         shared, skipped = optimizer.shared, optimizer.param_groups[0]["skipped"]

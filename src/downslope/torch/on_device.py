@@ -1,9 +1,10 @@
 """Steps of parameters on a device: few launches, and nothing that the host has to wait for unless it must decide.
 
-Torch's own fused kernel for SGD (``torch._fused_sgd_``) makes one pass over memory for a whole list of tensors. Most
-settings of the rule are its arguments in another guise, which `fused_form` finds from the six coefficients; the rest
-goes by multi-tensor operations, or, where a tensor needs a way of its own, by `step.py`. The global norm, the factor by
-which it is clipped, and whether all gradients are finite stay numbers on the device.
+Where Triton is there its kernels take the step (`triton_plan.py`), whatever the settings. Elsewhere torch's own fused
+kernel for SGD (``torch._fused_sgd_``) makes one pass over memory for a whole list of tensors. Most settings of the rule
+are its arguments in another guise, which `fused_form` finds from the six coefficients; the rest goes by multi-tensor
+operations, or, where a tensor needs a way of its own, by `step.py`. The global norm, the factor by which it is clipped,
+and whether all gradients are finite stay numbers on the device.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import attrgetter, is_, methodcaller
 from typing import Any
@@ -19,8 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from downslope.core.errors import ImplementationError
 from downslope.core.rule import StepScalars
+from downslope.kernel.coefficients import FORMATS
+from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
+from downslope.torch.blocks import CODES, SCALES
+from downslope.torch.device_numbers import DeviceNumbers, is_recording
 from downslope.torch.gradients import nonfinite
 from downslope.torch.options import LossScale, StepOptions
 from downslope.torch.step import (
@@ -34,7 +40,16 @@ from downslope.torch.step import (
     scaled,
 )
 from downslope.torch.tensors import is_plain, repeated
-from downslope.torch.update import VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
+from downslope.torch.triton_plan import KernelPlan, kernels_for, takes
+from downslope.torch.update import (
+    COMPENSATION,
+    VELOCITY,
+    Entry,
+    InPlaceStep,
+    Scalars,
+    apply_multi_tensor,
+    in_place_step,
+)
 
 _WIDE = frozenset({torch.float32, torch.float64})
 _FORMATS = _WIDE | {torch.float16, torch.bfloat16}
@@ -118,14 +133,25 @@ class Bucket:
 class DevicePlan:
     """The tensors of an optimizer's steps on one device, as long as nothing but numbers in them changes."""
 
-    def __init__(self, groups: Groups, entries: Sequence[Entry]) -> None:
+    def __init__(self, groups: Groups, entries: Sequence[Entry], kernel: KernelPlan | None = None) -> None:
         self.entries = entries
+        self.kernel = kernel
         self.params = [entry.param for entry in entries]
         self.device = self.params[0].device
         self._choices = choices_of(groups)
-        with_velocity = [entry for entry in entries if entry.velocity is not None]
+        with_velocity = [entry for entry in entries if entry.velocity is not None and entry.scales is None]
         self._with_velocity = [entry.param for entry in with_velocity]
         self._velocities = [entry.velocity for entry in with_velocity]
+        self._others = [
+            (entry.param, key, buffer)
+            for entry in entries
+            for key, buffer in (
+                (CODES, entry.velocity if entry.scales is not None else None),
+                (SCALES, entry.scales),
+                (COMPENSATION, entry.compensation),
+            )
+            if buffer is not None
+        ]
         self._forms = self._forms_of(self.params)
         buckets: dict[tuple[Any, ...], Bucket] = {}
         for place, entry in enumerate(entries):
@@ -146,7 +172,7 @@ class DevicePlan:
         self.places_by_dtype = list(by_dtype.values())
         formats = tuple(by_dtype)
         unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
-        self.fused = None if unwanted else fused_kernel(self.device, formats)
+        self.fused = None if unwanted or kernel is not None else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
         self.lasts = not any(entry.is_undampened and entry.velocity is not None for entry in entries)
 
@@ -156,8 +182,10 @@ class DevicePlan:
             len(params) == len(self.params)
             and all(map(is_, params, self.params))
             and all(map(is_, map(_get_velocity, map(state.get, self._with_velocity)), self._velocities))
+            and all(state[param].get(key) is buffer for param, key, buffer in self._others)
             and self._choices == choices_of(groups)
             and self._forms_of(params) == self._forms
+            and (self.kernel is None or self.kernel.holds())
         )
 
     def fits(self, grads: Sequence[Tensor]) -> bool:
@@ -181,24 +209,82 @@ def is_elsewhere(tensor: Tensor) -> bool:
     return not tensor.is_cpu and not tensor.is_meta
 
 
-def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | None:
-    """Return the plan of parameters that can all be stepped together on a device, or None."""
-    tensors = [t for entry in entries for t in (entry.param, entry.velocity) if t is not None]
+def plan_for_device(
+    groups: Groups, entries: Sequence[Entry], numbers: DeviceNumbers | None = None
+) -> DevicePlan | None:
+    """Return the plan of parameters that can all be stepped together on a device, or None.
+
+    With numbers on the device, it is the kernels' plan or none.
+    """
+    tensors = [
+        t for entry in entries for t in (entry.param, entry.velocity, entry.compensation, entry.scales) if t is not None
+    ]
     fit = (
         all(is_plain(tensor) for tensor in tensors)
         and len({tensor.device for tensor in tensors}) == 1
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
-        and all(entry.velocity is None or _alike(entry.velocity, entry.param) for entry in entries)
-        and all(entry.rounding == "nearest" and entry.scales is None for entry in entries)
+        and all(entry.own is None for entry in entries)  # whose scalars follow from norms that the host waits for
+        and all(entry.velocity is None or _laid_out_as(entry.velocity, entry.param) for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)
     )
     if not fit or any(e.shares_memory for e in mark_shared_memory(groups, entries, grads_of(e.param for e in entries))):
         return None
+    wanted = not any(group["fused"] is False or group["foreach"] for group in groups)
+    if wanted and all(map(takes, entries)):
+        kernels, _ = kernels_for(entries[0].param.device)
+        if kernels is not None:
+            kernel = KernelPlan(kernels, entries, None if numbers is None else numbers.kinds)
+            if numbers is not None:
+                kernel.make_ready_to_record()
+            return DevicePlan(groups, entries, kernel)
+    if numbers is not None or not all(
+        (entry.velocity is None or entry.velocity.dtype == entry.param.dtype)
+        and entry.rounding == "nearest"
+        and entry.scales is None
+        for entry in entries
+    ):
+        return None
     plan = DevicePlan(groups, entries)
     insists = any(groups[entry.group]["fused"] for entry in entries)
     return None if insists and plan.fused is None else plan
+
+
+def device_backend(device: torch.device | str) -> str:
+    """Return what steps of parameters on a device run on, which is tried out there.
+
+    Returns:
+        "triton"; "torch's fused kernel" or "torch's multi-tensor operations", and why it is not Triton.
+
+    Example:
+        >>> from downslope.torch import device_backend
+        >>> device_backend("cpu")
+        'the compiled kernel, see downslope.kernel.backend()'
+    """
+    own = torch.empty(0, device=device)
+    if not is_elsewhere(own):
+        return "the compiled kernel, see downslope.kernel.backend()"
+    kernels, why = kernels_for(own.device)
+    if kernels is not None:
+        return "triton"
+    fused = fused_kernel(own.device, (torch.float32,))
+    return f"torch's {'multi-tensor operations' if fused is None else 'fused kernel'} ({why})"
+
+
+def why_not_capturable(params: Sequence[Tensor]) -> str:
+    """Return why a step of these parameters cannot be the kernels'."""
+    device, need = params[0].device, "`capturable=True` needs a step by Triton's kernels"
+    if not is_elsewhere(params[0]):
+        return f"{need}, on a device, and the parameters are on {device}. Leave capturable False there."
+    _, why = kernels_for(device)
+    if why:
+        return f"{need}, and there are none for {device}: {why}. Leave capturable False."
+    return (
+        f"{need}, and they do not take these parameters: what they take is dense, of {', '.join(FORMATS)}, all on one "
+        "device, each given once, sharing no memory, no DTensor and no other subclass, with gradients of the same "
+        "format and layout, and nobody watching the operations. Leave capturable False, and each goes its own way."
+    )
 
 
 def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
@@ -206,10 +292,6 @@ def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
     for entry in entries:
         if entry.is_undampened and entry.velocity is not None:
             forget_velocity(state[entry.param])
-
-
-def _alike(velocity: Tensor, param: Tensor) -> bool:
-    return velocity.dtype == param.dtype and _laid_out_as(velocity, param)
 
 
 def _laid_out_as(tensor: Tensor, other: Tensor) -> bool:
@@ -264,9 +346,10 @@ class Held:
 
     def observe(self, norms: Tensor, norm: Tensor) -> None:
         """Take in the norms of a step."""
-        self.norms = torch.where(self.found > 0, self.norms, norms)
-        self.found = torch.maximum(self.found, (~torch.isfinite(norm)).float())
-        self.good = self.good + (1 - self.found)
+        # in place, so that a recorded step goes on from them
+        self.norms.copy_(torch.where(self.found > 0, self.norms, norms))
+        self.found.copy_(torch.maximum(self.found, (~torch.isfinite(norm)).float()))
+        self.good.add_(1 - self.found)
 
     def check(self) -> None:
         """Wait for the device, and raise if a gradient was not finite.
@@ -348,16 +431,78 @@ def step_on_device(
     if own_factor < SMALL_FACTOR:  # more than coefficients can carry
         return False
     own = scaled(groups, scalars, own_factor)
+    if plan.kernel is not None:
+        factor, found = (None, None) if waits else _asked_there(plan, grads, options, shared, grad_scale)
+        _step_by_kernel(plan.kernel, groups, options, grads, own, factor, found)
+        return True
     forms = [form for bucket in plan.buckets if (form := _form(plan, bucket, own, stops=stops)) is not None]
     if len(forms) < len(plan.buckets) or (stops and not _can_stop(plan)):
         return False
-    factor = found = None
-    if is_scaled or (options.asks and not waits):
-        factor, found = _factor_known_there(plan, grads, options, shared, grad_scale)
+    factor, found = (None, None) if waits else _asked_there(plan, grads, options, shared, grad_scale)
     with torch.no_grad():
         for bucket, form in zip(plan.buckets, forms, strict=True):
             _apply(plan, bucket, form, [grads[place] for place in bucket.places], factor, found)
     return True
+
+
+def _step_by_kernel(
+    kernel: KernelPlan,
+    groups: Groups,
+    options: StepOptions,
+    grads: Sequence[Tensor],
+    scalars: Scalars,
+    factor: Tensor | None,
+    found: Tensor | None,
+) -> None:
+    if is_recording(kernel.device):
+        raise ImplementationError(
+            "a step is recorded in a graph, and would be the same step at every run of it: it was given its numbers by "
+            "the host. Pass capturable=True, and each run is the next step."
+        )
+    key = step_key(options.rounding_seed, groups[0]["step"]) if kernel.draws else 0
+    is_own_rule = all(type(one) is StepScalars for both in scalars for one in both)  # which the device can work out
+    rows = kernel.scalars(scalars) if factor is not None and is_own_rule else kernel.coefficients(scalars)
+    there = kernel.upload(grads, rows, key)
+    if factor is not None:
+        there = kernel.with_factor(there, factor) if is_own_rule else kernel.multiplied(there, factor)
+    kernel.launch(there, found)
+
+
+def step_counted_there(
+    plan: DevicePlan,
+    grads: Sequence[Tensor],
+    options: StepOptions,
+    shared: MutableMapping[str, Any],
+    grad_scale: float | LossScale,
+    numbers: DeviceNumbers,
+) -> None:
+    """Take a step of which the host knows no number, and which may be recorded."""
+    kernel = plan.kernel
+    assert kernel is not None  # noqa: S101 -- a plan for such numbers has one
+    factor, found = _asked_there(plan, grads, options, shared, grad_scale)
+    if factor is None and not isinstance(grad_scale, LossScale) and grad_scale != 1.0:
+        factor = torch.full((), grad_scale, dtype=torch.float64, device=plan.device)
+    if is_recording(plan.device):
+        there, memory = kernel.record_addresses(grads)
+        numbers.kept.append((plan, memory))
+    else:
+        there = kernel.upload(grads, [], 0)
+        kernel.make_ready_to_record()
+    coefficients, key, stop = numbers.next_step(factor, found, counts_skipped=options.on_nonfinite == "skip")
+    kernel.launch(replace(there, rows=coefficients, key=key), stop)
+
+
+def _asked_there(
+    plan: DevicePlan,
+    grads: Sequence[Tensor],
+    options: StepOptions,
+    shared: MutableMapping[str, Any],
+    grad_scale: float | LossScale,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return what `_factor_known_there` does, if anything asks for it."""
+    if options.asks or isinstance(grad_scale, LossScale):
+        return _factor_known_there(plan, grads, options, shared, grad_scale)
+    return None, None
 
 
 def _factor_known_here(
@@ -399,6 +544,8 @@ def _factor_known_there(
     if isinstance(grad_scale, LossScale):
         grad_scale.found = (~torch.isfinite(scaled_norm)).float()
         return factor, grad_scale.found
+    if options.on_nonfinite == "skip":  # where the device counts the steps
+        return factor, (~torch.isfinite(norm)).float()
     held: Held | None = shared.get("held") if options.on_nonfinite == "raise" else None
     if held is None:
         return factor, None

@@ -124,10 +124,12 @@ def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, captu
         raise ImplementationError(
             "`fused=True` and `foreach=True` or `differentiable=True` are different ways; choose one."
         )
-    if capturable:
+    if not isinstance(capturable, bool):
+        raise SettingsError(f"`capturable` must be True or False; got {capturable!r}.")
+    if capturable and (foreach is not None or fused is False or differentiable):
         raise ImplementationError(
-            "`capturable=True` is for CUDA graphs, into which this step cannot be captured: it reads lr and counts "
-            "steps on the host. Leave it False."
+            "`capturable=True` is a step by one kernel for all parameters, which `foreach`, `fused=False` and "
+            "`differentiable=True` are not. Leave foreach and fused None and differentiable False."
         )
     if not isinstance(differentiable, bool):
         raise SettingsError(f"`differentiable` must be True or False; got {differentiable!r}.")
@@ -181,12 +183,17 @@ def checked_grad_scale(grad_scale: Any) -> Any:
     return float(grad_scale)
 
 
-def check_step_in_backward(step_in_backward: Any, options: StepOptions) -> bool:
+def check_step_in_backward(step_in_backward: Any, options: StepOptions, *, capturable: bool = False) -> bool:
     """Return `step_in_backward` if it is a bool that goes with the other choices, else raise `SettingsError`."""
     if not isinstance(step_in_backward, bool):
         raise SettingsError(f"`step_in_backward` must be True or False; got {step_in_backward!r}.")
     if not step_in_backward:
         return False
+    if capturable:
+        raise SettingsError(
+            "`step_in_backward=True` and `capturable=True` exclude each other: the device counts steps of all "
+            "parameters at once, and within the backward pass each has its own. Leave one of the two out."
+        )
     if options.clip_norm is not None:
         raise SettingsError(
             f"`step_in_backward=True` and `clip_norm={options.clip_norm!r}` exclude each other: the norm is that of "

@@ -21,13 +21,14 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from downslope.core.blocks import WORTH_CODES
-from downslope.core.errors import SettingsError
+from downslope.core.errors import ImplementationError, SettingsError
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
 from downslope.torch.blocks import INT8, check_can_be_coded, is_worth_codes
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
+from downslope.torch.device_numbers import DeviceNumbers, check_not_recording
 from downslope.torch.gradients import gradient_scale, is_dense_gradient
 from downslope.torch.in_backward import SteppingInBackward
 from downslope.torch.on_device import (
@@ -36,7 +37,9 @@ from downslope.torch.on_device import (
     forget_new_velocities,
     is_elsewhere,
     plan_for_device,
+    step_counted_there,
     step_on_device,
+    why_not_capturable,
 )
 from downslope.torch.options import (
     LossScale,
@@ -55,6 +58,7 @@ from downslope.torch.parameters import Groups, parameters_of
 from downslope.torch.state import load_into, plain_state
 from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, grads_of, make_entries, new_lock, step_by_torch
 from downslope.torch.tensors import is_watched
+from downslope.torch.triton_plan import kernels_for
 from downslope.torch.update import Entry
 
 _STRIDED = torch.strided
@@ -78,12 +82,18 @@ class SGD(SteppingInBackward):
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`.
         undampened_first_step: Whether a parameter's first gradient is not dampened; torch's way.
         maximize: Whether to ascend.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient, see `Settings`.
+        trust_coefficient: LARS: multiplies each tensor's decayed gradient by its trust ratio, see `Settings`; a group's
+            0 leaves its own alone.
+        trust_clip: LARC: the trust ratio only lowers lr.
+        adaptive_clip: Largest norm of each tensor's gradient as a share of its parameter's; clip_norm comes before it.
         foreach: True for torch's multi-tensor operations, False for one tensor at a time; either instead of the
             kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.
         fused: None for the compiled kernel wherever it can take a parameter, True to insist on it, False to do
             without it; for parameters on a device, torch's own fused kernel.
-        capturable: False; True is refused, see Raises.
+        capturable: Whether steps may be recorded in a CUDA graph: counts, numbers and schedules are then on the device,
+            where Triton has to be, and each run of the graph is the next step; see `write_to_device`.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern: `Group`s, dictionaries with "match", or one dictionary from a
             pattern to its settings. Patterns need names; "@bias_and_norm" and functions of (name, parameter) do not.
@@ -103,8 +113,8 @@ class SGD(SteppingInBackward):
 
     Raises:
         SettingsError: If a value is not allowed; if `fused` is True and the kernel was not built; if `capturable` is
-            True, which cannot be; if `settings` is given beside hyperparameters; or if `step_in_backward` is True
-            with what needs all gradients at once, or under DistributedDataParallel.
+            True with what is not one kernel; if `settings` is given beside hyperparameters; or if `step_in_backward`
+            is True with what needs all gradients at once, or under DistributedDataParallel.
         GroupError: If a pattern of `groups` matches nothing, the parameters have no names, or `model` has others.
 
     Example:
@@ -129,6 +139,10 @@ class SGD(SteppingInBackward):
         lr_in_velocity: bool = False,
         undampened_first_step: bool = True,
         maximize: bool = False,
+        nu: float | None = None,
+        trust_coefficient: float | None = None,
+        trust_clip: bool = False,
+        adaptive_clip: float | None = None,
         foreach: bool | None = None,
         differentiable: bool = False,
         fused: bool | None = None,
@@ -155,12 +169,16 @@ class SGD(SteppingInBackward):
             "lr_in_velocity": lr_in_velocity,
             "undampened_first_step": undampened_first_step,
             "maximize": maximize,
+            "nu": nu,
+            "trust_coefficient": trust_coefficient,
+            "trust_clip": None if trust_clip is False else trust_clip,
+            "adaptive_clip": adaptive_clip,
         }
         settings, values = group_values.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
         self._begin()
         options = StepOptions(clip_norm, on_nonfinite, velocity_dtype, rounding_seed, differentiable)
-        self.shared["options"] = options
+        self.shared["options"], self.shared["capturable"] = options, capturable
         defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
@@ -169,7 +187,7 @@ class SGD(SteppingInBackward):
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
         self._check_can_be_coded()
-        self.step_in_backward = check_step_in_backward(step_in_backward, options)
+        self.step_in_backward = check_step_in_backward(step_in_backward, options, capturable=capturable)
         if step_in_backward:
             self._begin_stepping_in_backward()
 
@@ -206,10 +224,14 @@ class SGD(SteppingInBackward):
         for group in self.param_groups:
             group["step"] = step
             group_values.write_scheduled_values(group, step)
+        if (numbers := self._numbers) is not None:
+            numbers.set_step(step)
 
     @property
     def step_was_skipped(self) -> bool:
         """Whether the last call of `step` skipped it because a gradient was not finite; False before the first."""
+        if (numbers := self._numbers) is not None:
+            return bool(numbers.stop)
         calls, found = self.shared.get("last_skip", (-1, False))
         return calls == self._calls() and bool(found)
 
@@ -218,6 +240,29 @@ class SGD(SteppingInBackward):
         """Steps skipped because a gradient was not finite."""
         self._count_pending()
         return self.param_groups[0]["skipped"]
+
+    def write_to_device(self) -> None:
+        """Write what was changed in `param_groups` to the device, where recorded steps read it (`capturable=True`).
+
+        An ordinary step does so by itself. An lr or a weight decay that is a tensor on the device is read there by
+        every step, recorded or not: ``group["lr"].fill_(0.01)``.
+
+        Raises:
+            SettingsError: If a value is not allowed, recorded steps read other tensors than the groups have now, or the
+                optimizer is not capturable.
+            ImplementationError: If a step is being recorded.
+        """
+        if not self.shared.get("capturable"):
+            raise SettingsError(
+                "`write_to_device` is for an optimizer with `capturable=True`; others read their groups."
+            )
+        if (numbers := self._numbers) is not None:  # else the first step writes everything
+            numbers.write(self.param_groups, self.rounding_seed)
+            numbers.check_recorded()
+
+    @property
+    def _numbers(self) -> DeviceNumbers | None:
+        return self.shared.get("numbers")
 
     def hold_nonfinite(self) -> None:
         """Have ``on_nonfinite="raise"`` raise later: by `raise_held`, so that no step waits for a device.
@@ -327,7 +372,7 @@ class SGD(SteppingInBackward):
     _step_uncompiled = torch._disable_dynamo(_step_with_hooks)
 
     def _step_compiled(self, closure: Callable[[], Any] | None = None) -> Any:
-        if self._in_backward is not None or self.shared["options"].differentiable:
+        if self._in_backward is not None or self.shared["options"].differentiable or self.shared.get("capturable"):
             return self._step_uncompiled(closure)
         loss = None
         if closure is not None:
@@ -371,7 +416,9 @@ class SGD(SteppingInBackward):
             stepping.release()
 
     def _count_pending(self) -> None:
-        """Count steps as skipped of which the device alone knew that they were."""
+        """Count steps as skipped of which the device alone knew that they were; or all steps that it has counted."""
+        if (numbers := self._numbers) is not None:
+            numbers.settle(self.param_groups)
         if (pending := self.shared.pop("pending", None)) is not None:
             skipped = int(pending)
             for group in self.param_groups:
@@ -380,6 +427,9 @@ class SGD(SteppingInBackward):
 
     def _step_on_device(self, grad_scale: float | LossScale) -> bool:
         """Take one step of parameters on a device; False if there are others, or they need another way."""
+        if self.shared.get("capturable"):
+            self._step_counted_there(grad_scale)
+            return True
         if self._try_on_device(grad_scale):
             self._plan = None
             return True
@@ -392,21 +442,13 @@ class SGD(SteppingInBackward):
         if first is None or not is_elsewhere(first) or options.differentiable or is_watched():
             return False
         pairs = self._params_with_grads()
-        params = [param for _, param in pairs]
-        if not params or (not state and self._is_probe(grads_of(params))):
+        if not pairs or (not state and self._is_probe(grads_of(param for _, param in pairs))):
             return False
-        plan, self._device_plan = self._device_plan, None
-        if plan is None or not plan.holds(groups, state, params):
-            entries = self._entries_of(pairs)
-            plan = plan_for_device(groups, entries)
-            if plan is None:
-                forget_new_velocities(state, entries)
-                return False
-            held = self.shared.get("held")
-            if held is not None and not (len(held.params) == len(params) and all(map(is_, held.params, plan.params))):
-                self._settle_held()  # of the parameters that had gradients until now
-        if self.shared.get("holds") and "held" not in self.shared and options.on_nonfinite == "raise":
-            self.shared["held"] = begin_to_hold(groups, plan)
+        plan = self._planned(pairs, None)
+        if plan is None:
+            return False
+        if self.shared.get("holds"):
+            self._begin_to_hold(plan)
         if not step_on_device(plan, groups, options, self.shared, self.step_scalars(), grad_scale):
             forget_new_velocities(state, plan.entries)
             self._device_plan = plan  # it was this step's gradients that it could not take
@@ -418,6 +460,72 @@ class SGD(SteppingInBackward):
             self.shared["pending"] = found if pending is None else pending + found
             self.shared["last_skip"] = self._calls(), found
         return True
+
+    def _planned(self, pairs: list[tuple[int, Tensor]], numbers: DeviceNumbers | None) -> DevicePlan | None:
+        """Return the plan of parameters on a device, the last one if it holds; None if they need another way."""
+        groups, state, params = self.param_groups, self.state, [param for _, param in pairs]
+        plan, self._device_plan = self._device_plan, None
+        if plan is not None and plan.holds(groups, state, params):
+            return plan
+        check_not_recording(params[0].device)
+        entries = self._entries_of(pairs)
+        plan = plan_for_device(groups, entries, numbers)
+        if plan is None:
+            forget_new_velocities(state, entries)
+            return None
+        held = self.shared.get("held")
+        if held is not None and not (len(held.params) == len(params) and all(map(is_, held.params, plan.params))):
+            self._settle_held()  # of the parameters that had gradients until now
+        return plan
+
+    def _begin_to_hold(self, plan: DevicePlan) -> None:
+        if "held" not in self.shared and self.on_nonfinite == "raise":
+            self._count_pending()  # since it notes at which step it begins
+            self.shared["held"] = begin_to_hold(self.param_groups, plan)
+
+    def _step_counted_there(self, grad_scale: float | LossScale) -> None:
+        """Take one step of a capturable optimizer, of which nothing is known here.
+
+        Raises:
+            ImplementationError: If it cannot be the kernels', with the reason.
+        """
+        groups, pairs, options = self.param_groups, self._params_with_grads(), self.shared["options"]
+        params = [param for group in groups for param in group["params"]]
+        numbers = self._numbers_on(params[0].device) if is_elsewhere(params[0]) and not is_watched() else None
+        if numbers is None:
+            raise ImplementationError(why_not_capturable(params))
+        numbers.write(groups, options.rounding_seed)
+        if not pairs:
+            numbers.next_step(None, None, counts_skipped=False)
+            return
+        is_first = self._device_plan is None and not self.state
+        if is_first:
+            check_not_recording(numbers.device)
+        is_probe = is_first and self._is_probe(grads_of(param for _, param in pairs))
+        plan = self._planned(pairs, numbers)
+        if plan is None or not plan.fits(grads := grads_of(plan.params)):
+            forget_new_velocities(self.state, () if plan is None else plan.entries)
+            raise ImplementationError(why_not_capturable(params))
+        self._device_plan = plan
+        if is_probe:
+            return
+        self._begin_to_hold(plan)
+        step_counted_there(plan, grads, options, self.shared, grad_scale, numbers)
+        if not plan.lasts:  # nothing can be planned while the next step is recorded
+            self._device_plan = plan_for_device(groups, self._entries_of(pairs), numbers)
+
+    def _numbers_on(self, device: torch.device) -> DeviceNumbers | None:
+        """Return what there is on a device of a capturable optimizer; None where there are no kernels for it."""
+        numbers = self._numbers
+        if numbers is not None and numbers.device == device and numbers.fits(self.param_groups):
+            return numbers
+        check_not_recording(device)
+        kernels, _ = kernels_for(device)
+        if kernels is None:
+            return None
+        self._count_pending()
+        self.shared["numbers"] = DeviceNumbers(kernels, device, self.param_groups)
+        return self._numbers
 
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
         """Take one step by a plan that holds, or by one made for it; without a plan where operations are watched."""
@@ -521,7 +629,7 @@ class SGD(SteppingInBackward):
         *,
         hyperparameters: Literal["load", "keep"] = "load",
     ) -> None:
-        """Load a state of this optimizer or of ``torch.optim.SGD``; velocities are copied, in the format they have.
+        """Load a state of this optimizer or of ``torch.optim.SGD``; no number of a velocity is lost but with a warning.
 
         Parameters are matched by name where both sides have names (``named_parameters()``), else by position. All is
         checked before anything changes.
@@ -538,19 +646,22 @@ class SGD(SteppingInBackward):
         """
         self._count_pending()  # of steps that were before, as is what is held
         self.shared.pop("last_skip", None)
+        self.shared.pop("numbers", None)
         load_into(self, state_dict, strict=strict, hyperparameters=hyperparameters)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up what `__getstate__` or loading gives; plans are made anew."""
         self._begin()
-        self.shared.pop("held", None)
+        for word in ("held", "numbers"):
+            self.shared.pop(word, None)
         super().__setstate__(state)
         self._param_lists[:] = param_lists(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""
         self._count_pending()
-        return {**super().__getstate__(), "shared": {**self.shared}, "_around": self._around}
+        shared = {word: value for word, value in self.shared.items() if word != "numbers"}
+        return {**super().__getstate__(), "shared": shared, "_around": self._around}
 
     def _begin(self) -> None:
         """Have everything that a new object has, and forget the plans of an old one."""
@@ -560,7 +671,7 @@ class SGD(SteppingInBackward):
             self._stepping = new_lock()  # a second thread's step begins where the first one's ends
             self._param_lists: list[list[Tensor]] = []
             self._around = ""
-            self.shared: dict[str, Any] = {"grad_norm": None}
+            self.shared: dict[str, Any] = {"grad_norm": None, "capturable": False}
             self._have_no_hooks()
 
     def _forget_plans(self) -> None:

@@ -54,12 +54,13 @@ class _Match:
     Attributes:
         pairs: (name for messages, our parameter, key of the saved state, our group's index).
         problems: Sentences on what is missing, unexpected or misplaced.
-        converted: Names of the parameters whose velocity becomes codes, and of those where it becomes float32.
+        converted: Names of the parameters whose velocity becomes codes, of those where it becomes float32, and of
+            those where it is rounded to another floating format.
     """
 
     pairs: list[tuple[str, Tensor, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    converted: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
+    converted: tuple[list[str], list[str], list[str]] = field(default_factory=lambda: ([], [], []))
 
 
 def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     _check_form(state_dict)
     saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
     ours: list[dict[str, Any]] = optimizer.param_groups
+    _check_method(ours, saved_groups)
     match = _match(ours, saved_groups)
     _check_given_twice(match)
     state = _new_state(ours, optimizer.shared["options"], match, state_dict)
@@ -110,7 +112,7 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     _check_counts(groups)
     _check_step_count(groups, saved_groups, match)
     _say(match.problems, _changes(ours, groups, saved_groups), strict=strict)
-    _say_converted(*match.converted)
+    _say_converted(*match.converted, optimizer.shared["options"].velocity_dtype)
     for group in groups:
         group_values.write_scheduled_values(group, group["step"])
     optimizer.__setstate__({"state": state, "param_groups": groups})
@@ -137,7 +139,7 @@ def _say(problems: list[str], changes: list[str], *, strict: bool) -> None:
         )
 
 
-def _say_converted(to_codes: list[str], from_codes: list[str]) -> None:
+def _say_converted(to_codes: list[str], from_codes: list[str], rounded: list[str], asked: Any) -> None:
     """Warn of velocities that were loaded in another form, with what that costs."""
     if to_codes:
         warnings.warn(
@@ -150,6 +152,13 @@ def _say_converted(to_codes: list[str], from_codes: list[str]) -> None:
         warnings.warn(
             f"load_state_dict turned {len(from_codes)} velocities of 8 bits into float32 ({from_codes[0]}, ...): the "
             "numbers that they stood for, exactly; what 8 bits had lost stays lost.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if rounded:
+        warnings.warn(
+            f"load_state_dict rounded {len(rounded)} velocities to {torch.float32 if asked == INT8 else asked} "
+            f"({rounded[0]}, ...), as `velocity_dtype` asks.",
             UserWarning,
             stacklevel=4,
         )
@@ -176,6 +185,15 @@ def _check_form(state_dict: Any) -> None:
                 raise StateError(
                     f"the state lists parameter {shown(repr(key))} twice, or it is no index; nothing was loaded."
                 )
+
+
+def _check_method(ours: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> None:
+    """Raise if the state is of schedule-free SGD, whose velocities are differences of two points, and this is SGD."""
+    if not any("weight_sum" in group for group in ours) and any("weight_sum" in group for group in saved_groups):
+        raise StateError(
+            "the state is of schedule-free SGD, whose velocities are no velocities of SGD; nothing was loaded. Load it "
+            "into downslope.torch.ScheduleFreeSGD, or begin anew with the model's weights at x (optimizer.eval())."
+        )
 
 
 def _match(ours: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> _Match:
@@ -287,19 +305,25 @@ def _add_own(
         match.problems += [f"the compensation of {name} {problem}"] if problem else []
     expected = velocity_dtype_of(param, options)
     if entry.get(CODES) is not None or entry.get(SCALES) is not None:
-        problem = _add_codes(state, param, entry, name, match, keeps=options.velocity_dtype == INT8)
-        match.problems += [f"the 8-bit velocity of {name} {problem}"] if problem else []
-        if not problem and CODES not in state[param] and expected == torch.float64:
-            match.problems.append(f"the velocity of {name} is of 8 bits, narrower than the {expected} expected here")
+        problem = misfit_of_codes(entry, param)
+        if problem is not None:
+            match.problems.append(f"the 8-bit velocity of {name} {problem}")
+        elif options.velocity_dtype == INT8 and is_worth_codes(param):
+            copied = torch.empty_like(param, dtype=torch.int8, requires_grad=False).copy_(entry[CODES].detach())
+            state[param].update({CODES: copied, SCALES: entry[SCALES].detach().to(param.device, copy=True)})
+        else:
+            match.converted[1].append(name)
+            _add_velocity(state, name, param, decoded(entry[CODES], entry[SCALES]), expected, options, match)
     elif entry.get(VELOCITY) is not None:
-        becomes_codes = has_codes(param, options)
-        own = entry[VELOCITY].dtype if becomes_codes and isinstance(entry[VELOCITY], Tensor) else None
-        problem = _add_velocity(state, param, entry[VELOCITY], own or expected)
-        if problem is None and becomes_codes:
+        problem = _misfit(param, entry[VELOCITY])
+        if problem is not None:
+            match.problems.append(f"the velocity of {name} {problem}")
+        elif has_codes(param, options):
             check_can_be_coded(param, name)
-            state[param].update(zip((CODES, SCALES), encoded(state[param].pop(VELOCITY), param), strict=True))
+            state[param].update(zip((CODES, SCALES), encoded(_laid_out(entry[VELOCITY], param), param), strict=True))
             match.converted[0].append(name)
-        match.problems += [f"the velocity of {name} {problem}"] if problem else []
+        else:
+            _add_velocity(state, name, param, entry[VELOCITY], expected, options, match)
 
 
 def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
@@ -313,31 +337,43 @@ def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
     return copy.deepcopy(value)
 
 
-def _add_velocity(state: defaultdict[Any, Any], param: Tensor, velocity: Any, expected: torch.dtype) -> str | None:
-    """Copy a velocity, and return what is wrong with it; one of a narrower format fits all the same."""
-    problem = _misfit(param, velocity)
-    if problem is None:
-        # In the parameter's layout, whatever the file's (often contiguous), so that a step stays one pass.
-        copied = torch.empty_like(param, dtype=velocity.dtype, requires_grad=False)
-        state[param][VELOCITY] = copied.copy_(velocity.detach())
-        if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
-            return f"is {velocity.dtype}, narrower than the {expected} expected here"
-    return problem
+def _add_velocity(
+    state: defaultdict[Any, Any],
+    name: str,
+    param: Tensor,
+    velocity: Tensor,
+    expected: torch.dtype,
+    options: StepOptions,
+    match: _Match,
+) -> None:
+    """Copy a velocity, in another floating format where that loses nothing or was asked for.
+
+    One of a wider format stays as it is, unless `velocity_dtype` names a format; then what is rounded is said.
+    """
+    saved = velocity.dtype
+    dtype = saved
+    if options.velocity_dtype is not None or _holds(expected, saved):
+        dtype = expected
+        if not _holds(expected, saved):
+            match.converted[2].append(name)
+    elif not _holds(saved, expected):
+        match.problems.append(
+            f"the velocity of {name} is {saved}, and of this and the {expected} expected here neither holds the "
+            "other's numbers"
+        )
+    state[param][VELOCITY] = _laid_out(velocity, param, dtype)
 
 
-def _add_codes(
-    state: defaultdict[Any, Any], param: Tensor, entry: Mapping[str, Any], name: str, match: _Match, *, keeps: bool
-) -> str | None:
-    """Copy a velocity of codes, as float32 unless this optimizer keeps codes; return what is wrong with it."""
-    problem = misfit_of_codes(entry, param)
-    if problem is not None:
-        return problem
-    if keeps and is_worth_codes(param):
-        copied = torch.empty_like(param, dtype=torch.int8, requires_grad=False).copy_(entry[CODES].detach())
-        state[param].update({CODES: copied, SCALES: entry[SCALES].detach().to(param.device, copy=True)})
-        return None
-    match.converted[1].append(name)
-    return _add_velocity(state, param, decoded(entry[CODES], entry[SCALES]), torch.float32)
+def _holds(wide: torch.dtype, narrow: torch.dtype) -> bool:
+    """Whether a floating format has every number of another; of two complex ones, whether their parts do."""
+    mine, theirs = torch.finfo(wide), torch.finfo(narrow)
+    return mine.eps <= theirs.eps and mine.max >= theirs.max and mine.smallest_normal <= theirs.smallest_normal
+
+
+def _laid_out(velocity: Tensor, param: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a copy in the parameter's layout, whatever the file's (often contiguous): a step then stays one pass."""
+    copied = torch.empty_like(param, dtype=dtype or velocity.dtype, requires_grad=False)
+    return copied.copy_(velocity.detach())
 
 
 def _add_compensation(state: defaultdict[Any, Any], param: Tensor, compensation: Any, rounding: Rounding) -> str | None:
@@ -497,7 +533,7 @@ def load_planner() -> Any:
     return _class_of_planners()()
 
 
-_OPTIONAL = frozenset({"param_names", group_values.GIVEN})
+_OPTIONAL = frozenset({"param_names", group_values.GIVEN, *group_values.NEWER})
 """Keys that a checkpoint of ours may lack, too: of parameters without names, or of an earlier version."""
 
 

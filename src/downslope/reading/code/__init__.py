@@ -16,8 +16,10 @@ from downslope.reading.code.options import plain_name
 from downslope.reading.code.pieces import LONGEST, Program, parse_program
 from downslope.reading.code.unused import contradictions, find_unused
 from downslope.reading.code.values import Class, Instance, Namespace, Value
-from downslope.reading.configuration import build_from
+from downslope.reading.code.written_files import written_lines
+from downslope.reading.configuration import build_from, read_configuration
 from downslope.reading.findings import Found, Part
+from downslope.reading.parts import tell
 from downslope.reading.reading import Field
 
 __all__ = ["Notebook", "is_notebook", "looks_like_python", "read_python"]
@@ -60,6 +62,7 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None, beside: Se
             found.fields[path] = replace(field, start=place(field.start), end=place(field.end), file=part.name)
     if not found.optimizer and notebook is None:
         _configured(part, interpreter, found)
+        _written(part, program, found)
     found.unread = [(place(start), place(end)) for start, end in found.unread]
     return found
 
@@ -84,6 +87,19 @@ def _configured(part: Part, on: Interpreter, found: Found) -> None:
     found.fields = {**second.fields, **first.fields}
     found.optimizer = found.optimizer or build.found.optimizer
     found.remarks += [one for one in build.found.remarks if one not in found.remarks]
+
+
+def _written(part: Part, program: Program, found: Found) -> None:
+    """Take what the configuration says that a program only writes."""
+    lines = written_lines(program)
+    if form := tell(lines):
+        told = read_configuration(Part("configuration", form, lines, part.start, part.name))
+        rated = any(path.startswith("sgd.lr") for path in told.fields)
+        kept = {path: f for path, f in found.fields.items() if not (rated and path.startswith("sgd.lr"))}
+        found.fields = {**kept, **told.fields}
+        found.optimizer = found.optimizer or told.optimizer
+        found.framework = found.framework or told.framework
+        found.remarks += told.remarks
 
 
 def _moved(value: Value, program: Program, part: Part) -> Value:

@@ -198,9 +198,9 @@ class Interpreter(Expressions):
         if isinstance(table, dict):
             for key, item in islice(table.items(), MOST_ITEMS):
                 self.enter((*path, str(key)), item)
-        elif path and value.literal and value.start >= 0 and not value.file:
+        elif path and value.start >= 0 and not value.file and (value.literal or is_number(table)):
             data = [item.data for item in table] if isinstance(table, list | tuple) else table
-            self.entries.append(Entry(path, data, value.start, value.end))
+            self.entries.append(Entry(path, data, value.start, value.end, derived=not value.literal))
 
     def _set(self, of: Value, name: str, value: Value) -> None:
         data = of.data

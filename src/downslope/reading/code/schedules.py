@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar
 
-from downslope.reading.arithmetic import is_number
+from downslope.reading.arithmetic import folded, is_number
 from downslope.reading.code.arithmetic import binary
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.interpreter import Interpreter
@@ -28,7 +29,7 @@ from downslope.reading.code.values import (
     words_of,
 )
 from downslope.reading.configuration.shapes import amount
-from downslope.reading.plan import RAMPS, Plan
+from downslope.reading.plan import RAMPS, Plan, ratio_of
 from downslope.systems.schedules import counterparts
 
 _SYSTEMS = {
@@ -330,6 +331,9 @@ class Schedules:
             return None
         if made.name == "piecewise_constant_lr":  # MindSpore: each rate up to its milestone
             times = Value(list(times.data[:-1]), times.start, times.end)
+        if numbers(values) is None and (ratio := _ratio_of_names(self.on.program.text[values.start : values.end])):
+            plan = Plan("multistep", {"factor": Value(ratio, values.start, values.end, literal=True)})
+            return self.in_unit(plan, made).put("times", times if numbers(times) else None)
         plan = self.in_unit(Plan("levels", {"times": times}), made)
         times = plan.fields.get("times")
         if times is None:
@@ -546,3 +550,17 @@ def _usable(value: Value) -> bool:
 
 def _stepped(made: Made) -> str:
     return "step" if made.notes.get("stepped") == "step" else "epoch"
+
+
+def _ratio_of_names(words: str) -> float | None:
+    """Return the factor between neighbours of `[lr, lr * 0.1, lr * 0.01]`, whatever the only name in it stands for."""
+    words = words[max(0, words.find("[")) :].strip()
+    names = {*re.findall(r"(?<![\w.])[A-Za-z_][\w.]*", words)}
+    if len(names) != 1 or len(words) > 400:
+        return None
+    try:
+        told = ast.parse(words.replace(names.pop(), "1"), mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+    levels = [folded(one) for one in told.elts] if isinstance(told, ast.List | ast.Tuple) else []
+    return ratio_of([float(one) for one in levels if one is not None]) if None not in levels else None

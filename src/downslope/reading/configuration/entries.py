@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from downslope.reading.arithmetic import is_number
+from downslope.reading.arithmetic import folded, is_number
 
 DEEPEST = 40
 """Levels of nesting that are followed; what stands deeper is no recipe."""
@@ -48,6 +49,7 @@ class Entry:
 
 
 _NUMBER = re.compile(r"[+-]?(?:\d[\d_]{0,30}(?:\.[\d_]{0,30})?|\.\d[\d_]{0,30})(?:[eE][+-]?\d{1,4})?(?:[fFlL])?")
+_PRODUCT = re.compile(r"[\d.]{1,12}(?:e-?\d{1,2})? ?[*/] ?[\d.]{1,12}(?:e-?\d{1,2})?(?: ?[*/] ?[1-9]\d{0,5}){0,2}")
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NOTHING = frozenset({"", "null", "none", "~", "nil"})
 
@@ -61,6 +63,8 @@ def scalar(word: str) -> Any:
     """
     word = word.strip()
     number = as_number(word)
+    if number is None and _PRODUCT.fullmatch(word):
+        number = folded(ast.parse(word, mode="eval").body)
     if number is not None:
         return number
     lower = word.lower()
@@ -88,7 +92,7 @@ def listed(word: str) -> Any:
     """
     if (number := as_number(word.strip())) is not None:
         return number
-    bare = word.strip().strip("[]()").strip()
+    bare = word.strip().strip("[](){}").strip()
     parts = [part for part in re.split(r"[,;]\s*|\s+", bare[:4000]) if part]
     numbers = [as_number(part) for part in parts]
     if parts and all(number is not None for number in numbers) and (len(parts) > 1 or bare != word.strip()):

@@ -14,102 +14,89 @@ def _words(words: str) -> frozenset[str]:
 
 
 GENERIC: dict[str, str] = {
-    "lr": "lr learningrate baselr initlr initiallr lr0 initiallearningrate lrinit startlr learningrateinit "
-    "baselearningrate eta0 maxlr peaklr lrmax initlearningrate startinglearningrate optimlr optimizerlr optlr lrbase "
-    "learningratebase lrrate startinglr initiallearnrate initialrate learnrate lrpeak peaklearningrate maxlearningrate "
-    "lrstart startlearningrate trainlr lrsgd sgdlr lr.initial learningrate.initial lr.init lr.base learningrate.base basiclr η cosinebaselr learningratespermb lrate initlrate initiallrate lrinitial sgdlearningrate learningratesgd",
+    "lr": "lr0 eta0 lrrate initialrate lr.initial learningrate.initial lr.init lr.base learningrate.base η "
+    "cosinebaselr learningratespermb",
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
-    "final": "minlr lrmin endlearningrate etamin finallr lrend endlr minimumlearningrate finallearningrate "
-    "minlearningrate lrcosinemin cosineendlr lrfinal endingrate endvalue lastlr minimumlr lrminimum",
+    "final": "endingrate endvalue",
     "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
-    "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue momentumpermb",
-    "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
-    "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
-    "optimwd optimwdecay l2regularizer l2weightdecay weightdecayl2 l2wd l2decayrate l2regweight l2regularization l2coeff "
-    "l2lambda l2penalty wdrate regl2 weightl2 l2 l2weight weightpenalty",
-    "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
-    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch globaltrainbatchsize",
-    "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
-    "microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu localbatchsize "
-    "trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice pergpubatchsize "
-    "pergputrainbatchsize videospergpu batchsizeperrank devicebatchsize batchsizeperworker",
-    "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices trainer.gpus",
-    "accumulate": "gradientaccumulationsteps accumgradbatches accumulategradbatches accumulationsteps itersize gradaccum "
-    "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate naccumulate",
-    "epochs": "epochs maxepochs numepochs nepochs totalepochs nepoch trainepochs maxepoch numtrainepochs trainingepochs "
-    "epochsnum epochnum epochmax numepoch epochcount endepoch nbepoch nbepochs trainer.maxepochs numberofepochs maxnumepochs maxtrainepochs maxnepochs maxtrainingepochs totalepoch",
+    "momentum": "momentumpermb",
+    "weight_decay": "regularizer.coeff regularizer.factor regularizerparams.scale l2regularizer.weight wtdecay "
+    "weightpenalty",
+    "batch": "imsperbatch mbsize batchesize tbatchsize nbatch sizeofbatch",
+    "device_batch": "samplespergpu imspergpu imgspergpu imagespergpu microbatchsize localbatchsize "
+    "trainmicrobatchsizepergpu traindataloader.batchsize videospergpu devicebatchsize",
+    "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices "
+    "trainer.gpus",
+    "accumulate": "accumgradbatches accumulategradbatches itersize updatefreq",
+    "epochs": "epochs trainepochs trainingepochs endepoch trainer.maxepochs",
     "epochs_flag": "epoch",
-    "steps": "maxiter maxsteps totalsteps iterations numsteps trainsteps maxiters maxupdate maxupdates numiterations niter "
-    "totaliters numtrainsteps trainingsteps totaliterations nsteps iters numiters maxiteration maxiterations trainiters "
-    "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations maxnumberofsteps maxnumsteps maxtrainsteps numberofsteps numupdates maxtrainingsteps",
-    "nesterov": "nesterov usenesterov sgdnesterov isnesterov optimizernesterov",
+    "steps": "totalsteps iterations trainsteps totaliters trainingsteps iters trainiters trainiter maxbatches "
+    "trainer.maxsteps trainingiterations",
+    "nesterov": "isnesterov",
     "dampening": "dampening optimizerdampening",
-    "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
-    "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
-    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm gradientthreshold clipgradnormmax clipnormvalue",
-    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay emamodel.decay "
-    "emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay emaalpha",
-    "smoothing": "labelsmoothing smoothing labelsmooth labelsmoothingfactor smoothlabels labelsmootheps labelsmoothepsilon",
-    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled amp.useamp "
-    "enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
+    "trust": "trustcoefficient trustcoeff larstrustcoefficient larscoefficient larscoeff larstrustcoeff",
+    "nu": "nu qhmnu optimizernu",
+    "clip": "clip globalclipnorm gradientclipval gradclip.maxnorm clipgrad.maxnorm gradclip.clipnorm clipl2norm "
+    "gradnorm trainer.gradnorm gradientthreshold",
+    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay "
+    "emamodel.decay emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay "
+    "weightema.decay emaalpha",
+    "smoothing": "smoothing labelsmootheps labelsmoothepsilon",
+    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled "
+    "amp.useamp enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
     "mixup": "mixup mixupalpha",
     "cutmix": "cutmix cutmixalpha",
     "erase": "randomerase reprob randomerasing randomerasingprob randomeraseprob",
-    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername whichoptimizer",
-    "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
-    "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
-    "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler scheduler.decay learningratescheduler.decay lrscheduler.decay lradjust lradj lrtype learningpolicy lrscheduletype decaytype lrdecaystrategy whichscheduler lrdecaytypename learnrateschedule",
-    "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "
-    "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult learningratescheduler.factor "
-    "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
-    "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay learningratedecayrate decaylrto learnratedropfactor lrshift",
+    "optimizer": "solvertype optimizingmethod solvername whichoptimizer",
+    "policy": "schedule lrdecaystyle scheduletype lrdecay scheduler.decay learningratescheduler.decay "
+    "lrscheduler.decay lradjust lradj learningpolicy decaytype whichscheduler",
+    "gamma": "gamma lrdecay learningratedecay lrshrink stepgamma learningratescheduler.factor scheduler.factor "
+    "lrscheduler.factor lrdrop.factor droprate.lr stepdecay decaylrto lrshift",
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
-    "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
-    "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
-    "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
-    "lrdropepochs lrdropepoch dropepochs dropepoch epochdrop lrdecayiter steplist schedule.step lrstepiters epochlist",
-    "milestones": "milestones stepvalue lrmilestones multisteps lrdrops lrdecaymilestones milestone decaymilestones "
-    "schedulermilestones lrstepvalues lrschedulermilestones stepmilestones lrmilestone multistepdecaymilestones "
-    "lrmultisteps stepsmilestones milestonesepoch milestonesepochs milestoneepochs multistepmilestones lrmultistepmilestones",
-    "every": "stepsize lrstepsize lrdropevery lrdecayevery lrstepperiod decayepochs numepochsperdecay epochsperdecay "
-    "lrdecayperiod lrdecayinterval decayperiod decayinterval epochstep lrdrop decaystep decayevery lrdecaystepsize "
-    "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep decaysteps lrdecayiters "
-    "learningratedecaysteps learningratedecayepochs learningratedecayevery learningratedecayinterval stepsperdecay lrschedulerstepsize stepsizelr lrdropinterval learnratedropperiod lrdropperiod",
+    "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps schedule boundaries "
+    "decaymilestones decaysteps lrdecaysteps lrstepsepochs stepepochs epochstep lrdrop lrdecay lrstepepochs "
+    "lrdecayat decayat steplist schedule.step epochlist",
+    "milestones": "stepvalue multisteps lrdrops decaymilestones lrstepvalues lrmultisteps",
+    "every": "stepsize numepochsperdecay epochstep lrdrop lrconfig.step scheduler.step lrscheduler.step "
+    "lrdecaysteps decaysteps learningratedecaysteps learningratedecayepochs",
     "every_flag": "step",
-    "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
-    "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
-    "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower polyexp polyexponent lrpolyexp polydecaypower",
-    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup warmuptime",
-    "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
-    "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch warmup.epochs warmup.epoch warmup.numepochs",
-    "warmup_steps": "warmupsteps warmupiters warmupupdates lrwarmupsteps numwarmupsteps warmupiterations warmupiter burnin "
-    "warmupstep warmupbatches lrwarmupiters lrwarmupiterations nwarmupsteps numwarmupiters numwarmup warmupnumsteps "
-    "schedulerwarmupsteps warmup.steps warmup.iters warmup.iterations warmup.numsteps warmupnumiters",
-    "warmup_start": "warmuplr warmupinitlr warmupstartlr lrwarmupstart warmupstartlearningrate warmuplearningrate "
-    "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr warmup.startlr warmup.initlr warmup.startlearningrate warmup.minlr warmup.initiallr",
-    "warmup_end": "warmupendlr warmuptargetlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr warmuppeaklr "
-    "lrwarmupend warmupmaxlr endwarmuplr",
-    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor warmup.factor warmup.startfactor",
-    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction warmup.ratio warmup.fraction",
-    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle warmup.type warmup.method warmup.mode warmup.name warmup.policy",
+    "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial "
+    "maxdecaysteps lrscheduler.maxepochs lrschedulertmax totalnumupdate",
+    "power": "polyexp lrpolyexp",
+    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup "
+    "warmuptime",
+    "warmup_epochs": "warmup.epochs warmup.epoch warmup.numepochs",
+    "warmup_steps": "burnin warmupbatches numwarmup warmup.steps warmup.iters warmup.iterations warmup.numsteps",
+    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr "
+    "warmup.startlearningrate warmup.minlr warmup.initiallr",
+    "warmup_end": "warmupendlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr lrwarmupend warmupmaxlr "
+    "endwarmuplr",
+    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart "
+    "lrwarmupfactor warmup.factor warmup.startfactor",
+    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac "
+    "lrwarmupfraction warmup.ratio warmup.fraction",
+    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle "
+    "warmup.type warmup.method warmup.mode warmup.name warmup.policy",
     "beta1": "beta1 adambeta1 optimizerbeta1",
     "beta2": "beta2 adambeta2 optimizerbeta2",
     "betas": "betas adambetas optbetas",
     "eps": "adamepsilon opteps optimizer.eps optimizer.epsilon adameps",
     "rho": "rmspropdecay optimizer.alpha optimizer.rho",
-    "patience": "scheduler.patience learningratescheduler.patience lrscheduler.patience lrpatience patiencelr lrschedulerpatience plateaupatience",
+    "patience": "scheduler.patience learningratescheduler.patience lrscheduler.patience lrpatience patiencelr "
+    "lrschedulerpatience plateaupatience",
     "by_epoch": "byepoch",
     "staircase": "staircase",
     "pct_start": "pctstart",
     "div_factor": "divfactor",
     "final_div_factor": "finaldivfactor",
     "no_bias_and_norm_decay": "nowd nobiasdecay nobiasbnwd nobndecay nobiasbndecay nonormdecay nowdbn nowdbias "
-    "onedimparamnoweightdecay nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
-    "no_decay_names": "noweightdecayname noweightdecaynames noweightdecay skipweightdecay noweightdecaylist nodecaykeys "
-    "nodecay excludefromweightdecay weightdecayexclude skipkeywords noweightdecaykeys",
+    "onedimparamnoweightdecay nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay "
+    "noweightdecaybn",
+    "no_decay_names": "noweightdecayname noweightdecaynames noweightdecay skipweightdecay noweightdecaylist "
+    "nodecaykeys nodecay excludefromweightdecay weightdecayexclude skipkeywords noweightdecaykeys",
     "norm_decay": "normweightdecay bnweightdecay weightdecaynorm bn.weightdecay bnwd wdbn",
     "bias_decay": "biasweightdecay weightdecaybias wdbias",
     "norm_decay_mult": "normdecaymult bndecaymult",
@@ -120,7 +107,7 @@ GENERIC: dict[str, str] = {
     "backbone_lr": "backbonelr lrbackbone lrencoder encoderlr",
     "head_lr": "headlr lrhead classifierlr lrclassifier fclr lrfc lrdecoder decoderlr",
     "bare_decay": "decay",
-    "strength": "lambda reglambda regweight regcoeff regularization regularizationstrength weightreg",
+    "strength": "regularizationstrength",
 }
 """A concept -> the keys that mean it anywhere."""
 
@@ -187,7 +174,7 @@ _ALONE = "adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd y
 _ALIASES = {
     "sgd": "sgd momentum momentumsgd correctedmomentumsgd nesterovag nag momentumoptimizer gradientdescentoptimizer "
     "gradientdescent sgdoptimizer fusedsgd nesterovmomentum buildsgd polyoptimizer nesterov msgd sgdm nesterovsgd "
-    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs",
+    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs qhm",
     "adam": "adam adamoptimizer fusedadam sparseadam adam8bit amsgrad",
     "sgdw": "sgdw decoupledsgdw",
     "adamw": "adamw decoupledadamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",

@@ -9,12 +9,13 @@ from downslope.reading.configuration.literals import bracket_end, read_literals
 
 _SECTION = re.compile(r"[ \t]*\[\[?[ \t]*([^\[\]\n]{1,200}?)[ \t]*\]\]?[ \t]*(?:[#;][^\n]*)?$", re.MULTILINE)
 _LINE = re.compile(
-    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+)*)"
+    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+|\*[ \t]+(?=\w+\.)|[a-z\d]{1,2}[.)][ \t]+)*)"
     r"(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?(?:[ \t]?\.[ \t]?(?:[\"'][^\"'\n]{1,80}[\"']|[\w\-]{1,80})){0,9}|"
     r"[\"']?\d[\w\-]{0,80}[\"']?(?=[ \t]*=))"
     r"[ \t]*(?P<sign>:=?|=)(?!=)[ \t]*"
 )
-_COMMENT = re.compile(r"\s+[#;]|\s//|(?<=\w)#")
+_ANOTHER = re.compile(r",[ \t]*(?=[A-Za-z_]\w{0,40}[ \t]*=[^=])")
+_COMMENT = re.compile(r"\s+\((?=[^()\d][^()\n]*\)\.?[ \t]*$)|\s+[#;]|\s//|(?<=\w)#")
 _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"(?=[ \t]*(?:#|$))|'[^'\n]*'(?=[ \t]*(?:#|$))", re.MULTILINE)
 _LONG_STRINGS = ('"""', "'''")
 
@@ -45,6 +46,10 @@ def read_lines(text: str) -> list[Entry]:
                 parents.pop()
             key = match["key"].strip("\"' ")
             path = (*section, *(name for _, name in parents[-20:]), *_keys(key))
+            if match["sign"] == "=" and (another := _ANOTHER.search(text, match.end(), end)):
+                _value(text, match.end(), another.start(), path, match.start("key"), entries)
+                place = another.end()
+                continue
             end = _value(text, match.end(), end, path, match.start("key"), entries)
             if match.end() >= end:
                 parents.append((indent, key))

@@ -7,22 +7,28 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, listed
+from downslope.reading.configuration.literals import bracket_end
 from downslope.reading.languages import LANGUAGES, tell_language
+from downslope.reading.order import covering
 
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fFlLdD]?(?![\w.])"
 _VALUE = (
     rf"(?P<value>(?:\[|\{{|c\()\s*{_NUMBER}(?:[,;\s]+{_NUMBER})*\s*[\]}})]|{_NUMBER}|[\"'][^\"'\n]{{0,80}}[\"']|"
     r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
 )
+_ASSIGNED = (
+    r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*"
+    r"(?:\((?=[\d.e-]+\)))?"
+)
 _WAYS = [
     re.compile(way + _VALUE, re.MULTILINE)
     for way in (
-        r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*",
+        _ASSIGNED,
         r"\b\w{1,30}:option\([ \t]*[\"'](?P<key>-{0,2}\w+)[\"'][ \t]*,[ \t]*",
         r"[\"'](?P<key>\w{1,60})[\"'][ \t]*,[ \t]*",
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
-        r"(?<=[)\s])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
+        r"(?<=[)\s\w])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
     )
 ]
 """How a key is given a value: assigned or named in a call, declared, paired, defined, built."""
@@ -32,6 +38,7 @@ _CALLED = re.compile(
     r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|trainingOptions)"
     rf"\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
+_SCHEDULER = re.compile(r"\b\w{0,60}(?:[sS]cheduler|StepLR)\w{0,30}\(")
 _PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",)}
 """What the arguments by place of a call mean, where they are not a rate and a momentum."""
 
@@ -50,15 +57,25 @@ def read_program(text: str) -> list[Entry]:
     comment = re.compile(rf"(\"[^\"\n]*\"|'[^'\n]*')|{begun}[^\n]*|/\*(?:[^*]|\*(?!/))*")
     clean = comment.sub(lambda match: match[0] if match[1] else re.sub(r"[^\n]", " ", match[0]), text)
     clean = re.sub(r"\.\.\.(?=[ \t]*\n)", "   ", clean)
+    if tell_language(text) == "r":  # whose names have dots
+        clean = re.sub(r"(?<=[A-Za-z])\.(?=[A-Za-z])", "_", clean)
     matches = [*(match for way in _WAYS for match in way.finditer(clean)), *_HELPED.finditer(text)]
     found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
     for match in _CALLED.finditer(clean):
         name = match["name"].lower()
+        if match["name"] == "momentum" and not match["two"] and clean[: match.start()].endswith("."):
+            continue  # of a builder
         if name not in _PLACES:
             found.append(Entry(("optimizer", "name"), name.removesuffix("options"), *match.span("name")))
         for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):
             if match[group]:
                 found.append(Entry((key,), _read(match[group]), *match.span(group)))
+    calls = [
+        (match.end() - 1, bracket_end(clean, match.end() - 1, match.end() + 2000))
+        for match in _SCHEDULER.finditer(clean)
+    ]
+    inside = covering(calls)
+    found = [replace(one, path=("lr_scheduler", *one.path)) if inside(*one.place) else one for one in found]
     found = sorted([*found, *_regimes(clean)], key=lambda one: one.start)[:MOST]
     given = {one.path[-1].lstrip("-"): one for one in found if len(one.path) == 1 and not _is_name(one)}
     return [replace(given[one.value], path=one.path) if _is_name(one) and one.value in given else one for one in found]

@@ -324,7 +324,9 @@ class _Filling:
         """Put each field whose concept is set, and return the plan."""
         for name, concept in concepts.items():
             setting = self.main.first(concept)
-            if setting is not None and (is_number(setting.value) or isinstance(setting.value, bool)):
+            if setting is not None and concept == "gamma" and setting.value > 1:  # what the rate is divided by
+                self.state(name, setting, 1 / setting.value)
+            elif setting is not None and (is_number(setting.value) or isinstance(setting.value, bool)):
                 self.state(name, setting)
         return self.plan
 
@@ -443,6 +445,9 @@ class _Filling:
         return self.plan
 
     def _stairs(self, kind: str | None, every: Setting | None) -> Plan | None:
+        if every is None and kind == "multistep" and self.lr is not None:
+            self._named("multistep", self.policy)
+            return self.take(factor="gamma")
         if every is None and kind != "exponential":
             if kind in {"step", "multistep"}:
                 self.build.say("no_milestones")

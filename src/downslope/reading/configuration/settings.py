@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -27,6 +27,7 @@ from downslope.reading.configuration.keys import (
     SYSTEMS,
     System,
 )
+from downslope.reading.configuration.names import concepts_of
 from downslope.reading.configuration.shapes import amount, plain
 
 
@@ -146,7 +147,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "bare_decay": _within(1e-5, 0.05),
     "milestones": lambda value: _numbers(value) or _positive(value),
-    "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
+    "gamma": lambda value: is_number(value) and (1e-6 < value < 1 or value in {2, 3, 4, 5, 10, 100}),
     "ema": _within(0.5, 1),
     "smoothing": lambda value: is_number(value) and 0 < value < 1,
     "precision": lambda value: value is True or (isinstance(value, str | int) and bool(format_of(value))),
@@ -155,8 +156,11 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "eps": _within(0, 1.0000001),
     "betas": lambda value: _numbers(value) and len(value) == 2 and max(value) < 1,
     "dampening": _within(0, 1.0000001),
+    "nu": _within(0, 1.0000001),
+    "trust": _within(1e-9, 1e6),
     "warmup": lambda value: is_number(value) and 0 < value < 1e12,
     "fraction": _within(0, 1),
+    "cosine": lambda _: False,
     **dict.fromkeys(["final_fraction", "warmup_factor", "warmup_ratio", "pct_start"], _within(0, 1.0000001)),
     "no_decay_names": lambda value: isinstance(value, str | list) and bool(selected(value)),
     "no_bias_and_norm_decay": lambda value: value is True or value == 1,
@@ -346,8 +350,7 @@ def _setting(
     if written.startswith("-") and not written.startswith("--") and len(written) == 2:
         return None
     rank = _rank(entry.path[:-1], keys)
-    patterns = index.get(keys[-1]) or index.get(_own(written), ())
-    for pattern, named, own in patterns:
+    for pattern, named, own in _patterns(index, keys[-1], written):
         if named == "" and own and keys[-len(pattern) :] == pattern:
             return None
         fits = pattern == (_own(written),) or keys[-len(pattern) :] == pattern
@@ -358,7 +361,7 @@ def _setting(
             continue
         if concept.endswith("_flag") and not (value >= 2 and (written.startswith("--") or concept == "epochs_flag")):
             continue
-        outer = [one for parent in keys[-2:-1] for one in index.get(parent, ())]
+        outer = [one for parent in keys[-2:-1] for one in _patterns(index, parent, parent)]
         if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
             continue  # those that another setting is searched among
         if concept == "bare_decay" and any(map(schedules, keys[:-1])):
@@ -368,7 +371,7 @@ def _setting(
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
             return Setting(concept, value, entry, said or _unit_of(entry.path[-1]), near, scheduler)
-    if entry.value is True and keys[-1] in _COSINE and rank("policy") is not None:
+    if entry.value is True and "cosine" in concepts_of(written) and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
         parent = keys[-2]
@@ -379,6 +382,18 @@ def _setting(
         if concept and near is not None and _FITS[concept](value):
             return Setting(concept, value, entry, "", near, scheduler)
     return None
+
+
+def _patterns(
+    index: dict[str, list[tuple[tuple[str, ...], str, bool]]], key: str, written: str
+) -> Iterator[tuple[tuple[str, ...], str, bool]]:
+    """Yield what the tables say that a key means, and then what its words do."""
+    own = _own(written)
+    told = index.get(key) or index.get(own, ())
+    yield from told
+    if not any(concept == "" and len(pattern) == 1 for pattern, concept, _ in told):
+        for concept in concepts_of(written) or concepts_of(own):
+            yield (key,), concept, False
 
 
 _RATES = frozenset({"lr", "policy", "times", "gamma"})
@@ -405,7 +420,6 @@ def _coerced(value: Any) -> Any:
     return value
 
 
-_COSINE = frozenset(["cos", "cosine", "cosinelr", "usecosine", "cosinedecay", "lrcosine", "cosinelrdecay"])
 _LISTS = frozenset("([0123456789.")
 """What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
 

@@ -8,12 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from downslope.reading.configuration.entries import Entry, as_number, scalar, squeezed
+from downslope.reading.configuration.literals import read_literals
 
 _TYPES = frozenset({"str", "string", "int", "integer", "float", "double", "number", "bool", "boolean", "list"})
 _NAMES = frozenset({"name", "key", "param", "parameter", "arg", "argument", "option", "dest", "flag"})
 _VALUES = frozenset({"value", "default", "current", "val"})
 _AMOUNT = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)\s?(ep|ba|dur|it|epochs?|iters?|iterations?|steps?|batches)")
 _UNITS = {"ep": "epoch", "epoch": "epoch", "epochs": "epoch", "dur": "part"}
+_CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]{0,60})(?:\((?P<given>[^()]{1,400})\)|[ ,]+(?P<pairs>\w+=[^()]{1,400}))")
+_REMARKED = re.compile(r"(?P<number>[+-]?[\d.]+(?:[eE][+-]?\d+)?)\s+[(\[].*")
 _MOST_ROWS = 500
 
 
@@ -42,6 +45,16 @@ def _made(entry: Entry, rows: dict[tuple[str, ...], Entry]) -> Iterator[Entry]:
     if row is not None and squeezed(entry.path[-1]) in _VALUES:
         start, end = min(row.start, entry.start), max(row.end, entry.end)
         yield replace(entry, path=(*entry.path[:-2], row.value.lstrip("-")), start=start, end=end)
+    elif isinstance(value, str) and (call := _CALL.fullmatch(value)) and "=" in value:
+        given = call["given"] or ", ".join(
+            one if "=" in one else f"{one}=true" for one in re.split(r"[\s,]+", call["pairs"])
+        )
+        yield replace(entry, value=call["name"])
+        for one in read_literals(f"x={{{given}}}"):
+            if len(one.path) > 1:
+                yield replace(entry, path=(*entry.path, *one.path[1:]), value=one.value)
+    elif isinstance(value, str) and (told := _REMARKED.fullmatch(value)) and as_number(told["number"]) is not None:
+        yield replace(entry, value=as_number(told["number"]))
     elif not isinstance(value, list) or not value:
         yield entry
     elif len(value) == 2 and isinstance(value[0], str) and value[0].lower() in _TYPES:

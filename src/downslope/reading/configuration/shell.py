@@ -8,6 +8,7 @@ from typing import Any
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, holds_number, listed
 from downslope.reading.configuration.literals import read_literals
+from downslope.reading.configuration.names import concepts_of
 
 _WORD = re.compile(
     r"(?P<blank>[ \t]+|[\\^`][ \t]*\r?\n[ \t]*)|(?P<end>\n|;;?|&&?|\|\|?)|(?P<comment>#[^\n]*)|"
@@ -22,6 +23,8 @@ _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z](?:[\w.\-]|\[\w*\])*|/[A-Za-z]\w+(?==|$))(?:=(?P<value>.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", re.DOTALL)
 _DOTTED = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Za-z0-9_]+)+")
+_NAMING = frozenset({"policy", "optimizer"})
+_INNER = re.compile(r"\s--?[A-Za-z]")
 _OPENERS = frozenset(
     ["do", "then", "else", "elif", "export", "local", "declare", "readonly", "env", "set", "time", "$", ">", "%", "!"]
 )
@@ -83,7 +86,8 @@ def read_commands(text: str) -> list[Command]:
     unused = [
         Entry((name,), listed(value.word), value.start, value.end, others=value.others)
         for name, value in variables.items()
-        if not value.used and holds_number(listed(value.word))
+        if not value.used
+        and (holds_number(told := listed(value.word)) or told is True or _NAMING & {*concepts_of(name)})
     ]
     return [*commands, Command([], unused)] if unused else commands
 
@@ -186,6 +190,11 @@ def _command(words: list[_Word]) -> Command:
             path = tuple(word.text.split("."))
             found[path] = _entry(path, listed(words[place].text), word, words[place])
             place += 1
+        elif len(word.text) > 20 and _INNER.search(word.text):  # bash -c "python train.py --lr 0.1"
+            for inner in read_commands(word.text):
+                command.program += inner.program
+                shift = word.start + 1
+                found |= {one.path: one.moved(shift) for one in inner.entries if one.path not in found}
         elif not found and len(command.program) < 10:
             command.program.append(word.text)
     command.entries = list(found.values())
@@ -203,6 +212,10 @@ def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tupl
     if place < len(words) and (inner := _table(words[place].text)):
         for one in inner:
             found[*path, *one.path] = _entry((*path, *one.path), one.value, word, words[place])
+        return place + 1
+    if place < len(words) and len(words[place].text) > 20 and _INNER.search(words[place].text):
+        for inner in read_commands(words[place].text):
+            found |= {one.path: one.moved(words[place].start + 1) for one in inner.entries}
         return place + 1
     values: list[Any] = []
     last = place

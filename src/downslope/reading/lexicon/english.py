@@ -5,7 +5,7 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "learning rate|learning rates|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
@@ -15,7 +15,7 @@ ENGLISH = {
         "weight decay parameter|weight decay strength|decay of the weights|weight decaying|decoupled weight decay|λ|lambda|"
         "weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
-        "l2 norm penalty|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
+        "l2 norm penalty|l2 norm regularization|l2 norm regularizer|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
         "l2 weight regularization|ℓ2|ℓ2 regularization|ℓ2 penalty|squared l2 norm",
         "batch": "batch size|bacth size|bath size|batch szie|batch zise|minibatches|mini batches|batchsize|mini batch size|minibatch size|minibatch|mini batch|batch|bs|total batch size|"
         "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
@@ -24,6 +24,9 @@ ENGLISH = {
         "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
         "maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
+        "trust": "trust coefficient|trust ratio coefficient|trust coeff|lars coefficient|lars trust coefficient",
+        "agc": "adaptive gradient clipping|agc|adaptive clipping|adaptive gradient clip|adaptive gradient clipping factor",
+        "nu": "nu|ν|immediate discount factor|immediate discount",
         "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
@@ -59,7 +62,7 @@ ENGLISH = {
         "stride|padding|test error|training error|loss weight|dropout of|queue|"
         "negative slope|slope|margin|interval for evaluation|"
         "discount factor|discount rate|focal loss|confidence threshold|loss coefficient|mixup alpha|cutmix alpha|poly power",
-        "teacher": "target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
+        "teacher": "target critic|target actor|target networks|target model|target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
     },
     "reference": {
         "reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"
@@ -69,12 +72,14 @@ ENGLISH = {
         "mini batch gradient descent|gradient descent|momentumoptimizer|stochastic gradient descent method|vanilla sgd|"
         "plain sgd|momentum optimizer|gradientdescentoptimizer|heavy ball method",
         "sgdw": "sgdw",
+        "qhm": "qhm|quasi hyperbolic momentum|quasihyperbolic momentum|quasi hyperbolic momentum sgd",
         "rmsprop": "rmsprop|rmspropoptimizer|rms prop",
         "adam": "adam|adamoptimizer",
         "adamw": "adamw",
         "nadam": "nadam",
         "radam": "radam",
         "lars": "lars",
+        "larc": "larc|layer wise adaptive rate clipping|layerwise adaptive rate clipping",
         "lamb": "lamb",
         "lion": "lion",
         "adagrad": "adagrad",
@@ -87,23 +92,23 @@ ENGLISH = {
         "shampoo": "shampoo",
     },
     "schedule": {
-        "cosine": "cosine|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
+        "cosine": "cosine|cosinelr|coslr|cosineannealing|cosineannealinglr|cosine anneal|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
         "half cosine|cosine learning rate schedule|cosine decay schedule|cosine function|half period cosine|"
         "cosine decay learning rate schedule|cosine lr|cosine annealing schedule|cosine curve|cosine shape|"
-        "cosine learning rate decay schedule|cosine lr schedule|cosine decay learning rate",
+        "cosine learning rate decay schedule|cosinelr|coslr|cosineannealinglr|cosineannealing|cosine lr schedule|cosine decay learning rate",
         "exponential": "exponential decay|exponential|exponentially|exponential schedule|exponential rate|"
         "exponential learning rate decay|exponential rate of|exponentially decaying|exponentially decayed",
         "linear": "linear decay|linearly|linear|linear schedule|linear decay schedule|linear learning rate decay|"
         "linear learning rate schedule|linear annealing|linearly decaying|linear decay learning rate|straight line|"
         "linear decay learning rate policy",
-        "polynomial": "poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
+        "polynomial": "polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
-        "multistep": "step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
+        "multistep": "multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
         "piecewise constant schedule|step learning rate|staircase|step wise decay|step learning rate schedule",
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
         "inverse_sqrt": "inverse square root|inverse sqrt|noam",
-        "onecycle": "one cycle|onecycle|1cycle|super convergence|one cycle policy",
+        "onecycle": "onecyclelr|one cycle|onecycle|1cycle|super convergence|one cycle policy",
         "cyclic": "cyclical learning rate|cyclic learning rate|clr|warm restarts|cosine annealing with warm restarts|"
         "cyclical|triangular",
         "piecewise": "piecewise linear|lr piecewise|piecewise",
@@ -113,7 +118,7 @@ ENGLISH = {
         "multiply": "multiply|multiplied|multiplying|multiplies|scale|scaled|scaling|scales",
         "reduce": "reduce|reduced|reducing|reduces|decrease|decreased|decreasing|decreases|drop|dropped|dropping|drops|"
         "lower|lowered|lowering|lowers|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
-        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down",
+        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down|fell|slash|slashed|trim|trimmed|taper|tapers|tapered|diminish|diminishes|diminished|went down|stepping down",
         "increase": "increase|increased|increases|increasing|raise|raised|grows|grow|grown|growing|rises|rise|risen|climbs|climb|"
         "doubled|doubling",
         "halve": "halve|halved|halving|halves|cut in half",
@@ -126,7 +131,7 @@ ENGLISH = {
     "others": {
         "authors": "et al|the authors|original authors",
         "contrast": "in contrast|by contrast|in comparison|by comparison|for comparison",
-        "source": "the original paper|their paper|prior work|previous work|previous works|prior works",
+        "source": "the baseline|the baselines|baseline models|the original implementation|the original paper|their paper|prior work|previous work|previous works|prior works",
     },
     "end": {
         "end": "terminate|terminates|terminated|terminating|stop|stops|stopped|stopping|end at|ends at|ended at|ends after|ended after|"
@@ -181,7 +186,7 @@ ENGLISH = {
     "for": {
         "for": "for|over|during|within|in the course of|across|throughout|lasting|for a total of|for about|over the course of|"
         "for up to|for around|for approximately|for at most|over a period of|for only|of which|duration|length|"
-        "for a duration of|for a maximum of",
+        "for a duration of|for a maximum of|lasts for|lasted|lasted for|lasting for|which lasts|that lasts",
         "first": "first|for the first|in the first|over the first|during the first|the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
         "next": "next|for the next|then|the remaining|remaining|for the remaining|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
@@ -262,6 +267,6 @@ ENGLISH = {
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
-        "for evaluation|at inference|in parallel|in all experiments|for all experiments",
+        "for evaluation|at inference|in parallel|l2 norm|global l2 norm|global norm|in all experiments|for all experiments",
     },
 }

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from downslope.core.rule import StepScalars
+from downslope.core.schedule_free import ScheduleFreeScalars
 from downslope.theory.forgetting import forgotten_per_step
 from downslope.theory.rotation import equilibrium
 from downslope.torch import SGD
@@ -55,8 +56,9 @@ class GroupsBefore:
             before = global_norm(self.copies[index])
             after = global_norm(self.params[index])
             update, rotation = _turn(self.params[index], self.copies[index], before)
-            forgotten = forgotten_per_step(scalars)
-            predicted = _equilibrium(scalars, self.grad_norms[index] * before)
+            is_averaged = isinstance(scalars, ScheduleFreeScalars)  # which has no rate of forgetting
+            forgotten = None if is_averaged else forgotten_per_step(scalars)
+            predicted = (None, None) if is_averaged else _equilibrium(scalars, self.grad_norms[index] * before)
             values = (
                 scalars.lr,
                 self.grad_norms[index],

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.core.rule import StepScalars
+from downslope.core.schedule_free import ScheduleFreeScalars
+from downslope.theory.schedule_free import largest_curvature
 from downslope.theory.stability import edge_full_batch, edge_mini_batch
 from downslope.training.measuring.groups import inner
 from downslope.training.run.randomness import derive_seed, permutation, reseed
@@ -133,18 +135,21 @@ def limits(scalars: StepScalars) -> dict[str, float]:
     Returns:
         "limit", 2 (1 + momentum) / lr or Nesterov's, where full-batch training settles; and "limit_mini_batch",
         2 (1 - momentum) / lr, where training with small batches does; both with dampening and decay as they are.
-        Infinite at an lr of 0.
+        Infinite at an lr of 0. Of schedule-free SGD the first alone, at its present average.
 
     Example:
         >>> from downslope import Settings
         >>> {name: round(value, 9) for name, value in limits(Settings(lr=0.1, momentum=0.9).at(0)).items()}
         {'limit': 38.0, 'limit_mini_batch': 2.0}
     """
+    if isinstance(scalars, ScheduleFreeScalars):
+        return {"limit": largest_curvature(scalars)}
     full, mini = (
         edge(
             scalars.lr,
             scalars.momentum,
             nesterov=scalars.nesterov,
+            nu=scalars.nu,
             dampening=scalars.dampening,
             decoupled=scalars.decoupled_decay,
         )

@@ -47,7 +47,7 @@ from downslope.training.report.transcripts import look_at_transcripts
 if TYPE_CHECKING:
     from downslope.training.data import Dataset
 
-_SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
+_SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g|[xyzc])\b")
 
 
 def write_report(

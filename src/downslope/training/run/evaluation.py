@@ -64,7 +64,8 @@ def evaluate(task: Task, *, done: int, record: Callable[..., None], workers: Wor
 
 def _measure_all(task: Task, done: int, workers: Workers) -> tuple[dict[str, float], dict[str, list[float | None]]]:
     """Return all metrics, and the rates of each class, those of the weights as they are."""
-    rates = _measure(task, task.state.model, done, workers)
+    with task.state.evaluating():
+        rates = _measure(task, task.state.model, done, workers)
     found = rates.metrics
     if task.state.averaged is not None:
         of_mean = _measure(task, task.state.averaged.module, done, workers).metrics

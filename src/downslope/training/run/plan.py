@@ -40,6 +40,7 @@ _FIXED = (
     "seed",
     "data",
     "model",
+    "sgd.schedule_free",
     "train.loss",
     "train.start_from",
     "train.start_without",
@@ -48,6 +49,9 @@ _FIXED = (
     "train.shards",
 )
 """Paths of a recipe that decide a run's numbers from its first step on."""
+
+_FIXED_OF_SCHEDULE_FREE = frozenset({"sgd.momentum", "groups"})
+"""With `sgd.schedule_free` also where the weights lie between the two points, and whose averages there are."""
 
 _WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
 """Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
@@ -259,7 +263,12 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     free = _WHERE | _HOW
     if all(name.startswith(HUGGING_FACE) for name in (then["data"]["name"], recipe.data.name)):
         free |= {"data.name"}  # which is where they lie
-    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in free]
+    also = _FIXED_OF_SCHEDULE_FREE if then["sgd"].get("schedule_free") else frozenset[str]()
+    fixed = [
+        f"{shown(path)} {change}"
+        for path, change in changes.items()
+        if (_is_fixed(path) or path in also) and path not in free
+    ]
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "

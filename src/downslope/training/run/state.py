@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -18,11 +19,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from downslope.core.errors import CheckpointError, DataError, GroupError, StateError, one_of
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.settings import Settings
 from downslope.recipe.measures import Metric
 from downslope.recipe.schema import Group, Train
-from downslope.torch import SGD, GradScaler
+from downslope.torch import SGD, GradScaler, ScheduleFreeSGD
 from downslope.torch.blocks import CODES, INT8, SCALES
+from downslope.torch.schedule_free import OF_AVERAGES
 from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
 from downslope.training.run.counters import BadStepRecord, Patience, Spikes
@@ -31,6 +34,8 @@ _VELOCITY = "momentum_buffer"
 SCALES_OF = ".scales."
 """What begins the name of scales in a checkpoint, beside codes of 8 bits by the parameter's own name. No parameter's
 name begins with a dot."""
+TRAINED_OF = ".y."
+"""What begins the name of a parameter as it is trained, beside a model at the average of schedule-free SGD."""
 
 
 @dataclass
@@ -66,9 +71,16 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensors]:
         """Return every tensor that a checkpoint holds: "model", "optimizer" and perhaps "ema"."""
         tensors = {"model": model_tensors(self.model), "optimizer": _velocities(self.optimizer)}
+        if isinstance(self.optimizer, ScheduleFreeSGD):
+            tensors["model"] |= _at_average(self.model, self.optimizer)
+            tensors["optimizer"] |= {TRAINED_OF + name: param for name, param in _named(self.optimizer).items()}
         if self.averaged is not None:
             tensors["ema"] = model_tensors(self.averaged.module)
         return tensors
+
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Return a context in which the model has the weights that are evaluated; afterwards it has its own again."""
+        return self.optimizer.evaluating() if isinstance(self.optimizer, ScheduleFreeSGD) else nullcontext()
 
     def update_average(self) -> None:
         """Take the model's weights into their average, if there is one."""
@@ -189,9 +201,10 @@ def build_state(
     telling: list[Metric] = [*watched.values(), metrics[0]]
     early, plateau = train.early_stop, train.plateau
     try:
-        optimizer = SGD(
+        made = ScheduleFreeSGD if isinstance(sgd, ScheduleFree) else SGD
+        optimizer = made(
             [(name, parameter) for name, parameter in model.named_parameters() if name not in frozen],
-            settings=sgd,
+            settings=sgd,  # pyright: ignore[reportArgumentType] -- of the class that was chosen by it
             groups=groups,
             clip_norm=train.clip_norm,
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
@@ -200,6 +213,8 @@ def build_state(
         )
     except GroupError as error:
         raise GroupError(f"{error} What train.freeze matches is in no group.") if frozen else error from None
+    if isinstance(optimizer, ScheduleFreeSGD):
+        optimizer.train()
     return TrainingState(
         model=model,
         optimizer=optimizer,
@@ -258,6 +273,22 @@ def _velocities(optimizer: SGD) -> Tensors:
     return found
 
 
+def _named(optimizer: SGD) -> Tensors:
+    """Return the optimizer's parameters by name."""
+    return {
+        name: param.detach()
+        for group in optimizer.param_groups
+        for name, param in zip(group["param_names"], group["params"], strict=True)
+    }
+
+
+def _at_average(model: nn.Module, optimizer: ScheduleFreeSGD) -> Tensors:
+    """Return the parameters of a model's state_dict that are learned, at the average."""
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    found = {id(param): weight for param, weight in zip(params, optimizer.evaluation_weights(), strict=True)}
+    return {name: found[id(p)] for name, p in model.state_dict(keep_vars=True).items() if id(p) in found}
+
+
 def _of_velocities(then: str, now: str) -> list[str]:
     """Return what a change of the velocities' format costs, as a sentence, if there is one."""
     if then == now:
@@ -268,9 +299,14 @@ def _of_velocities(then: str, now: str) -> list[str]:
 
 
 def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities: Tensors, *, keep: bool) -> None:
+    trained = {name: tensor for name, tensor in velocities.items() if name.startswith(TRAINED_OF)}
+    velocities = {name: tensor for name, tensor in velocities.items() if name not in trained}
     if keep:  # this optimizer's own groups, which may be split otherwise, with the checkpoint's counts
         counts = {key: groups[0][key] for key in ("step", "skipped")}
-        groups = [{**group, **counts} for group in optimizer.state_dict()["param_groups"]]
+        averages = [{key: group[key] for key in OF_AVERAGES if key in group} for group in groups]
+        own = optimizer.state_dict()["param_groups"]
+        averages = averages if any(averages) else [{}] * len(own)  # of schedule-free SGD, whose groups are the same
+        groups = [{**group, **counts, **average} for group, average in zip(own, averages, strict=True)]
         held = set(_names(groups).values())  # what is frozen from now on has no velocity
         velocities = {name: v for name, v in velocities.items() if name.removeprefix(SCALES_OF) in held}
     places = {name: index for index, name in _names(groups).items()}
@@ -284,6 +320,10 @@ def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it would tell of the lr that a plateau reduced
         optimizer.load_state_dict({"state": state, "param_groups": groups}, hyperparameters="keep" if keep else "load")
+    with torch.no_grad():
+        for name, param in _named(optimizer).items():
+            if TRAINED_OF + name in trained:
+                param.copy_(trained[TRAINED_OF + name])
 
 
 def _carry_reduced_lr(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import nn
 import downslope
 from downslope import kernel
 from downslope.core.errors import CheckpointError, DataError
+from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
@@ -129,11 +130,20 @@ class Task:
             f"model       {self.recipe.model.name}: {count:,} parameters{frozen}",
             *([] if self.start is None else lines_of(self.start)),
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}{eight_bits}",
+            *self._about_averaged_norms(),
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
             f"runs on     {self._runs_on()}",
             f"step        {kernel.backend() if is_host(self.device) else 'by torch, on the device'}",
             f"run folder  {folder}",
         ]
+
+    def _about_averaged_norms(self) -> list[str]:
+        """Return a line where statistics of the weights while training go with averaged weights."""
+        if not isinstance(self.recipe.sgd, ScheduleFree):
+            return []
+        if not any(name.rpartition(".")[2] == "running_mean" for name, _ in self.state.model.named_buffers()):
+            return []
+        return ["            batch normalisation: its statistics are those of y, also where x is evaluated and kept"]
 
     def _runs_on(self) -> str:
         told = f"torch {torch.__version__}, {torch.get_num_threads()} thread(s)"
@@ -349,9 +359,13 @@ def describe_settings(settings: Settings) -> str:
         >>> describe_settings(Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
         'lr 0.1, momentum 0.9 (Nesterov), weight decay 0.0005 (coupled)'
     """
+    if isinstance(settings, ScheduleFree):
+        return ", ".join(_of_schedule_free(settings))
     parts = [f"lr {_number(settings.lr)}" + (" (inside the velocity)" if settings.lr_in_velocity else "")]
     if settings.momentum != 0:
         parts.append(f"momentum {_number(settings.momentum)}" + (" (Nesterov)" if settings.nesterov else ""))
+    if settings.nu is not None:
+        parts.append(f"nu {settings.nu:g} (quasi-hyperbolic)")
     if settings.dampening:
         parts.append(f"dampening {settings.dampening:g}")
     if settings.weight_decay != 0:
@@ -359,6 +373,21 @@ def describe_settings(settings: Settings) -> str:
     if settings.maximize:
         parts.append("ascending")
     return ", ".join(parts)
+
+
+def _of_schedule_free(settings: ScheduleFree) -> Iterator[str]:
+    yield f"schedule-free, lr {_number(settings.lr)}"
+    if settings.warmup_steps:
+        yield f"warmup of {settings.warmup_steps:,} steps"
+    yield f"b {_number(settings.momentum)}"
+    if settings.weight_decay != 0:
+        yield f"weight decay {_number(settings.weight_decay)} (coupled)"
+    if settings.r:
+        yield f"r {settings.r:g}"
+    if settings.weight_lr_power != ScheduleFree().weight_lr_power:
+        yield f"weights by lr to the power {settings.weight_lr_power:g}"
+    if settings.maximize:
+        yield "ascending"
 
 
 def _number(value: float | Schedule) -> str:

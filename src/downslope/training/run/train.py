@@ -415,7 +415,7 @@ class Trainer:
             epoch=epoch,
             loss=loss,
             **({} if accuracy is None else {"accuracy": accuracy}),
-            lr=group["lr"],
+            lr=group.get("scheduled_lr", group["lr"]),
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
             grad_norm=grad_norm,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from downslope.core.errors import RecipeError
+from downslope.core.schedule_free import ScheduleFree, refuse_schedule_free
 from downslope.core.schedules.schedule import Schedule, scaled
 from downslope.core.settings import Settings
 from downslope.core.tables import Source, decode, to_table
@@ -32,6 +33,10 @@ def default_space(recipe: Recipe, epochs: float) -> tuple[Dimension, ...]:
         RecipeError: If there is no lr above 0 to search around, or a schedule of momentum in the way.
     """
     sgd, lr = recipe.sgd, _peak(recipe.sgd.lr)
+    if recipe.tune is None or recipe.tune.coordinates == "decoupled":
+        refuse_schedule_free(
+            sgd, 'it has no effective lr to search. Give tune.coordinates = "raw", or --search with paths.'
+        )
     if lr <= 0:
         raise RecipeError("tune: sgd.lr is 0, and the search is around the recipe's own. Give an lr above 0.")
     if isinstance(sgd.momentum, Schedule):
@@ -96,7 +101,7 @@ def recipe_at(recipe: Recipe, point: Mapping[str, Value], examples: int) -> Reci
 def coordinates_of(recipe: Recipe, examples: int) -> dict[str, float]:
     """Return where a recipe lies: effective lr, timescale in epochs and horizon in examples, at its largest lr."""
     sgd, momentum = recipe.sgd, recipe.sgd.momentum
-    if isinstance(momentum, Schedule):
+    if isinstance(momentum, Schedule) or isinstance(sgd, ScheduleFree):
         return {}
     batch = recipe.data.batch_size * recipe.train.accumulate
     forgotten = _forgotten(sgd, _peak(sgd.weight_decay))
@@ -116,11 +121,11 @@ def _forgotten(sgd: Settings, weight_decay: float) -> float:
 
 
 def _gain(sgd: Settings, momentum: float) -> float:
-    return effective_lr(1.0, momentum, sgd.dampening, nesterov=sgd.nesterov)
+    return effective_lr(1.0, momentum, sgd.dampening, nesterov=sgd.nesterov, nu=sgd.nu)
 
 
 def _needs_momentum(sgd: Settings) -> bool:
-    return sgd.nesterov or sgd.dampening > 0
+    return sgd.nesterov or sgd.nu is not None or sgd.dampening > 0 or isinstance(sgd, ScheduleFree)
 
 
 def _peak(value: float | Schedule) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from downslope.core.errors import DivergenceError, DownslopeError, NonFiniteGradientError
 from downslope.core.number_text import short_text
+from downslope.core.schedule_free import refuse_schedule_free
 from downslope.core.schedules import Exponential
 from downslope.core.schedules.schedule import Schedule
 from downslope.recipe.schema import Log, Recipe, Tune
@@ -78,6 +79,7 @@ def range_recipe(recipe: Recipe) -> Recipe:
     Raises:
         DownslopeError: If the recipe has no lr above 0, or a plateau.
     """
+    refuse_schedule_free(recipe.sgd, "a range test raises lr step by step, and its average would hold all of them.")
     own = recipe.sgd.lr.extremes()[1] if isinstance(recipe.sgd.lr, Schedule) else recipe.sgd.lr
     if own <= 0:
         raise DownslopeError("tune: sgd.lr is 0, and the test is around the recipe's own. Give an lr above 0.")
