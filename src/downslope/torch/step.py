@@ -23,8 +23,8 @@ three ways that it can:
     CHECKED        check it         parameters for torch's operations, or was not stepped yet
     REPEATABLE     repeat it        parameters for the kernel alone
 
-A plan begins as ONCE or CHECKED. A step of the kernel lifts it to the highest state that it may reach. Coefficients of a
-step with a factor on the gradients, such as clipping gives, are no other step's.
+A plan begins as ONCE or CHECKED. A step of the kernel lifts it to the highest state that it may reach. The coefficients
+of a step with a factor on the gradients, such as clipping gives, are no other step's.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from itertools import chain, count
 from operator import attrgetter, is_, itemgetter
 from typing import Any
@@ -171,13 +172,7 @@ class StepPlan:
             scalars = read_scalars()
             coefficients = self._coefficients_of(scaled(groups, scalars, 1.0))
         if options.clip_norm is not None:
-
-            def clipped(factor: float) -> list[float] | None:
-                if factor < SMALL_FACTOR:
-                    return None
-                by_kind = scaled(groups, read_scalars() if scalars is None else scalars, factor)
-                return [number for group, kind in self._kinds for number in six_coefficients(by_kind[kind][group])]
-
+            clipped = partial(self._clipped, groups, read_scalars, scalars)
         if self._is_large:
             use_threads()
         key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
@@ -185,6 +180,19 @@ class StepPlan:
         if squares is not None and coefficients is not None:
             self._is_constant = self._may_be_constant
         return squares
+
+    def _clipped(
+        self,
+        groups: Groups,
+        read_scalars: Callable[[], list[StepScalars]],
+        scalars: list[StepScalars] | None,
+        factor: float,
+    ) -> list[float] | None:
+        """Return a step's coefficients with a factor on every gradient; None if it is too small for coefficients."""
+        if factor < SMALL_FACTOR:
+            return None
+        both = scaled(groups, read_scalars() if scalars is None else scalars, factor)
+        return [number for kind, is_undampened in self._kinds for number in six_coefficients(both[is_undampened][kind])]
 
     def is_current(self, groups: Groups, state: State) -> bool:
         """Whether the plan still holds, and has taken up the gradients of this step."""
