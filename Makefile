@@ -3,7 +3,7 @@
 #
 #   make train                          train the embedded default recipe
 #   make train ARGS="recipes/digits-plain-sgd.toml --train.epochs 5"
-#   make test                           every test, with every framework; WORKERS= sets how many processes
+#   make test                           every test but those of guests, with every framework; WORKERS= sets how many processes
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
 #   make nightly                        the same with new random cases, twenty times as many; hours
 #   make lowest                         the optimizers' tests with the lowest versions that are allowed, in .venv-lowest
@@ -26,8 +26,9 @@ PIP := $(VENV)/bin/python -m pip
 ARGS ?=
 
 # The tensors of the tests are tiny: several threads would only wait for one another, so there are several processes.
+# What is tried inside trainers of others, `make guests` runs where all of them are, and nothing of it twice.
 WORKERS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/guests
 
 .PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results notebooks aarch64 dist site clean
 

@@ -31,6 +31,7 @@ struct Piece {
   std::uint32_t key;    // key of this tensor's random numbers in this step
   std::uint32_t first;  // index of the first element, within its tensor
   float* scales;        // of the blocks, read and written, where the velocity is codes; the piece begins at a block
+  bool asks_for_lines;  // whether to ask for memory line by line ahead of its use, or only for pages (kernel_parts.h)
 };
 
 using Kernel = void (*)(const Piece&, const Coefficients&);

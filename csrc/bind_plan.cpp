@@ -126,20 +126,29 @@ class Plan {
   // gradients' sum of squares, or 0 if not asked for. Else nothing is done, and nothing returned.
   //
   // `coefficients`: six for each group; none for those of the last step. `asks`: whether to do nothing unless all
-  // gradients are finite and their norm is at most `largest_norm`.
+  // gradients are finite and their norm is at most `largest_norm`, or else `clipped`, called with a factor that makes it
+  // so, gives the coefficients for gradients times the factor.
   std::optional<double> repeat(nb::handle groups, nb::handle state, std::uint32_t key,
-                               const std::optional<std::vector<double>>& coefficients, bool asks, double largest_norm) {
+                               const std::optional<std::vector<double>>& coefficients, bool asks, double largest_norm,
+                               const nb::object& clipped) {
     if (!groups_hold(groups, state) || !groups_->values_hold()) return {};
     Own own(*this);
     if (!take_up(own.gradients)) return {};
     double squares = 0;
+    Shared present;
     if (asks) {
       const BlockSum sum = sum_of(own.gradients);
       squares = sum.squares;
-      if (!sum.finite || !std::isfinite(squares) || std::sqrt(squares) > largest_norm) return {};
+      if (!sum.finite || !std::isfinite(squares)) return {};
+      if (const double norm = std::sqrt(squares); norm > largest_norm) {
+        if (clipped.is_none()) return {};
+        const nb::object found = clipped(largest_norm / norm);
+        if (found.is_none()) return {};
+        present = by_group(nb::cast<std::vector<double>>(found));
+      }
     }
     if (coefficients) coefficients_ = by_group(*coefficients);
-    const Shared present = coefficients_;
+    if (present == nullptr) present = coefficients_;
     if (present == nullptr) return {};
     run(own.gradients, *present, key);
     return squares;
@@ -369,7 +378,8 @@ void bind_plan(nb::module_& m) {
       .def("take_values", &Plan::take_values)
       .def("refresh", &Plan::refresh)
       .def("step", &Plan::step, "coefficients"_a, "key"_a)
-      .def("repeat", &Plan::repeat, "groups"_a, "state"_a, "key"_a, "coefficients"_a.none(), "asks"_a, "largest_norm"_a)
+      .def("repeat", &Plan::repeat, "groups"_a, "state"_a, "key"_a, "coefficients"_a.none(), "asks"_a, "largest_norm"_a,
+           "clipped"_a.none())
       .def("sum_of_squares", &Plan::sum_of_squares)
       .def("let_go", &Plan::let_go)
       .def("elements", &Plan::elements);

@@ -26,6 +26,9 @@ constexpr std::uint32_t sign_bit = 0x80000000u, infinity_bits = 0x7f800000u, nan
 
 static inline std::uint32_t magnitude_of(float value) { return std::bit_cast<std::uint32_t>(value) & ~sign_bit; }
 
+// Whether no code of a block with this scale stands for what is not finite.
+static inline bool is_plain(float scale) { return (std::bit_cast<std::uint32_t>(scale) & sign_bit) == 0; }
+
 static inline float decode(std::int8_t code, float scale) {
   const float root = static_cast<float>(code);
   return root * std::bit_cast<float>(magnitude_of(root)) * code_unit * scale;
@@ -33,7 +36,7 @@ static inline float decode(std::int8_t code, float scale) {
 
 static inline void decode(const std::int8_t* __restrict__ codes, float scale, float* __restrict__ values,
                           std::size_t count) {
-  if ((std::bit_cast<std::uint32_t>(scale) & sign_bit) == 0) {
+  if (is_plain(scale)) {
     for (std::size_t i = 0; i < count; ++i) values[i] = decode(codes[i], scale);
   } else {
     for (std::size_t i = 0; i < count; ++i)

@@ -1,53 +1,18 @@
 // The kernels of one instruction set. Compiled several times, each time with other flags and another namespace
 // (DOWNSLOPE_ISA); plan.cpp picks one when the program runs. Loops are plain: compilers vectorise them, and since
-// nothing is reordered or contracted, every instruction set gives the same bits.
+// nothing is reordered or contracted, every instruction set gives the same bits. One is by hand besides: coded_blocks.h.
 
-#include <algorithm>
 #include <type_traits>
 
 #include "blocks.h"
+#include "coded_blocks.h"
+#include "kernel_parts.h"
 #include "kernel_table.h"
 
 namespace downslope::DOWNSLOPE_ISA {
 namespace {
 
 struct absent {};
-
-template <class Format>
-using ComputeOf = std::conditional_t<std::is_same_v<Format, double>, double, float>;
-
-// The coefficients in the format of computation.
-template <class Compute>
-struct Weights {
-  explicit Weights(const Coefficients& c)
-      : delta_param(static_cast<Compute>(c.delta_param)),
-        delta_grad(static_cast<Compute>(c.delta_grad)),
-        delta_velocity(static_cast<Compute>(c.delta_velocity)),
-        velocity_param(static_cast<Compute>(c.velocity_param)),
-        velocity_grad(static_cast<Compute>(c.velocity_grad)),
-        velocity_velocity(static_cast<Compute>(c.velocity_velocity)) {}
-  Compute delta_param, delta_grad, delta_velocity, velocity_param, velocity_grad, velocity_velocity;
-};
-
-// Memory is asked for this many bytes ahead of its use. The processor's own prefetching begins anew with every page and
-// every tensor, and so leaves a part of the bandwidth unused. Parameters and velocities, which will be written, are asked
-// for as this processor's own (where it has an instruction for that): after a backward pass on several threads another
-// processor has read the parameters, and a write that has to take each line from it first would wait four times as long
-// as the whole step.
-constexpr std::size_t bytes_ahead = 2048;
-constexpr std::size_t cache_line = 64;
-// Elements between two such requests.
-constexpr std::size_t tile = 64;
-
-template <bool for_writing, class Element>
-inline void prefetch(const Element* elements, std::size_t count) {
-#if defined(__GNUC__) || defined(__clang__)
-  // an address past the end is never read from, only asked for; computed as an integer, since it is no pointer then
-  const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(elements) + bytes_ahead;
-  for (std::size_t byte = 0; byte < count * sizeof(Element); byte += cache_line)
-    __builtin_prefetch(reinterpret_cast<const void*>(from + byte), for_writing);
-#endif
-}
 
 // The loop itself; a function of its own because compilers believe __restrict__ only of parameters. Where nothing
 // decays, the terms of param are left out: a coefficient of 0 times a parameter of infinity would be NaN.
@@ -88,6 +53,7 @@ inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Vel
 template <class Param, class Velocity, Rounding rounding>
 void step(const Piece& piece, const Coefficients& coefficients) {
   const Weights<ComputeOf<Param>> weights(coefficients);
+  const bool asks_for_lines = piece.asks_for_lines;
   const auto run_all = [&](auto decays) {
     const auto run_part = [&](std::size_t begin, std::size_t count) {
       run<Param, Velocity, rounding, decays.value>(
@@ -98,9 +64,19 @@ void step(const Piece& piece, const Coefficients& coefficients) {
     };
     std::size_t begin = 0;
     for (; begin + tile <= piece.count; begin += tile) {
-      prefetch<true>(static_cast<const Param*>(piece.param) + begin, tile);
-      prefetch<false>(static_cast<const Param*>(piece.grad) + begin, tile);
-      if constexpr (!std::is_same_v<Velocity, absent>) prefetch<true>(static_cast<const Velocity*>(piece.velocity) + begin, tile);
+      const Param* params = static_cast<const Param*>(piece.param) + begin;
+      const Param* grads = static_cast<const Param*>(piece.grad) + begin;
+      if (asks_for_lines) {
+        prefetch<true>(params, tile);
+        prefetch<false>(grads, tile);
+        if constexpr (!std::is_same_v<Velocity, absent>)
+          prefetch<true>(static_cast<const Velocity*>(piece.velocity) + begin, tile);
+      } else {
+        prefetch_page<true>(params, tile);
+        prefetch_page<false>(grads, tile);
+        if constexpr (!std::is_same_v<Velocity, absent>)
+          prefetch_page<true>(static_cast<const Velocity*>(piece.velocity) + begin, tile);
+      }
       run_part(begin, tile);
     }
     run_part(begin, piece.count - begin);
@@ -113,49 +89,62 @@ void step(const Piece& piece, const Coefficients& coefficients) {
 }
 
 // The same with a velocity of codes, block by block: decoded into the nearest cache, stepped there, and encoded again.
+template <class Param, Rounding rounding, bool decays>
+void step_blocks(const Piece& piece, const Weights<float>& weights) {
+  alignas(cache_line) float velocities[block_length];
+  std::int8_t* codes = static_cast<std::int8_t*>(piece.velocity);
+  Param* params = static_cast<Param*>(piece.param);
+  const Param* grads = static_cast<const Param*>(piece.grad);
+  const auto run_part = [&](std::size_t begin, float scale, float* decoded, std::size_t count) {
+    decode(codes + begin, scale, decoded, count);
+    run<Param, float, rounding, decays>(params + begin, grads + begin, decoded,
+                                        piece.compensation ? static_cast<bfloat16*>(piece.compensation) + begin : nullptr,
+                                        count, piece.key, piece.first + static_cast<std::uint32_t>(begin), weights);
+  };
+  const auto step_block = [&](std::size_t begin, std::size_t count) {
+    float& scale = piece.scales[begin / block_length];
+    std::size_t at = 0;
+    for (; at + tile <= count; at += tile) {
+      prefetch<true>(params + begin + at, tile);
+      prefetch<false>(grads + begin + at, tile);
+      prefetch<true>(codes + begin + at, tile);
+      run_part(begin + at, scale, velocities + at, tile);
+    }
+    if (at < count) run_part(begin + at, scale, velocities + at, count - at);
+    const std::uint32_t largest = largest_of(velocities, count);
+    if (largest < infinity_bits) {
+      scale = std::bit_cast<float>(largest);
+      encode(velocities, factor_of(scale), codes + begin, count);
+    } else {
+      scale = encode_specials(velocities, codes + begin, count);
+    }
+  };
+  std::size_t begin = 0;
+#ifdef DOWNSLOPE_LANES
+  if constexpr (std::is_same_v<Param, float>) {
+    CodedBlocks blocks;
+    for (; begin + block_length <= piece.count; begin += block_length) {
+      float& scale = piece.scales[begin / block_length];
+      if (is_plain(scale)) {
+        blocks.template step<decays>(params + begin, grads + begin, codes + begin, scale, weights);
+      } else {
+        step_block(begin, block_length);
+      }
+    }
+    blocks.finish();
+  }
+#endif
+  for (; begin + block_length <= piece.count; begin += block_length) step_block(begin, block_length);
+  if (begin < piece.count) step_block(begin, piece.count - begin);
+}
+
 template <class Param, Rounding rounding>
 void step_coded(const Piece& piece, const Coefficients& coefficients) {
   const Weights<float> weights(coefficients);
-  const auto run_all = [&](auto decays) {
-    alignas(cache_line) float velocities[block_length];
-    std::int8_t* codes = static_cast<std::int8_t*>(piece.velocity);
-    const auto run_part = [&](std::size_t begin, float scale, float* decoded, std::size_t count) {
-      decode(codes + begin, scale, decoded, count);
-      run<Param, float, rounding, decays.value>(
-          static_cast<Param*>(piece.param) + begin, static_cast<const Param*>(piece.grad) + begin, decoded,
-          piece.compensation ? static_cast<bfloat16*>(piece.compensation) + begin : nullptr, count, piece.key,
-          piece.first + static_cast<std::uint32_t>(begin), weights);
-    };
-    const auto finish = [&](std::size_t begin, std::size_t count) {
-      float& scale = piece.scales[begin / block_length];
-      const std::uint32_t largest = largest_of(velocities, count);
-      if (largest < infinity_bits) {
-        scale = std::bit_cast<float>(largest);
-        encode(velocities, factor_of(scale), codes + begin, count);
-      } else {
-        scale = encode_specials(velocities, codes + begin, count);
-      }
-    };
-    std::size_t begin = 0;
-    for (; begin + block_length <= piece.count; begin += block_length) {
-      const float scale = piece.scales[begin / block_length];
-      for (std::size_t at = 0; at < block_length; at += tile) {
-        prefetch<true>(static_cast<const Param*>(piece.param) + begin + at, tile);
-        prefetch<false>(static_cast<const Param*>(piece.grad) + begin + at, tile);
-        prefetch<true>(codes + begin + at, tile);
-        run_part(begin + at, scale, velocities + at, tile);
-      }
-      finish(begin, block_length);
-    }
-    if (const std::size_t rest = piece.count - begin; rest > 0) {
-      run_part(begin, piece.scales[begin / block_length], velocities, rest);
-      finish(begin, rest);
-    }
-  };
   if (coefficients.delta_param == 0 && coefficients.velocity_param == 0) {
-    run_all(std::false_type{});
+    step_blocks<Param, rounding, false>(piece, weights);
   } else {
-    run_all(std::true_type{});
+    step_blocks<Param, rounding, true>(piece, weights);
   }
 }
 

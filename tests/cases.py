@@ -21,6 +21,7 @@ import numpy as np
 
 from downslope.core.groups import Group
 from downslope.core.settings import DECAYS, Settings
+from downslope.core.tensor_factors import factors_of
 from downslope.schedules import (
     Constant,
     Cosine,
@@ -91,9 +92,16 @@ class Case:
             and not s.lr_in_velocity
             and (s.undampened_first_step or not s.dampening)
             and not (s.nesterov and s.dampening)
+            and s.nu is None
+            and not factors_of(s).given
             and not (isinstance(s.momentum, Schedule) and s.momentum.extremes()[0] == 0)
             for s in everyone
         )
+
+    @property
+    def has_factors(self) -> bool:
+        """Whether gradients have factors by the norms of tensors, for which Keras has no place."""
+        return factors_of(self.settings).given
 
     def has_gradient(self, name: str, step: int) -> bool:
         """Return whether the parameter has a gradient at this step."""
@@ -192,6 +200,32 @@ _PLAIN = (
     Case("dampened", Settings(lr=0.1, momentum=0.9, dampening=0.5)),
     Case("unit-gain", Settings(lr=1.0, momentum=0.9, dampening=0.9)),
     Case("fully-dampened", Settings(lr=0.1, momentum=0.9, dampening=1.0)),  # only the first gradient ever enters
+    Case("quasi-hyperbolic", Settings(lr=0.1, momentum=0.9, nu=0.7, weight_decay=0.01)),
+    Case("gradient-beside-velocity", Settings(lr=0.1, momentum=0.9, nu=0.0, weight_decay=0.01, decay="decoupled")),
+    Case(
+        "quasi-hyperbolic-of-the-paper",
+        Settings(
+            lr=Exponential(1.0, rate=0.5, every=30),
+            momentum=0.99,
+            nu=0.7,
+            dampening=0.99,
+            undampened_first_step=False,
+            weight_decay=1e-3,
+        ),
+    ),
+    Case(
+        "quasi-hyperbolic-lr-inside",
+        Settings(
+            lr=Exponential(0.1, rate=0.5, every=30),
+            momentum=0.9,
+            nu=0.3,
+            dampening=0.3,
+            weight_decay=0.01,
+            decay="independent",
+            lr_in_velocity=True,
+            maximize=True,
+        ),
+    ),
     Case("long-memory", Settings(lr=0.01, momentum=0.999, weight_decay=1e-4)),
     Case("tiny-decoupled-decay", Settings(lr=1e-3, momentum=0.9, weight_decay=1e-5, decay="decoupled")),
     Case("independent-strong", Settings(lr=0.1, momentum=0.5, weight_decay=0.5, decay="independent")),
@@ -262,6 +296,7 @@ _GROUPED = (
             Group(match="last.*", lr_in_velocity=True, momentum=0.5, dampening=0.2, undampened_first_step=False),
             Group(match="kernels", momentum=0.0),
             Group(match="temperature", maximize=True),
+            Group(match="norm.weight", nu=0.6),
         ),
     ),
     Case("group-frozen-by-lr-zero", _BASE, (Group(match="first.*", lr=0.0),)),
@@ -289,5 +324,24 @@ _ARRIVALS = (
     Case("never-a-gradient", Settings(lr=0.1, momentum=0.9, weight_decay=0.1), first_gradient={"kernels": 10 * STEPS}),
 )
 
-CASES: tuple[Case, ...] = _GRID + _ASCENT + _PLAIN + _SCHEDULED + _GROUPED + _ARRIVALS
+_BY_TENSOR = (
+    Case(
+        "lars",
+        Settings(lr=_COSINE, momentum=0.9, nesterov=True, weight_decay=0.01, trust_coefficient=0.5),
+        (Group(match="@bias_and_norm", weight_decay=0.0, trust_coefficient=0.0),),
+        _LATE,
+    ),
+    Case(
+        "larc-dampened",
+        Settings(lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.1, trust_coefficient=0.02, trust_clip=True),
+        every=_GAPS,
+    ),
+    Case(
+        "adaptive-clip",
+        Settings(lr=_WARM, momentum=0.9, weight_decay=0.01, decay="decoupled", adaptive_clip=0.1, lr_in_velocity=True),
+    ),
+    Case("lars-of-clipped", Settings(lr=0.1, maximize=True, adaptive_clip=0.5, trust_coefficient=0.1)),
+)
+
+CASES: tuple[Case, ...] = _GRID + _ASCENT + _PLAIN + _SCHEDULED + _GROUPED + _ARRIVALS + _BY_TENSOR
 """The table."""

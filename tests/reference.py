@@ -17,6 +17,7 @@ from cases import CASES, NORM_NAMES, SHAPES, STEPS, Case, gradients, initial_par
 from downslope.core.groups import assign_groups
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
+from downslope.core.tensor_factors import factors_of
 
 _FORMATS: Mapping[str, tuple[int, int]] = {
     "float16": (10, -14),
@@ -64,6 +65,8 @@ def run_reference(case: Case, steps: int = STEPS) -> Reference:
     for step in range(steps):
         for name, grad in gradients(case, step, np.float64).items():
             scalars = settings[name].at(step, first=name not in velocities)
+            if (factors := factors_of(settings[name])).given:
+                scalars = factors.of(scalars, np.linalg.norm(grad), np.linalg.norm(params[name]))
             before = velocities.get(name, np.zeros_like(params[name]))
             delta, velocities[name] = sgd_rule(params[name], grad, before, scalars)
             params[name] = params[name] + delta

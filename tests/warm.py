@@ -8,6 +8,7 @@ interpreter that waits: warm.py DESCRIPTOR MODULE...
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -19,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -239,6 +241,19 @@ def _run(words):
         runpy.run_path(first, run_name="__main__")
 
 
+def _end(code):
+    """End as an interpreter does, but take nothing apart: that copies all that was forked, for a quarter second."""
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more, or it was closed
+            stream.flush()
+    os._exit(code or 0)
+
+
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as ours:
         for name in sys.argv[2:]:
@@ -247,4 +262,8 @@ if __name__ == "__main__":
         found = _serve(ours)
     if found is not None:
         _become(*found)
-        _run(found[0]["words"])
+        try:
+            _run(found[0]["words"])
+        except SystemExit as end:
+            _end(end.code)
+        _end(0)

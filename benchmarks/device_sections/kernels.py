@@ -229,6 +229,32 @@ def graph_speed(check: Check) -> Found:
     return found
 
 
+@section
+def chunk_sizes(check: Check) -> Found:
+    """Elements that a program of the kernel steps: milliseconds of a replayed step for each choice."""
+    if (why := _missing(check)) or check.device.type != "cuda":
+        return {"not run": why or "no CUDA graphs"}
+    from downslope.torch import SGD, triton_kernels
+
+    sizes = {"ResNet-50": resnet50_shapes(), "one of 100 million": [(10_000, 10_000)]}
+    if check.quick:
+        sizes = {"small": [(64, 64)] * 20}
+    found: Found = {}
+    usual = triton_kernels.CHUNK
+    for size, velocity in itertools.product(sizes, (None, "int8")):
+        options = {"lr": 0.1, "momentum": 0.9, "velocity_dtype": velocity, "capturable": True}
+        table: Found = {}
+        try:
+            for chunk in (512, 1024, 2048, 4096):
+                triton_kernels.CHUNK = chunk
+                table[str(chunk)] = _replayed(check, sizes[size], lambda ps, o=options: SGD(ps, **o))
+        finally:
+            triton_kernels.CHUNK = usual
+        found[f"{size}, {velocity or 'float32'} velocity"] = table
+        say(f"    {size}, {velocity or 'float32'} velocity: {table}")
+    return found
+
+
 def _replayed(check: Check, shapes: Sequence[tuple[int, ...]], make: Callable[[Any], Any]) -> float:
     params = [nn.Parameter(torch.zeros(shape, device=check.device)) for shape in shapes]
     for param in params:

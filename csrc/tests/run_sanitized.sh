@@ -4,6 +4,7 @@
 #
 #   csrc/tests/run_sanitized.sh [SANITIZERS [FOLDER]]    default: address,undefined, in a temporary folder
 #
+# What was built in FOLDER before is run again as it is: whoever names one names another for other sources.
 # Ends with 77 where the compiler has not got the sanitizers.
 set -eu
 
@@ -31,38 +32,41 @@ if ! "$compiler" $flags "$build/empty.cpp" -o "$build/empty" 2>"$build/empty.log
   exit 77
 fi
 
-kernels() { # kernels NAME [FLAGS]: the kernels of one instruction set
-  name=$1
-  shift
-  # shellcheck disable=SC2086
-  "$compiler" $flags -O3 "$@" -DDOWNSLOPE_ISA="$name" "-DDOWNSLOPE_ISA_NAME=\"$name\"" \
-    -c "$source/kernels.cpp" -o "$build/kernels_$name.o"
-  objects="${objects:-} $build/kernels_$name.o"
-}
+if [ ! -e "$build/whole" ]; then
+  kernels() { # kernels NAME [FLAGS]: the kernels of one instruction set
+    name=$1
+    shift
+    # shellcheck disable=SC2086
+    "$compiler" $flags -O3 "$@" -DDOWNSLOPE_ISA="$name" "-DDOWNSLOPE_ISA_NAME=\"$name\"" \
+      -c "$source/kernels.cpp" -o "$build/kernels_$name.o"
+    objects="${objects:-} $build/kernels_$name.o"
+  }
 
-kernels baseline
-case $(uname -m) in
-  x86_64 | amd64)
-    flags="$flags -DDOWNSLOPE_X86"
-    kernels avx2 -mavx2 -mprfchw
-    kernels avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprfchw -mprefer-vector-width=512
-    ;;
-esac
-for source_file in plan thread_pool torch_team; do
-  # shellcheck disable=SC2086
-  "$compiler" $flags -O2 -c "$source/$source_file.cpp" -o "$build/$source_file.o"
-  objects="$objects $build/$source_file.o"
-done
-for test in kernel_test bits_test; do # what tests is not shipped: it runs as soon at -O1, and compiles in half the time
-  # shellcheck disable=SC2086
-  "$compiler" $flags -O1 "$source/tests/$test.cpp" $objects -pthread -ldl -o "$build/$test"
-done
-case $sanitizers in
-  thread) "$build/kernel_test" threads ;; # steps on several threads are in bits_test, of which this is the half
-  *)
+  kernels baseline
+  case $(uname -m) in
+    x86_64 | amd64)
+      flags="$flags -DDOWNSLOPE_X86"
+      kernels avx2 -mavx2 -mprfchw
+      kernels avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprfchw -mprefer-vector-width=512
+      ;;
+  esac
+  for source_file in plan thread_pool torch_team; do
+    # shellcheck disable=SC2086
+    "$compiler" $flags -O2 -c "$source/$source_file.cpp" -o "$build/$source_file.o"
+    objects="$objects $build/$source_file.o"
+  done
+  for test in kernel_test bits_test; do # what tests is not shipped: it runs as soon at -O1, and compiles in half the time
+    # shellcheck disable=SC2086
+    "$compiler" $flags -O1 "$source/tests/$test.cpp" $objects -pthread -ldl -o "$build/$test"
+  done
+  if [ "$sanitizers" != thread ]; then
     # shellcheck disable=SC2086
     "$compiler" $flags -O2 "$source/tests/arrays_test.cpp" "$source/arrays.cpp" -o "$build/arrays_test"
-    "$build/arrays_test" && "$build/kernel_test"
-    ;;
+  fi
+  : >"$build/whole"
+fi
+case $sanitizers in
+  thread) "$build/kernel_test" threads ;; # steps on several threads are in bits_test, of which this is the half
+  *) "$build/arrays_test" && "$build/kernel_test" ;;
 esac
 "$build/bits_test"

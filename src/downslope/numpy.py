@@ -6,8 +6,10 @@ tested against. The compiled kernel takes the same step where it can; which arra
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
 from downslope.core.synonyms import refuse_unknown
+from downslope.core.tensor_factors import factors_of
 from downslope.kernel import backend, load_native, use_threads
 from downslope.kernel.arrays import (
     Array,
@@ -107,6 +110,8 @@ class SGD:
         """Settings of each parameter, by name."""
         for group, names in zip(groups, assigned, strict=False):
             self.settings |= dict.fromkeys(names, group.apply(settings))
+        self._norms: dict[int, tuple[float, float]] = {}
+        self._has_factors = any(factors_of(own).given for own in self.settings.values())
         for own in self.settings.values():
             own.at(0)  # raises where a schedule is in epochs
         self.velocity: dict[str, Array] = {}
@@ -130,6 +135,7 @@ class SGD:
         if not isinstance(grads, Mapping):
             raise SettingsError(f"`grads` must be a dictionary of arrays by name; got {type(grads).__name__}.")
         native = None if self._fused is False else load_native()
+        self._norms = self._norms_of(self._checked(grads)) if self._has_factors else {}
         if self._keeps_codes:
             self._step_with_codes(native, self._checked(grads))
         elif native is None or not self._step_at_once(native, grads):
@@ -198,7 +204,7 @@ class SGD:
                 "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None: the rule steps the others."
             )
         scalars_of = {  # before anything moves, since a schedule may refuse its step
-            name: self.settings[name].at(self.step_count, first=name not in self.velocity) for name in ready.by_rule
+            name: self._scalars(self.settings[name], first=name not in self.velocity) for name in ready.by_rule
         }
         if ready.by_kernel is not None:
             use_threads()
@@ -225,13 +231,37 @@ class SGD:
         for settings, first in kinds:
             known, own = self._known_coefficients.get((id(settings), first), (None, []))
             if known is not settings:  # copying an optimizer copies the settings, not their ids
-                own = coefficients(settings.at(self.step_count, first=first))
+                own = coefficients(self._scalars(settings, first=first))
                 if len(self._known_coefficients) > _MOST_KNOWN:
                     self._known_coefficients.clear()
-                if _is_constant(settings):
+                if _is_constant(settings) and id(settings) not in self._norms:
                     self._known_coefficients[id(settings), first] = (settings, own)
             numbers += own
         return numbers
+
+    def _scalars(self, settings: Settings, *, first: bool) -> StepScalars:
+        """Return the scalars of this step, of one parameter where its gradient has factors of its own."""
+        scalars = settings.at(self.step_count, first=first)
+        norms = self._norms.get(id(settings))
+        if norms is None and factors_of(settings).given:
+            raise SettingsError(
+                "settings with a trust ratio or adaptive clipping were put into `settings` of an optimizer that has "
+                "none. Make the optimizer with them."
+            )
+        return scalars if norms is None else factors_of(settings).of(scalars, *norms)
+
+    def _norms_of(self, grads: Mapping[str, Array]) -> dict[int, tuple[float, float]]:
+        """Return the norms of gradient and parameter where a step asks for them, by the id of the settings.
+
+        Such settings are one parameter's alone.
+        """
+        norms: dict[int, tuple[float, float]] = {}
+        for name, grad in grads.items():
+            if factors_of(self.settings[name]).given:
+                if id(self.settings[name]) in norms:
+                    self.settings[name] = replace(self.settings[name])
+                norms[id(self.settings[name])] = _norm(grad), _norm(self.params[name])
+        return norms
 
     def _checked(self, grads: Mapping[str, Any]) -> dict[str, Array]:
         """Return the gradients there are, as arrays, after checking everything that a person can get wrong."""
@@ -330,6 +360,16 @@ class SGD:
             if name not in large
         }
         self.step_count = step
+
+
+def _norm(array: Array) -> float:
+    """Return the Euclidean norm of an array, in float64, also where its square is beyond that."""
+    flat = array.reshape(-1)
+    flat = flat.astype(np.complex128 if flat.dtype.kind == "c" else np.float64)
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(flat))
+    largest = float(np.abs(flat).max(initial=0.0)) if math.isinf(norm) else math.inf
+    return norm if math.isinf(largest) else largest * float(np.linalg.norm(flat / largest))
 
 
 def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:

@@ -75,6 +75,8 @@ def pairs(draw):
         weight_decay=draw(st.sampled_from([0.0, 0.01])),
         decay=draw(st.sampled_from(DECAYS[:3])),
     )
+    if momentum and not one.nesterov and draw(st.booleans()):
+        one = replace(one, nu=draw(st.sampled_from([0.0, 0.5, 1.0])))
     name = draw(st.sampled_from(["lr", "lr_in_velocity", "decay", "undampened_first_step", "momentum"]))
     values = {
         "lr": SCHEDULES,

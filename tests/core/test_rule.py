@@ -27,6 +27,7 @@ scalars = st.builds(
     velocity_out=fractions,
     coupled_decay=fractions,
     decoupled_decay=fractions,
+    nu=st.none() | fractions,
 )
 triples = st.tuples(fractions, fractions, fractions)
 

@@ -15,6 +15,7 @@ from downslope import Group, Settings
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.settings import DECAYS
 from downslope.explaining.language import epochs_text, short, whole
+from downslope.explaining.quantities import own_form
 from downslope.explaining.terminal import describe
 from downslope.schedules import Cosine, Linear, MultiStep, Warmup
 from downslope.theory import rotation
@@ -35,7 +36,8 @@ def some_settings(chance: random.Random) -> Settings:
     decay = chance.choice(DECAYS)
     weight_decay = chance.choice([0.0, 5e-4, 5e-4, 0.98, log(-4, 0.7)])
     moving = chance.random() < 0.4
-    return Settings(
+    nesterov = momentum > 0 and chance.random() < 0.4
+    settings = Settings(
         lr=chance.choice(
             [lr, MultiStep(lr, 0.1, (30, 60)), Cosine(lr, 0.0, STEPS), Warmup(7, then=Linear(lr, lr / 9, STEPS - 7))]
         )
@@ -43,7 +45,7 @@ def some_settings(chance: random.Random) -> Settings:
         else lr,
         momentum=Linear(0.5, momentum, 50) if momentum and moving and chance.random() < 0.4 else momentum,
         dampening=chance.choice([0.0, 0.0, 0.5, 0.9, 1.0, chance.random()]) if momentum else 0.0,
-        nesterov=momentum > 0 and chance.random() < 0.4,
+        nesterov=nesterov,
         weight_decay=Linear(0.0, weight_decay, 40)
         if weight_decay and moving and chance.random() < 0.4
         else weight_decay,
@@ -52,6 +54,9 @@ def some_settings(chance: random.Random) -> Settings:
         undampened_first_step=chance.random() < 0.5,
         maximize=chance.random() < 0.1,
     )
+    if not momentum or nesterov or chance.random() < 0.6:
+        return settings
+    return replace(settings, nu=chance.choice([0.0, 0.7, chance.random()]))
 
 
 def explained(count: int, seed: int = SEED):
@@ -76,12 +81,13 @@ def all_explained():
 
 
 def together(scalars):
-    """Yield (indices, scalars as arrays) for all with and all without Nesterov's form."""
-    for nesterov in (False, True):
-        chosen = [i for i, one in enumerate(scalars) if one.nesterov == nesterov]
+    """Yield (indices, scalars as arrays) for all of each form of momentum."""
+    for form in ("heavy_ball", "nesterov", "quasi_hyperbolic"):
+        chosen = [i for i, one in enumerate(scalars) if own_form(one) == form]
         if chosen:
-            columns = np.array([[float(x) for x in astuple(scalars[i])] for i in chosen]).T
-            yield chosen, SimpleNamespace(**dict(zip(_NAMES, columns, strict=True)) | {"nesterov": nesterov})
+            columns = np.array([[float(x or 0.0) for x in astuple(scalars[i])] for i in chosen]).T
+            shared = {"nesterov": form == "nesterov"} | ({} if form == "quasi_hyperbolic" else {"nu": None})
+            yield chosen, SimpleNamespace(**dict(zip(_NAMES, columns, strict=True)) | shared)
 
 
 def growth(scalars, curvatures, steps=3000):
@@ -186,6 +192,8 @@ def test_what_becomes_of_a_group_s_weights_too(all_explained):
 def _gain(now):
     """Return the effective lr by the rule: what one gradient moves altogether, its decay left out."""
     passed = (1 - now.momentum * now.dampening) if now.nesterov else (1 - now.dampening)
+    if now.nu is not None:
+        return now.lr * (1 - now.nu + now.nu * passed / (1 - now.momentum))
     return now.lr * passed / (1 - now.momentum)
 
 
@@ -213,17 +221,17 @@ def test_limits_are_where_the_rule_begins_to_grow(all_explained):
     cases = []
     for settings, explanation, now in all_explained:
         if explanation.memory.way == "grows":
-            own = "nesterov" if now.nesterov else "heavy_ball"
-            assert explanation[f"largest_curvature_{own}"].value < 1e-12
+            assert explanation[f"largest_curvature_{own_form(now)}"].value < 1e-12
             continue
-        for form in ("nesterov", "heavy_ball"):
+        for form in dict.fromkeys(("nesterov", "heavy_ball", own_form(now))):
             if form == "nesterov" and not now.momentum:
                 continue
             limit = explanation[f"largest_curvature_{form}"].value
-            shaped = replace(now, nesterov=form == "nesterov")
+            nu = now.nu if form == "quasi_hyperbolic" else None
+            shaped = replace(now, nesterov=form == "nesterov", nu=nu)
             if 0 < limit < 1e9:
                 cases += [(shaped, 0.99 * limit, True), (shaped, 1.01 * limit + 0.01 * now.coupled_decay, False)]
-        lr_limit = explanation[f"largest_lr_{'nesterov' if now.nesterov else 'heavy_ball'}"].value
+        lr_limit = explanation[f"largest_lr_{own_form(now)}"].value
         top = explanation.damping[-1].curvature
         if isinstance(settings.lr, float) and 0 < lr_limit < 1e9:
             for factor, stable in ((0.99, True), (1.01, False)):
@@ -240,9 +248,9 @@ def test_the_table_of_curvatures_is_what_the_rule_does(all_explained):
     rows = [(now, row, explanation) for _, explanation, now in all_explained for row in explanation.damping]
     found = growth([now for now, _, _ in rows], [row.curvature for _, row, _ in rows])
     for (now, row, explanation), rate in zip(rows, found, strict=True):
-        if _gain(now) and (now.momentum < 0.999):
+        if _gain(now) and (now.momentum < 0.999) and now.nu != 0:  # at 0 no step reads the velocity
             assert math.log(row.rate or 1e-9) == pytest.approx(math.log(max(rate, 1e-9)), rel=0.02, abs=6e-3)
-        own = "nesterov" if now.nesterov else "heavy_ball"
+        own = own_form(now)
         assert (row.regime == "unstable") == (row.curvature > explanation[f"largest_curvature_{own}"].value)
         assert (row.regime == "unstable") == (now.lr > explanation[f"largest_lr_{own}"].value) or row.curvature < max(
             one.curvature for one in explanation.damping
@@ -282,7 +290,7 @@ def test_stretches_and_critical_momenta_are_where_eigenvalues_turn(all_explained
 def _eigenvalues(now, curvature):
     columns = [sgd_rule(p, curvature * now.grad_scale * p, v, now) for p, v in ((1.0, 0.0), (0.0, 1.0))]
     (dp, vp), (dv, vv) = columns
-    if now.momentum == 0 or now.dampening == 1 or (vp == 0 or dv == 0):
+    if now.momentum == 0 or now.dampening == 1 or now.nu == 0 or (vp == 0 or dv == 0):
         return [complex(1 + dp)] * 2
     return [complex(one) for one in np.linalg.eigvals([[1 + dp, dv], [vp, vv]])]
 
@@ -290,11 +298,12 @@ def _eigenvalues(now, curvature):
 def test_edges_follow_from_the_limit_and_the_effective_lr(all_explained):
     """Full batch: the limit, coupled decay counted in. Small batches: plain SGD at the effective lr, as it decays."""
     for _, explanation, now in all_explained:
-        own = "nesterov" if now.nesterov else "heavy_ball"
+        own = own_form(now)
         limit = explanation[f"largest_curvature_{own}"].value + now.coupled_decay
         assert explanation["edge_full_batch"].value == pytest.approx(limit, rel=1e-6, abs=1e-9) or limit < 1e-9
         if _gain(now):
-            plain = replace(now, momentum=0.0, dampening=0.0, nesterov=False, grad_in=1.0, velocity_out=_gain(now))
+            bare = replace(now, momentum=0.0, dampening=0.0, nesterov=False, nu=None)
+            plain = replace(bare, grad_in=1.0, velocity_out=_gain(now))
             edge = explanation["edge_mini_batch"].value
             factor = 1 + sgd_rule(1.0, edge * now.grad_scale, 0.0, replace(plain, coupled_decay=0.0))[0]
             assert factor == pytest.approx(-1.0, abs=1e-9)
@@ -308,7 +317,8 @@ def test_rules_that_are_one_rule_have_the_same_numbers(all_explained):
     seen = 0
     for settings, _, _ in all_explained:
         constant = all(isinstance(getattr(settings, name), float) for name in ("lr", "momentum", "weight_decay"))
-        if not (0 < settings.dampening < 1) or settings.nesterov or not constant:
+        of_gradient = settings.nesterov or settings.nu is not None  # whose part of the step no lr dampens
+        if not (0 < settings.dampening < 1) or of_gradient or not constant:
             continue
         kept = 1 - settings.dampening
         factor = 1 / kept if settings.decay in {"decoupled", "corrected"} else 1.0
@@ -374,7 +384,7 @@ def test_the_text_shows_the_numbers_of_the_data(all_explained):  # noqa: C901 --
                 assert f"\N{MULTIPLICATION SIGN} {short(row.rate)}" in text
             if not now.lr or not explanation.peak.effective_lr:
                 continue
-            own, memory = "nesterov" if now.nesterov else "heavy_ball", explanation.memory
+            own, memory = own_form(now), explanation.memory
             for name in (f"largest_curvature_{own}", "effective_lr", "rotation_per_step", "equilibrium_norm",
                          "edge_full_batch", "oscillation_rate", "keras_l2", f"largest_lr_{own}"):  # fmt: skip
                 if name in explanation and 0 < explanation[name].value < math.inf:

@@ -92,6 +92,11 @@ FORMS = [
         Settings(lr=_STAIRS, dampening=0.5, undampened_first_step=False, decay="decoupled", **_FULL),
     ),
     _of("dampened Nesterov", Settings(lr=_STAIRS, momentum=0.9, dampening=0.25, nesterov=True)),
+    _of("quasi-hyperbolic", Settings(lr=_STAIRS, momentum=0.9, nu=0.7, weight_decay=0.02)),
+    _of(
+        "quasi-hyperbolic of the paper",
+        Settings(lr=_STAIRS, momentum=0.9, nu=0.7, dampening=0.9, undampened_first_step=False, decay="decoupled"),
+    ),
     _of("decoupled", Settings(lr=_STAIRS, decay="decoupled", **_FULL)),
     _of("decoupled without momentum", Settings(lr=_STAIRS, weight_decay=0.05, decay="decoupled")),
     _of("decoupled inside", Settings(lr=_STAIRS, decay="decoupled", lr_in_velocity=True, **_FULL)),

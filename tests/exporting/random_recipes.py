@@ -74,10 +74,10 @@ def _rest(rng):
 def _momentum(rng):
     if rng.random() < 0.2:
         return {"momentum": 0.0}
-    return {
+    form = rng.choice([{"nesterov": True}, {"nesterov": True}, {}, {"nu": 0.6}])
+    return form | {
         "momentum": rng.choice([0.9, _number(rng, "momentum")]),
         "dampening": rng.choice([0.0, 0.0, 0.25, 0.5, 1.0]),
-        "nesterov": rng.random() < 0.5,
         "undampened_first_step": rng.random() < 0.5,
     }
 

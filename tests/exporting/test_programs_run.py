@@ -17,7 +17,7 @@ WITHIN = 1e-6
 REFUSED = {
     "torch": set(),
     "downslope": set(),
-    "optax": {"dampened Nesterov"},
+    "optax": {"dampened Nesterov", "quasi-hyperbolic", "quasi-hyperbolic of the paper"},
     "keras": {
         *("a group of its own lr", "groups of numbers", "a group of its own schedule", "momentum scheduled"),
         *("weight decay scheduled", "decoupled decay scheduled"),

@@ -18,7 +18,7 @@ from downslope.torch import SGD, param_groups, scheduler
 
 timm = pytest.importorskip("timm", reason="timm is not installed")
 from timm.models import resume_checkpoint  # noqa: E402
-from timm.optim import OptimInfo, create_optimizer_v2, param_groups_layer_decay  # noqa: E402
+from timm.optim import Lars, OptimInfo, create_optimizer_v2, param_groups_layer_decay  # noqa: E402
 from timm.optim._optim_factory import default_registry  # noqa: E402
 from timm.scheduler import CosineLRScheduler  # noqa: E402
 from timm.utils import CheckpointSaver, NativeScaler, dispatch_clip_grad  # noqa: E402
@@ -146,3 +146,18 @@ def test_every_way_of_its_clipping_is_refused_within_the_backward_pass(mode):
     plain = bare(BASE, Way(epochs=0))
     loss_of(plain, *next(iter(loader(Way())))).backward()
     dispatch_clip_grad(plain.parameters(), 0.1, mode=mode)  # of another model
+
+
+@pytest.mark.parametrize("clips", [False, True])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_our_lars_is_timms(clips, nesterov):
+    """In float64 over 20 steps; timm's adds 1e-8 to a norm, which is left out here, and needs weight decay."""
+    start = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    how = {"lr": 0.5, "momentum": 0.9, "weight_decay": 0.01, "nesterov": nesterov, "trust_clip": clips}
+    optimizers = SGD([ours], **how, trust_coefficient=0.02), Lars([theirs], **how, trust_coeff=0.02, eps=0.0)
+    for step in range(20):
+        for param, optimizer in zip((ours, theirs), optimizers, strict=True):
+            param.grad = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)

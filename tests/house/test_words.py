@@ -16,7 +16,17 @@ WRITTEN = [
 ]
 ROOMS = [ROOT, PACKAGE, *(ROOT / room for room in ("tests", "csrc", "benchmarks", "docs"))]
 FOREIGN = (
-    *("apex/", "bitsandbytes/", "composer/", "heavyball/", "mindspore/", "tensorflow/", "timm/", "tinygrad/"),
+    *(
+        "apex/",
+        "bitsandbytes/",
+        "composer/",
+        "heavyball/",
+        "mindspore/",
+        "qhoptim/",
+        "tensorflow/",
+        "timm/",
+        "tinygrad/",
+    ),
     *(
         "python/mlx/",
         "python/paddle/",

@@ -61,8 +61,8 @@ def case_grads(case: Case, step: int, dtype: Any) -> Tree:
 
 
 def is_uniform(case: Case) -> bool:
-    """Return whether every parameter of a case has the same settings, and a gradient at every step."""
-    return not (case.groups or case.first_gradient or case.every)
+    """Return whether every parameter of a case has the same settings, no norm, and a gradient at every step."""
+    return not (case.has_factors or case.groups or case.first_gradient or case.every)
 
 
 def joined(tree: Tree) -> Tree:

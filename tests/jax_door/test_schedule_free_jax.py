@@ -105,6 +105,8 @@ def test_refusals() -> None:
         optimizer.update(params, sgd(lr=0.1).init(params), params)
     with pytest.raises(StateError, match="Of a chain give the part"):
         schedule_free_eval_params(sgd(lr=0.1).init(params), params)
+    with pytest.raises(SettingsError, match="in floating formats alone"):
+        schedule_free_sgd(lr=0.5, velocity_dtype="int8")
     with pytest.raises(SettingsError, match="holds all hyperparameters"):
         schedule_free_sgd(lr=0.5, settings=ScheduleFree())
     with pytest.raises(SettingsError, match=r"another method\. downslope\.torch\.ScheduleFreeSGD"):

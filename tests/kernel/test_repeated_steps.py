@@ -78,9 +78,9 @@ def test_repeated_steps_have_the_bits_of_checked_ones(lr: str, asked: str, momen
 
 
 @pytest.mark.parametrize("lr", list(SCHEDULES))
-@pytest.mark.parametrize("asked", ["ignore", "raise"])
+@pytest.mark.parametrize("asked", ["ignore", "raise", "clip"])
 def test_steps_are_repeated(monkeypatch: pytest.MonkeyPatch, lr: str, asked: str) -> None:
-    """After the first two steps no step is taken apart any more, whatever the schedule."""
+    """After the first two steps no step is taken apart any more, whatever the schedule, and clipped or not."""
     taken = []
     whole = SGD._step_by
     monkeypatch.setattr(SGD, "_step_by", lambda self, *given: (taken.append(self.step_count), whole(self, *given)))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 from typing import get_args
 
@@ -18,7 +19,7 @@ from downslope.core.errors import SettingsError
 from downslope.core.rule import sgd_rule
 from downslope.core.schedules import Cosine
 from downslope.core.settings import Decay
-from downslope.theory.stability import largest_lr_heavy_ball, largest_lr_nesterov
+from downslope.theory.stability import largest_lr_heavy_ball, largest_lr_nesterov, largest_lr_quasi_hyperbolic
 
 pytest.importorskip("jinja2")
 
@@ -32,13 +33,14 @@ SETTINGS = [
     Settings(lr=0.1),
     *[Settings(lr=0.03, momentum=0.8, dampening=0.3, weight_decay=0.02, decay=way) for way in get_args(Decay)],
     Settings(lr=0.03, momentum=0.7, dampening=0.5, nesterov=True, weight_decay=0.001, decay="decoupled"),
+    Settings(lr=0.3, momentum=0.8, nu=0.7, dampening=0.8, undampened_first_step=False, weight_decay=0.01),
 ]
 
 
 def as_script(settings):
     """Return settings as the page's functions take them."""
-    names = ("lr", "momentum", "weight_decay", "dampening", "nesterov", "decay")
-    return json.dumps({name: getattr(settings, name) for name in names})
+    names = ("lr", "momentum", "weight_decay", "dampening", "nesterov", "decay", "undampened_first_step")
+    return json.dumps({"nu": 1 if settings.nu is None else settings.nu, **{n: getattr(settings, n) for n in names}})
 
 
 def walk(settings, curvatures, start, steps):
@@ -81,8 +83,12 @@ def test_what_it_says_of_settings(tmp_path):
         steady = settings.lr * scale / (1 - settings.momentum)
         if settings.nesterov:
             steady = settings.lr * (1 + settings.momentum * scale / (1 - settings.momentum))
+        if settings.nu is not None:
+            steady = settings.lr * (1 - settings.nu) + settings.nu * steady
         assert effective == pytest.approx(steady)
         limit = largest_lr_nesterov if settings.nesterov else largest_lr_heavy_ball
+        if settings.nu is not None:
+            limit = partial(largest_lr_quasi_hyperbolic, nu=settings.nu)
         assert largest == pytest.approx(limit(20.0, settings.momentum, dampening=settings.dampening), rel=1e-6)
 
 

@@ -40,9 +40,10 @@ def test_recipes(text: str, expected: ScheduleFree) -> None:
 
 def test_a_warmup_in_shares_stays_a_schedule() -> None:
     """5 per cent of ten epochs is half an epoch, whose steps nobody knows."""
-    settings: Any = read("schedule-free SGD with learning rate 1.0, beta 0.9, warmup 5%, 10 epochs")[0].recipe().sgd
+    settings = read("schedule-free SGD with learning rate 1.0, beta 0.9, warmup 5%, 10 epochs")[0].recipe().sgd
     assert isinstance(settings, ScheduleFree)
-    assert (settings.lr.duration, settings.lr.unit, settings.lr.then(0)) == (0.5, "epoch", 1.0)
+    rising: Any = settings.lr
+    assert (rising.duration, rising.unit, rising.then(0)) == (0.5, "epoch", 1.0)
 
 
 @pytest.mark.parametrize("text", ["schedule-free AdamW, lr 0.001", "SGD, lr 0.1, a schedule-free baseline of others"])

@@ -71,6 +71,7 @@ SETTINGS = {
     "momentum": NUMBERS,
     "dampening": st.floats(0, 1),
     "nesterov": st.booleans(),
+    "nu": st.none() | st.floats(0, 1),
     "weight_decay": NUMBERS,
     "decay": st.sampled_from(["coupled", "decoupled", "independent", "relative", "corrected"]),
     "lr_in_velocity": st.booleans(),

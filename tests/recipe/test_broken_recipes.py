@@ -45,7 +45,8 @@ BROKEN = [
         "[sgd]\nlr = 0.1\nmomentun = 0.9\n" + TRAIN,
         (
             "my.toml, [sgd]: unknown key `momentun`. Did you mean `momentum`? Allowed here: lr, momentum, dampening, "
-            "nesterov, weight_decay, decay, lr_in_velocity, undampened_first_step, maximize."
+            "nesterov, nu, weight_decay, decay, lr_in_velocity, undampened_first_step, maximize, trust_coefficient, "
+            "trust_clip, adaptive_clip."
         ),
     ),
     (

@@ -24,11 +24,13 @@ STEPS = (0, 1, 3, 6, 7, 11, 12, 19)
 def any_settings(draw):
     """Draw settings of every kind."""
     momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
+    nesterov = bool(momentum) and draw(st.booleans())
     return Settings(
         lr=draw(st.one_of(st.floats(1e-4, 1.0), st.sampled_from(LR_SCHEDULES))),
         momentum=momentum,
         dampening=draw(st.sampled_from([0.0, 0.0, 0.3, momentum])) if momentum else 0.0,
-        nesterov=bool(momentum) and draw(st.booleans()),
+        nesterov=nesterov,
+        nu=draw(st.sampled_from([None, None, 0.0, 0.7])) if momentum and not nesterov else None,
         weight_decay=draw(st.sampled_from([0.0, 5e-4, 0.1, Linear(0.1, 0.0, 9)])),
         decay=draw(st.sampled_from(DECAYS)),
         lr_in_velocity=draw(st.booleans()),

@@ -33,9 +33,10 @@ def _expected(settings):
     scalars = settings.at(0)
     gain = velocity.gain_of(scalars)
     forgotten = forgetting.forgotten_per_step(scalars)
+    form = {"nesterov": scalars.nesterov, "nu": scalars.nu}
     return (
         rotation.equilibrium_norm(gain, forgotten) ** 4,
-        rotation.rotation_per_step(scalars.momentum, forgotten, scalars.dampening, nesterov=scalars.nesterov) ** 2,
+        rotation.rotation_per_step(scalars.momentum, forgotten, scalars.dampening, **form) ** 2,
     )
 
 
@@ -56,6 +57,7 @@ def test_the_general_formula_has_the_known_cases(how, formula):
         {"momentum": 0.9, "weight_decay": 5e-3, "nesterov": True, "decay": "decoupled"},
         {"momentum": 0.9, "weight_decay": 1e-3, "dampening": 0.5},
         {"momentum": 0.0, "weight_decay": 5e-3},
+        {"momentum": 0.9, "weight_decay": 5e-3, "dampening": 0.9, "nu": 0.7},
     ],
     ids=str,
 )

@@ -29,6 +29,33 @@ def test_largest_lr_is_where_the_rule_begins_to_grow(momentum, nesterov, dampeni
     assert largest_stable(at, expected / 3, expected * 3) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("momentum", MOMENTA)
+@pytest.mark.parametrize(("nu", "dampening"), [(0.7, None), (0.3, 0.0), (0.9, 0.5), (0.2, 0.5)])
+def test_the_limits_of_quasi_hyperbolic_momentum(momentum, nu, dampening):
+    """lr and curvature, by bisection; None stands for the paper's dampening, that of momentum."""
+    how = {"momentum": momentum, "nu": nu, "dampening": momentum if dampening is None else dampening}
+    expected = stability.largest_lr_quasi_hyperbolic(2.0, momentum, 0.5, how["dampening"], nu=nu)
+    found = largest_stable(lambda lr: (Settings(lr=lr, weight_decay=0.5, **how), 2.0), expected / 3, expected * 3)
+    assert found == pytest.approx(expected, rel=1e-5)
+    settings = Settings(lr=0.1, weight_decay=0.5, **how)
+    expected = stability.largest_curvature_quasi_hyperbolic(0.1, momentum, 0.5, how["dampening"], nu=nu)
+    found = largest_stable(lambda curvature: (settings, curvature), expected / 3, expected * 3)
+    assert found == pytest.approx(expected, rel=1e-5)
+    edge = stability.edge_full_batch(0.1, momentum, nu=nu, dampening=how["dampening"])
+    assert edge == pytest.approx(expected + 0.5, rel=1e-12)
+
+
+def test_quasi_hyperbolic_momentum_has_the_limits_of_what_it_holds():
+    """nu = momentum, dampened alike, is Nesterov's form at lr (1 - momentum); nu = 1 is the heavy ball, 0 plain SGD."""
+    limit = stability.largest_lr_quasi_hyperbolic
+    assert limit(1, 0.9, dampening=0.9, nu=0.9) * 0.1 == pytest.approx(stability.largest_lr_nesterov(1, 0.9))
+    assert limit(1, 0.9, nu=1.0) == pytest.approx(stability.largest_lr_heavy_ball(1, 0.9))
+    assert limit(4, 0.9, nu=0.0) == 0.5
+    assert quadratic.critical_curvature(1.0, 0.9, dampening=0.9, nu=0.9) == pytest.approx(
+        10 * quadratic.critical_curvature(1.0, 0.9, nesterov=True)
+    )
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_largest_curvature_is_the_same_limit_solved_the_other_way(nesterov):
     """For lr 0.1 and momentum 0.9 with a coupled decay of 0.5, by bisection over the curvature."""
@@ -107,6 +134,19 @@ def test_critical_momentum_divides_creeping_from_oscillating(nesterov, scaled):
         found = quadratic.damping(settings.at(0), 2.0)
         assert found.regime == regime
         assert growth(settings, 2.0) == pytest.approx(found.rate, abs=2e-3)
+        assert (_sign_changes(settings, 2.0) > 3) == (regime == "oscillating")
+
+
+@pytest.mark.parametrize("nu", [0.3, 0.7])
+@pytest.mark.parametrize("scaled", [0.05, 0.3])
+def test_critical_momentum_of_quasi_hyperbolic_momentum(nu, scaled):
+    """As for the other forms, at a dampening of 0.2, and with 0.01 of every weight decayed besides."""
+    form = {"nu": nu, "dampening": 0.2}
+    critical = quadratic.critical_momentum(scaled / 2, 2.0, decoupled=0.01, **form)
+    assert quadratic.critical_curvature(scaled / 2, critical, decoupled=0.01, **form) == pytest.approx(2.0, rel=1e-9)
+    for momentum, regime in ((critical * 0.98, "over-damped"), (critical + 0.02 * (1 - critical), "oscillating")):
+        settings = Settings(lr=scaled / 2, momentum=momentum, weight_decay=0.01, decay="independent", **form)
+        assert quadratic.damping(settings.at(0), 2.0).regime == regime
         assert (_sign_changes(settings, 2.0) > 3) == (regime == "oscillating")
 
 

@@ -22,6 +22,8 @@ GAINS = [
     {"momentum": 0.8, "dampening": 0.8},
     {"momentum": 0.8, "dampening": 0.3, "nesterov": True},
     {"momentum": 0.9, "lr_in_velocity": True},
+    {"momentum": 0.8, "dampening": 0.8, "nu": 0.7},
+    {"momentum": 0.8, "nu": 0.4},
     {"momentum": 0.9, "nesterov": True, "lr_in_velocity": True},
 ]
 
@@ -31,7 +33,8 @@ def test_effective_lr_is_what_a_constant_gradient_moves_in_the_long_run(how):
     """After 4000 steps under a gradient of 1, each step moves by the effective lr."""
     settings = Settings(lr=0.05, **how)
     path = run(settings, lambda param, step: 1.0, 4000)
-    gain = velocity.effective_lr(0.05, settings.momentum, settings.dampening, nesterov=settings.nesterov)
+    form = {"nesterov": settings.nesterov, "nu": settings.nu}
+    gain = velocity.effective_lr(0.05, settings.momentum, settings.dampening, **form)
     assert path[-2] - path[-1] == pytest.approx(gain, rel=1e-9)
 
 

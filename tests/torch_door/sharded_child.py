@@ -152,6 +152,7 @@ def work(kernel: str, rank: int, rendezvous: Path) -> None:
     check("torch's operations", foreach=True)
     check("one by one", torch.bfloat16, foreach=False, rounding="stochastic")
     check("clipped", clip_norm=0.5, exact=False)
+    check("norms of whole tensors", trust_coefficient=0.02, adaptive_clip=0.1, exact=False)
     check("skipped", on_nonfinite="skip", poison=True)
     dist.barrier()
     dist.destroy_process_group()

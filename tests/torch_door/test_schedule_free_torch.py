@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from downslope import Group, ScheduleFree
+from downslope import Group, ScheduleFree, Settings
 from downslope.core.errors import SettingsError, StateError
 from downslope.kernel import load_native
 from downslope.schedules import Cosine, Warmup
-from downslope.torch import SGD, GradScaler, ScheduleFreeSGD
+from downslope.torch import SGD, GradScaler, ScheduleFreeSGD, on_device
 
 SHAPES = ((5, 3), (7,), (), (80, 60))
 SETTINGS: list[dict[str, Any]] = [
@@ -356,6 +357,8 @@ def test_settings_at_once() -> None:
         ({"warmup_steps": -1}, "`warmup_steps` must be an integer >= 0"),
         ({"settings": ScheduleFree(), "lr": 0.5}, "do not also pass `lr`"),
         ({"groups": [Group(match="*", nesterov=True)]}, "`nesterov`"),
+        ({"learning_rate": 0.1}, "unknown argument `learning_rate`. Here it is called `lr`"),
+        ({"capturable": True}, "unknown argument `capturable`"),
     ],
     ids=str,
 )
@@ -364,6 +367,14 @@ def test_refusals(given: dict[str, Any], said: str) -> None:
     params: Any = nn.Linear(2, 1) if "groups" in given else drawn()
     with pytest.raises(SettingsError, match=said):
         ScheduleFreeSGD(params, **given)
+
+
+def test_sgd_takes_no_settings_of_it() -> None:
+    """Each method has its optimizer."""
+    with pytest.raises(SettingsError, match=r"another method\. downslope\.torch\.ScheduleFreeSGD"):
+        SGD(drawn(), settings=ScheduleFree())
+    with pytest.raises(SettingsError, match="must be a ScheduleFree; got a Settings"):
+        ScheduleFreeSGD(drawn(), settings=Settings())  # type: ignore[arg-type]
 
 
 def test_written_values_are_checked() -> None:
@@ -378,3 +389,70 @@ def test_written_values_are_checked() -> None:
     with pytest.raises(SettingsError, match=r"param group 0: `r` must be in \[0, 16\]; got -1.0"):
         go(optimizer, range(3, 4))
     assert_same(params, before)
+
+
+# Other ways of a step
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("given", [{}, {"clip_norm": 0.5, "weight_decay": 0.1}, {"on_nonfinite": "raise"}], ids=str)
+def test_on_a_device(given: dict[str, Any], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors of the processor taken for a device's: torch's multi-tensor operations take the same steps."""
+    went: list[bool] = []
+    whole = on_device.step_on_device
+
+    def noted(*words: Any) -> bool:
+        went.append(whole(*words))
+        return went[-1]
+
+    monkeypatch.setattr("downslope.torch.sgd.step_on_device", noted)
+    results: list[list[Parameter]] = []
+    for is_there in (False, True):
+        for name in ("sgd", "grad_scaler"):
+            monkeypatch.setattr(f"downslope.torch.{name}.is_elsewhere", lambda _, there=is_there: there)
+        params, optimizer = made(dtype, warmup_steps=2, **given)
+        go(optimizer, range(5))
+        results.append(params)
+    assert went == [True] * 5
+    assert_close(*results, within=1e-6 if dtype == torch.float32 else 3e-2)
+
+
+def test_parameters_that_share_memory() -> None:
+    """One that is a piece of another is stepped after it, as two would be one after the other."""
+    whole = Parameter(torch.ones(4))
+    piece = Parameter(whole.detach()[:2])
+    optimizer = ScheduleFreeSGD([whole, piece], lr=0.5)
+    optimizer.train()
+    whole.grad, piece.grad = torch.ones(4), torch.ones(2)
+    optimizer.step()
+    assert whole.tolist() == [0.0, 0.0, 0.5, 0.5]
+
+
+def test_sharded_parameters(tmp_path: Path) -> None:
+    """DTensors of one process have the bits of plain ones, at x and back at y, in 8 bits too."""
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        plain = [param for param in drawn(torch.float32) if param.ndim]
+        parts: list[Any] = [Parameter(distribute_tensor(param.detach().clone(), mesh, [Shard(0)])) for param in plain]
+        both = [ScheduleFreeSGD(params, lr=0.1, weight_decay=0.1, velocity_dtype="int8") for params in (plain, parts)]
+        for optimizer in both:
+            optimizer.train()
+        for step in range(4):
+            for place, (param, part) in enumerate(zip(plain, parts, strict=True)):
+                param.grad = torch.randn(param.shape, generator=torch.Generator().manual_seed(10 * step + place))
+                part.grad = distribute_tensor(param.grad.clone(), mesh, [Shard(0)])
+            for optimizer in both:
+                optimizer.step()
+            for optimizer in both:
+                optimizer.eval()
+            assert_same(plain, [part.to_local() for part in parts])
+            for optimizer in both:
+                optimizer.train()
+            assert_same(plain, [part.to_local() for part in parts])
+    finally:
+        dist.destroy_process_group()

@@ -5,30 +5,27 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 from triton import compile as compiled  # type: ignore[import-not-found]
 from triton.backends.compiler import GPUTarget  # type: ignore[import-not-found]
 from triton.compiler import ASTSource  # type: ignore[import-not-found]
+from triton.runtime import driver  # type: ignore[import-not-found]
+from triton.runtime.jit import JITFunction  # type: ignore[import-not-found]
 
+from downslope.schedules import Cosine
+from downslope.torch import SGD
 from downslope.torch import triton_kernels as kernels
+from downslope.torch.device_numbers import DeviceNumbers
+from downslope.torch.triton_plan import KernelPlan
+from downslope.torch.update import Entry
 
 FLOAT32, BFLOAT16, CODED, STOCHASTIC = 0, 1, 5, 1
 STEPS = {
     "float32": {"PARAM": FLOAT32, "VELOCITY": FLOAT32, "ROUNDING": 0},
     "bfloat16, 8-bit velocity, stochastic": {"PARAM": BFLOAT16, "VELOCITY": CODED, "ROUNDING": STOCHASTIC},
 }
+INEXACT = re.compile(r"\b(fma|mad)\.\S*f(32|64)|\.approx|\.ftz")
 TABLES = {"chunks": "*i32", "tensors": "*i64", "grads": "*i64", "coefficients": "*fp64", "key": "*i64", "stop": "*fp32"}
-COUNTING = {
-    "numbers": "*fp64",
-    "tables": "*fp64",
-    "counts": "*i64",
-    "factor": "*fp64",
-    "found": "*fp32",
-    "stop": "*fp32",
-    "coefficients": "*fp64",
-    "key": "*i64",
-    "rows": "i32",
-    "length": "i32",
-}
 
 
 def text_for(architecture, kernel, arguments, constants):
@@ -53,7 +50,44 @@ def test_a_step_reads_and_writes_16_bytes_at_a_time(architecture, formats):
     assert re.search(r"st\.global\S*\.v4\.b32", text)
 
 
-def test_the_count_of_steps_compiles():
-    """With everything that it may be asked."""
-    flags = ("HAS_FACTOR", "HAS_FOUND", "COUNTS_SKIPPED", "IS_ENDLESS")
-    text_for(90, kernels.count_step, COUNTING, {**dict.fromkeys(flags, True), "BLOCK": 64})
+class Pretended:
+    """What Triton asks its driver for, of a device that is not here."""
+
+    def get_current_device(self):
+        return 0
+
+    def get_current_stream(self, device=None):
+        return 0
+
+    def get_current_target(self):
+        return GPUTarget("cuda", 90, 32)
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """Have every launch end before it would begin; return what was compiled for it."""
+    found = []
+    driver.set_active(Pretended())
+    launched = JITFunction.warmup
+    monkeypatch.setattr(
+        JITFunction,
+        "__getitem__",
+        lambda kernel, grid: lambda *words, **named: found.append(launched(kernel, *words, grid=grid, **named)),
+    )
+    return found
+
+
+def test_every_launch_is_one_that_triton_takes(programs):
+    """With the arguments that a step has: plain, with a factor, and counted on the device."""
+    param, velocity, grad = (torch.zeros(kernels.CHUNK + 5) for _ in range(3))
+    plan = KernelPlan(kernels, [Entry(0, 0, False, param, velocity)])
+    plan.launch(plan.upload([grad], [0.0] * 6, 0), None)
+    there = plan.with_factor(plan.upload([grad], [0.0] * len(kernels.SCALARS), 0), torch.ones(()))
+    plan.launch(there, torch.zeros(()))
+    groups = SGD([torch.nn.Parameter(param)], lr=Cosine(0.1, 0.0, 10)).param_groups
+    numbers = DeviceNumbers(kernels, param.device, groups)
+    numbers.write(groups, 0)
+    numbers.next_step(torch.ones(()), torch.zeros(()), counts_skipped=True)
+    names = [program.metadata.name for program in programs]
+    assert names == ["step_chunks", "write_coefficients", "step_chunks", "count_step"]
+    assert all(program.asm["cubin"] and not INEXACT.search(program.asm["ptx"]) for program in programs)

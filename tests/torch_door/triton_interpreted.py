@@ -25,7 +25,7 @@ from downslope.kernel import load_native
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.schedules import Cosine, Exponential, Linear, Warmup
-from downslope.torch import SGD, GradScaler, triton_kernels
+from downslope.torch import SGD, GradScaler, ScheduleFreeSGD, triton_kernels
 from downslope.torch.blocks import encode
 from downslope.torch.device_numbers import DeviceNumbers
 from downslope.torch.step import scaled
@@ -164,11 +164,11 @@ def test_every_case_has_the_bits_of_the_processors_kernel(number, on_device, mon
         with monkeypatch.context() as patch:
             if not is_ours:
                 patch.setattr("downslope.torch.sgd.is_elsewhere", lambda _: False)
-            for step in (0, 43):
+            for step, every in ((0, 4), (43, 2)):  # a program is interpreted in milliseconds
                 optimizer.step_count = step
                 set_case_grads(model, case, step)
-                for param in (*model.parameters(),)[1::2] if step == 0 else ():
-                    param.grad = None
+                for place, param in enumerate(model.parameters(), number):
+                    param.grad = None if place % every else param.grad
                 optimizer.step()
         models.append(model)
         optimizers.append(optimizer)
@@ -333,6 +333,9 @@ def test_what_is_changed_by_hand_is_seen_by_recorded_steps(on_device, monkeypatc
         ours.step()
     ours.write_to_device()
     recording.replay()
+    ours.param_groups[0]["lr"] = 0.5
+    with pytest.raises(SettingsError, match="Write to the tensor itself"):
+        ours.write_to_device()
     monkeypatch.setattr("downslope.torch.sgd.is_elsewhere", lambda _: False)
     for group in usual.param_groups:
         group.update(lr=float(torch.tensor(0.1)), momentum=0.9)
@@ -455,6 +458,14 @@ def test_what_a_recorded_step_cannot_do_is_refused(on_device, monkeypatch):
     with pytest.raises(ImplementationError, match="Take a step with the same parameters before"), Recording():
         ours.step()
     assert all(param not in ours.state for param in params)
+    usual = made({"lr": 0.1})
+    give(usual[0], 0)
+    usual[1].step()
+    with (
+        pytest.raises(ImplementationError, match="the same step at every run of it.* Pass capturable=True"),
+        Recording(),
+    ):
+        usual[1].step()
     wide, other = made({"lr": 0.1}, torch.complex64, capturable=True)
     give(wide, 0)
     with pytest.raises(ImplementationError, match="they do not take these parameters"):
@@ -486,3 +497,26 @@ def test_states_and_copies_take_their_counts_along(on_device):
     ours.step_count = 9
     ours.step()
     assert (ours.step_count, twin.step_count) == (10, 3)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("velocity_dtype", [None, "int8"])
+def test_schedule_free_sgd(velocity_dtype, clip_norm, on_device, monkeypatch):
+    """Its coefficients, and its clipping by a norm that the device alone knows, as on the processor."""
+    results = []
+    for is_there in (True, False):
+        for name in ("sgd", "grad_scaler", "on_device"):
+            monkeypatch.setattr(f"downslope.torch.{name}.is_elsewhere", lambda _, there=is_there: there)
+        params = make_params(((80, 60), (5,)), torch.float32)
+        options = {"weight_decay": 0.1, "warmup_steps": 3, "velocity_dtype": velocity_dtype, "clip_norm": clip_norm}
+        optimizer = ScheduleFreeSGD(params, lr=0.5, **options)
+        optimizer.train()
+        for step in range(4):
+            generator = torch.Generator().manual_seed(step)
+            for param in params:
+                param.grad = torch.randn(param.shape, generator=generator)
+            optimizer.step()
+        results.append([param.detach() for param in params])
+    assert len(on_device) == 4
+    assert_close([a.double() for a in results[0]], [b.double() for b in results[1]], 1e-5 if velocity_dtype else 1e-6)
+    assert clip_norm is not None or all(map(same, *results))

@@ -33,6 +33,7 @@ class Running:
 
     def __init__(self, folder, size, *, timeout=20.0, **overrides):
         self.folder, self.said = folder, folder.with_suffix(".said")
+        sys.stdout.flush()  # or the process would say again what is not said yet
         self.process = os.fork()
         if self.process == 0:
             code, text = 1, ""

@@ -105,7 +105,7 @@ def _copied(subject: Subject) -> Iterator[Finding]:
     if settings is None or settings.decay != "decoupled" or isinstance(settings.weight_decay, str):
         return
     now = subject.peak
-    gain = effective_lr(1.0, now.momentum, now.dampening, nesterov=now.nesterov)
+    gain = effective_lr(1.0, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu)
     strength = now.decoupled_decay / now.lr if now.lr else 0.0
     if not 0 < strength <= _COPIED or gain < 2:
         return

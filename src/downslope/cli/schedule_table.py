@@ -35,14 +35,18 @@ def schedule_table(settings: Settings, total_steps: int, steps_per_epoch: int) -
     return format_table(["step", "epoch", *(name.replace("_", " ") for name in columns), "effective lr"], rows)
 
 
+_FAR = 10**6
+"""The last step that is told of an average, which adds up those before it; little changes beyond."""
+
+
 def _of_average(settings: ScheduleFree, total_steps: int, steps_per_epoch: int) -> str:
     """Return the table of lr and of the newest weights' share in the average, at steps further and further apart."""
-    end = settings.warmup_steps
-    steps = sorted({0, max(end - 1, 0), end, *(10**power for power in range(1, 19)), total_steps - 1})
+    end, last = settings.warmup_steps, min(total_steps - 1, _FAR)
+    steps = sorted({0, max(end - 1, 0), end, *(10**power for power in range(1, 7)), last})
     rows = [
         [str(step), f"{step / steps_per_epoch:.2f}", format_number(now.lr), format_number(now.average)]
         for step in steps
-        if step < total_steps
+        if step <= last
         for now in [settings.at(step)]
     ]
     return format_table(["step", "epoch", "lr", "share of the newest"], rows)
@@ -59,5 +63,4 @@ def effective_lr(settings: Settings, step: int) -> float:
         >>> round(effective_lr(Settings(lr=0.1, momentum=0.9), 0), 12)
         1.0
     """
-    scalars = settings.at(step)
-    return velocity.effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
+    return velocity.gain_of(settings.at(step))

@@ -189,7 +189,7 @@ def _ways_out(  # noqa: C901 -- one branch for each thing that may be given up
         value = getattr(settings, name)
         if isinstance(value, Schedule):
             yield {name: value(0)}
-    if settings.dampening and not settings.nesterov and not isinstance(settings.lr, Schedule):
+    if settings.dampening and not settings.nesterov and settings.nu is None and not isinstance(settings.lr, Schedule):
         yield {"dampening": 0.0, "lr": settings.lr * (1 - settings.dampening)}
     if settings.maximize:
         yield {"maximize": False}
@@ -197,6 +197,8 @@ def _ways_out(  # noqa: C901 -- one branch for each thing that may be given up
         yield {"dampening": 0.0}
     if settings.nesterov:
         yield {"nesterov": False}
+    if settings.nu is not None:
+        yield {"nu": None}
     if not is_zero(settings.weight_decay):
         yield {"weight_decay": 0.0, "decay": "coupled"}
 
@@ -215,7 +217,7 @@ def pulls_like(settings: Settings, *, to_coupled: bool) -> float | None:
         return None
     now = settings.at(0)
     found = memory(now)
-    factor = decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov)
+    factor = decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu)
     if not (found.way == "fades" and found.closed and factor and now.lr):
         return None
     like = now.decoupled_decay / now.lr / factor if to_coupled else now.coupled_decay * factor
@@ -236,10 +238,12 @@ def _pulls_like(a: Settings) -> list[str]:
         f"lr, in the long run, {a.decay} {a.weight_decay!r} pulls like {kind} {like!r} "
         f"(weight_decay_decoupled = weight_decay_coupled / ({over}))"
     )
-    if a.dampening:
+    if a.dampening or a.nu is not None:
         now = a.at(0)
-        factor = decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov)
+        factor = decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu)
         passed = "1 - momentum dampening" if a.nesterov else "1 - dampening"
+        if a.nu is not None:
+            passed = "(1 - nu) (1 - momentum) + nu (1 - dampening)"
         sentence = sentence.replace(
             f"weight_decay_coupled / ({over})",
             f"weight_decay_coupled ({passed}) / (1 - momentum): {factor:.6g} times",

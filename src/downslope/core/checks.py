@@ -54,6 +54,9 @@ RANGES: Mapping[str, Range] = MappingProxyType(
             0.0, math.nextafter(1.0, 0.0), "in [0, 1)", "a value such as 0.9, or 0 to switch momentum off"
         ),
         "dampening": Range(0.0, 1.0, "in [0, 1]", "0 unless the source of your recipe says otherwise"),
+        "nu": Range(0.0, 1.0, "in [0, 1]", "a value such as 0.7, or leave it out for plain momentum"),
+        "trust_coefficient": Range(0.0, math.inf, "finite and >= 0", "a value such as 0.001, or 0 for no trust ratio"),
+        "adaptive_clip": Range(0.0, math.inf, "finite and >= 0", "a value such as 0.01, or 0 not to clip"),
         "weight_decay": Range(
             0.0, math.inf, "finite and >= 0", "a value such as 5e-4, or 0 to switch weight decay off"
         ),

@@ -19,6 +19,7 @@ from downslope.core.schedules import MultiStep
 from downslope.core.schedules.pieces import piece_at, turns
 from downslope.core.schedules.schedule import Schedule, constant_value, value_at
 from downslope.core.settings import Settings
+from downslope.core.tensor_factors import factors_of
 
 EVERY_STEP = 2000
 """Up to here every step is compared at which something may differ; beyond it each turn, and samples in between."""
@@ -81,6 +82,8 @@ def find_parting(a: Settings, b: Settings, last: int) -> Parting:
         >>> find_parting(outside, inside, 10).step
         2
     """
+    if factors_of(a) != factors_of(b):  # of which no matrix knows
+        return Parting(0, "grad", until=last)
     walk = _Walk(a, b)
     found = walk.first_difference(-1, last)
     if found is None:

@@ -37,11 +37,15 @@ class Group:
         momentum: Momentum or schedule.
         dampening: Dampening.
         nesterov: Nesterov momentum.
+        nu: Quasi-hyperbolic momentum's nu; 1 for plain momentum.
         weight_decay: Weight decay or schedule.
         decay: Way of weight decay.
         lr_in_velocity: Whether lr is inside the velocity.
         undampened_first_step: Whether the first gradient is undampened.
         maximize: Whether to ascend.
+        trust_coefficient: Trust coefficient; 0 for no trust ratio, as LARS has it for biases and normalisation layers.
+        trust_clip: Whether the trust ratio only lowers lr.
+        adaptive_clip: Factor of adaptive clipping; 0 for none.
 
     Raises:
         GroupError: If `match` is empty or no pattern, or nothing is changed by the group.
@@ -58,11 +62,15 @@ class Group:
     momentum: float | Schedule | None = None
     dampening: float | None = None
     nesterov: bool | None = None
+    nu: float | None = None
     weight_decay: float | Schedule | None = None
     decay: Decay | None = None
     lr_in_velocity: bool | None = None
     undampened_first_step: bool | None = None
     maximize: bool | None = None
+    trust_coefficient: float | None = None
+    trust_clip: bool | None = None
+    adaptive_clip: float | None = None
 
     def __post_init__(self) -> None:
         """Check the patterns; what they match and what they change is checked where it is known."""
@@ -79,7 +87,7 @@ class Group:
             raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting such as weight_decay=0.")
         if self.lr_factor is not None:
             self._check_factor(self.lr_factor)
-        self.apply(Settings(momentum=0.5))  # with which every allowed change is allowed
+        self.apply(Settings(momentum=0.5, trust_coefficient=1.0))  # with which every allowed change is allowed
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -110,7 +118,10 @@ class Group:
             GroupError: If the result is not allowed.
         """
         try:
-            return replace(settings, **self.resolved(settings.lr).changes())
+            changes = self.resolved(settings.lr).changes()
+            if changes.get("trust_coefficient") == 0:
+                changes.setdefault("trust_clip", False)  # of a ratio that there is not
+            return replace(settings, **changes)
         except SettingsError as error:
             raise GroupError(f"group {self.match!r}: {error}") from None
 

@@ -29,6 +29,7 @@ class StepScalars:
         velocity_out: Factor on the direction as it leaves: 1 if lr is inside the velocity, else lr.
         coupled_decay: Multiple of param added to the gradient.
         decoupled_decay: Multiple of param subtracted from param directly.
+        nu: Share of the direction that is the velocity, in quasi-hyperbolic momentum; None for the others.
     """
 
     lr: float
@@ -40,6 +41,7 @@ class StepScalars:
     velocity_out: float
     coupled_decay: float
     decoupled_decay: float
+    nu: float | None = None
 
     def rule(self, param: Any, grad: Any, velocity: Any) -> tuple[Any, Any]:
         """Return (delta, velocity') of the rule that these scalars are of: `sgd_rule`, or a relative's own."""
@@ -53,7 +55,8 @@ def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
 
         g  <- grad_scale * grad + coupled_decay * param
         v' <- momentum * velocity + (1 - dampening) * grad_in * g
-        d  <- grad_in * g + momentum * v'   if nesterov, else   v'
+        d  <- grad_in * g + momentum * v'       if nesterov
+              (1 - nu) * grad_in * g + nu * v'  if nu is given, else   v'
         delta <- - velocity_out * d - decoupled_decay * param
 
     Args:
@@ -67,11 +70,13 @@ def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
 
     References:
         Polyak 1964, eq. 9 (heavy ball); Sutskever et al. 2013, eqs. 3-4 (Nesterov, in the form of Bengio et al. 2012);
-        Loshchilov & Hutter 2019, algorithm 1 (decoupled decay).
+        Loshchilov & Hutter 2019, algorithm 1 (decoupled decay); Ma & Yarats 2019, eqs. 3-4 (quasi-hyperbolic momentum).
     """
     grad = s.grad_scale * grad + s.coupled_decay * param
     velocity = s.momentum * velocity + (1 - s.dampening) * s.grad_in * grad
     direction = s.grad_in * grad + s.momentum * velocity if s.nesterov else velocity
+    if s.nu is not None:
+        direction = (1 - s.nu) * s.grad_in * grad + s.nu * velocity
     return -s.velocity_out * direction - s.decoupled_decay * param, velocity
 
 

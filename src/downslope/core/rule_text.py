@@ -11,6 +11,7 @@ from typing import Any
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings
 from downslope.core.symbols import MATHS, PYTHON, Notation, Term
 
@@ -84,8 +85,8 @@ def _of_average(settings: ScheduleFree, notation: Notation) -> list[tuple[str, s
     lr, x, y, z, c, grad = (Term("name", (name,)) for name in ("lr", "x", "y", "z", "c", "grad"))
     step = _scalars(settings, {"lr": lr, **{n: Term("name", (n,)) for n in _MOVING if _moves(settings, n)}})
     pull = step.grad_scale * grad + step.coupled_decay * y
-    b = settings.momentum
-    lines = [("y", (1 - b) * z + b * x), ("z", z - lr * pull), ("x", (1 - c) * x + c * z)]
+    b = value_at(settings.momentum, 0)
+    lines: list[tuple[str, Term]] = [("y", (1 - b) * z + b * x), ("z", z - lr * pull), ("x", (1 - c) * x + c * z)]
     return [(notation.name(name), term.text({}, notation)) for name, term in lines]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -36,6 +36,9 @@ class Settings:
         momentum: Factor on the velocity, in [0, 1).
         dampening: The gradient enters the velocity with weight 1 - dampening; in [0, 1], needs momentum.
         nesterov: Nesterov's form of momentum; needs momentum.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient; in [0, 1], None
+            or 1 for plain momentum. Needs momentum, and not together with nesterov. The paper's (QHM) has dampening =
+            momentum and undampened_first_step = False.
         weight_decay: Strength of weight decay, >= 0; what it multiplies is `decay`.
         decay: Where weight decay enters:
             "coupled": grad += weight_decay * param (torch SGD, Caffe, MXNet);
@@ -48,6 +51,11 @@ class Settings:
             velocity as it leaves (torch, optax). The two part when lr changes.
         undampened_first_step: Whether a parameter's first gradient enters the velocity undampened, as in torch.
         maximize: Whether to ascend: the gradient's sign is flipped, weight decay's is not.
+        trust_coefficient: LARS: the decayed gradient of each tensor is multiplied by its trust ratio, trust_coefficient
+            |param| / (|grad| + weight_decay |param|) with coupled decay; 1 where a norm is 0. None or 0 for none.
+        trust_clip: LARC: the trust ratio is divided by lr and at most 1, so that it only lowers lr. None for False.
+        adaptive_clip: The gradient of each tensor is scaled down to a norm of at most adaptive_clip times that of the
+            parameter, or 0.001 where this is less. None or 0 for none.
 
     Raises:
         SettingsError: If a value is of the wrong kind, outside its range, or needs another that is missing.
@@ -62,11 +70,15 @@ class Settings:
     momentum: float | Schedule = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    nu: float | None = None
     weight_decay: float | Schedule = 0.0
     decay: Decay = "coupled"
     lr_in_velocity: bool = False
     undampened_first_step: bool = True
     maximize: bool = False
+    trust_coefficient: float | None = None
+    trust_clip: bool | None = None
+    adaptive_clip: float | None = None
 
     def __post_init__(self) -> None:
         """Check every value; numbers of any kind become Python floats."""
@@ -79,9 +91,18 @@ class Settings:
         if isinstance(self.dampening, Schedule):
             raise SettingsError("`dampening` must be a number; got a schedule. Schedule `momentum` instead.")
         object.__setattr__(self, "dampening", check_range("dampening", as_float("dampening", self.dampening)))
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
             check_flag(name, getattr(self, name))
+        if self.trust_clip is not None:
+            check_flag("trust_clip", self.trust_clip)
+        object.__setattr__(self, "trust_clip", self.trust_clip or None)
         check_decay(self.decay)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Check what needs something else, or excludes it."""
         if is_zero(self.momentum):
             if self.nesterov:
                 raise SettingsError(
@@ -93,6 +114,17 @@ class Settings:
                     f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
                     "Set momentum to a value such as 0.9, or dampening to 0."
                 )
+            if self.nu is not None:
+                raise SettingsError(
+                    f"`nu` needs momentum; got nu={self.nu!r} with momentum=0. "
+                    "Set momentum to a value such as 0.9, or leave nu out."
+                )
+        check_one_direction(self.nesterov, self.nu)
+        if self.trust_clip and self.trust_coefficient is None:
+            raise SettingsError(
+                "`trust_clip` bounds the trust ratio, and there is none; got trust_clip=True without "
+                "trust_coefficient. Set trust_coefficient to a value such as 0.001, or trust_clip to False."
+            )
         if self.decay in {"relative", "corrected"} and not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
@@ -128,15 +160,19 @@ class Settings:
         )
 
     def scalars_from(
-        self, *, lr: Any, momentum: Any, weight_decay: Any, dampening: Any, decays: bool | None = None
+        self, *, lr: Any, momentum: Any, weight_decay: Any, dampening: Any, nu: Any = None, decays: bool | None = None
     ) -> StepScalars:
-        """Return the scalars of a step whose numbers are given: floats, a framework's, or symbols; see `scalars`."""
+        """Return the scalars of a step whose numbers are given: floats, a framework's, or symbols; see `scalars`.
+
+        Without nu, it is the settings' own.
+        """
         return scalars(
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
             dampening=dampening,
             nesterov=self.nesterov,
+            nu=self.nu if nu is None else nu,
             decay=self.decay,
             lr_in_velocity=self.lr_in_velocity,
             maximize=self.maximize,
@@ -212,7 +248,7 @@ def provided(name: str) -> Callable[..., Any]:
 def update_matrix(
     settings: Settings, step: int = 0, *, first: bool = False
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the 2x3 update matrix of `settings` at `step`.
+    """Return the 2x3 update matrix of `settings` at `step`; the factors of single tensors, such as trust ratios, are 1.
 
     Two settings are the same rule exactly when their matrices agree up to a scale of the velocity. Without momentum,
     where delta's coefficient on velocity is 0, the velocity is never read and its row does not count.
@@ -247,6 +283,7 @@ def scalars(
     maximize: bool,
     lr_initial: float,
     lr_max: float,
+    nu: float | None = None,
     decays: bool | None = None,
 ) -> StepScalars:
     """Return one step's scalars from numbers; the only place where the ways of weight decay differ.
@@ -279,6 +316,7 @@ def scalars(
         velocity_out=1.0 if lr_in_velocity else lr,
         coupled_decay=coupled,
         decoupled_decay=decoupled,
+        nu=nu,
     )
 
 
@@ -296,6 +334,45 @@ def check_alone(settings: Any, given: Iterable[str], *, relatives: bool = False)
         )
     if given := list(given):
         raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+
+
+def checked_nu(name: str, nu: Any) -> float | None:
+    """Return quasi-hyperbolic momentum's nu as a float; None where it is plain momentum, which 1 says too.
+
+    Raises:
+        SettingsError: If it is no number in [0, 1].
+    """
+    if isinstance(nu, Schedule):
+        raise SettingsError("`nu` must be a number; got a schedule. Schedule `lr` or `momentum` instead.")
+    number = None if nu is None else check_range(name, as_float(name, nu))
+    return None if number == 1 else number
+
+
+def checked_factor(name: str, value: Any) -> float | None:
+    """Return a factor on gradients that each tensor has of its own, as a float; None where it is off, which 0 says too.
+
+    Raises:
+        SettingsError: If it is no number >= 0.
+    """
+    if isinstance(value, Schedule):
+        raise SettingsError(f"`{name}` must be a number; got a schedule. Schedule `lr` instead.")
+    return None if value is None else check_range(name, as_float(name, value)) or None
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], float | None]] = {
+    "nu": checked_nu,
+    "trust_coefficient": checked_factor,
+    "adaptive_clip": checked_factor,
+}
+
+
+def check_one_direction(nesterov: bool, nu: float | None) -> None:  # noqa: FBT001 -- as in settings
+    """Raise `SettingsError` if a step would go by Nesterov's form and by quasi-hyperbolic momentum's at once."""
+    if nesterov and nu is not None:
+        raise SettingsError(
+            f"`nu` and `nesterov` are two forms of momentum, and a step has one; got nu={nu!r} with nesterov=True. "
+            "Set nesterov to False: with dampening = momentum, nu = momentum is Nesterov's form."
+        )
 
 
 def check_decay(decay: Any) -> None:

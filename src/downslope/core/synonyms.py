@@ -36,6 +36,10 @@ _WORDS: Mapping[str, str] = MappingProxyType(
             "alpha lambda lambd lambda_l2"
         ),
         "dampening": "damping momentum_dampening",
+        "trust_coefficient": "trust_coeff trust_ratio lars_coefficient lars_coeff lars_eta lars_trust_coefficient",
+        "trust_clip": "larc_clip larc",
+        "adaptive_clip": "agc agc_clip agc_clip_factor agc_clipping agc_lambda adaptive_clipping adaptive_grad_clip",
+        "nu": "qhm_nu nus immediate_discount",
         "nesterov": "use_nesterov nesterovs_momentum nesterov_momentum nag is_nesterov",
         "decay": "decay_mode decay_type decoupled decoupled_decay decouple weight_decouple",
         "maximize": "maximise ascend ascent",

@@ -10,6 +10,7 @@ from downslope.core.errors import DownslopeError
 from downslope.explaining.explanation import Explanation
 from downslope.explaining.language import Words, epochs_text, short, whole, words_of
 from downslope.explaining.plots import draw_curves, draw_damping_map, draw_decay_map
+from downslope.explaining.quantities import own_form
 from downslope.explaining.sections import write_document
 from downslope.explaining.sliders import beginning_of
 from downslope.explaining.typeset import typeset, typeset_rule
@@ -90,7 +91,7 @@ def _headlines(explanation: Explanation, words: Words) -> list[tuple[str, str, s
             found.append((words.say("page.timescale"), epochs_text(epochs), words.say("page.unit.epochs")))
         else:
             found.append((words.say("page.timescale"), whole(steps), words.say("page.unit.steps")))
-    own = "nesterov" if explanation.settings.nesterov else "heavy_ball"
+    own = own_form(explanation.settings)
     limit = max(0.0, explanation[f"largest_curvature_{own}"].value or 0.0)
     found.append((words.say("page.largest_curvature"), short(limit, 3), ""))
     return found

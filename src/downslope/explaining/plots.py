@@ -107,7 +107,14 @@ class Edges:
     grows: float
 
 
-def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = False, decoupled: float = 0.0) -> Edges:
+def regime_edges(
+    momentum: float,
+    dampening: float = 0.0,
+    *,
+    nesterov: bool = False,
+    nu: float | None = None,
+    decoupled: float = 0.0,
+) -> Edges:
     """Return the edges for a momentum; `decoupled` is what decay that is not coupled takes per step.
 
     They are asked of the rule itself, as they are for the sentences and the table beside the map, so that the three
@@ -119,7 +126,11 @@ def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = Fa
         [0.25, 2.25, 2.5]
     """
     plain = Settings(
-        lr=1.0, momentum=momentum, dampening=dampening if momentum else 0.0, nesterov=nesterov and momentum > 0
+        lr=1.0,
+        momentum=momentum,
+        dampening=dampening if momentum else 0.0,
+        nesterov=nesterov and momentum > 0,
+        nu=nu if momentum else None,
     )
     now = replace(plain.at(0), decoupled_decay=decoupled)
     found = stretches_of(now)
@@ -138,7 +149,8 @@ def draw_damping_map(explanation: Explanation, words: Words) -> Plot | None:
         return None
     momenta = [0.0, 1e-3, 4e-3, *(i / 60 for i in range(1, 60)), 0.99, 0.995, 0.999]
     d = explanation.memory.left if settings.decay != "coupled" else 1.0  # what decay apart from the gradient leaves
-    edges = [regime_edges(mu, settings.dampening, nesterov=settings.nesterov, decoupled=1 - d) for mu in momenta]
+    form = {"nesterov": settings.nesterov, "nu": settings.nu, "decoupled": 1 - d}
+    edges = [regime_edges(mu, settings.dampening, **form) for mu in momenta]
     swing, again, jump, grow = (
         [min(max(_LOWEST, getattr(edge, name)), _HIGHEST) for edge in edges]
         for name in ("swings", "creeps_again", "jumps", "grows")

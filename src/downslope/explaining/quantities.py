@@ -6,7 +6,7 @@ Which quantities a recipe has, and what each needs; the formulas are in `theory/
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -64,13 +64,19 @@ def _half_life(rate: float) -> float:
 
 class _Form(TypedDict):
     nesterov: bool
+    nu: float | None
     dampening: float
     decoupled: float
 
 
 def _form(now: StepScalars) -> _Form:
     """Return a step's form of momentum and decay, as formulas take them."""
-    return {"nesterov": now.nesterov, "dampening": now.dampening, "decoupled": now.decoupled_decay}
+    return {
+        "nesterov": now.nesterov,
+        "nu": now.nu,
+        "dampening": now.dampening,
+        "decoupled": now.decoupled_decay,
+    }
 
 
 def batch_rows(settings: Settings, now: StepScalars, run: RunSize, weight_decay: float) -> tuple[BatchRow, ...]:
@@ -83,7 +89,9 @@ def batch_rows(settings: Settings, now: StepScalars, run: RunSize, weight_decay:
         lr = batch.lr_for_batch(now.lr, factor)
         decay = batch.weight_decay_for_batch(weight_decay, settings.decay, factor, factor)
         momentum = batch.momentum_for_batch(now.momentum, factor)
-        scaled = batch.lr_for_batch_and_momentum(now.lr, now.momentum, factor, now.dampening, nesterov=now.nesterov)
+        scaled = batch.lr_for_batch_and_momentum(
+            now.lr, now.momentum, factor, now.dampening, nesterov=now.nesterov, nu=now.nu
+        )
         grown = scaled / now.lr if now.lr else factor
         decay_scaled = batch.weight_decay_for_batch(weight_decay, settings.decay, factor, grown)
         rows.append(
@@ -177,7 +185,9 @@ def _decay(settings: Settings, now: StepScalars, run: RunSize, memory: Memory) -
     if settings.decay != "coupled":
         return
     if memory.way == "fades":
-        equal = forgetting.decoupled_equivalent(now.coupled_decay, now.momentum, now.dampening, nesterov=now.nesterov)
+        equal = forgetting.decoupled_equivalent(
+            now.coupled_decay, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu
+        )
         exact = -math.expm1(-1 / steps) / now.lr  # 1 - lr weight_decay, to the power of steps, is 1/e
         slow = abs(equal - exact) <= forgetting.CLOSE * exact
         formula = forgetting.decoupled_equivalent if slow else forgetting.memory
@@ -193,16 +203,23 @@ def _stability(settings: Settings, now: StepScalars, course: Course, curvatures:
     ):
         value = formula(now.lr, now.momentum, now.coupled_decay, now.dampening, now.decoupled_decay)
         yield _item(name, "stability", "curvature", formula, value)
+    if now.nu is not None:
+        formula = stability.largest_curvature_quasi_hyperbolic
+        value = formula(now.lr, now.momentum, now.coupled_decay, now.dampening, now.decoupled_decay, nu=now.nu)
+        yield _item("largest_curvature_quasi_hyperbolic", "stability", "curvature", formula, value)
     for name, form in _LARGEST_LR.items():
+        if name == "largest_lr_quasi_hyperbolic" and now.nu is None:
+            continue
         value = None if top is None else largest_lr(name, settings, course, top)
         yield _item(name, "stability", "lr", form, value, "curvature")
     for observed in (stability.edge_full_batch, stability.edge_mini_batch):
         yield _item(observed.__name__, "stability", "curvature", observed, observed(now.lr, now.momentum, **_form(now)))
 
 
-_LARGEST_LR = {
+_LARGEST_LR: dict[str, Callable[..., float]] = {
     "largest_lr_heavy_ball": stability.largest_lr_heavy_ball,
     "largest_lr_nesterov": stability.largest_lr_nesterov,
+    "largest_lr_quasi_hyperbolic": stability.largest_lr_quasi_hyperbolic,
 }
 
 
@@ -214,9 +231,17 @@ def largest_lr(name: str, settings: Settings, course: Course, curvature: float) 
         per_lr = now.decoupled_decay / now.lr if now.lr else course.peak_row().weight_decay
     elif settings.decay != "coupled":
         per_step = now.decoupled_decay
+    form = {"nu": now.nu} if name == "largest_lr_quasi_hyperbolic" else {}
     return _LARGEST_LR[name](
-        curvature, now.momentum, now.coupled_decay, now.dampening, per_lr=per_lr, per_step=per_step
+        curvature, now.momentum, now.coupled_decay, now.dampening, per_lr=per_lr, per_step=per_step, **form
     )
+
+
+def own_form(settings: Settings | StepScalars) -> str:
+    """Return the form of momentum that settings or a step have, as the names of quantities say it."""
+    if settings.nu is not None:
+        return "quasi_hyperbolic"
+    return "nesterov" if settings.nesterov else "heavy_ball"
 
 
 def _damping(now: StepScalars, curvatures: Sequence[float], stretches: Sequence[Stretch]) -> Iterator[Item]:
@@ -224,7 +249,7 @@ def _damping(now: StepScalars, curvatures: Sequence[float], stretches: Sequence[
     if now.momentum and critical is not None:
         value = critical - now.coupled_decay
         yield _item("critical_curvature", "damping", "curvature", quadratic.critical_curvature, value)
-    if not now.nesterov and any(stretch.regime == "oscillating" for stretch in stretches):
+    if not now.nesterov and now.nu is None and any(stretch.regime == "oscillating" for stretch in stretches):
         rate = quadratic.oscillation_rate(now.momentum, now.decoupled_decay)
         yield _item("oscillation_rate", "damping", "per step", quadratic.oscillation_rate, rate)
     several = len(curvatures) > 1 and curvatures[0] > 0

@@ -97,7 +97,7 @@ def _about_decay(
 
 def _copied(now: StepScalars) -> Iterator[Remark]:
     """Yield that the number may have been copied from where decay is coupled, unless it is as strong there."""
-    factor = forgetting.decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov)
+    factor = forgetting.decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu)
     if factor > 0 and not math.isclose(factor, 1.0):
         numbers = {"factor": factor, "weight_decay": now.decoupled_decay / now.lr}
         yield Remark(name="copied_from_coupled", numbers=numbers)
@@ -127,6 +127,12 @@ def _about_velocity(settings: Settings, now: StepScalars, run: RunSize) -> Itera
             yield Remark(name="first_undampened", numbers={"factor": 1 / (1 - settings.dampening)})
     if settings.maximize:
         yield Remark(name="maximizes")
+    if settings.trust_coefficient is not None:
+        numbers = {"coefficient": settings.trust_coefficient}
+        trust, larc = Remark(name="trust", numbers=numbers), Remark(name="trust_clip", numbers=numbers)
+        yield larc if settings.trust_clip else trust
+    if settings.adaptive_clip is not None:
+        yield Remark(name="adaptive_clip", numbers={"share": settings.adaptive_clip})
 
 
 def _about_training(recipe: Recipe) -> Iterator[Remark]:

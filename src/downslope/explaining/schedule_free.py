@@ -14,7 +14,7 @@ from downslope.core.number_text import short_text
 from downslope.core.rule_text import equations
 from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules.schedule import Schedule, value_at
-from downslope.core.tables import to_json
+from downslope.core.tables import to_json, toml_line
 from downslope.explaining.explanation import RunSize
 from downslope.language import said
 from downslope.theory.schedule_free import largest_curvature
@@ -44,7 +44,7 @@ class AverageRow:
     largest_curvature: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AverageExplanation:
     """What a recipe of schedule-free SGD means; `print` shows it as text.
 
@@ -89,6 +89,8 @@ class AverageExplanation:
         """Return the text."""
         return self.text()
 
+    __repr__ = __str__
+
     def text(self, width: int = 100) -> str:
         """Return the text in the language that is spoken, in so many columns."""
         lines = [self.title, ""] if self.title else []
@@ -129,7 +131,7 @@ class AverageExplanation:
         for curvature, lr in self.curvatures.items():
             yield f"at a curvature of {short_text(curvature)}, lr may be up to {short_text(lr)} once c is small"
         for match, changes in self.groups.items():
-            listed = ", ".join(f"{name} {value:g}" for name, value in changes.items())
+            listed = ", ".join(f"{name} {toml_line(value)}" for name, value in changes.items())
             yield f"otherwise for {match}: {listed}"
         yield UNKNOWN
         yield from self.notes
@@ -168,14 +170,14 @@ def explain_schedule_free(
     )
 
 
-_FAR = 10**6
+_FAR = 10**5
 """The last step that is looked at where the run is longer, or nobody says how long it is."""
 
 
 def _rows(settings: ScheduleFree, run: RunSize) -> Iterator[AverageRow]:
     last = min((run.total_steps or 10_001) - 1, _FAR)
     turn = settings.warmup_steps
-    for step in sorted({0, max(turn - 1, 0), turn, *(10**power for power in range(1, 7)), last}):
+    for step in sorted({0, max(turn - 1, 0), turn, *(10**power for power in range(1, 6)), last}):
         if step <= last:
             now = settings.at(step)
             epoch = None if run.steps_per_epoch is None else step / run.steps_per_epoch

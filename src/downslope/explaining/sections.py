@@ -16,7 +16,7 @@ from downslope.core.schedules import Schedule
 from downslope.explaining.document import Document, Note, Section, Sentence, Table
 from downslope.explaining.explanation import Explanation, GroupEffect, Item, Remark, ScheduleRow
 from downslope.explaining.language import Words, epochs_text, short, whole, words_of
-from downslope.explaining.quantities import largest_lr
+from downslope.explaining.quantities import largest_lr, own_form
 from downslope.explaining.run_course import Course
 from downslope.theory import FORMULAS
 from downslope.theory.direction import Stretch
@@ -89,6 +89,8 @@ def _rule(explanation: Explanation, words: Words) -> Parts:
         yield _say(words, "rule.plain")
     if settings.nesterov:
         yield _say(words, "rule.nesterov")
+    if settings.nu is not None:
+        yield _say(words, "rule.quasi_hyperbolic", nu=settings.nu, rest=float(f"{1 - settings.nu:.12g}"))
     if settings.weight_decay:
         yield _say(words, f"rule.{settings.decay}")
     if settings.lr_in_velocity and settings.momentum:
@@ -196,7 +198,7 @@ def _velocity(explanation: Explanation, words: Words) -> Parts:
     elif "velocity_horizon" not in explanation:
         yield _about(gain, words, "effective_lr.plain")
     elif explanation.settings.dampening == 1:
-        yield _about(gain, words, "effective_lr.ahead")
+        yield _about(gain, words, "effective_lr.ahead" if explanation.settings.nesterov else "effective_lr.apart")
     else:
         yield _about(gain, words, "effective_lr", ratio=(gain.value or 0.0) / lr)
     if explanation.settings.dampening != 1:
@@ -259,7 +261,8 @@ def _memory(memory: Memory) -> tuple[str, dict[str, Any]]:
 
 
 def _stability(explanation: Explanation, words: Words) -> Parts:
-    own, other = ("nesterov", "heavy_ball") if explanation.settings.nesterov else ("heavy_ball", "nesterov")
+    own = own_form(explanation.settings)
+    other = "nesterov" if own == "heavy_ball" else "heavy_ball"
     lr, momentum, weight_decay = explanation.peak.lr, explanation.peak.momentum, explanation.peak.weight_decay
     curvature = explanation[f"largest_curvature_{own}"]
     largest = curvature.value or 0.0
@@ -274,9 +277,11 @@ def _stability(explanation: Explanation, words: Words) -> Parts:
     limit = explanation[f"largest_lr_{own}"]
     if limit.value is None:
         course = Course.of(explanation.settings, explanation.run)
-        forms = {form: _over_l(f"largest_lr_{form}", explanation, course) for form in ("heavy_ball", "nesterov")}
+        names = dict.fromkeys(("heavy_ball", "nesterov", own))
+        forms = {form: _over_l(f"largest_lr_{form}", explanation, course) for form in names}
         none = any(text is None for text in forms.values())
-        yield _about(limit, words, "largest_lr.none" if none else "largest_lr.unknown", **({} if none else forms))
+        name = "largest_lr.unknown.quasi_hyperbolic" if own == "quasi_hyperbolic" else "largest_lr.unknown"
+        yield _about(limit, words, "largest_lr.none" if none else name, **({} if none else forms))
     elif limit.value == 0:
         yield _about(limit, words, "largest_lr.none")
     else:
@@ -468,7 +473,8 @@ def _variant(explanation: Explanation, remark: Remark) -> str:
     if name == "decay_not_slow":
         case = {"over-damped": "", "alternating": "oscillating"}.get(numbers["regime"], numbers["regime"])
     elif name == "dampened":
-        case = "all" if settings.dampening == 1 else "nesterov" if settings.nesterov else ""
+        form = own_form(settings)
+        case = "all" if settings.dampening == 1 else "" if form == "heavy_ball" else form
     elif name == "copied_from_coupled":
         case = "stronger" if numbers["factor"] < 1 else ""
     elif name == "longer_than_the_run":

@@ -9,6 +9,7 @@ from itertools import islice
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.pieces import turns
 from downslope.core.settings import Settings
+from downslope.core.tensor_factors import NONE
 from downslope.explaining.explanation import Explanation, ScheduleRow
 from downslope.explaining.run_course import Course, evenly, schedules_of
 from downslope.lab.begin import Beginning, begin_with
@@ -21,7 +22,7 @@ def beginning_of(explanation: Explanation) -> Beginning:
     """Return what the sliders begin with: the step with the largest effective lr, as all of an explanation.
 
     lr inside the velocity and ascent have no slider, and make no difference to where a walk with constant numbers goes
-    on the valley of what is minimised.
+    on the valley of what is minimised; factors of single tensors have none either, and are 1 here.
     """
     peak, course = explanation.peak, Course.of(explanation.settings, explanation.run)
     settings = replace(
@@ -30,9 +31,11 @@ def beginning_of(explanation: Explanation) -> Beginning:
         momentum=peak.momentum,
         dampening=explanation.settings.dampening if peak.momentum else 0.0,
         nesterov=explanation.settings.nesterov and peak.momentum > 0,
+        nu=explanation.settings.nu if peak.momentum else None,
         weight_decay=peak.weight_decay if peak.lr or explanation.settings.decay == "independent" else 0.0,
         lr_in_velocity=False,
         maximize=False,
+        **NONE._asdict(),
     )
     curvatures = [row.curvature for row in explanation.damping if 0 < row.curvature < math.inf]
     return begin_with(settings, curvatures=curvatures, course=_shape_of(course, peak.lr))

@@ -22,6 +22,7 @@ _NAMES = (
         "lr",
         "momentum",
         "dampening",
+        "nu",
         "weight_decay",
         "velocity",
         "ema",

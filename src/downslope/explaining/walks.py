@@ -47,7 +47,7 @@ class Walk:
 def walks_of(explanation: Explanation) -> tuple[Beginning, list[Walk]]:
     """Return what the page's sliders begin with, and the walks there: as the recipe, and of plain SGD at its best."""
     begun = beginning_of(explanation)
-    names = ("lr", "momentum", "weight_decay", "dampening", "nesterov", "decay", "undampened_first_step")
+    names = ("lr", "momentum", "weight_decay", "dampening", "nesterov", "nu", "decay", "undampened_first_step")
     own = Settings(**{name: getattr(begun, name) for name in names})
     plain = Settings(lr=2 / (begun.along + begun.across))
     return begun, [_walk("page.path.this", own, begun), _walk("page.path.plain", plain, begun)]

@@ -13,6 +13,7 @@ from typing import Any
 
 from downslope.core.errors import ExportError, SettingsError, did_you_mean, one_of
 from downslope.core.schedule_free import ScheduleFree
+from downslope.core.tensor_factors import NAMES
 from downslope.exporting.export_plan import Plan, make_plan
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe
@@ -68,8 +69,10 @@ def export(
     if not isinstance(with_model, bool):
         raise ExportError(f"`with_model` must be True or False; got {with_model!r}.")
     file, function = TARGETS[target]
+    recipe = _recipe(recipe)
+    _check_factors(recipe, target)
     write: Callable[[Plan], str] = getattr(importlib.import_module(f"downslope.exporting.{file}"), function)
-    plan = make_plan(_recipe(recipe), with_model=with_model, steps_per_epoch=steps_per_epoch, examples=examples)
+    plan = make_plan(recipe, with_model=with_model, steps_per_epoch=steps_per_epoch, examples=examples)
     try:
         if isinstance(plan.recipe.sgd, ScheduleFree):
             from downslope.exporting.schedule_free import write_schedule_free
@@ -78,6 +81,25 @@ def export(
         return write(plan)
     except SettingsError as error:  # of the same rule said in the target's way
         raise ExportError(f"{target} cannot express these settings: {error} Or export to downslope.") from None
+
+
+def _check_factors(recipe: Recipe, target: str) -> None:
+    """Raise if gradients have factors by the norm of each tensor, which are no part of the rule that is written out."""
+    for settings in (recipe.sgd, *(group.apply(recipe.sgd) for group in recipe.groups)):
+        named = [name for name in NAMES if getattr(settings, name)]
+        if named and target != "downslope":
+            raise ExportError(f"{target}: sgd.{named[0]} {_NEAREST[named[0]]} Export to downslope, or leave it out.")
+
+
+_NEAREST: Mapping[str, str] = MappingProxyType(
+    {
+        "trust_coefficient": "is not written out. Nearest: timm.optim.Lars, which has it for tensors with weight decay "
+        "alone, and optax.lars, whose ratio is of the norm of the decayed gradient and which has lr in the velocity.",
+        "adaptive_clip": "is not written out. Nearest: timm.utils.agc.adaptive_clip_grad and optax.adaptive_grad_clip, "
+        "which clip row by row instead of each tensor as a whole.",
+    }
+)
+"""What comes near in other systems, and how it differs."""
 
 
 def _recipe(given: Any) -> Recipe:

@@ -95,7 +95,7 @@ def _check(forms: list[Settings], base: Settings) -> None:
                 )
         different = [
             name
-            for name in ("lr", "momentum", "dampening", "nesterov", "lr_in_velocity", "maximize")
+            for name in ("lr", "momentum", "dampening", "nesterov", "nu", "lr_in_velocity", "maximize")
             if getattr(form, name) != getattr(base, name)
         ]
         if different:
@@ -156,6 +156,8 @@ def reasons_for_subclass(plan: Plan, form: Settings, way: str) -> list[str]:
         reasons.append("lr outside the velocity, so that a change of lr acts on all of it at once")
     if form.dampening:
         reasons.append("dampening")
+    if form.nu is not None:
+        reasons.append("quasi-hyperbolic momentum")
     if way == "coupled" and plan.recipe.train.clip_norm is not None:
         reasons.append("weight decay added after clipping, which an L2 penalty in the loss would not be")
     if way in {"independent", "corrected"}:

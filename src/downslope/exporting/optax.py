@@ -1,4 +1,4 @@
-"""JAX: a chain of optax's transformations, which can express every rule but dampened Nesterov."""
+"""JAX: a chain of optax's transformations, which can express every rule but two forms of momentum."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def write_optax(plan: Plan) -> str:
                 "the gradient itself, undampened, and no other numbers are the same. Set sgd.dampening = 0, which is "
                 "another rule, or export to torch, which writes the step out, or to downslope. In optax it takes a "
                 "transformation of your own."
+            )
+        if form.nu is not None:
+            raise ExportError(
+                "optax has no quasi-hyperbolic momentum. Leave sgd.nu out, which is another rule, or export to torch, "
+                "which writes the step out, or to downslope. In optax it takes a transformation of your own."
             )
     masked = _is_mask(forms)
     chains = [_chain(program, form, mask=masked) for form in (forms[-1:] if masked else forms)]

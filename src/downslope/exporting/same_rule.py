@@ -57,10 +57,11 @@ def without_dampening(settings: Settings) -> Settings:
     """Return the same rule with dampening taken into lr; the settings as they are where no lr does the same.
 
     v <- m v + (1 - t) g with p -= lr v is v <- m v + g with p -= lr (1 - t) v, if the first step is dampened as all
-    others are. Not with Nesterov's momentum, whose step has g beside (1 - t) g; and not with t = 1, which lets no
-    gradient in at all.
+    others are. Not with Nesterov's or quasi-hyperbolic momentum, whose step has g beside (1 - t) g; and not with t = 1,
+    which lets no gradient in at all.
     """
-    if not 0 < settings.dampening < 1 or settings.nesterov or settings.undampened_first_step:
+    has_grad = settings.nesterov or settings.nu is not None
+    if not 0 < settings.dampening < 1 or has_grad or settings.undampened_first_step:
         return settings
     kept = 1 - settings.dampening
     weight_decay = settings.weight_decay

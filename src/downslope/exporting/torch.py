@@ -137,8 +137,10 @@ def reasons_for_own_step(settings: Sequence[Settings]) -> list[str]:
     for form in map(without_dampening, settings):
         if form.nesterov and form.dampening:
             found.append("dampening together with Nesterov's momentum")
-        elif form.dampening and not form.undampened_first_step:
+        elif form.dampening and not form.undampened_first_step and form.nu is None:
             found.append("a dampening of 1 from the first step on")
+        if form.nu is not None:
+            found.append("quasi-hyperbolic momentum")
         if isinstance(form.momentum, Schedule) and form.momentum.extremes()[0] == 0 and not is_zero(form.momentum):
             found.append("a momentum that is 0 at some steps, at which PyTorch's SGD leaves its velocity as it is")
     return list(dict.fromkeys(found))
@@ -177,6 +179,7 @@ def _one_form(forms: list[Settings], framework: str) -> Settings:
     decayed = [form for form in forms if not is_zero(form.weight_decay)]
     flags = {
         "nesterov": moving,
+        "nu": moving,
         "lr_in_velocity": moving,
         "undampened_first_step": [form for form in moving if form.dampening],
         "maximize": forms,
@@ -213,7 +216,7 @@ def _groups(
     for name, form in zip([*names, "others"], forms, strict=True):
         entry = [f'"params": {name}']
         for key, value in _differing(form, forms[-1], scheduler, added_decay):
-            if not (own_step and key in {"nesterov", "maximize"}):
+            if not (own_step and key in {"nesterov", "nu", "maximize"}):
                 entry.append(f'"{key}": {value!r}')
         entries.append(listed(entry, brackets="{}", room=WIDTH - len("        ,")))
     conditions = [match_source(group.patterns, is_flat="param.ndim <= 1") for group in plan.recipe.groups]
@@ -231,7 +234,7 @@ def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str)
     found: list[tuple[str, Any]] = []
     if form.lr != base.lr and not scheduler.by_group:
         found.append(("lr", form.lr))
-    names = ("momentum", "dampening", "nesterov", "maximize")
+    names = ("momentum", "dampening", "nesterov", "nu", "maximize")
     found += [(name, getattr(form, name)) for name in names if getattr(form, name) != getattr(base, name)]
     if decay:
         found.append(("decoupled_decay", first(form.weight_decay)))

@@ -20,10 +20,13 @@ from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
 from downslope.core.settings import Settings, check_alone, is_zero
+from downslope.core.tensor_factors import SMALLEST_NORM, TensorFactors, factors_of
 from downslope.kernel.arrays import leave_float32
 from downslope.kernel.coefficients import six_coefficients
 
-_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
+_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "nu": 0.5, "weight_decay": 1.0}
+_FACTORS: Mapping[str, float] = {"trust_coefficient": 1e-3, "adaptive_clip": 1e-2}
+"""The same for what is no scalar of the rule."""
 """Values with which the other settings are checked while these are not known."""
 _SCHEDULABLE = ("lr", "momentum", "weight_decay")
 _NUMBERS = tuple(_STAND_INS)
@@ -83,6 +86,12 @@ class Hyperparameters:
         return "weight_decay" in self.live or not is_zero(self.settings.weight_decay)
 
     @property
+    def factors(self) -> TensorFactors:
+        """What multiplies the gradient of each leaf by its norm; a live one may be traced."""
+        known = factors_of(self.settings)
+        return known._replace(**{name: self.live[name] for name in _FACTORS if name in self.live})
+
+    @property
     def asks_for_first(self) -> bool:
         """Whether a parameter's first gradient is treated otherwise than the rest."""
         dampened = "dampening" in self.live or self.settings.dampening != 0
@@ -112,7 +121,9 @@ class Hyperparameters:
         """
         s, known = self.settings, not isinstance(count, Tracer)
         # a function is called as optax calls it, outside of the 64-bit context
-        live = {name: _checked(name, v(count) if callable(v) else v) for name, v in self.live.items()}
+        live = {
+            name: _checked(name, v(count) if callable(v) else v) for name, v in self.live.items() if name in _STAND_INS
+        }
         with double_precision(jnp):
             values = {**{name: getattr(s, name) for name in _NUMBERS}, **live}
             for name, value in values.items():
@@ -242,18 +253,45 @@ def _cast(s: StepScalars, dtype: Any) -> StepScalars:
     return replace(s, **{name: v.astype(info.dtype) for name, v in values.items() if isinstance(v, jax.Array)})
 
 
+def with_factors(s: StepScalars, factors: TensorFactors, grad: jax.Array, param: jax.Array) -> StepScalars:
+    """Return the scalars of one leaf, as `TensorFactors.of` has them, from arrays that may be traced."""
+    one = jnp.ones((), jnp.finfo(grad.dtype).dtype)
+    norm, size = jnp.abs(s.grad_scale) * _norm(grad), _norm(param)
+    clipped = ratio = one
+    if factors.adaptive_clip is not None:
+        most = factors.adaptive_clip * jnp.maximum(size, SMALLEST_NORM)
+        is_larger = norm > most
+        clipped = jnp.where(is_larger, most / jnp.where(is_larger, norm, one), one)
+        norm = jnp.where(is_larger, most, norm)
+    if factors.trust_coefficient is not None:
+        decay = 0.0 if s.coupled_decay is ABSENT else s.coupled_decay
+        has_both = (norm > 0) & (size > 0)
+        ratio = factors.trust_coefficient * size / jnp.where(has_both, norm + decay * size, one)
+        if factors.trust_clip:
+            lr = jnp.asarray(s.lr, one.dtype)
+            ratio = jnp.where(lr > 0, jnp.minimum(ratio / jnp.where(lr > 0, lr, one), one), one)
+        ratio = jnp.where(has_both, ratio, one).astype(one.dtype)
+    scale: Any = s.grad_scale * (clipped * ratio)
+    return replace(s, grad_scale=scale, coupled_decay=s.coupled_decay * ratio)
+
+
+def _norm(array: jax.Array) -> jax.Array:
+    return jnp.linalg.norm(jnp.abs(array).reshape(-1))
+
+
 def _is_live(name: str, value: Any) -> bool:
     if name in _SCHEDULABLE and callable(value) and not isinstance(value, Schedule):
         return True
-    return name in _NUMBERS and isinstance(value, jax.Array)
+    return (name in _NUMBERS or name in _FACTORS) and isinstance(value, jax.Array)
 
 
 def _stand_in(name: str, value: Any) -> float:
     """Return the number to check the other settings with: the value itself where there is one."""
+    stand_in = {**_STAND_INS, **_FACTORS}[name]
     if callable(value):
-        return _STAND_INS[name]
+        return stand_in
     value = _checked(name, value)
-    return _STAND_INS[name] if isinstance(value, Tracer) or value == 0 else float(value)
+    return stand_in if isinstance(value, Tracer) or value == 0 else float(value)
 
 
 def _checked(name: str, value: Any) -> Any:

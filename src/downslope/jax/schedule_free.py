@@ -100,7 +100,12 @@ def schedule_free_sgd(
     elif not isinstance(settings, ScheduleFree) or ScheduleFree(**given) != ScheduleFree():
         raise SettingsError("`settings` must be a ScheduleFree, and holds all hyperparameters. Give nothing beside it.")
     settings.at(0)  # raises where a schedule is in epochs
-    rule = _Rule(settings, checked_velocity_dtype(velocity_dtype))
+    dtype = checked_velocity_dtype(velocity_dtype)
+    if dtype == "int8":
+        raise SettingsError(
+            '`velocity_dtype="int8"`: schedule_free_sgd keeps z - y in floating formats alone. Use jnp.bfloat16.'
+        )
+    rule = _Rule(settings, dtype)
     return optax.GradientTransformationExtraArgs(rule.init, rule.update)
 
 

@@ -17,6 +17,7 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import says_our_words
+from downslope.core.tensor_factors import NONE, TensorFactors
 from downslope.jax.blocks import CodedVelocity
 from downslope.jax.chunks import take_coded_step
 from downslope.jax.leaves import (
@@ -31,7 +32,13 @@ from downslope.jax.leaves import (
     named_leaves,
     zeros_for,
 )
-from downslope.jax.scalars import ABSENT, Hyperparameters, ScalarsOfStep, checked_hyperparameters
+from downslope.jax.scalars import (
+    ABSENT,
+    Hyperparameters,
+    ScalarsOfStep,
+    checked_hyperparameters,
+    with_factors,
+)
 
 Number = float | jax.Array
 Scheduled = Number | Schedule | Callable[[Any], Any]
@@ -65,6 +72,10 @@ def sgd(
     lr_in_velocity: bool | None = None,
     undampened_first_step: bool | None = None,
     maximize: bool | None = None,
+    nu: Number | None = None,
+    trust_coefficient: Number | None = None,
+    trust_clip: bool | None = None,
+    adaptive_clip: Number | None = None,
     settings: Settings | None = None,
     groups: Sequence[Group] = (),
     velocity_dtype: Any = None,
@@ -86,6 +97,11 @@ def sgd(
         lr_in_velocity: Whether lr is inside the velocity.
         undampened_first_step: Whether a parameter's first gradient is undampened.
         maximize: Whether to ascend.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient, see `Settings`.
+        trust_coefficient: LARS: multiplies the decayed gradient of each leaf by its trust ratio, see `Settings`;
+            `update` needs the parameters.
+        trust_clip: LARC: the trust ratio only lowers lr.
+        adaptive_clip: Largest norm of each leaf's gradient, as a share of its parameter's.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
             positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
@@ -126,6 +142,10 @@ def sgd(
         "lr_in_velocity": lr_in_velocity,
         "undampened_first_step": undampened_first_step,
         "maximize": maximize,
+        "nu": nu,
+        "trust_coefficient": trust_coefficient,
+        "trust_clip": trust_clip,
+        "adaptive_clip": adaptive_clip,
     }
     common = checked_hyperparameters(given, settings)
     if isinstance(groups, set | frozenset):
@@ -241,25 +261,38 @@ def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[
 def step_row(row: Row, known: ScalarsOfStep) -> tuple[jax.Array, Any]:
     """Return (delta, velocity') of a row with a gradient, delta rounded to the parameter's format."""
     if not isinstance(row.velocity, CodedVelocity):
-        return step_leaf(row.grad, row.param, row.velocity, known.scalars_for(row.home, row.started))
+        scalars_in = known.scalars_for(row.home, row.started)
+        return step_leaf(row.grad, row.param, row.velocity, scalars_in, row.home.factors)
     return step_coded_row(row, known, moves=False)
 
 
 def step_coded_row(row: Row, known: ScalarsOfStep, *, moves: bool) -> tuple[jax.Array, CodedVelocity]:
     """Return (delta, velocity') of a row whose velocity is codes; or, if it `moves`, (param', velocity')."""
+    if row.home.factors.given:
+        raise SettingsError(
+            "velocities of 8 bits are stepped by coefficients alone, and trust_coefficient and adaptive_clip make them "
+            "of norms. Leave one of the two out; downslope.torch has both."
+        )
     six = known.six_in_float32(row.home, row.started)
     return take_coded_step(row.grad, row.param, row.velocity, six, is_read=row.home.has_decay, moves=moves)
 
 
 def step_leaf(
-    grad: Any, param: Any, velocity: Any, scalars_in: Callable[[Any], StepScalars]
+    grad: Any,
+    param: Any,
+    velocity: Any,
+    scalars_in: Callable[[Any], StepScalars],
+    factors: TensorFactors = NONE,
 ) -> tuple[jax.Array, jax.Array | None]:
     """Return (delta, velocity') of one leaf, each rounded once to its own format."""
     arrays = [None if array is None else jnp.asarray(array) for array in (grad, param, velocity)]
     wide = jnp.result_type(jnp.float32, *(array.dtype for array in arrays if array is not None))
     g, p, v = (ABSENT if array is None else array.astype(wide) for array in arrays)
     scalars = scalars_in(wide)
-    if isinstance(g, Tracer) and scalars.nesterov and scalars.coupled_decay is not ABSENT:
+    if factors.given:
+        scalars = with_factors(scalars, factors, cast("Any", g), cast("Any", p))
+    is_twice = scalars.nesterov or scalars.nu is not None
+    if isinstance(g, Tracer) and is_twice and scalars.coupled_decay is not ABSENT:
         repeated: Any = _RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
         scalars = replace(scalars, coupled_decay=repeated)
     delta, new_velocity = sgd_rule(p, g, v, scalars)
@@ -274,11 +307,13 @@ def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -
         raise GroupError(f"`groups` match parameters by name, and `update` got no parameters. {how}")
     if common.has_decay:
         raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")
+    if common.factors.given:
+        raise SettingsError(f"trust ratios and adaptive clipping need the parameters, and `update` got none. {how}")
 
 
-# The rule uses ``grad + coupled_decay * param`` twice with Nesterov momentum, for the velocity and for the direction.
-# XLA on CPUs then writes it to fresh memory and reads it back, which takes as long as the rest of the step. So a
-# compiled step works it out anew for each use.
+# The rule uses ``grad + coupled_decay * param`` twice with Nesterov's and quasi-hyperbolic momentum, for the velocity
+# and for the direction. XLA on CPUs then writes it to fresh memory and reads it back, which takes as long as the rest
+# of the step. So a compiled step works it out anew for each use.
 
 
 class _RepeatedDecay:

@@ -140,6 +140,7 @@ def _fit_rows(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) -> li
         for row in rows
         if all(isinstance(array, jax.Array) for array in (row.grad, row.param))
         and (row.velocity is None or isinstance(row.velocity, jax.Array))
+        and not row.home.factors.given  # else its coefficients follow from norms
         and has_kernel(row.param, row.grad, row.velocity)
         and (row.param.dtype == jnp.float64 or id(row.home) not in too_large)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from downslope.core import tensor_factors
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
@@ -20,6 +21,7 @@ DEFAULT_LR = 0.01
 DEFAULTS: dict[str, Any] = {
     "momentum": 0.0,
     "nesterov": False,
+    "nu": None,
     "weight_decay": None,
     "dampening": 0.0,
     "decay": "decoupled",
@@ -69,8 +71,19 @@ def settings_and_lr(learning_rate: Any, lr: Any, settings: Any, values: dict[str
 
 
 def _in_keras(settings: Settings) -> tuple[Settings, Any]:
+    check_no_factors(settings)
     settings.at(0)  # raises where a schedule is in epochs
     return settings, Scheduled(settings.lr) if isinstance(settings.lr, Schedule) else settings.lr
+
+
+def check_no_factors(given: Settings | Group) -> None:
+    """Raise `SettingsError` if gradients are to have factors by the norms of tensors, which Keras has no place for."""
+    named = [name for name in tensor_factors.NAMES if getattr(given, name)]
+    if named:
+        raise SettingsError(
+            f"`{named[0]}` is not for Keras, whose step sees one variable's scalars before its norms. Use "
+            "downslope.torch, downslope.jax or downslope.numpy, or leave it out."
+        )
 
 
 def check_rate(value: Any) -> Any:

@@ -44,6 +44,7 @@ def scalars_of(rule: VariableRule, step: Any, learning_rate: Any, dtype: str) ->
         "velocity_out": -Number(s.velocity_out),
         "coupled_decay": Number(s.coupled_decay),
         "decoupled_decay": Number(s.decoupled_decay),
+        "nu": None if s.nu is None else Number(s.nu),
     }
     return replace(s, **numbers)
 

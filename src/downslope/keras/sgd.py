@@ -20,7 +20,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.synonyms import says_our_words
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
-from downslope.keras.options import DEFAULTS, check_factors, check_rate, settings_and_lr
+from downslope.keras.options import DEFAULTS, check_factors, check_no_factors, check_rate, settings_and_lr
 from downslope.keras.rule_step import move, scalars_of
 from downslope.keras.schedules import Scheduled, value_of_keras
 from downslope.keras.traced_numbers import Number, computing_format
@@ -112,6 +112,7 @@ class SGD(keras.optimizers.Optimizer):
         name: Name of the optimizer.
         lr: The same as `learning_rate`, by the name that all of Downslope uses; pass one of them.
         dampening: The gradient enters the velocity with weight 1 - dampening; needs momentum.
+        nu: Quasi-hyperbolic momentum, see `Settings`; needs momentum.
         decay: Way of weight decay, see `Settings`; "decoupled" is Keras's own, "coupled" with weight_decay = 2 l is
             what kernel_regularizer=L2(l) does.
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`; in Keras it is.
@@ -151,6 +152,7 @@ class SGD(keras.optimizers.Optimizer):
         *,
         lr: Any = None,
         dampening: float = 0.0,
+        nu: float | None = None,
         decay: str = "decoupled",
         lr_in_velocity: bool = True,
         undampened_first_step: bool = False,
@@ -163,6 +165,7 @@ class SGD(keras.optimizers.Optimizer):
             "nesterov": nesterov,
             "weight_decay": weight_decay,
             "dampening": dampening,
+            "nu": nu,
             "decay": decay,
             "lr_in_velocity": lr_in_velocity,
             "undampened_first_step": undampened_first_step,
@@ -184,12 +187,15 @@ class SGD(keras.optimizers.Optimizer):
         given = weight_decay if settings is None else chosen.weight_decay
         self._held = Held(chosen, None if given is None else chosen.weight_decay, groups_from_config(groups))
         check_factors(rate, self._held.groups)
+        for group in self._held.groups:
+            check_no_factors(group)
         self.momentums = []
 
     momentum = Fixed("Momentum, a number or a schedule.")
     nesterov = Fixed("Whether momentum is Nesterov's.")
     weight_decay = Fixed("Strength of weight decay: a number, a schedule, or None as Keras has it for none.")
     dampening = Fixed("Dampening.")
+    nu = Fixed("Quasi-hyperbolic momentum's nu; None for plain momentum.")
     decay = Fixed("Way of weight decay.")
     lr_in_velocity = Fixed("Whether lr is inside the velocity.")
     undampened_first_step = Fixed("Whether a variable's first gradient is not dampened.")

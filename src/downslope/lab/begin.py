@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from downslope.core import tensor_factors
 from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Decay, Settings
@@ -63,6 +64,7 @@ class Beginning:
         weight_decay: Weight decay.
         dampening: Dampening.
         nesterov: Nesterov's form.
+        nu: Quasi-hyperbolic momentum's nu; 1 for plain momentum.
         decay: The way of weight decay.
         undampened_first_step: Whether the first gradient is not dampened.
         along: Curvature along the valley.
@@ -77,6 +79,7 @@ class Beginning:
     weight_decay: float = 0.0
     dampening: float = 0.0
     nesterov: bool = False
+    nu: float = 1.0
     decay: Decay = "coupled"
     undampened_first_step: bool = True
     along: float
@@ -117,6 +120,8 @@ def begin_with(
                 "largest of the schedule's: --sgd.lr 0.1."
             )
         numbers[name] = value
+    if named := [name for name in tensor_factors.NAMES if getattr(settings, name)]:
+        raise SettingsError(f"`{named[0]}` has no slider here: what it does depends on norms. Leave it out.")
     if settings.lr_in_velocity or settings.maximize:
         name = "lr_in_velocity" if settings.lr_in_velocity else "maximize"
         raise SettingsError(f"`{name}` = true has no slider here. Leave it out; with constant numbers it is the same.")
@@ -126,6 +131,7 @@ def begin_with(
     return Beginning(
         **numbers,
         nesterov=settings.nesterov,
+        nu=1.0 if settings.nu is None else settings.nu,
         decay=settings.decay,
         undampened_first_step=settings.undampened_first_step,
         along=along,

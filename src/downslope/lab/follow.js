@@ -1,7 +1,7 @@
 // What follows from the rule. What stands above this file: scalars(settings) and step(param, grad, velocity, s), written
 // out of the rule itself; START, where walks begin; BEGIN, what the sliders begin with; SCHEDULES, those to choose from;
 // WORDS, the page's language.
-const STILL = { momentum: 0, weight_decay: 0, dampening: 0, nesterov: false, decay: "coupled" };
+const STILL = { momentum: 0, weight_decay: 0, dampening: 0, nesterov: false, nu: 1, decay: "coupled" };
 
 // The step of one direction of curvature `curvature`, as a matrix on (param, velocity).
 function matrix(settings, curvature) {

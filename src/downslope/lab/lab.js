@@ -7,12 +7,13 @@ const SCALES = {
     place: (x) => (x === 0 ? 0 : logScale(1e-6, 1).place(x)),
   },
   dampening: { value: (t) => t, place: (x) => x },
+  nu: { value: (t) => t, place: (x) => x },
   along: logScale(1e-3, 10),
   across: logScale(1e-2, 1000),
   steps: logScale(10, 2000),
 };
 const LIMITS = {
-  lr: [0, 1e6], momentum: [0, 0.999999], weight_decay: [0, 1e6], dampening: [0, 1], along: [1e-9, 1e9], across: [1e-9, 1e9], steps: [1, 5000],
+  lr: [0, 1e6], momentum: [0, 0.999999], weight_decay: [0, 1e6], dampening: [0, 1], nu: [0, 1], along: [1e-9, 1e9], across: [1e-9, 1e9], steps: [1, 5000],
 };
 const CHOICES = ["decay", "schedule"];
 const { course: _, ...NUMBERS } = BEGIN;
@@ -22,7 +23,7 @@ let state = { ...NUMBERS };
 function rounded(name, value) {
   if (name === "momentum") return Number((1 - Number((1 - value).toPrecision(2))).toFixed(6));
   if (name === "steps") return Math.round(Number(value.toPrecision(2)));
-  return name === "dampening" ? Number(value.toFixed(2)) : Number(value.toPrecision(3));
+  return name === "dampening" || name === "nu" ? Number(value.toFixed(2)) : Number(value.toPrecision(3));
 }
 
 function fromAddress() {
@@ -35,7 +36,7 @@ function fromAddress() {
     if ([...byId(name).options].some((option) => option.value === given.get(name))) found[name] = given.get(name);
   }
   if (given.has("nesterov")) found.nesterov = given.get("nesterov") === "true";
-  return found;
+  return found.nesterov ? { ...found, nu: 1 } : found;
 }
 
 function toAddress() {
@@ -94,9 +95,9 @@ function drawValley(paths, curvatures) {
 const REGIMES = { rows: 72, columns: 110 };
 
 function drawDamping(settings, curvatures, rows) {
-  const plot = begin("damping"), scale = logScale(1e-4, 30), { nesterov, dampening } = settings;
-  fill(plot, REGIMES, `${nesterov} ${dampening}`, (x, y) => {
-    const one = { ...STILL, nesterov, dampening, lr: scale.value(x), momentum: SCALES.momentum.value(y) };
+  const plot = begin("damping"), scale = logScale(1e-4, 30), { nesterov, nu, dampening } = settings;
+  fill(plot, REGIMES, `${nesterov} ${nu} ${dampening}`, (x, y) => {
+    const one = { ...STILL, nesterov, nu, dampening, lr: scale.value(x), momentum: SCALES.momentum.value(y) };
     return [colour(KINDS[settle(one, 1).kind]), 0.32];
   });
   clipped(plot, () => {
@@ -117,9 +118,9 @@ const MEMORY = { rows: 48, columns: 72 };
 
 function drawTimescale(settings, rows) {
   const plot = begin("timescale"), decays = logScale(1e-6, 1), [paint, grows] = [colour("--line-0"), colour(KINDS.grows)];
-  const { momentum, nesterov, dampening, decay } = settings;
-  fill(plot, MEMORY, `${momentum} ${nesterov} ${dampening} ${decay}`, (x, y) => {
-    const one = settle({ momentum, nesterov, dampening, decay, lr: SCALES.lr.value(x), weight_decay: decays.value(y) }, 0);
+  const { momentum, nesterov, nu, dampening, decay } = settings;
+  fill(plot, MEMORY, `${momentum} ${nesterov} ${nu} ${dampening} ${decay}`, (x, y) => {
+    const one = settle({ momentum, nesterov, nu, dampening, decay, lr: SCALES.lr.value(x), weight_decay: decays.value(y) }, 0);
     return one.kind === "grows" ? [grows, 0.32] : [paint, shades[BANDS.findIndex((band) => stepsFor(one.size, Math.E) <= band)]];
   });
   clipped(plot, () => {
@@ -183,9 +184,10 @@ function code(settings) {
   const parts = [`lr=${settings.lr}`];
   for (const name of ["momentum", "dampening", "weight_decay"]) if (settings[name]) parts.push(`${name}=${settings[name]}`);
   if (settings.nesterov) parts.push("nesterov=True");
+  if (settings.nu !== 1) parts.push(`nu=${settings.nu}`);
   const others = settings.decay !== "coupled" && settings.weight_decay > 0;
   if (others) parts.push(`decay="${settings.decay}"`);
-  const ours = others || (settings.nesterov && settings.dampening > 0) || (settings.nesterov && !settings.momentum);
+  const ours = others || settings.nu !== 1 || (settings.nesterov && settings.dampening > 0) || (settings.nesterov && !settings.momentum);
   const lines = [`optimizer = ${ours ? "downslope.torch" : "torch.optim"}.SGD(model.parameters(), ${parts.join(", ")})`];
   const scheduler = settings.schedule === "own" ? "" : SCHEDULES[settings.schedule].torch;
   if (scheduler) lines.push(`scheduler = ${scheduler}`);
@@ -240,6 +242,12 @@ function show() {
 
 function changed(name, value) {
   state = { ...state, [name]: value };
+  // two forms of momentum, of which a step has one
+  if (name === "nesterov" && value && state.nu !== 1) {
+    state.nu = 1;
+    show();
+  }
+  if (name === "nu" && value !== 1) byId("nesterov").checked = state.nesterov = false;
   toAddress();
   if (name in SCALES) say(name);
   redraw();

@@ -12,7 +12,7 @@ from downslope.reading.draft import Draft
 from downslope.reading.facts import SGD, Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import RATES, tidy, whole
-from downslope.reading.reading import ADAMS, title_of
+from downslope.reading.reading import ADAMS, DAMPENED, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
@@ -44,6 +44,7 @@ def assemble(draft: Draft, board: Board) -> None:
     _put_momentum(draft)
     _put_weight_decay(draft)
     _put_clip(draft)
+    _put_factors(draft)
     put_learning_rate(draft)
     _put_groups(draft)
     _put_conventions(draft)
@@ -92,6 +93,8 @@ def _put_optimizer(draft: Draft) -> None:
     if draft.optimizer == "sgdw":
         draft.optimizer = "sgd"
         draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
+    if draft.optimizer in {"qhm", "larc"} or (draft.optimizer == "lars" and list(draft.values("trust"))):
+        draft.optimizer = "sgd"  # in a form that settings hold; of LARS without its coefficient they hold too little
     if draft.optimizer != "sgd":
         draft.remarks.say("not_sgd", optimizer=title_of(draft.optimizer))
         table = "adam" if draft.optimizer in ADAMS else draft.optimizer
@@ -136,7 +139,9 @@ def _leave_out_others(draft: Draft) -> None:
 
 def _own_names(draft: Draft) -> set[str]:
     """Return the names of the optimizer that the reading is of."""
-    return {draft.optimizer, *(SGD if draft.optimizer == "sgd" else ())}
+    if draft.optimizer != "sgd":
+        return {draft.optimizer}
+    return {*SGD, "lars"} if list(draft.values("trust")) else {*SGD}
 
 
 def _mark_odd(draft: Draft) -> None:
@@ -355,6 +360,13 @@ def _put_momentum(draft: Draft) -> None:
     for fact in draft.values("dampening"):
         if _in_range(draft, "sgd.dampening", fact, 0, 1.0000001):
             draft.state("sgd.dampening", float(fact.value), fact)
+    if any(fact.key == "qhm" and not fact.denied for fact in draft.every(Mention)):
+        for fact in draft.values("nu"):
+            if _in_range(draft, "sgd.nu", fact, 0, 1.0000001):
+                draft.state("sgd.nu", float(fact.value), fact)
+        if draft.value("sgd.momentum") and "sgd.dampening" not in draft.fields:
+            draft.put("sgd.dampening", draft.value("sgd.momentum"), "implied", DAMPENED)
+            draft.put("sgd.undampened_first_step", False, "implied", DAMPENED)
     if draft.value("sgd.nesterov") and "sgd.momentum" not in draft.fields:
         draft.remarks.say("nesterov_without")
 
@@ -408,6 +420,22 @@ def _put_weight_decay(draft: Draft) -> None:
 def _is_penalty(draft: Draft, fact: Fact) -> bool:
     words = draft.text.plain[fact.start : fact.end]
     return "penalty" in words or "惩罚" in words
+
+
+def _put_factors(draft: Draft) -> None:
+    """Put trust ratios and adaptive clipping."""
+    for fact in draft.values("agc"):
+        if _in_range(draft, "sgd.adaptive_clip", fact, 1e-9, 1e3):
+            draft.state("sgd.adaptive_clip", float(fact.value), fact)
+    named = {fact.key for fact in draft.every(Mention) if not fact.denied}
+    if draft.optimizer != "sgd" or not named & {"lars", "larc"}:
+        return
+    for fact in draft.values("trust"):
+        if _in_range(draft, "sgd.trust_coefficient", fact, 1e-9, 1e6):
+            draft.state("sgd.trust_coefficient", float(fact.value), fact)
+    if "larc" in named:
+        draft.put("sgd.trust_coefficient", 0.02, "implied", "Apex's LARC has a trust coefficient of 0.02")
+        draft.put("sgd.trust_clip", True, "implied", "LARC lets the trust ratio only lower lr")
 
 
 def _put_clip(draft: Draft) -> None:

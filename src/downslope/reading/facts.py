@@ -99,7 +99,7 @@ FactT = TypeVar("FactT", bound=Fact)
 
 _TAKEN = encode([Item("taken", "", 0, 0)])
 
-SGD = frozenset({"sgd", "sgdw"})
+SGD = frozenset({"sgd", "sgdw", "qhm", "larc"})
 """Keys of the optimizer that recipes are of."""
 
 LONGEST = 200

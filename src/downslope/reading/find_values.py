@@ -10,7 +10,7 @@ from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
 
 _VALUED = (
-    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
+    "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,nu,trust,agc,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
     "lr_decay,lr_every,epochs_total,steps_total,other,teacher,decay"
 )
 _SINGLE = frozenset(_VALUED.split(","))
@@ -26,6 +26,7 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
+        "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
         "concept=concept:epochs_total,steps_total from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
@@ -253,7 +254,7 @@ _EACH = frozenset(
         "分别取",
     }
 )
-_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
+_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 
 
 def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:

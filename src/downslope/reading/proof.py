@@ -19,6 +19,7 @@ from downslope.reading.text import cut_words, normalise
 
 _CONCEPTS = {
     "sgd.momentum": "momentum", "sgd.weight_decay": "weight_decay", "sgd.dampening": "dampening",
+    "sgd.nu": "nu", "sgd.trust_coefficient": "trust", "sgd.adaptive_clip": "agc",
     "data.batch_size": "batch", "train.clip_norm": "clip", "train.ema": "ema", "sgd.lr": "lr",
     "sgd.lr.initial": "lr", "sgd.lr.peak": "lr", "sgd.lr.final": "lr", "sgd.lr.start": "lr",
 }  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 Provenance = Literal["stated", "implied", "assumed"]
+DAMPENED = "QHM dampens its velocity by momentum, from the first step on"
 ADAMS = frozenset({"adam", "adamw", "nadam", "radam", "adamax"})
 """Optimizers whose settings stand in a recipe's table `adam`."""
 

@@ -18,6 +18,7 @@ from downslope.core.notebook import ShownInNotebooks
 from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
+from downslope.core.tensor_factors import factors_of
 from downslope.recipe.measures import Metric
 
 FITTING = frozenset({"mse", "mae", "huber"})
@@ -578,8 +579,13 @@ class Recipe(ShownInNotebooks):
                 "`train.plateau` needs a constant `sgd.lr`: a schedule and a plateau would both move it. "
                 "Remove one of the two."
             )
-        for group in self.groups:
-            group.apply(self.sgd)
+        everyone = [self.sgd, *(group.apply(self.sgd) for group in self.groups)]
+        if self.train.parallel == "sharded" and any(factors_of(settings).given for settings in everyone):
+            raise RecipeError(
+                '`sgd.trust_coefficient` and `sgd.adaptive_clip` need `train.parallel = "replicated"`: the norm of a '
+                "tensor would be added up of as many parts as there are workers, and its last bits depend on that. "
+                "Remove one."
+            )
         if isinstance(self.sgd, ScheduleFree):
             self._check_schedule_free()
         if self.train.rewinds is not None and self.checkpoint.every_steps is None:

@@ -114,9 +114,10 @@ def _factors(settings: Settings, factor: Fraction, rule: str) -> _Factors:
                 "rule = linear, or a constant momentum."
             )
         momentum = tidy(batch.momentum_for_batch(old, times))
-        lr = batch.lr_for_batch_and_momentum(1.0, old, times, settings.dampening, nesterov=settings.nesterov)
+        form = {"nesterov": settings.nesterov, "nu": settings.nu}
+        lr = batch.lr_for_batch_and_momentum(1.0, old, times, settings.dampening, **form)
         gain = None
-        if settings.dampening and not effective_lr(1.0, old, settings.dampening, nesterov=settings.nesterov):
+        if settings.dampening and not effective_lr(1.0, old, settings.dampening, **form):
             raise RecipeError(
                 "rule = half-life: with dampening = 1 no gradient enters the velocity after the first, and the "
                 "effective lr is 0. Use rule = linear."
@@ -130,7 +131,7 @@ def _settings(settings: Settings, factors: _Factors) -> Settings:
         lr=_scaled(settings.lr, factors.lr),
         momentum=factors.momentum,
         weight_decay=_scaled(settings.weight_decay, factors.weight_decay),
-        **({"nesterov": False, "dampening": 0.0} if not factors.momentum else {}),
+        **({"nesterov": False, "nu": None, "dampening": 0.0} if not factors.momentum else {}),
     )
 
 

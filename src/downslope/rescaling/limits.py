@@ -86,7 +86,7 @@ def _limits(
 def _at_peak(settings: Settings, momentum: float) -> StepScalars:
     """Return the scalars of a step with the largest lr; a decay that moves is taken as it begins."""
     decay = settings.weight_decay.reference if isinstance(settings.weight_decay, Schedule) else settings.weight_decay
-    form = {} if momentum else {"nesterov": False, "dampening": 0.0}
+    form = {} if momentum else {"nesterov": False, "nu": None, "dampening": 0.0}
     return replace(settings, lr=settings.lr_max, momentum=momentum, weight_decay=decay, **form).at(0)
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError, did_you_mean
-from downslope.core.schedules.schedule import Schedule
+from downslope.core.schedules.schedule import Schedule, scaled
 from downslope.core.settings import Settings
 from downslope.systems import schedules
 from downslope.systems.convention import Argument, Convention, Values
@@ -117,6 +117,40 @@ def write_unit_gain(fields: Values) -> Values:
     if fields["dampening"] and fields["dampening"] == fields["momentum"]:
         return {**fields, "dampening": 0.0, "unit_gain": True}
     return {**fields, "unit_gain": False}
+
+
+def read_quasi_hyperbolic(fields: Values) -> Values:
+    """Return fields in which the dampening of quasi-hyperbolic momentum is written out: that of momentum."""
+    momentum = fields["momentum"]
+    if isinstance(momentum, int | float) and momentum == 0:
+        return {name: value for name, value in fields.items() if name != "nu"}  # whatever nu is, the gradient alone
+    return {**fields, "dampening": momentum}
+
+
+def write_quasi_hyperbolic(fields: Values) -> Values:
+    """Return fields said by nu and a dampening equal to momentum: every form of momentum is, in another lr.
+
+    v <- m v + (1 - t) g with the step a g + b v is, for u = v (1 - m) / (1 - t), u <- m u + (1 - m) g with the step
+    s ((1 - n) g + n u), where s n = b (1 - t) / (1 - m) and s = a + s n.
+    """
+    momentum, dampening, nu = fields["momentum"], fields["dampening"], fields["nu"]
+    if isinstance(momentum, Schedule):
+        raise SettingsError("qhoptim cannot express a schedule of momentum: its dampening would follow.")
+    if dampening and fields["undampened_first_step"]:
+        raise SettingsError(
+            f"qhoptim cannot express undampened_first_step=True with dampening={dampening!r}: its first step is "
+            "dampened like every other."
+        )
+    if dampening == momentum and not fields["nesterov"]:
+        return {**fields, "dampening": 0.0, "nu": 1.0 if nu is None else nu}
+    direct = 1.0 if fields["nesterov"] else 0.0 if nu is None else 1 - nu
+    carried = (momentum if fields["nesterov"] else 1.0 if nu is None else nu) * (1 - dampening) / (1 - momentum)
+    whole = direct + carried
+    if not whole:
+        raise SettingsError("qhoptim cannot express dampening=1.0: no gradient enters its velocity then.")
+    decay = fields["weight_decay"] if fields["decay"] == "coupled" else scaled(fields["weight_decay"], 1 / whole)
+    said = {"lr": scaled(fields["lr"], whole), "nu": carried / whole, "weight_decay": decay}
+    return {**fields, **said, "dampening": 0.0, "nesterov": False}
 
 
 # The conventions of torch.optim.SGD and of the optimizers that are written on torch.
@@ -226,6 +260,29 @@ TORCH_ROWS = (
         neutral={"params": ANY, "materialize_master_grads": ANY, "set_grad_none": ANY},
         remarks=("one flag says for all parameters whether this is the first step",),
         source="read: apex/optimizers/fused_sgd.py",
+    ),
+    Convention(
+        name="qhoptim",
+        title="qhoptim.pyt.QHM",
+        arguments=(
+            Argument(
+                name="weight_decay_type",
+                default="grad",
+                choices={"grad": {"decay": "coupled"}, "direct": {"decay": "decoupled"}},
+            ),
+            lr_argument(),
+            Argument(name="momentum", sets="momentum", required=True),
+            Argument(name="nu", sets="nu", required=True),
+            WEIGHT_DECAY,
+        ),
+        state_key="momentum_buffer",
+        neutral={"params": ANY},
+        nesterov_with_dampening=True,
+        schedules="torch",
+        read=read_quasi_hyperbolic,
+        write=write_quasi_hyperbolic,
+        remarks=("its velocity is dampened by momentum, from the first step on",),
+        source="read: qhoptim/pyt/qhm.py",
     ),
 )
 

@@ -91,6 +91,9 @@ def _to_decoupled(way: str, settings: Settings) -> float:
 
 _ADVICE: Mapping[str, str] = {
     "nesterov": "set nesterov=False",
+    "nu": "leave nu out, which is another rule",
+    "trust_coefficient": "leave it out, which is another rule",
+    "adaptive_clip": "clip gradients where you train",
     "maximize": "negate the loss, and set maximize=False",
     "dampening": "without Nesterov it only scales the velocity, as lr times 1 - dampening does with dampening=0",
     "weight_decay": "set weight_decay=0",
@@ -299,10 +302,18 @@ def _per_sample(row: Convention, argument: Argument, value: float, batch_size: i
     return value / size if argument.batch_power > 0 else value * size
 
 
+_SAID = (
+    *("nesterov", "nu", "trust_coefficient", "adaptive_clip"),
+    *("maximize", "dampening", "weight_decay", "momentum"),
+)
+
+
 def _check_rest(row: Convention, left: Values, meaning: Values) -> None:
     """Raise for a setting that no argument took and that the system does not have as it is."""
-    for name in ("nesterov", "maximize", "dampening", "weight_decay", "momentum"):
-        if name not in left or left[name] == meaning.get(name, 0) or is_zero(left[name]):
+    for name in _SAID:
+        if left.get(name) is None or left[name] == meaning.get(name, None if name == "nu" else 0):
+            continue
+        if name != "nu" and is_zero(left[name]):  # nu = 0 is plain SGD, and None is plain momentum
             continue
         value = "a schedule of it" if isinstance(left[name], Schedule) else repr(left[name])
         if name in row.ignores:

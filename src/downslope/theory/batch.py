@@ -75,12 +75,19 @@ def momentum_for_batch(momentum: float, factor: float) -> float:
 
 
 @formula(
-    "effective lr' = effective lr B' / B: lr' = lr (B' / B) (1 - momentum') / (1 - momentum)",
+    "effective lr' = effective lr B' / B: lr' = lr (B' / B) (1 - momentum') / (1 - momentum); with nu by its "
+    "effective lr",
     valid=_NOISE,
     source="effective lr per example stays; Wang et al. 2023 (arXiv 2307.15196) for small batches",
 )
 def lr_for_batch_and_momentum(
-    lr: float, momentum: float, factor: float, dampening: float = 0.0, *, nesterov: bool = False
+    lr: float,
+    momentum: float,
+    factor: float,
+    dampening: float = 0.0,
+    *,
+    nesterov: bool = False,
+    nu: float | None = None,
 ) -> float:
     """Return the lr for a batch `factor` times as large whose momentum is `momentum_for_batch`; dampening stays.
 
@@ -88,8 +95,8 @@ def lr_for_batch_and_momentum(
         >>> round(lr_for_batch_and_momentum(0.1, 0.5, 2), 12)
         0.3
     """
-    gain = effective_lr(1.0, momentum, dampening, nesterov=nesterov)
-    new_gain = effective_lr(1.0, momentum_for_batch(momentum, factor), dampening, nesterov=nesterov)
+    gain = effective_lr(1.0, momentum, dampening, nesterov=nesterov, nu=nu)
+    new_gain = effective_lr(1.0, momentum_for_batch(momentum, factor), dampening, nesterov=nesterov, nu=nu)
     return lr * factor * (gain / new_gain if new_gain else 1.0)
 
 

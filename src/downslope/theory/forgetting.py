@@ -28,7 +28,13 @@ CLOSE = 0.01
     source="Wang & Aitchison 2024 (arXiv 2405.13698); the slow eigenvalue of the rule's matrix",
 )
 def timescale_coupled(
-    lr: float, momentum: float, weight_decay: float, dampening: float = 0.0, *, nesterov: bool = False
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    dampening: float = 0.0,
+    *,
+    nesterov: bool = False,
+    nu: float | None = None,
 ) -> float:
     """Return over how many steps weights forget, decay added to the gradient.
 
@@ -36,7 +42,7 @@ def timescale_coupled(
         >>> round(timescale_coupled(0.1, 0.9, 5e-4), 6)
         2000.0
     """
-    return _inverse(effective_lr(lr, momentum, dampening, nesterov=nesterov) * weight_decay)
+    return _inverse(effective_lr(lr, momentum, dampening, nesterov=nesterov, nu=nu) * weight_decay)
 
 
 @formula("1 / (lr weight_decay)", valid=_SLOW, source="Wang & Aitchison 2024 (arXiv 2405.13698)")
@@ -96,13 +102,13 @@ def in_epochs(steps: float, steps_per_epoch: float) -> float:
 
 @formula(
     "weight_decay (1 - dampening) / (1 - momentum); with Nesterov weight_decay (1 - momentum dampening) / "
-    "(1 - momentum)",
+    "(1 - momentum); with nu weight_decay (1 - nu + nu (1 - dampening) / (1 - momentum))",
     valid="at a constant lr, after the velocity has settled, while decay is slow beside it; when lr falls or the run "
     "begins, they part",
     source="equal timescales of coupled and decoupled decay",
 )
 def decoupled_equivalent(
-    weight_decay: float, momentum: float, dampening: float = 0.0, *, nesterov: bool = False
+    weight_decay: float, momentum: float, dampening: float = 0.0, *, nesterov: bool = False, nu: float | None = None
 ) -> float:
     """Return the decoupled weight decay that forgets as fast as a coupled one.
 
@@ -110,7 +116,7 @@ def decoupled_equivalent(
         >>> round(decoupled_equivalent(5e-4, 0.9), 12), round(decoupled_equivalent(5e-4, 0.9, 0.9), 12)
         (0.005, 0.0005)
     """
-    return weight_decay * effective_lr(1.0, momentum, dampening, nesterov=nesterov)
+    return weight_decay * effective_lr(1.0, momentum, dampening, nesterov=nesterov, nu=nu)
 
 
 @formula(

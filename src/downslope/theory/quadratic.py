@@ -63,13 +63,20 @@ def optimal_nesterov(lowest: float, highest: float) -> Optimum:
 
 
 @formula(
-    "(sqrt(1 - d) - sqrt(lr (1 - dampening) l))^2; with Nesterov (1 - d - lr l) / (1 + sqrt(lr (1 - dampening) l))^2",
+    "(sqrt(1 - d) - sqrt(lr (1 - dampening) l))^2; with Nesterov (1 - d - lr l) / (1 + sqrt(lr (1 - dampening) l))^2; "
+    "with nu (sqrt(1 - d - (1 - nu) lr l) - sqrt(nu lr (1 - dampening) l))^2",
     valid="along a direction of curvature l (with coupled decay l + weight_decay), where the root and what it is taken "
     "from allow it; d is what decay that is not coupled takes per step",
     source="Polyak 1964; Goh 2017 (Why momentum really works); where the rule's eigenvalues turn complex",
 )
 def critical_momentum(
-    lr: float, curvature: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
+    lr: float,
+    curvature: float,
+    *,
+    nesterov: bool = False,
+    nu: float | None = None,
+    dampening: float = 0.0,
+    decoupled: float = 0.0,
 ) -> float | None:
     """Return the momentum that damps a direction critically: below it creeps, above it oscillates; None if none does.
 
@@ -81,7 +88,9 @@ def critical_momentum(
     if nesterov:
         found = (kept - lr * curvature) / (1 + math.sqrt(entering)) ** 2
         return found if 0 <= found < 1 else None
-    if kept < 0 or entering > kept:
+    if nu is not None:
+        kept, entering = kept - (1 - nu) * lr * curvature, nu * entering
+    if kept < 0 or entering > kept or nu == 0:
         return None
     return (math.sqrt(kept) - math.sqrt(entering)) ** 2
 
@@ -89,12 +98,18 @@ def critical_momentum(
 @formula(
     "(sqrt(1 - d) - sqrt momentum)^2 / (lr (1 - dampening)); with Nesterov, without dampening, "
     "((sqrt(1 - d (1 + momentum)) - momentum) / (1 + momentum))^2 / lr; with coupled decay, weight_decay less",
-    valid="on a quadratic; Nesterov with dampening: where the rule's eigenvalues turn complex; d is what decay "
-    "that is not coupled takes per step",
+    valid="on a quadratic; Nesterov with dampening, and with nu: where the rule's eigenvalues turn complex; d is what "
+    "decay that is not coupled takes per step",
     source="critical_momentum solved for the curvature",
 )
 def critical_curvature(
-    lr: float, momentum: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
+    lr: float,
+    momentum: float,
+    *,
+    nesterov: bool = False,
+    nu: float | None = None,
+    dampening: float = 0.0,
+    decoupled: float = 0.0,
 ) -> float | None:
     """Return the curvature from which on directions oscillate; None where none does.
 
@@ -107,13 +122,18 @@ def critical_curvature(
         return math.inf
     if not momentum or decoupled >= 1:
         return None
-    if not nesterov:
+    if not nesterov and nu is None:
         return (math.sqrt(1 - decoupled) - math.sqrt(momentum)) ** 2 / (lr * kept)
     # The discriminant is a quadratic in lr * curvature, whose smaller root it is
-    passed = 1 + momentum * kept
-    root = 1 - passed * (1 - (1 - decoupled) * kept)
-    middle = (1 + momentum - decoupled) * passed - 2 * momentum
-    if root < 0 or middle <= 0:
+    if nu is None:
+        passed = 1 + momentum * kept
+        root = 1 - passed * (1 - (1 - decoupled) * kept)
+        middle = (1 + momentum - decoupled) * passed - 2 * momentum
+    else:
+        passed = 1 - nu + nu * kept
+        root = nu * kept * ((1 - decoupled) * passed - momentum * (1 - nu)) / momentum
+        middle = (1 + momentum - decoupled) * passed - 2 * momentum * (1 - nu)
+    if root < 0 or middle <= 0 or nu == 0:
         return None
     far = middle + 2 * momentum * math.sqrt(root)
     return (1 - decoupled - momentum) ** 2 / far / lr

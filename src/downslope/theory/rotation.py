@@ -62,7 +62,9 @@ def equilibrium_gradient_ratio(gain: float, forgotten: float) -> float:
     valid=_SLOW,
     source=_SOURCE,
 )
-def rotation_per_step(momentum: float, forgotten: float, dampening: float = 0.0, *, nesterov: bool = False) -> float:
+def rotation_per_step(
+    momentum: float, forgotten: float, dampening: float = 0.0, *, nesterov: bool = False, nu: float | None = None
+) -> float:
     """Return the root mean square of the angle, in radians, by which such weights turn in a step.
 
     A gradient moves the weight by h0, h1, h2, ... in the steps after it, and by `gain` altogether. At equilibrium the
@@ -75,9 +77,11 @@ def rotation_per_step(momentum: float, forgotten: float, dampening: float = 0.0,
     kept = 1 - dampening
     if nesterov:
         squares = (1 + momentum * kept) ** 2 + (kept * momentum**2) ** 2 / (1 - momentum**2)
+    elif nu is not None:
+        squares = (1 - nu + nu * kept) ** 2 + (nu * kept * momentum) ** 2 / (1 - momentum**2)
     else:
         squares = kept**2 / (1 - momentum**2)
-    gain = effective_lr(1.0, momentum, dampening, nesterov=nesterov)
+    gain = effective_lr(1.0, momentum, dampening, nesterov=nesterov, nu=nu)
     return math.sqrt(2 * forgotten * squares) / gain if gain > 0 else 0.0
 
 
@@ -121,7 +125,9 @@ def equilibrium(scalars: StepScalars) -> Equilibrium | None:
     found = Equilibrium(
         norm=equilibrium_norm(gain, forgotten),
         gradient_ratio=equilibrium_gradient_ratio(gain, forgotten),
-        rotation=rotation_per_step(scalars.momentum, forgotten, scalars.dampening, nesterov=scalars.nesterov),
+        rotation=rotation_per_step(
+            scalars.momentum, forgotten, scalars.dampening, nesterov=scalars.nesterov, nu=scalars.nu
+        ),
         closed=True,
     )
     # The response to one gradient is h1 = first, then h(n+1) = T h(n) - D h(n-1): the sums of its squares and of the

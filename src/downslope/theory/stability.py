@@ -1,13 +1,15 @@
 """Up to which learning rate, or which curvature, a step on a quadratic shrinks, and where training settles.
 
-The limits of the heavy ball and of Nesterov's form are exact for every kind of decay and any dampening: there the
-smaller eigenvalue reaches -1. `weight_decay` is coupled decay, 0 for any other kind, whose share per step is d:
-`decoupled`.
+The limits of the heavy ball, of Nesterov's form and of quasi-hyperbolic momentum are exact for every kind of decay and
+any dampening: there the smaller eigenvalue reaches -1. `weight_decay` is coupled decay, 0 for any other kind, whose
+share per step is d: `decoupled`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from downslope.core.rule import StepScalars
 from downslope.theory.formula import formula
@@ -78,6 +80,36 @@ def largest_lr_nesterov(
     return _largest_lr(1 + momentum * (2 - dampening), curvature + weight_decay, momentum, per_lr, per_step)
 
 
+@formula(
+    "2 (1 + momentum) / (((1 - nu) (1 + momentum) + nu (1 - dampening)) (L + weight_decay)), coupled; with other decay "
+    "as of the heavy ball, (1 - nu) (1 + momentum) + nu (1 - dampening) in the place of 1 - dampening",
+    valid=_WITH_LR,
+    source=_SOURCE,
+)
+def largest_lr_quasi_hyperbolic(
+    curvature: float,
+    momentum: float,
+    weight_decay: float = 0.0,
+    dampening: float = 0.0,
+    *,
+    nu: float,
+    per_lr: float = 0.0,
+    per_step: float = 0.0,
+) -> float:
+    """Return the lr below which quasi-hyperbolic momentum is stable, as `largest_lr_heavy_ball` does of the heavy ball.
+
+    Example:
+        >>> round(largest_lr_quasi_hyperbolic(1.0, 0.5, dampening=0.5, nu=0.5), 12)
+        3.0
+    """
+    factor = _quasi_hyperbolic(momentum, dampening, nu)
+    return _largest_lr(factor, curvature + weight_decay, momentum, per_lr, per_step)
+
+
+def _quasi_hyperbolic(momentum: float, dampening: float, nu: float) -> float:
+    return (1 - nu) * (1 + momentum) + nu * (1 - dampening)
+
+
 def _largest_lr(factor: float, curvature: float, momentum: float, per_lr: float, per_step: float) -> float:
     if per_step > 2:
         return 0.0
@@ -115,6 +147,23 @@ def largest_curvature_nesterov(
     return _largest_curvature((1 + momentum * (2 - dampening)) * lr, momentum, decoupled) - weight_decay
 
 
+@formula(
+    "(2 - d) (1 + momentum) / (((1 - nu) (1 + momentum) + nu (1 - dampening)) lr) - weight_decay",
+    valid=_QUADRATIC,
+    source=_SOURCE,
+)
+def largest_curvature_quasi_hyperbolic(
+    lr: float, momentum: float, weight_decay: float = 0.0, dampening: float = 0.0, decoupled: float = 0.0, *, nu: float
+) -> float:
+    """Return the curvature below which quasi-hyperbolic momentum is stable at this lr; 0 or less where none is.
+
+    Example:
+        >>> round(largest_curvature_quasi_hyperbolic(0.1, 0.5, dampening=0.5, nu=0.5), 12)
+        30.0
+    """
+    return _largest_curvature(_quasi_hyperbolic(momentum, dampening, nu) * lr, momentum, decoupled) - weight_decay
+
+
 def _largest_curvature(factor: float, momentum: float, decoupled: float) -> float:
     room = 2 - decoupled
     return room * (1 + momentum) / factor if factor > 0 else math.inf if room >= 0 else -math.inf
@@ -122,8 +171,15 @@ def _largest_curvature(factor: float, momentum: float, decoupled: float) -> floa
 
 def largest_curvature_of(scalars: StepScalars) -> float:
     """Return the largest stable curvature of a step, in the form of momentum that it has."""
-    limit = largest_curvature_nesterov if scalars.nesterov else largest_curvature_heavy_ball
+    limit = _limit_of(nesterov=scalars.nesterov, nu=scalars.nu)
     return limit(scalars.lr, scalars.momentum, scalars.coupled_decay, scalars.dampening, scalars.decoupled_decay)
+
+
+def _limit_of(*, nesterov: bool, nu: float | None) -> Callable[..., float]:
+    """Return the largest curvature's formula of a form of momentum."""
+    if nu is not None:
+        return partial(largest_curvature_quasi_hyperbolic, nu=nu)
+    return largest_curvature_nesterov if nesterov else largest_curvature_heavy_ball
 
 
 # The edge of stability: near which sharpness (largest curvature, coupled decay included) a network's training settles.
@@ -131,13 +187,20 @@ def largest_curvature_of(scalars: StepScalars) -> float:
 
 @formula(
     "(2 - d) (1 + momentum) / ((1 - dampening) lr); with Nesterov (2 - d) (1 + momentum) / ((1 + 2 momentum - momentum "
-    "dampening) lr); d is what decay that is not coupled takes per step",
+    "dampening) lr); with nu (2 - d) (1 + momentum) / (((1 - nu) (1 + momentum) + nu (1 - dampening)) lr); d is what "
+    "decay that is not coupled takes per step",
     valid="as an observation in full-batch training at a constant lr, once the sharpness has risen; coupled decay is "
     "part of that curvature",
     source="Cohen et al. 2021, section 2 and appendix B",
 )
 def edge_full_batch(
-    lr: float, momentum: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
+    lr: float,
+    momentum: float,
+    *,
+    nesterov: bool = False,
+    nu: float | None = None,
+    dampening: float = 0.0,
+    decoupled: float = 0.0,
 ) -> float:
     """Return the sharpness near which full-batch training settles.
 
@@ -145,8 +208,7 @@ def edge_full_batch(
         >>> round(edge_full_batch(0.1, 0.9), 12)
         38.0
     """
-    limit = largest_curvature_nesterov if nesterov else largest_curvature_heavy_ball
-    return limit(lr, momentum, dampening=dampening, decoupled=decoupled)
+    return _limit_of(nesterov=nesterov, nu=nu)(lr, momentum, dampening=dampening, decoupled=decoupled)
 
 
 @formula(
@@ -156,7 +218,13 @@ def edge_full_batch(
     source="arXiv 2604.14108",
 )
 def edge_mini_batch(
-    lr: float, momentum: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
+    lr: float,
+    momentum: float,
+    *,
+    nesterov: bool = False,
+    nu: float | None = None,
+    dampening: float = 0.0,
+    decoupled: float = 0.0,
 ) -> float:
     """Return the sharpness near which training with small batches settles.
 
@@ -164,5 +232,5 @@ def edge_mini_batch(
         >>> round(edge_mini_batch(0.1, 0.9), 12), round(edge_mini_batch(1.0, 0.9, dampening=0.9), 12)
         (2.0, 2.0)
     """
-    gain = effective_lr(lr, momentum, dampening, nesterov=nesterov)
+    gain = effective_lr(lr, momentum, dampening, nesterov=nesterov, nu=nu)
     return largest_curvature_heavy_ball(gain, 0.0, decoupled=decoupled) if gain > 0 else math.inf

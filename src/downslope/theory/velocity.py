@@ -12,11 +12,14 @@ from downslope.theory.formula import formula
 
 
 @formula(
-    "lr (1 - dampening) / (1 - momentum); with Nesterov lr (1 - momentum dampening) / (1 - momentum)",
+    "lr (1 - dampening) / (1 - momentum); with Nesterov lr (1 - momentum dampening) / (1 - momentum); with nu "
+    "lr (1 - nu + nu (1 - dampening) / (1 - momentum))",
     valid="for gradients that hardly change over 1 / (1 - momentum) steps; weight decay aside",
     source="Polyak 1964; the sum of the rule's response to one gradient",
 )
-def effective_lr(lr: float, momentum: float, dampening: float = 0.0, *, nesterov: bool = False) -> float:
+def effective_lr(
+    lr: float, momentum: float, dampening: float = 0.0, *, nesterov: bool = False, nu: float | None = None
+) -> float:
     """Return how far a constant gradient of 1 moves a parameter per step in the long run.
 
     Without dampening Nesterov's form has the same gain as the heavy ball. With it, the share of the gradient that looks
@@ -27,12 +30,14 @@ def effective_lr(lr: float, momentum: float, dampening: float = 0.0, *, nesterov
         1.0
     """
     passed = 1 - momentum * dampening if nesterov else 1 - dampening
+    if nu is not None:
+        return lr * (1 - nu + nu * passed / (1 - momentum))
     return lr * passed / (1 - momentum)
 
 
 def gain_of(scalars: StepScalars) -> float:
     """Return the effective lr of a step."""
-    return effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
+    return effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov, nu=scalars.nu)
 
 
 @formula(

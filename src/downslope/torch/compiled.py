@@ -22,7 +22,15 @@ from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
 from downslope.torch.gradients import gradient_scale
 from downslope.torch.options import StepOptions
-from downslope.torch.step import Groups, kernel_takes, make_entries, mark_shared_memory, multiplied, scaled
+from downslope.torch.step import (
+    Groups,
+    kernel_takes,
+    make_entries,
+    mark_shared_memory,
+    multiplied,
+    scaled,
+    with_factors,
+)
 from downslope.torch.tensors import EXCHANGE
 from downslope.torch.update import Entry, Scalars, apply
 
@@ -113,7 +121,7 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     entries = [replace(entry, param=param) for entry, param in zip(entries, params, strict=True)]
     entries = mark_shared_memory(groups, entries, grads)
     grads, factor = multiplied(grads, factor)
-    both = scaled(groups, scalars, factor)
+    both = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
     rest = _step_by_kernel(groups, options, entries, grads, both)
     apply(groups, state, options, [entries[i] for i in rest], [grads[i] for i in rest], both)
     optimizer.count_step()
@@ -127,14 +135,14 @@ def _step_by_kernel(
     taken = [kernel_takes(native, groups, entry, grad) for entry, grad in zip(entries, grads, strict=True)]
     in_kernel = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
     if in_kernel:
-        kinds = sorted({(entry.group, entry.is_undampened) for entry, _ in in_kernel})
+        kinds = sorted({(entry.kind, entry.is_undampened) for entry, _ in in_kernel})
         rows = [
             (
                 entry.param,
                 grad,
                 entry.velocity,
                 entry.compensation,
-                kinds.index((entry.group, entry.is_undampened)),
+                kinds.index((entry.kind, entry.is_undampened)),
                 ROUNDINGS[entry.rounding],
                 entry.position,
                 0,
@@ -143,7 +151,7 @@ def _step_by_kernel(
             for entry, grad in in_kernel
         ]
         use_threads()
-        coefficients = [number for group, first in kinds for number in six_coefficients(scalars[first][group])]
+        coefficients = [number for kind, first in kinds for number in six_coefficients(scalars[first][kind])]
         native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))
         buffers = [
             b for entry, _ in in_kernel for b in (entry.velocity, entry.compensation, entry.scales) if b is not None

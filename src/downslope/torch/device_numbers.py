@@ -70,6 +70,7 @@ class DeviceNumbers:
         self.stop = torch.zeros((), dtype=torch.float32, device=device)
         self._written: list[Any] = []
         self._live: list[tuple[Tensor, Tensor]] = []
+        self._recorded: list[int] | None = None
 
     @property
     def kinds(self) -> list[tuple[int, bool]]:
@@ -111,10 +112,28 @@ class DeviceNumbers:
         self._send(torch.tensor([key], dtype=torch.int64), self.counts[4:])
         self._written = [*map(self._values_of, groups), seed]  # references of decay may have been settled
 
+    def check_recorded(self) -> None:
+        """Raise if recorded steps go on reading other tensors than the groups have now.
+
+        Raises:
+            SettingsError: What was written for them would then be written over, or not be read.
+        """
+        if self._recorded is not None and self._recorded != self._tensors_read():
+            raise SettingsError(
+                "a tensor on the device was put in the place of a number of the param_groups, or a number in the place "
+                "of a tensor, since a step was recorded, which goes on as it was. Write to the tensor itself, as in "
+                'group["lr"].fill_(0.01), or record the step anew.'
+            )
+
+    def _tensors_read(self) -> list[int]:
+        return [id(tensor) for tensor, _ in self._live]
+
     def next_step(
         self, factor: Tensor | None, found: Tensor | None, *, counts_skipped: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Count a step on the device; return its coefficients, its key, and what is above 0 if nothing is to move."""
+        if is_recording(self.device):
+            self._recorded = self._tensors_read()
         for tensor, place in self._live:
             place.copy_(tensor.detach().reshape(()))
         kernels, arguments = self._kernels, (self._numbers, self._tables, self.counts, factor, found, self.stop)

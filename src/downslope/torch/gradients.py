@@ -124,6 +124,44 @@ class GlobalNorm:
         return norm
 
 
+def each_norm(tensors: Sequence[Tensor]) -> list[float]:
+    """Return the Euclidean norm of each tensor, in float64; of what is on a device all at once, so that it waits once.
+
+    They may be of any shapes, formats and devices. Those of DTensors are of the whole, over all processes.
+    """
+    native: Any = load_native()
+    norms = [0.0] * len(tensors)
+    outside: defaultdict[tuple[torch.device, torch.dtype, bool], list[int]] = defaultdict(list)
+    for place, tensor in enumerate(tensors):
+        if not tensor.numel():
+            continue
+        if native is not None and is_readable(tensor):
+            norms[place] = math.sqrt(native.sum_of_squares(EXCHANGE, [tensor])[0])
+        else:
+            outside[tensor.device, tensor.dtype, is_distributed(tensor)].append(place)
+    for places in outside.values():
+        found = _to_floats(_norms([tensors[place] for place in places], 2.0))
+        for place, norm in zip(places, found, strict=True):
+            norms[place] = norm
+    # what is infinite may be the sum of squares alone, as in `global_norm`
+    return [global_norm([one]) if math.isinf(norm) else norm for one, norm in zip(tensors, norms, strict=True)]
+
+
+def check_whole(param: Tensor, group: Mapping[str, Any], index: int) -> None:
+    """Raise if a parameter is a piece or a pack of others, so that its norm here is not a layer's.
+
+    Raises:
+        SettingsError: With the parameter's name.
+    """
+    if getattr(param, "_is_flat_param", False) or getattr(param, "_fsdp_flattened", False):
+        place = next(place for place, one in enumerate(group["params"]) if one is param)
+        raise SettingsError(
+            f"{group_values.parameter_name(group, index, place)} is a piece of a layer, or several of them in one, as "
+            "FullyShardedDataParallel lays them out, and trust_coefficient and adaptive_clip are about norms of whole "
+            "tensors. Shard the model by torch.distributed.fsdp.fully_shard instead, or leave them out."
+        )
+
+
 def all_finite(grads: Sequence[Tensor]) -> bool:
     """Whether no gradient holds inf or NaN."""
     inside, outside = _split(grads)

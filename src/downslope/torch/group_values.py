@@ -19,13 +19,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from downslope.core import tensor_factors
 from downslope.core.checks import as_float, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings, check_alone, check_decay, check_decay_reference, is_zero, scalars
+from downslope.core.settings import (
+    Settings,
+    check_alone,
+    check_decay,
+    check_decay_reference,
+    check_one_direction,
+    checked_factor,
+    checked_nu,
+    is_zero,
+    scalars,
+)
 from downslope.core.shown import shown
 from downslope.core.synonyms import our_words
+from downslope.core.tensor_factors import TensorFactors
 from downslope.kernel.coefficients import six_coefficients
 from downslope.torch import parameters
 from downslope.torch.options import check_implementation, checked_rounding
@@ -41,6 +53,10 @@ DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Set
 HYPERPARAMETERS = tuple(DEFAULTS)
 _OF_THE_WHOLE = ("clip_norm", "on_nonfinite", "velocity_dtype", "rounding_seed", "step_in_backward", "settings")
 """Arguments of the optimizer that a group cannot have of its own."""
+_NO_SCALARS = frozenset({"undampened_first_step", *tensor_factors.NAMES})
+"""Hyperparameters that say which scalars a tensor's step has, and are none of them."""
+NEWER: Mapping[str, Any] = {name: DEFAULTS[name] for name in ("nu", *tensor_factors.NAMES)}
+"""Hyperparameters that states of earlier versions lack, and their defaults."""
 GIVEN = "given"
 """Key of a group: its hyperparameters as a person gave them, before any scheduler wrote to the group."""
 REFERENCES = ("lr_initial", "lr_max")
@@ -71,7 +87,8 @@ def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple
         values = {name: plain(value) for name, value in values.items()}
         numbers: dict[str, Any] = {n: one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()}
         inside, _ = within_settings(numbers)
-        return Settings(**{**inside, "nesterov": numbers["nesterov"]}), values
+        whole = {name: numbers[name] for name in ("nesterov", "nu", "trust_clip")}  # of which a group may lack the need
+        return Settings(**inside | whole), values
     check_alone(
         settings, (name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name])
     )
@@ -117,6 +134,7 @@ def completed(
         check_implementation(**choices, capturable=False)
         checked_rounding(merged["rounding"], differentiable=merged["differentiable"])
         sentences = check_group(merged)
+        _check_factors(merged)
         add_references(merged)
         write_scheduled_values(merged, group["step"])
     except SettingsError as error:
@@ -124,6 +142,15 @@ def completed(
     for sentence in sentences:
         warnings.warn(f"param group {len(others)}: {sentence}.", UserWarning, stacklevel=5)
     return group | {name: merged[name] for name in (*SCHEDULABLE, *REFERENCES)} | {GIVEN: given_numbers(merged)}
+
+
+def _check_factors(group: Mapping[str, Any]) -> None:
+    """Raise if gradients are to have factors of their own, through which autograd would not see."""
+    if group["differentiable"] and tensor_factors_of(group).given:
+        raise SettingsError(
+            "`differentiable=True` goes through the step, and not through the norms that trust_coefficient and "
+            "adaptive_clip ask for. Leave one of the two out."
+        )
 
 
 def given_numbers(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,6 +267,8 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
         SettingsError: If a number is none, or one that torch refuses too (a negative momentum) or cannot compute with.
     """
     inside, sentences = dict(values), []
+    if not values["trust_coefficient"]:
+        inside["trust_clip"] = None  # of a ratio that there is not
     momentum, dampening = values["momentum"], values["dampening"]
     if not isinstance(momentum, Schedule):
         momentum = inside["momentum"] = as_float("momentum", momentum, or_schedule=True)
@@ -261,6 +290,9 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
         if values["nesterov"] is True:
             inside["nesterov"] = False
             sentences.append("`nesterov` is True, and without momentum it does nothing")
+        if checked_nu("nu", values["nu"]) is not None:
+            inside["nu"] = None
+            sentences.append(f"`nu` is {values['nu']!r}, and without momentum it does nothing")
     return inside, sentences
 
 
@@ -343,8 +375,20 @@ def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> Ste
     values: dict[str, Any] = dict(numbers)
     if differentiable:
         values |= {name: group[name].reshape(()) for name in numbers if isinstance(group[name], Tensor)}
-    others = {name: group[name] for name in HYPERPARAMETERS if name not in values and name != "undampened_first_step"}
+    others = {name: group[name] for name in HYPERPARAMETERS if name not in values and name not in _NO_SCALARS}
+    others["nu"] = checked_nu("nu", group["nu"])
+    check_one_direction(group["nesterov"], others["nu"])
     return scalars(**values, **others, lr_initial=lr_initial, lr_max=lr_max)
+
+
+def tensor_factors_of(group: Mapping[str, Any]) -> TensorFactors:
+    """Return the factors on gradients that each tensor of a group has of its own, whoever wrote them.
+
+    Raises:
+        SettingsError: If one of them is not allowed.
+    """
+    trust, clip = (checked_factor(name, group[name]) for name in ("trust_coefficient", "adaptive_clip"))
+    return TensorFactors(trust, bool(group["trust_clip"]), clip)
 
 
 def write_scheduled_values(group: dict[str, Any], step: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from downslope.core.errors import ImplementationError
 from downslope.core.rule import StepScalars
 from downslope.kernel.coefficients import FORMATS
 from downslope.kernel.random_bits import step_key
@@ -223,6 +224,7 @@ def plan_for_device(
         and len({tensor.device for tensor in tensors}) == 1
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
+        and all(entry.own is None for entry in entries)  # whose scalars follow from norms that the host waits for
         and all(entry.velocity is None or _laid_out_as(entry.velocity, entry.param) for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)
@@ -233,8 +235,10 @@ def plan_for_device(
     if wanted and all(map(takes, entries)):
         kernels, _ = kernels_for(entries[0].param.device)
         if kernels is not None:
-            kinds = None if numbers is None else numbers.kinds
-            return DevicePlan(groups, entries, KernelPlan(kernels, entries, kinds))
+            kernel = KernelPlan(kernels, entries, None if numbers is None else numbers.kinds)
+            if numbers is not None:
+                kernel.make_ready_to_record()
+            return DevicePlan(groups, entries, kernel)
     if numbers is not None or not all(
         (entry.velocity is None or entry.velocity.dtype == entry.param.dtype)
         and entry.rounding == "nearest"
@@ -450,10 +454,18 @@ def _step_by_kernel(
     factor: Tensor | None,
     found: Tensor | None,
 ) -> None:
+    if is_recording(kernel.device):
+        raise ImplementationError(
+            "a step is recorded in a graph, and would be the same step at every run of it: it was given its numbers by "
+            "the host. Pass capturable=True, and each run is the next step."
+        )
     key = step_key(options.rounding_seed, groups[0]["step"]) if kernel.draws else 0
-    rows = kernel.coefficients(scalars) if factor is None else kernel.scalars(scalars)
+    is_own_rule = all(type(one) is StepScalars for both in scalars for one in both)  # which the device can work out
+    rows = kernel.scalars(scalars) if factor is not None and is_own_rule else kernel.coefficients(scalars)
     there = kernel.upload(grads, rows, key)
-    kernel.launch(there if factor is None else kernel.with_factor(there, factor), found)
+    if factor is not None:
+        there = kernel.with_factor(there, factor) if is_own_rule else kernel.multiplied(there, factor)
+    kernel.launch(there, found)
 
 
 def step_counted_there(

@@ -7,6 +7,7 @@ are its own. Here are the two points that the parameters may be at, and what the
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -25,6 +26,7 @@ from downslope.core.schedule_free import (
     training_point,
     warmed_up,
 )
+from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
 from downslope.torch.blocks import CODES, INT8, SCALES, VELOCITY, decoded, encoded, is_worth_codes
 from downslope.torch.options import LossScale, OnNonfinite, Rounding
@@ -36,7 +38,10 @@ TRAINED = "y"
 """Key of a parameter's state while the parameter is at x: its training point, whose very bits `train` gives back."""
 _THEIRS = "z"
 """Key of a state of the reference implementation, which keeps z where we keep z - y."""
-_OF_SGD_ALONE = ("dampening", "nesterov", "decay", "lr_in_velocity", "undampened_first_step")
+_OF_SGD_ALONE = (
+    *("dampening", "nesterov", "nu", "decay", "lr_in_velocity", "undampened_first_step"),
+    *("trust_coefficient", "trust_clip", "adaptive_clip"),
+)
 _OWN = ("warmup_steps", "r", "weight_lr_power")
 _NO_AVERAGES: tuple[int, dict[int, tuple[Average, float]]] = (-2, {})
 """The step that averages are of, and by group's index the average after it and its lr; none at the start."""
@@ -75,8 +80,10 @@ class ScheduleFreeSGD(SGD):
         rounding_seed: As for `SGD`.
         step_in_backward: As for `SGD`.
 
+    There is no `capturable`: the weights of the average are added up on the host. Nor is there `differentiable`.
+
     Raises:
-        SettingsError: If a value is not allowed.
+        SettingsError: If a value is not allowed, or there is no such argument.
         GroupError: As for `SGD`.
 
     Example:
@@ -113,7 +120,9 @@ class ScheduleFreeSGD(SGD):
         rounding: Rounding = "nearest",
         rounding_seed: int = 0,
         step_in_backward: bool = False,
+        **unknown: Any,
     ) -> None:
+        refuse_unknown(unknown, _ARGUMENTS)
         own = {"warmup_steps": warmup_steps, "r": r, "weight_lr_power": weight_lr_power}
         given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize, **own}
         if settings is not None:
@@ -350,6 +359,11 @@ class ScheduleFreeSGD(SGD):
         """Take up a state, which may be the reference's."""
         super().__setstate__(state)
         self.shared["has_theirs"] = any(_THEIRS in entry for entry in self.state.values())
+
+
+_ARGUMENTS = [
+    name for name in inspect.signature(ScheduleFreeSGD.__init__).parameters if name not in ("self", "unknown")
+]
 
 
 def velocity_in(entry: Mapping[str, Any]) -> Tensor | None:

@@ -82,6 +82,11 @@ class SGD(SteppingInBackward):
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`.
         undampened_first_step: Whether a parameter's first gradient is not dampened; torch's way.
         maximize: Whether to ascend.
+        nu: Quasi-hyperbolic momentum: the step is nu times the velocity and 1 - nu times the gradient, see `Settings`.
+        trust_coefficient: LARS: multiplies each tensor's decayed gradient by its trust ratio, see `Settings`; a group's
+            0 leaves its own alone.
+        trust_clip: LARC: the trust ratio only lowers lr.
+        adaptive_clip: Largest norm of each tensor's gradient as a share of its parameter's; clip_norm comes before it.
         foreach: True for torch's multi-tensor operations, False for one tensor at a time; either instead of the
             kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.
@@ -134,6 +139,10 @@ class SGD(SteppingInBackward):
         lr_in_velocity: bool = False,
         undampened_first_step: bool = True,
         maximize: bool = False,
+        nu: float | None = None,
+        trust_coefficient: float | None = None,
+        trust_clip: bool = False,
+        adaptive_clip: float | None = None,
         foreach: bool | None = None,
         differentiable: bool = False,
         fused: bool | None = None,
@@ -160,6 +169,10 @@ class SGD(SteppingInBackward):
             "lr_in_velocity": lr_in_velocity,
             "undampened_first_step": undampened_first_step,
             "maximize": maximize,
+            "nu": nu,
+            "trust_coefficient": trust_coefficient,
+            "trust_clip": None if trust_clip is False else trust_clip,
+            "adaptive_clip": adaptive_clip,
         }
         settings, values = group_values.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
@@ -235,15 +248,17 @@ class SGD(SteppingInBackward):
         every step, recorded or not: ``group["lr"].fill_(0.01)``.
 
         Raises:
-            SettingsError: If a value is not allowed, or the optimizer is not capturable.
+            SettingsError: If a value is not allowed, recorded steps read other tensors than the groups have now, or the
+                optimizer is not capturable.
             ImplementationError: If a step is being recorded.
         """
         if not self.shared.get("capturable"):
             raise SettingsError(
                 "`write_to_device` is for an optimizer with `capturable=True`; others read their groups."
             )
-        if self._numbers is not None:  # else the first step writes everything
-            self._numbers.write(self.param_groups, self.rounding_seed)
+        if (numbers := self._numbers) is not None:  # else the first step writes everything
+            numbers.write(self.param_groups, self.rounding_seed)
+            numbers.check_recorded()
 
     @property
     def _numbers(self) -> DeviceNumbers | None:
@@ -452,8 +467,7 @@ class SGD(SteppingInBackward):
         plan, self._device_plan = self._device_plan, None
         if plan is not None and plan.holds(groups, state, params):
             return plan
-        if numbers is not None:
-            check_not_recording(numbers.device)
+        check_not_recording(params[0].device)
         entries = self._entries_of(pairs)
         plan = plan_for_device(groups, entries, numbers)
         if plan is None:
@@ -466,6 +480,7 @@ class SGD(SteppingInBackward):
 
     def _begin_to_hold(self, plan: DevicePlan) -> None:
         if "held" not in self.shared and self.on_nonfinite == "raise":
+            self._count_pending()  # since it notes at which step it begins
             self.shared["held"] = begin_to_hold(self.param_groups, plan)
 
     def _step_counted_there(self, grad_scale: float | LossScale) -> None:
@@ -504,11 +519,11 @@ class SGD(SteppingInBackward):
         numbers = self._numbers
         if numbers is not None and numbers.device == device and numbers.fits(self.param_groups):
             return numbers
+        check_not_recording(device)
         kernels, _ = kernels_for(device)
         if kernels is None:
             return None
         self._count_pending()
-        check_not_recording(device)
         self.shared["numbers"] = DeviceNumbers(kernels, device, self.param_groups)
         return self._numbers
 

@@ -533,7 +533,7 @@ def load_planner() -> Any:
     return _class_of_planners()()
 
 
-_OPTIONAL = frozenset({"param_names", group_values.GIVEN})
+_OPTIONAL = frozenset({"param_names", group_values.GIVEN, *group_values.NEWER})
 """Keys that a checkpoint of ours may lack, too: of parameters without names, or of an earlier version."""
 
 

@@ -373,8 +373,9 @@ def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> 
             "its reference_state_dict() gives one back."
         )
     try:
-        if all(name in group for name in group_values.HYPERPARAMETERS):  # downslope.torch.SGD's own
-            values = {name: group[name] for name in group_values.HYPERPARAMETERS}
+        own = {**group_values.NEWER, **group}  # which earlier versions did not have
+        if all(name in own for name in group_values.HYPERPARAMETERS):  # downslope.torch.SGD's own
+            values = {name: own[name] for name in group_values.HYPERPARAMETERS}
             for name in group_values.SCHEDULABLE:
                 if isinstance(table := group.get(group_values.schedule_key(name)), Mapping):
                     values[name] = decode_schedule(table, Source(str(path)), ("param_groups", name))

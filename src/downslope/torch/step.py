@@ -9,7 +9,7 @@ three ways that it can:
       v
     repeat it     a REPEATABLE plan, no factor on the gradients: one call of the kernel compares and steps
       |
-      |   a value was replaced; a gradient is not finite, or is to be clipped: nothing was done
+      |   a value was replaced; a gradient is not finite: nothing was done
       v
     check it      the same parameters in the same groups, the same choices in these, gradients where there were some,
       |           all memory where it was and as it was: the kernel steps, torch's operations what it does not take
@@ -20,11 +20,11 @@ three ways that it can:
 
     PlanState      the next step    because the plan has
     ONCE           plan it          a first gradient, a momentum that may change in place, shared memory, or no kernel
-    CHECKED        check it         parameters for torch's operations, or was not stepped yet without a factor
-    REPEATABLE     repeat it        parameters for the kernel alone, whose last step had no factor
+    CHECKED        check it         parameters for torch's operations, or was not stepped yet
+    REPEATABLE     repeat it        parameters for the kernel alone
 
-A plan begins as ONCE or CHECKED. A step of the kernel without a factor on the gradients lifts it to the highest state
-that it may reach, one with a factor leaves it CHECKED: its coefficients are no other step's.
+A plan begins as ONCE or CHECKED. A step of the kernel lifts it to the highest state that it may reach. Coefficients of a
+step with a factor on the gradients, such as clipping gives, are no other step's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from enum import Enum
-from itertools import chain
+from itertools import chain, count
 from operator import attrgetter, is_, itemgetter
 from typing import Any
 
@@ -49,6 +49,7 @@ from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
 from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, zero_codes
+from downslope.torch.gradients import check_whole, each_norm
 from downslope.torch.options import StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
 from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
@@ -112,19 +113,23 @@ class StepPlan:
             or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
             or any(entry.is_undampened and entry.velocity is not None for entry in entries)  # whose scalars are others
         )
-        self._limit = ONCE if not may_be_kept else CHECKED if self.rest or not in_kernel else REPEATABLE
+        self._has_factors = any(entry.own is not None for entry in entries)  # which are other ones at every step
+        is_checked = self.rest or not in_kernel or self._has_factors
+        self._limit = ONCE if not may_be_kept else CHECKED if is_checked else REPEATABLE
         self.state = CHECKED if may_be_kept else ONCE
 
         self.has_kernel = bool(in_kernel)
         self._is_whole = not any(is_distributed(entry.param) for entry in in_kernel)  # else this process has shards
         self._draws = any(entry.rounding == "stochastic" for entry in in_kernel)
-        self._kinds = sorted({(entry.group, entry.is_undampened) for entry in in_kernel})
+        self._kinds = sorted({(entry.kind, entry.is_undampened) for entry in in_kernel})
         self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
-        self._is_constant = False  # whether the next step's coefficients are the last one's, if nothing is replaced
+        # whether coefficients stay what they are while nothing is replaced; whether the kernel has them
+        self._may_be_constant = self._is_constant = False
         self._native: Any = None
         self._is_current = True
         if native is not None:
-            rows = [_row(entry, self._kinds.index((entry.group, entry.is_undampened)), state) for entry in in_kernel]
+            kinds = {kind: index for index, kind in enumerate(self._kinds)}
+            rows = [_row(entry, kinds[entry.kind, entry.is_undampened], state) for entry in in_kernel]
             rows += [_row(entry, None, state) for entry in self.rest if may_be_kept and _is_known(entry)]
             self._native = native.Plan(rows, EXCHANGE, Tensor, _NAMES)
             self._native.watch(groups, state, _WATCHED, torch._C._increment_version, _written(in_kernel))
@@ -159,15 +164,27 @@ class StepPlan:
         """
         if (self._others and any(map(_moves, self._others))) or (options.asks and not self._is_whole):
             return None
-        coefficients = None
+        coefficients = scalars = clipped = None
         if not self._is_constant:
             if not self._native.groups_hold(groups, state):  # whose scalars would not be the plan's
                 return None
-            coefficients = self._coefficients_of(scaled(groups, read_scalars(), 1.0))
+            scalars = read_scalars()
+            coefficients = self._coefficients_of(scaled(groups, scalars, 1.0))
+        if options.clip_norm is not None:
+
+            def clipped(factor: float) -> list[float] | None:
+                if factor < SMALL_FACTOR:
+                    return None
+                by_kind = scaled(groups, read_scalars() if scalars is None else scalars, factor)
+                return [number for group, kind in self._kinds for number in six_coefficients(by_kind[kind][group])]
+
         if self._is_large:
             use_threads()
         key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
-        return self._native.repeat(groups, state, key, coefficients, options.asks, options.largest_norm)
+        squares = self._native.repeat(groups, state, key, coefficients, options.asks, options.largest_norm, clipped)
+        if squares is not None and coefficients is not None:
+            self._is_constant = self._may_be_constant
+        return squares
 
     def is_current(self, groups: Groups, state: State) -> bool:
         """Whether the plan still holds, and has taken up the gradients of this step."""
@@ -189,16 +206,19 @@ class StepPlan:
             step_by_torch(groups, state, options, self.entries, self.grads(), scalars, factor)
             return
         both = scaled(groups, scalars, factor)
+        if self._has_factors:
+            both = with_factors(groups, self.entries, self.grads(), both)
         if factor > 1.0:
-            for group, own in zip(groups, both[0], strict=True):
+            for group, own in zip(groups, both[0], strict=False):
                 group_values.check_coefficients(group, own)
         if self.has_kernel:
             key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
             if self.state is REPEATABLE:
                 self.state = CHECKED  # nothing can be repeated if this step is broken off by Ctrl-C
             self._run_kernel(self._coefficients_of(both), key)
-            self._is_constant = all(map(_is_constant, groups))
-            if self.state is CHECKED and factor == 1.0:
+            self._may_be_constant = all(map(_is_constant, groups))
+            self._is_constant = self._may_be_constant and factor == 1.0
+            if self.state is CHECKED:
                 self.state = self._limit
         if self.rest:
             apply(groups, state, options, self.rest, grads_of(entry.param for entry in self.rest), both)
@@ -230,7 +250,7 @@ class StepPlan:
             self._native.let_go()
 
     def _coefficients_of(self, scalars: Scalars) -> list[float]:
-        used = [scalars[is_undampened][group] for group, is_undampened in self._kinds]
+        used = [scalars[is_undampened][kind] for kind, is_undampened in self._kinds]
         known, flat = self._coefficients
         if len(known) != len(used) or not all(map(is_, known, used)):
             flat = [number for own in used for number in six_coefficients(own)]
@@ -246,6 +266,23 @@ def scaled(groups: Groups, scalars: list[StepScalars], factor: float) -> Scalars
         replace(common, dampening=0.0) if common.dampening and group["undampened_first_step"] else common
         for group, common in zip(groups, scalars, strict=True)
     ]
+
+
+def with_factors(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> Scalars:
+    """Return a step's scalars with those of every tensor behind them whose gradient has factors of its own.
+
+    Both norms of a tensor are asked for before anything moves; those of DTensors are of the whole.
+    """
+    own = [(entry, grad) for entry, grad in zip(entries, grads, strict=True) if entry.own is not None]
+    if not own:
+        return scalars
+    norms = each_norm([grad for _, grad in own] + [entry.param for entry, _ in own])
+    both = [*scalars[0]], [*scalars[1]]
+    for place, (entry, _) in enumerate(own):
+        factors = group_values.tensor_factors_of(groups[entry.group])
+        for every in both:
+            every.append(factors.of(every[entry.group], norms[place], norms[len(own) + place]))
+    return both
 
 
 def multiplied(grads: Sequence[Tensor], factor: float) -> tuple[Sequence[Tensor], float]:
@@ -266,7 +303,8 @@ def step_by_torch(
 ) -> None:
     """Step all parameters by torch's operations, with a factor on every gradient; `one_by_one`: see `apply`."""
     grads, factor = multiplied(grads, factor)
-    apply(groups, state, options, entries, grads, scaled(groups, scalars, factor), one_by_one=one_by_one)
+    both = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
+    apply(groups, state, options, entries, grads, both, one_by_one=one_by_one)
 
 
 def _is_constant(group: Mapping[str, Any]) -> bool:
@@ -310,6 +348,8 @@ def make_entries(
     """
     entries: list[Entry] = []
     fresh: set[int] = set()
+    own = count(len(groups))
+    with_own = [group_values.tensor_factors_of(group).given for group in groups]
     for index, param, position in homes:
         group = groups[index]
         if id(param) in fresh:  # given twice, and at its first gradient each time: torch keeps the last velocity
@@ -325,7 +365,13 @@ def make_entries(
                 compensation = state[param][COMPENSATION] = _zeros(param, param.dtype)
         # Without momentum every gradient is undampened like a first one: torch then ignores dampening.
         is_undampened = is_new or velocity is None
-        entries.append(Entry(index, position, is_undampened, param, velocity, compensation, rounding, scales=scales))
+        kind = None
+        if with_own[index]:
+            check_whole(param, group, index)
+            kind = next(own)
+        entries.append(
+            Entry(index, position, is_undampened, param, velocity, compensation, rounding, scales=scales, own=kind)
+        )
         if is_undampened and velocity is not None:
             fresh.add(id(param))
     return entries
@@ -493,6 +539,7 @@ def choices_of(groups: Groups) -> list[tuple[Any, ...]]:
             group["foreach"],
             group["fused"],
             group["rounding"],
+            group_values.tensor_factors_of(group).given,
         )
         for group in groups
     ]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from downslope.core.blocks import BLOCK
+from downslope.core.errors import ImplementationError
 from downslope.core.rule import StepScalars
 from downslope.core.shown import printable
 from downslope.kernel import DISABLE
@@ -28,6 +29,8 @@ _CODED = NO_VELOCITY + 1
 _VECTOR = 16
 """Bytes that a device reads at a time where an address is a multiple of them."""
 _ROWS_AT_ONCE = 64
+_SPARE = 4
+"""Steps that can be recorded one after the other, as for batches of several shapes."""
 
 
 @cache
@@ -135,7 +138,7 @@ class KernelPlan:
             kinds: What each row of coefficients is about, where there are rows for more than these parameters.
         """
         self._kernels = kernels
-        self._spare: Tensor | None = None
+        self._spare: list[Tensor] = []
         self.draws = any(entry.rounding == "stochastic" for entry in entries)
         self.kinds = kinds or sorted({(entry.group, entry.is_undampened) for entry in entries})
         self.device = entries[0].param.device
@@ -197,14 +200,18 @@ class KernelPlan:
         now.
         """
         addresses = list(map(_get_address, grads))
-        host = self._host_memory(len(addresses) + 1) if self._spare is None else self._spare
-        self._spare = None
+        if not self._spare:
+            raise ImplementationError(
+                f"{_SPARE} steps were recorded with no step between them, and memory for one more cannot be allocated "
+                "meanwhile. Take a step before recording the next one."
+            )
+        host = self._spare.pop()
         return self._uploaded(addresses, [], 0, host), host
 
     def make_ready_to_record(self) -> None:
         """Have memory for `record_addresses`."""
-        if self._spare is None:
-            self._spare = self._host_memory(len(self._entries) + 1)
+        while len(self._spare) < _SPARE:
+            self._spare.append(self._host_memory(len(self._entries) + 1))
 
     def _host_memory(self, count: int) -> Tensor:
         return torch.empty(count, dtype=torch.int64, pin_memory=not self._is_on_host)
@@ -238,6 +245,12 @@ class KernelPlan:
         with on_device(self.device):
             kernels.launch(kernels.write_coefficients, programs, numbers.rows, factor, coefficients, count, **constants)
         return Numbers(numbers.grads, coefficients, numbers.key, numbers.are_aligned)
+
+    def multiplied(self, numbers: Numbers, factor: Tensor) -> Numbers:
+        """Return numbers whose rows are coefficients, with a factor on the gradients that the device knows."""
+        coefficients = numbers.rows.view(-1, 6).clone()
+        coefficients[:, 1::3] *= factor.to(torch.float64)
+        return Numbers(numbers.grads, coefficients.view(-1), numbers.key, numbers.are_aligned)
 
     def launch(self, numbers: Numbers, stop: Tensor | None) -> None:
         """Step all parameters; where `stop` is above 0, none."""

@@ -28,7 +28,7 @@ COMPENSATION = "compensation"
 """Key of a parameter's state: what rounding has dropped so far, in bfloat16, of the parameter's shape."""
 
 Scalars = tuple[Sequence[StepScalars], Sequence[StepScalars]]
-"""By group: the scalars of all parameters but those at their first gradient, and of these."""
+"""By `Entry.kind`: the scalars of all parameters but those at their first gradient, and of these."""
 
 _EPSILON = sys.float_info.epsilon
 _EXACT_ENOUGH = frozenset({torch.float32, torch.float64, torch.complex64, torch.complex128})
@@ -49,6 +49,8 @@ class Entry:
         rounding: How it is rounded.
         shares_memory: Whether one of its tensors is a piece of another that the step writes.
         scales: Scales of a velocity of codes, or None.
+        own: Index of its own scalars among a step's, beyond the groups', where its gradient has factors of its own;
+            None where its group's are its.
     """
 
     group: int
@@ -60,6 +62,12 @@ class Entry:
     rounding: Rounding = "nearest"
     shares_memory: bool = False
     scales: Tensor | None = None
+    own: int | None = None
+
+    @property
+    def kind(self) -> int:
+        """Index of its scalars among a step's."""
+        return self.group if self.own is None else self.own
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,7 @@ def apply(
     """
     # what is given twice is stepped twice, one after the other
     in_turn = bool(repeated(param for group in groups for param in group["params"]))
-    parts: defaultdict[tuple[int, bool], list[Part]] = defaultdict(list)
+    parts: defaultdict[tuple[int, bool, int], list[Part]] = defaultdict(list)
     for entry, grad in zip(entries, grads, strict=True):
         if type(grad) is Tensor and grad._is_zerotensor():  # whose multiples cannot be added to
             grad = torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device)  # noqa: PLW2901
@@ -121,16 +129,16 @@ def apply(
             part = _local(part)
         if part.scales is not None:
             with torch.no_grad():
-                _apply_coded(part, part.scales, scalars[entry.is_undampened][entry.group])
+                _apply_coded(part, part.scales, scalars[entry.is_undampened][entry.kind])
             continue
         if entry.shares_memory and not options.differentiable:
             with torch.no_grad():
-                _apply_in_order(part, scalars[entry.is_undampened][entry.group])
+                _apply_in_order(part, scalars[entry.is_undampened][entry.kind])
             continue
-        parts[entry.group, entry.is_undampened].append(part)
+        parts[entry.kind, entry.is_undampened, entry.group].append(part)
     with torch.set_grad_enabled(options.differentiable):
-        for (group, is_undampened), same in parts.items():
-            own = scalars[is_undampened][group]
+        for (kind, is_undampened, group), same in parts.items():
+            own = scalars[is_undampened][kind]
             if options.differentiable:
                 _apply_differentiably(state, same, own)
             else:
@@ -212,7 +220,9 @@ def _apply_in_order(part: Part, scalars: StepScalars) -> None:
     factor = scalars.grad_in
     if velocity is not None:
         velocity.mul_(scalars.momentum).add_(grad, alpha=(1 - scalars.dampening) * factor)
-        if not scalars.nesterov:
+        if scalars.nu is not None:
+            grad, factor = (grad * ((1 - scalars.nu) * factor)).add(velocity, alpha=scalars.nu), 1.0
+        elif not scalars.nesterov:
             grad, factor = velocity, 1.0
         else:
             grad = (grad if factor == 1.0 else grad * factor).add(velocity, alpha=scalars.momentum)

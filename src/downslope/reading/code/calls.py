@@ -27,6 +27,7 @@ SETTINGS = {
     "weight_decay": "weight_decay wd weight_decay_rate l2_regularization_weight",
     "nesterov": "nesterov use_nesterov nesterovs_momentum",
     "dampening": "dampening",
+    "nu": "nu",
     "beta1": "beta1 beta_1 b1 adam_beta1",
     "beta2": "beta2 beta_2 b2 adam_beta2",
     "eps": "eps epsilon adam_epsilon",
@@ -80,6 +81,7 @@ SIGNATURES = {
     "keras.rmsprop": "lr rho momentum eps",
     "rmspropoptimizer": "lr rho momentum eps",
     "lars": "params lr momentum",
+    "qhm": "params lr momentum nu weight_decay weight_decay_type",
     "polyoptimizer": "params lr weight_decay max_step lr_power",
 }
 """An optimizer, or "framework.optimizer" -> its arguments in order."""

@@ -21,7 +21,7 @@ from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, n
 from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
-from downslope.reading.reading import ADAMS, Field
+from downslope.reading.reading import ADAMS, DAMPENED, Field
 from downslope.reading.remarks import shown
 
 _LONGEST_WORDS = 200
@@ -29,8 +29,8 @@ _STEPS = 1000
 """The first milestone that counts steps where nothing says what is counted."""
 _NUMBERED = re.compile(r"(?:lr_?)?(?:decay|drop|milestone|boundary)_?(?:step|epoch|iter)?_?\d|lr_?(?:step|epoch)_?\d")
 _RANGES = {
-    "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3),
-    "data.batch_size": (1, 1e8),
+    "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.nu": (0.0, 1.0000001),
+    "sgd.weight_decay": (0.0, 1e3), "data.batch_size": (1, 1e8),
     "train.label_smoothing": (1e-9, 1.0), "train.ema": (0.5, 1.0), "train.accumulate": (2, 1e6),
     "data.augment.mixup": (1e-9, 1e3), "data.augment.cutmix": (1e-9, 1e3), "data.augment.erase": (1e-9, 1.0000001),
     "data.augment.crop": (1, 1e4), "data.augment.size": (1, 1e5),
@@ -209,12 +209,16 @@ class Gathering:
         self.found.optimizer = "sgd" if one.name == "sgdw" else one.name
         self.found.framework = one.framework or self.framework
         rivals = [other for other in first if other is not one and other.name == one.name]
-        for name in ("momentum", "nesterov", "dampening", "weight_decay", "clip"):
+        for name in ("momentum", "nesterov", "dampening", "nu", "weight_decay", "clip"):
             path = "train.clip_norm" if name == "clip" else f"sgd.{name}"
             value = one.settings.get(name)
             marks = ("two_optimizers",) if any(_differ(value, other.settings.get(name)) for other in rivals) else ()
             if name != "weight_decay" or not self._decay_mask(value):
                 self.put(path, value, marks=marks)
+        momentum = self.found.fields.get("sgd.momentum")
+        if one.made.name.lower() == "qhm" and momentum is not None:
+            self.put("sgd.dampening", reason(momentum.value, DAMPENED))
+            self.put("sgd.undampened_first_step", reason(False, DAMPENED))
         inside = one.settings.get("lr_in_velocity")
         if inside is not None and inside.data is True:
             self.put("sgd.lr_in_velocity", inside)
@@ -247,7 +251,7 @@ class Gathering:
         field = self.found.fields.get("sgd.weight_decay")
         if field is None or self.found.optimizer not in {"sgd", "lars"}:
             return
-        if one.name == "sgdw":
+        if one.name == "sgdw" or getattr(one.settings.get("weight_decay_type"), "data", "") == "direct":
             self.put("sgd.decay", reason("decoupled", "SGDW decays apart from the gradient"))
         elif "decay" in one.settings and one.settings["decay"].data in {"coupled", "decoupled"}:
             self.put("sgd.decay", one.settings["decay"])
@@ -514,7 +518,7 @@ def _fits(path: str, value: Value) -> bool:
     name = path.rsplit(".", 1)[-1]
     if name in {"times", "levels", "mean", "deviation", "resized_crop", "milestones"}:
         return numbers(value) is not None
-    if name in {"nesterov", "staircase", "restart", "flip", "trivial", "lr_in_velocity"}:
+    if name in {"nesterov", "staircase", "restart", "flip", "trivial", "lr_in_velocity", "undampened_first_step"}:
         return isinstance(data, bool)
     if name in {"schedule", "unit", "shape", "decay", "metric", "precision"} and isinstance(data, str):
         return True

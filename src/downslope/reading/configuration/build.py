@@ -12,7 +12,7 @@ from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
 from downslope.reading.findings import Found, Part
 from downslope.reading.order import tidy
-from downslope.reading.reading import ADAMS, Field, Provenance
+from downslope.reading.reading import ADAMS, DAMPENED, Field, Provenance
 from downslope.reading.remarks import shown
 
 NORMS = "@bias_and_norm"
@@ -94,12 +94,14 @@ def put_values(build: Build) -> None:
     """Put everything but the learning rate and the groups."""
     _put_optimizer(build)
     settings = build.settings
+    is_qhm = any(squeezed(one.value.rpartition(".")[2]) == "qhm" for one in settings.by_concept.get("optimizer", ()))
     inherits = [one for one in settings.entries if squeezed(one.path[0]) in _BASES and one.value]
     for concept, path in (
         ("momentum", "sgd.momentum"),
         ("weight_decay", "sgd.weight_decay"),
         ("nesterov", "sgd.nesterov"),
         ("dampening", "sgd.dampening"),
+        *([("nu", "sgd.nu")] if is_qhm else []),
     ):
         setting = settings.by_concept.get(concept, [None])[0]
         default = None if inherits else settings.system.defaults.get(concept)
@@ -111,9 +113,17 @@ def put_values(build: Build) -> None:
             build.state(path, setting, _float(setting.value))
         elif default is not None and settings.by_concept.get("lr") and build.found.optimizer in {"", "sgd"}:
             build.imply(path, default, None, f"the default of {settings.system.name}")
+    momentum = build.found.fields.get("sgd.momentum")
+    if is_qhm and momentum is not None and "sgd.dampening" not in build.found.fields:
+        build.imply("sgd.dampening", momentum.value, None, DAMPENED)
+        build.imply("sgd.undampened_first_step", False, None, DAMPENED)
     _put_strength(build)
     clip = settings.first("clip")
-    if clip is not None and clip.value < _SIZED:
+    modes = [one.value for one in settings.entries if squeezed(str(one.path[-1])) == "clipmode"]
+    if clip is not None and "agc" in modes:
+        build.imply("sgd.adaptive_clip", _float(clip.value), clip)  # by another word beside it
+        build.say("row_by_row")
+    elif clip is not None and clip.value < _SIZED:
         build.state("train.clip_norm", clip, _float(clip.value))
     _put_batch(build)
     _put_beside(build)
@@ -158,6 +168,10 @@ def _put_optimizer(build: Build) -> None:
         found.optimizer = "sgd"
     elif settings.system.name == "transformers":
         found.optimizer = "adamw"
+    trust = settings.first("trust")
+    if found.optimizer == "lars" and trust is not None:
+        found.optimizer = "sgd"
+        build.state("sgd.trust_coefficient", trust, _float(trust.value))
     names = dict.fromkeys(_optimizer_of(one.value) for one in named)
     if len(names) > 1:
         build.say("two_optimizers", names=", ".join(names))

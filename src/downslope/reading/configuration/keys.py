@@ -35,6 +35,8 @@ GENERIC: dict[str, str] = {
     "trainer.maxsteps trainingiterations",
     "nesterov": "isnesterov",
     "dampening": "dampening optimizerdampening",
+    "trust": "trustcoefficient trustcoeff larstrustcoefficient larscoefficient larscoeff larstrustcoeff",
+    "nu": "nu qhmnu optimizernu",
     "clip": "clip globalclipnorm gradientclipval gradclip.maxnorm clipgrad.maxnorm gradclip.clipnorm clipl2norm "
     "gradnorm trainer.gradnorm gradientthreshold",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay "
@@ -172,7 +174,7 @@ _ALONE = "adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd y
 _ALIASES = {
     "sgd": "sgd momentum momentumsgd correctedmomentumsgd nesterovag nag momentumoptimizer gradientdescentoptimizer "
     "gradientdescent sgdoptimizer fusedsgd nesterovmomentum buildsgd polyoptimizer nesterov msgd sgdm nesterovsgd "
-    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs",
+    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs qhm",
     "adam": "adam adamoptimizer fusedadam sparseadam adam8bit amsgrad",
     "sgdw": "sgdw decoupledsgdw",
     "adamw": "adamw decoupledadamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",

@@ -156,6 +156,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "eps": _within(0, 1.0000001),
     "betas": lambda value: _numbers(value) and len(value) == 2 and max(value) < 1,
     "dampening": _within(0, 1.0000001),
+    "nu": _within(0, 1.0000001),
+    "trust": _within(1e-9, 1e6),
     "warmup": lambda value: is_number(value) and 0 < value < 1e12,
     "fraction": _within(0, 1),
     "cosine": lambda _: False,

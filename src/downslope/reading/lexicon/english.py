@@ -24,6 +24,9 @@ ENGLISH = {
         "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
         "maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
+        "trust": "trust coefficient|trust ratio coefficient|trust coeff|lars coefficient|lars trust coefficient",
+        "agc": "adaptive gradient clipping|agc|adaptive clipping|adaptive gradient clip|adaptive gradient clipping factor",
+        "nu": "nu|ν|immediate discount factor|immediate discount",
         "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
@@ -69,12 +72,14 @@ ENGLISH = {
         "mini batch gradient descent|gradient descent|momentumoptimizer|stochastic gradient descent method|vanilla sgd|"
         "plain sgd|momentum optimizer|gradientdescentoptimizer|heavy ball method",
         "sgdw": "sgdw",
+        "qhm": "qhm|quasi hyperbolic momentum|quasihyperbolic momentum|quasi hyperbolic momentum sgd",
         "rmsprop": "rmsprop|rmspropoptimizer|rms prop",
         "adam": "adam|adamoptimizer",
         "adamw": "adamw",
         "nadam": "nadam",
         "radam": "radam",
         "lars": "lars",
+        "larc": "larc|layer wise adaptive rate clipping|layerwise adaptive rate clipping",
         "lamb": "lamb",
         "lion": "lion",
         "adagrad": "adagrad",

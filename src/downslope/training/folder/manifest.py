@@ -80,6 +80,10 @@ class ParameterGroup(Struct):
     lr_max: float | None = None
     dampening: float = 0.0
     nesterov: bool = False
+    nu: float | None = None
+    trust_coefficient: float | None = None
+    trust_clip: bool | None = None
+    adaptive_clip: float | None = None
     decay: str = ""
     lr_in_velocity: bool = False
     undampened_first_step: bool = True

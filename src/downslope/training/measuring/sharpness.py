@@ -149,6 +149,7 @@ def limits(scalars: StepScalars) -> dict[str, float]:
             scalars.lr,
             scalars.momentum,
             nesterov=scalars.nesterov,
+            nu=scalars.nu,
             dampening=scalars.dampening,
             decoupled=scalars.decoupled_decay,
         )

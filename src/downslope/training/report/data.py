@@ -17,6 +17,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import value_at
 from downslope.recipe.measures import FURTHER
 from downslope.recipe.schema import Recipe
+from downslope.theory.velocity import effective_lr
 from downslope.training.folder.events import Session, sessions
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.report.columns import STEP, Columns, read_columns
@@ -155,17 +156,19 @@ class RunData:
         return self.stop_reason is not None or (self.total_steps or 0) <= self.steps_done
 
     def _effective_lr(self, lr: Series, momentum: Series) -> Series:
-        """Return lr (1 - dampening) / (1 - momentum) at the steps that have an lr; of schedule-free SGD none has."""
+        """Return the effective lr at the steps that have an lr; of schedule-free SGD none has."""
         if isinstance(self.recipe.sgd, ScheduleFree):
             return Series(lr.steps[:0], lr.values[:0], lr.nonfinite[:0])
-        if len(momentum) == len(lr):
-            momenta = momentum.values
-        else:
+        rates: Any = lr.values
+        momenta: Any = momentum.values
+        if len(momentum) != len(lr):
             moving = self.recipe.sgd.momentum
             if isinstance(moving, Schedule) and moving.in_epochs() and self.steps_per_epoch:
                 moving = moving.in_steps(self.steps_per_epoch)
             momenta = np.array([value_at(moving, int(step)) for step in lr.steps], dtype=np.float64)
-        return Series(lr.steps, lr.values * (1 - self.recipe.sgd.dampening) / (1 - momenta), lr.nonfinite)
+        sgd = self.recipe.sgd
+        gains: Any = effective_lr(rates, momenta, sgd.dampening, nesterov=sgd.nesterov, nu=sgd.nu)
+        return Series(lr.steps, gains, lr.nonfinite)
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunData]:

@@ -130,11 +130,20 @@ class Task:
             f"model       {self.recipe.model.name}: {count:,} parameters{frozen}",
             *([] if self.start is None else lines_of(self.start)),
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}{eight_bits}",
+            *self._about_averaged_norms(),
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
             f"runs on     {self._runs_on()}",
             f"step        {kernel.backend() if is_host(self.device) else 'by torch, on the device'}",
             f"run folder  {folder}",
         ]
+
+    def _about_averaged_norms(self) -> list[str]:
+        """Return a line where statistics of the weights while training go with averaged weights."""
+        if not isinstance(self.recipe.sgd, ScheduleFree):
+            return []
+        if not any(name.rpartition(".")[2] == "running_mean" for name, _ in self.state.model.named_buffers()):
+            return []
+        return ["            batch normalisation: its statistics are those of y, also where x is evaluated and kept"]
 
     def _runs_on(self) -> str:
         told = f"torch {torch.__version__}, {torch.get_num_threads()} thread(s)"
@@ -355,6 +364,8 @@ def describe_settings(settings: Settings) -> str:
     parts = [f"lr {_number(settings.lr)}" + (" (inside the velocity)" if settings.lr_in_velocity else "")]
     if settings.momentum != 0:
         parts.append(f"momentum {_number(settings.momentum)}" + (" (Nesterov)" if settings.nesterov else ""))
+    if settings.nu is not None:
+        parts.append(f"nu {settings.nu:g} (quasi-hyperbolic)")
     if settings.dampening:
         parts.append(f"dampening {settings.dampening:g}")
     if settings.weight_decay != 0:

@@ -121,11 +121,11 @@ def _forgotten(sgd: Settings, weight_decay: float) -> float:
 
 
 def _gain(sgd: Settings, momentum: float) -> float:
-    return effective_lr(1.0, momentum, sgd.dampening, nesterov=sgd.nesterov)
+    return effective_lr(1.0, momentum, sgd.dampening, nesterov=sgd.nesterov, nu=sgd.nu)
 
 
 def _needs_momentum(sgd: Settings) -> bool:
-    return sgd.nesterov or sgd.dampening > 0 or isinstance(sgd, ScheduleFree)
+    return sgd.nesterov or sgd.nu is not None or sgd.dampening > 0 or isinstance(sgd, ScheduleFree)
 
 
 def _peak(value: float | Schedule) -> float:

@@ -1,0 +1,75 @@
+"""SGD's linear relatives in words, configurations and code: quasi-hyperbolic momentum."""
+
+import pytest
+
+from downslope import read
+
+PAPER = {"sgd.momentum": 0.99, "sgd.nu": 0.7, "sgd.dampening": 0.99, "sgd.undampened_first_step": False}
+
+
+def fields(text):
+    """Return the fields of the first reading, by their paths."""
+    return {path: field.value for path, field in read(text)[0].fields.items()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Quasi-hyperbolic momentum with nu=0.7 and momentum 0.99, lr 1.0, batch size 64, 30 epochs",
+        "We train by QHM with a learning rate of 1.0, momentum of 0.99 and ν of 0.7.",
+        "QHM（nu=0.7，动量0.99），学习率1.0，训练30轮，批大小64",
+        "optimizer:\n  name: qhm\n  lr: 1.0\n  momentum: 0.99\n  nu: 0.7\nepochs: 30\n",
+        "python train.py --optimizer qhm --lr 1.0 --nu 0.7 --momentum 0.99 --epochs 30",
+        "from qhoptim.pyt import QHM\noptimizer = QHM(model.parameters(), lr=1.0, nu=0.7, momentum=0.99)\n",
+        "from qhoptim.pyt import QHM\noptimizer = QHM(model.parameters(), 1.0, 0.99, 0.7)\n",
+    ],
+)
+def test_qhm_is_the_papers(text):
+    """Its dampening, which nobody states, follows from momentum."""
+    found = fields(text)
+    assert {path: found.get(path) for path in PAPER} == PAPER
+    assert found["sgd.lr"] == 1.0
+    assert ("train.epochs" in found) == any(word in text for word in ("epochs", "轮"))
+    assert read(text)[0].fields["sgd.dampening"].provenance == "implied"
+
+
+def test_nu_of_our_own_optimizer_implies_nothing():
+    """And the letter alone, without the optimizer's name, is no setting."""
+    found = fields("optimizer = downslope.torch.SGD(model.parameters(), lr=1.0, nu=0.7, momentum=0.9)\n")
+    assert found["sgd.nu"] == 0.7
+    assert "sgd.dampening" not in found
+    assert "sgd.nu" not in fields("SGD with lr 0.1, momentum 0.9 and nu = 0.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("LARS with trust coefficient 0.001, lr 4.8, momentum 0.9, 90 epochs", {"trust_coefficient": 0.001}),
+        (
+            "optimizer:\n  name: lars\n  lr: 4.8\n  momentum: 0.9\n  trust_coefficient: 0.001\n",
+            {"trust_coefficient": 0.001},
+        ),
+        ("We train by LARC with lr 4.8 and momentum 0.9.", {"trust_coefficient": 0.02, "trust_clip": True}),
+        ("LARC with trust coefficient 0.001 and lr 4.8", {"trust_coefficient": 0.001, "trust_clip": True}),
+        ("SGD, lr 4.8, adaptive gradient clipping with lambda 0.01, momentum 0.9", {"adaptive_clip": 0.01}),
+        ("SGD，学习率4.8，动量0.9，自适应梯度裁剪系数0.01，训练90轮", {"adaptive_clip": 0.01}),
+        ("python train.py --opt sgd --lr 4.8 --clip-mode agc --clip-grad 0.01 --epochs 30", {"adaptive_clip": 0.01}),
+    ],
+)
+def test_factors_of_single_tensors(text, wanted):
+    """LARS where its coefficient is known, LARC with Apex's, adaptive clipping; and a recipe is made of each."""
+    [reading] = read(text)
+    found = {path: field.value for path, field in reading.fields.items()}
+    assert reading.optimizer == "sgd"
+    assert found["sgd.lr"] == 4.8
+    assert {name: found.get(f"sgd.{name}") for name in wanted} == wanted
+    assert "train.clip_norm" not in found
+    assert ("train.epochs" in found) == any(word in text for word in ("epochs", "轮"))
+    assert "sgd.weight_decay" not in found
+
+
+def test_lars_of_unknown_coefficient_is_no_recipe():
+    """Nobody can tell its steps; and clipping by the norm of all gradients stays what it is."""
+    assert read("We use LARS with lr 4.8 and momentum 0.9 for 90 epochs.")[0].optimizer == "lars"
+    text = "python train.py --opt sgd --lr 0.1 --clip-mode norm --clip-grad 1.0 --epochs 30"
+    assert fields(text)["train.clip_norm"] == 1.0
