@@ -28,7 +28,7 @@ SCOPES = [
     ("SGD, lr 0.1, 前60k个mini-batch", {"data.batch_size": None}),
     (
         "warmup_momentum: 0.8 and warmup_bias_lr: 0.1 beside momentum: 0.9 and lr: 0.01",
-        {"sgd.lr.then": 0.01, "sgd.momentum": 0.9},
+        {"sgd.lr": 0.01, "sgd.momentum": 0.9},
     ),
     ("通道数为64/128/256/512的网络，学习率0.1，动量0.9", {"sgd.lr": 0.1, "sgd.lr.milestones": None}),
     ("批量归一化除以标准差，批量归一层不衰减；学习率0.1", {"data.batch_size": None, "sgd.lr": 0.1}),

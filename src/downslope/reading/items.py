@@ -136,7 +136,7 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         if found is not None:
-            kind, key = _named_after(items, found, plain, start, tokens[after - 1][2])
+            kind, key = found
             if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
                 items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
             end = tokens[after - 1][2]
@@ -215,22 +215,6 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
             found.append(Item("when", "plateau", match.start(), match.end()))
             place = after
     return [*found, *items[place:]]
-
-
-_NAMES_OF_OTHERS = ("warmup", "bias", "bn", "ema", "teacher", "backbone", "head", "encoder", "decoder")
-
-
-def _named_after(items: list[Item], found: tuple[str, str], plain: str, start: int, end: int) -> tuple[str, str]:
-    """Return kind and key of a phrase: "other" within another's name, warmup_momentum; 迭代 after a number a unit."""
-    before = items[-1] if items else None
-    if before is None:
-        return found
-    if found == ("verb", "train") and plain[start:end] == "迭代" and before.kind == "number":
-        return "unit", "step"
-    joined = found[0] == "concept" and before.is_a("word", "_") and before.end == start and len(items) > 1
-    before = items[-2] if joined else before
-    others = joined and (before.key in _NAMES_OF_OTHERS or plain[before.start : before.end] in _NAMES_OF_OTHERS)
-    return ("concept", "other") if others else found
 
 
 def _is_part(plain: str, place: int) -> bool:
