@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
+import re
 import types
 
 import numpy as np
@@ -141,15 +142,22 @@ def keras_precision(floatx):
         keras.config.set_floatx(before)
 
 
-def keras_model():
-    """Return the network in Keras, built, with its first weights."""
+def keras_model(penalty=None):
+    """Return the network in Keras, built, with its first weights; with an L2 penalty of each layer, if it has one."""
     import keras
 
-    layers = [keras.Input((3,), dtype="float64"), keras.layers.Dense(2, name="dense1", dtype="float64")]
-    layers.append(keras.layers.Dense(1, name="logits", dtype="float64"))
+    regularized = {}
+    if penalty is not None:
+        regularized = {name: keras.regularizers.L2(penalty) for name in ("kernel_regularizer", "bias_regularizer")}
+    layers = [keras.Input((3,), dtype="float64")]
+    layers.append(keras.layers.Dense(2, name="dense1", dtype="float64", **regularized))
+    layers.append(keras.layers.Dense(1, name="logits", dtype="float64", **regularized))
     model = keras.Sequential(layers)
     model.set_weights([START[name] for name in NAMES])
     return model
+
+
+_PENALTY = re.compile(r"(?:kernel|bias)_regularizer=(?:tf\.)?keras\.regularizers\.L2\(([\d.e-]+)\)")
 
 
 def run_keras(case, target, *, module=None):
@@ -158,7 +166,10 @@ def run_keras(case, target, *, module=None):
 
     with keras_precision("float64"):
         module = program(case, target) if module is None else module()
-        model = keras_model()
+        penalties = set(
+            re.findall(r"(?:kernel|bias)_regularizer=(?:tf\.)?keras\.regularizers\.L2\(([\d.e-]+)\)", module.TEXT)
+        )
+        model = keras_model(float(penalties.pop()) if len(penalties) == 1 else None)  # as the program's own
         if target == "keras":
             module.compile_model(model, lambda t, y: keras.ops.mean((t - y) ** 2) / FLATTER)
             model.jit_compile = False  # compiling takes longer than these steps

@@ -58,7 +58,7 @@ _LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|to|mod|said){0,9}"
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
 _RISES = Pattern("from number time:at to number time:at")
 _SUBJECTS = re.compile(
-    r"\b(?:pre-?train|fine-?tun|whereas|while|teacher|student|discriminator|generator)|教师|学生|预训练|微调|阶段|判别|生成器"
+    r"\b(?:pre-?train|fine-?tun|whereas|while|teacher|student|discriminator|generator)|教师|学生|预训练|微调|判别|生成器"
 )
 """Words between two rates that belong to different trainings or networks."""
 

@@ -198,18 +198,7 @@ def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text that is of one kind, or mixed."""
     if whole == "shell":
         return _heredocs(Part("command", "shell", text, start, name))
-    if whole in {"python", "dictionary"} and _is_written(text):
-        return [Part("prose", "", text, start, name)]
     return [_part(whole, text, start, name)] if whole else _mixed(text, start, name)
-
-
-def _is_written(text: str) -> bool:
-    """Whether a program is mostly the sentences in its strings: one that writes a document."""
-    words = [match.group() for match in _STRING.finditer(text[:_LOOKED_AT]) if _SENTENCE.search(match.group()[1:-1])]
-    return sum(map(len, words)) > len(text) / 2
-
-
-_STRING = re.compile(r"\"[^\"\n]{30,2000}\"|'[^'\n]{30,2000}'")
 
 
 def _next_file(text: str, whole: str) -> int:

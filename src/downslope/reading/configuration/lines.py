@@ -46,7 +46,8 @@ def read_lines(text: str) -> list[Entry]:
                 parents.pop()
             key = match["key"].strip("\"' ")
             path = (*section, *(name for _, name in parents[-20:]), *_keys(key))
-            if match["sign"] == "=" and (another := _ANOTHER.search(text, match.end(), end)):
+            opened = text[match.end() : match.end() + 1] in {"{", "[", "("}
+            if match["sign"] == "=" and not opened and (another := _ANOTHER.search(text, match.end(), end)):
                 _value(text, match.end(), another.start(), path, match.start("key"), entries)
                 place = another.end()
                 continue

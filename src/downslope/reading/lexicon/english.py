@@ -92,7 +92,7 @@ ENGLISH = {
         "shampoo": "shampoo",
     },
     "schedule": {
-        "cosine": "cosine|cosinelr|coslr|cosineannealing|cosineannealinglr|cosine anneal|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
+        "cosine": "cosine|cosine anneal|cosine annealing|cosine decay|cosine schedule|cosine learning rate|cosine learning rate decay|"
         "half cosine|cosine learning rate schedule|cosine decay schedule|cosine function|half period cosine|"
         "cosine decay learning rate schedule|cosine lr|cosine annealing schedule|cosine curve|cosine shape|"
         "cosine learning rate decay schedule|cosinelr|coslr|cosineannealinglr|cosineannealing|cosine lr schedule|cosine decay learning rate",
