@@ -123,7 +123,7 @@ def _instead(board: Board, first: int, own: int, last: int) -> None:
         board.note(Value("value", keys.pop(), board.items[match["value"]].value), [match["value"]])
 
 
-_NUMBER = r"\d*\.?\d+(?:e-?\d+|\*10\^-?\d+)?"
+_NUMBER = r"(?:\d{1,9}(?:\.\d{1,12})?|\.\d{1,12})(?:e-?\d{1,3}|\*10\^-?\d{1,3})?"  # bounded: so is the work
 _SUPERSEDED = [
     re.compile(
         rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^\n]{{0,80}}?\b"
@@ -137,7 +137,7 @@ _SUPERSEDED = [
         rf"(?: (?!to\b)\w{{1,20}}){{0,4}} to (?:[a-z]{{1,20}} ?){{0,3}}[= ]{{0,3}}(?P<new>{_NUMBER})"
     ),
     re.compile(
-        rf"(?P<old>{_NUMBER})(?!\d)[^\d\n]{{0,30}}(?:所以|于是|后来|然后|现在|因此|但|就|不同|最终|最后)[^\d。;\n]{{0,12}}"
+        rf"(?<![\d.])(?P<old>{_NUMBER})(?!\d)[^\d\n]{{0,30}}(?:所以|于是|后来|然后|现在|因此|但|就|不同|最终|最后)[^\d。;\n]{{0,12}}"
         rf"(?:改成|改为|换成|换为|调成|调到|降到|改用|用|是|取|设为|选|选择|选定|采用|使用)了?(?P<new>{_NUMBER})"
     ),
 ]
