@@ -144,7 +144,7 @@ def differences(task: Task, found: dict[str, Any]) -> list[str]:
     """Return a row about the seeds that were trained in both ways."""
     seeds = sorted(set.intersection(*(set(found[way]) for way in WAYS)), key=int)
     pairs = [[found[way][seed] for way in WAYS] for seed in seeds]
-    row = [str(len(seeds)), f"{found["coded"]:.0%}", task.measure.replace("_", " ")]
+    row = [str(len(seeds)), f"{100 * found['coded']:.0f} %", task.measure.replace("_", " ")]
     row += [f"{statistics.fmean(pair[i][task.measure] for pair in pairs):.2f}" for i in (0, 1)]
     for name in (task.measure, "loss"):
         numbers = [after[name] - before[name] for before, after in pairs]
