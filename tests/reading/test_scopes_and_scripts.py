@@ -24,6 +24,9 @@ SCOPES = [
         {**STEPS, "sgd.lr.milestones": [6, 9], "sgd.lr.every": None},
     ),
     ("SGD, lr 0.1, 训练过程中学习率降低3次", {"sgd.lr": 0.1, "train.steps": None}),
+    ("SGD, learning rate 0.1, dropped 3 times prior to termination", {"sgd.lr": 0.1, "sgd.lr.factor": None}),
+    ("SGD lr 0.1, reduced 2 times every 30 epochs", {"sgd.lr.rate": 0.5, "sgd.lr.every": 30}),
+    ("SGD lr 0.1, every 30 epochs reduced 2 times", {"sgd.lr.rate": 0.5, "sgd.lr.every": 30}),
     ("SGD with LR = 0.1 for 256 batch size", {"sgd.lr": 0.1, "data.batch_size": 256, "train.steps": None}),
     ("SGD, lr 0.1, 前60k个mini-batch", {"data.batch_size": None}),
     (

@@ -361,6 +361,10 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
             return True
     elif match.rule == "times":
         often = "often" in match or ("by" not in match and (frame.amount or change.key == "divide" or number.spelled))
+        near = board.items[max(0, match.first - 6) : match.after + 3]
+        timed = any(item.kind == "time" and item.data.prep in {"every", "at", "after"} for item in near)
+        few = change.key == "reduce" and "by" not in match and number.value in {2, 3, 4} and not timed
+        often = often or few  # "dropped 3 times prior to termination" is no third
         if board.items[match.after - 1].is_a("unit", "step") and not number.spelled:
             return False
         if often:

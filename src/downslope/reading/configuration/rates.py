@@ -87,8 +87,9 @@ def _shape(build: Build) -> tuple[str, ...]:
         return ("per_device",)
     left = [one.entry for concept in ("times", "milestones", "values", "gamma") for one in by_concept.get(concept, ())]
     for one in build.settings.entries:
-        tabled = holds_number(one.value) and any(map(schedules, bare_path(one.path)[:-1]))
-        left += [one] if tabled and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"} else []
+        keys = bare_path(one.path)  # a schedule's own key may hold words: scheduler: MultiStepLR [60, 120], gamma 0.2
+        told = holds_number(one.value) and any(map(schedules, keys if isinstance(one.value, str) else keys[:-1]))
+        left += [one] if told and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"} else []
     several = first and isinstance(first[0].value, list) and len(first[0].value) > 1
     if several or any(one.place not in build.settings.taken for one in left):
         build.say("constant_lr")
