@@ -141,7 +141,6 @@ class ScheduleFreeSGD(SGD):
             rounding_seed=rounding_seed,
             step_in_backward=step_in_backward,
         )
-        self.defaults |= self.__dict__.pop("_own_defaults")
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, whose average begins with its first step; the count of steps, for the warmup, is the others'.
@@ -153,10 +152,8 @@ class ScheduleFreeSGD(SGD):
         if isinstance(param_group, dict):
             mode = self.param_groups[0]["train_mode"] if self.param_groups else False
             counted = {"weight_sum": 0.0, "largest_lr": 0.0, "scheduled_lr": 0.0, "train_mode": mode}
-            usual: dict[str, Any] = {**self.defaults, **self.__dict__.get("_own_defaults", {})}
-            param_group = {**{name: usual[name] for name in _OWN}, **param_group, **counted}
-            whole: dict[str, Any] = {**usual, **param_group}
-            _check(whole, f"param group {len(self.param_groups)}: ")
+            param_group = {**param_group, **counted}
+            _check({**self.defaults, **param_group}, f"param group {len(self.param_groups)}: ")
         super().add_param_group(param_group)
 
     # The two points
