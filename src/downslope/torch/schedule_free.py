@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from operator import itemgetter
 from typing import Any, Literal
 
 import torch
@@ -41,6 +42,7 @@ _THEIRS = "z"
 _SHARED = ("lr", "momentum", "weight_decay", "maximize")
 _OF_SGD_ALONE = tuple(name for name in group_values.HYPERPARAMETERS if name not in _SHARED)
 _OWN = ("warmup_steps", "r", "weight_lr_power")
+_get_checked = itemgetter("momentum", *_OWN, *_OF_SGD_ALONE)
 _NO_AVERAGES: tuple[int, dict[int, tuple[Average, float]]] = (-2, {})
 """The step that averages are of, and by group's index the average after it and its lr; none at the start."""
 OF_AVERAGES = ("weight_sum", "largest_lr", "scheduled_lr", "train_mode")
@@ -254,10 +256,10 @@ class ScheduleFreeSGD(SGD):
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         common = super()._scalars(index, group)
-        numbers = tuple(group[name] for name in ("momentum", *_OWN))
-        if numbers != self._checked.get(index):
+        values = _get_checked(group)
+        if values != self._checked.get(index):
             _check(group, f"param group {index}: ")
-            self._checked[index] = numbers
+            self._checked[index] = values
         lr = warmed_up(common.lr, group["step"], group["warmup_steps"])
         before = Average(group["weight_sum"], group["largest_lr"])
         average, after = before.after(group["step"], lr, r=group["r"], weight_lr_power=group["weight_lr_power"])
