@@ -182,7 +182,7 @@ class ScalarsOfStep:
         def scalars_in(dtype: Any) -> StepScalars:
             key = id(hyperparameters), dtype
             if key not in self._cast:
-                self._cast[key] = _cast(self.exact(hyperparameters), dtype)
+                self._cast[key] = in_format(self.exact(hyperparameters), dtype)
             s = self._cast[key]
             if not hyperparameters.asks_for_first:
                 return s
@@ -236,7 +236,7 @@ class ScalarsOfStep:
         return self.count > 0 if started is None else started
 
 
-def _cast(s: StepScalars, dtype: Any) -> StepScalars:
+def in_format(s: StepScalars, dtype: Any) -> StepScalars:
     """Return the scalars in a format; Python floats stay floats, to which JAX gives the format of what they meet.
 
     Raises:
