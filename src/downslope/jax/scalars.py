@@ -25,9 +25,9 @@ from downslope.kernel.arrays import leave_float32
 from downslope.kernel.coefficients import six_coefficients
 
 _STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "nu": 0.5, "weight_decay": 1.0}
+"""Values with which the other settings are checked while these are not known."""
 _FACTORS: Mapping[str, float] = {"trust_coefficient": 1e-3, "adaptive_clip": 1e-2}
 """The same for what is no scalar of the rule."""
-"""Values with which the other settings are checked while these are not known."""
 _SCHEDULABLE = ("lr", "momentum", "weight_decay")
 _NUMBERS = tuple(_STAND_INS)
 
