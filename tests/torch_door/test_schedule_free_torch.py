@@ -388,7 +388,15 @@ def test_written_values_are_checked() -> None:
     before = copies(params)
     with pytest.raises(SettingsError, match=r"param group 0: `r` must be in \[0, 16\]; got -1.0"):
         go(optimizer, range(3, 4))
+    optimizer.param_groups[0]["r"] = 0.0
+    for name, value in (("nesterov", True), ("nu", 0.5), ("decay", "independent"), ("trust_coefficient", 0.1)):
+        usual = optimizer.param_groups[0][name]
+        optimizer.param_groups[0][name] = value
+        with pytest.raises(SettingsError, match=f"param group 0: `{name}` and `schedule_free` do not go together"):
+            go(optimizer, range(3, 4))
+        optimizer.param_groups[0][name] = usual
     assert_same(params, before)
+    go(optimizer, range(3, 4))
 
 
 # Other ways of a step

@@ -208,9 +208,9 @@ def test_the_device_makes_the_coefficients_that_the_host_makes(number, monkeypat
         right = [n for group, first in there.kinds for n in six_coefficients(both[first][group])]
         assert rows.tolist() == right
     plan = KernelPlan(triton_kernels, [Entry(0, 0, False, torch.zeros(1), None)], there.kinds)
-    numbers = plan.upload([torch.zeros(1)], plan.scalars(both), 0)
+    numbers = plan.upload([torch.zeros(1)], plan.coefficients(both), 0)
     half = scaled(optimizer.param_groups, optimizer.step_scalars(), 0.5)
-    assert plan.with_factor(numbers, torch.tensor(0.5)).rows.tolist() == plan.coefficients(half)
+    assert numbers.with_factor(torch.tensor(0.5)).rows.tolist() == plan.coefficients(half)
 
 
 class Recording(TorchDispatchMode):

@@ -25,9 +25,9 @@ from downslope.kernel.arrays import leave_float32
 from downslope.kernel.coefficients import six_coefficients
 
 _STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "nu": 0.5, "weight_decay": 1.0}
+"""Values with which the other settings are checked while these are not known."""
 _FACTORS: Mapping[str, float] = {"trust_coefficient": 1e-3, "adaptive_clip": 1e-2}
 """The same for what is no scalar of the rule."""
-"""Values with which the other settings are checked while these are not known."""
 _SCHEDULABLE = ("lr", "momentum", "weight_decay")
 _NUMBERS = tuple(_STAND_INS)
 
@@ -182,7 +182,7 @@ class ScalarsOfStep:
         def scalars_in(dtype: Any) -> StepScalars:
             key = id(hyperparameters), dtype
             if key not in self._cast:
-                self._cast[key] = _cast(self.exact(hyperparameters), dtype)
+                self._cast[key] = in_format(self.exact(hyperparameters), dtype)
             s = self._cast[key]
             if not hyperparameters.asks_for_first:
                 return s
@@ -236,7 +236,7 @@ class ScalarsOfStep:
         return self.count > 0 if started is None else started
 
 
-def _cast(s: StepScalars, dtype: Any) -> StepScalars:
+def in_format(s: StepScalars, dtype: Any) -> StepScalars:
     """Return the scalars in a format; Python floats stay floats, to which JAX gives the format of what they meet.
 
     Raises:

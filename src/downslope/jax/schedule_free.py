@@ -5,7 +5,7 @@ The rule is that of `core/schedule_free.py`: parameters are y, and the velocity 
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +27,8 @@ from downslope.jax.leaves import (
     named_leaves,
     zeros_for,
 )
+from downslope.jax.scalars import in_format
+from downslope.jax.sgd import step_leaf
 
 
 class ScheduleFreeState(NamedTuple):
@@ -171,7 +173,7 @@ class _Rule:
                 velocities.append(velocity)
                 continue
             check_gradient(name, grad, param, velocity, has_params=True, has_velocity=True)
-            delta, moved = _step(grad, param, velocity, scalars)
+            delta, moved = step_leaf(grad, param, velocity, partial(in_format, scalars))
             deltas.append(delta)
             velocities.append(moved)
         count = optax.safe_increment(jnp.asarray(state.count))
@@ -199,14 +201,3 @@ class _Rule:
             decays = not is_zero(own.weight_decay)
             common = own.scalars_from(lr=lr, momentum=own.momentum, weight_decay=decay, dampening=0.0, decays=decays)
             return scalars_of_average(common, lr, average), high, rest  # pyright: ignore[reportArgumentType]
-
-
-def _step(grad: Any, param: Any, velocity: Any, scalars: ScheduleFreeScalars) -> tuple[jax.Array, jax.Array]:
-    """Return (delta, velocity') of one leaf, each rounded once to its own format."""
-    grad, param, velocity = (jnp.asarray(array) for array in (grad, param, velocity))
-    wide = jnp.result_type(jnp.float32, grad.dtype, param.dtype, velocity.dtype)
-    own = jnp.finfo(wide).dtype
-    values = {field.name: getattr(scalars, field.name) for field in fields(scalars)}
-    cast = {name: value.astype(own) for name, value in values.items() if isinstance(value, jax.Array)}
-    delta, after = replace(scalars, **cast).rule(param.astype(wide), grad.astype(wide), velocity.astype(wide))
-    return delta.astype(param.dtype), after.astype(velocity.dtype)

@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from downslope.core.errors import GroupError, SettingsError
 from downslope.core.groups import Group
-from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import says_our_words
@@ -295,7 +295,7 @@ def step_leaf(
     if isinstance(g, Tracer) and is_twice and scalars.coupled_decay is not ABSENT:
         repeated: Any = _RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
         scalars = replace(scalars, coupled_decay=repeated)
-    delta, new_velocity = sgd_rule(p, g, v, scalars)
+    delta, new_velocity = scalars.rule(p, g, v)
     grad, param, velocity = arrays
     delta = delta.astype(grad.dtype if param is None else param.dtype)
     return delta, None if velocity is None else new_velocity.astype(velocity.dtype)

@@ -461,12 +461,8 @@ def _step_by_kernel(
             "the host. Pass capturable=True, and each run is the next step."
         )
     key = step_key(options.rounding_seed, groups[0]["step"]) if kernel.draws else 0
-    is_own_rule = all(type(one) is StepScalars for both in scalars for one in both)  # which the device can work out
-    rows = kernel.scalars(scalars) if factor is not None and is_own_rule else kernel.coefficients(scalars)
-    there = kernel.upload(grads, rows, key)
-    if factor is not None:
-        there = kernel.with_factor(there, factor) if is_own_rule else kernel.multiplied(there, factor)
-    kernel.launch(there, found)
+    there = kernel.upload(grads, kernel.coefficients(scalars), key)
+    kernel.launch(there if factor is None else there.with_factor(factor), found)
 
 
 def step_counted_there(

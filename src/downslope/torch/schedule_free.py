@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from operator import itemgetter
 from typing import Any, Literal
 
 import torch
@@ -41,6 +42,7 @@ _THEIRS = "z"
 _SHARED = ("lr", "momentum", "weight_decay", "maximize")
 _OF_SGD_ALONE = tuple(name for name in group_values.HYPERPARAMETERS if name not in _SHARED)
 _OWN = ("warmup_steps", "r", "weight_lr_power")
+_get_checked = itemgetter("momentum", *_OWN, *_OF_SGD_ALONE)
 _NO_AVERAGES: tuple[int, dict[int, tuple[Average, float]]] = (-2, {})
 """The step that averages are of, and by group's index the average after it and its lr; none at the start."""
 OF_AVERAGES = ("weight_sum", "largest_lr", "scheduled_lr", "train_mode")
@@ -141,7 +143,6 @@ class ScheduleFreeSGD(SGD):
             rounding_seed=rounding_seed,
             step_in_backward=step_in_backward,
         )
-        self.defaults |= self.__dict__.pop("_own_defaults")
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, whose average begins with its first step; the count of steps, for the warmup, is the others'.
@@ -153,10 +154,8 @@ class ScheduleFreeSGD(SGD):
         if isinstance(param_group, dict):
             mode = self.param_groups[0]["train_mode"] if self.param_groups else False
             counted = {"weight_sum": 0.0, "largest_lr": 0.0, "scheduled_lr": 0.0, "train_mode": mode}
-            usual: dict[str, Any] = {**self.defaults, **self.__dict__.get("_own_defaults", {})}
-            param_group = {**{name: usual[name] for name in _OWN}, **param_group, **counted}
-            whole: dict[str, Any] = {**usual, **param_group}
-            _check(whole, f"param group {len(self.param_groups)}: ")
+            param_group = {**param_group, **counted}
+            _check({**self.defaults, **param_group}, f"param group {len(self.param_groups)}: ")
         super().add_param_group(param_group)
 
     # The two points
@@ -257,10 +256,10 @@ class ScheduleFreeSGD(SGD):
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         common = super()._scalars(index, group)
-        numbers = tuple(group[name] for name in ("momentum", *_OWN))
-        if numbers != self._checked.get(index):
+        values = _get_checked(group)
+        if values != self._checked.get(index):
             _check(group, f"param group {index}: ")
-            self._checked[index] = numbers
+            self._checked[index] = values
         lr = warmed_up(common.lr, group["step"], group["warmup_steps"])
         before = Average(group["weight_sum"], group["largest_lr"])
         average, after = before.after(group["step"], lr, r=group["r"], weight_lr_power=group["weight_lr_power"])

@@ -6,9 +6,10 @@ Its arguments, the step from closure to count, and what is saved.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import sqrt
 from operator import is_
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -182,6 +183,7 @@ class SGD(SteppingInBackward):
         defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
+        defaults |= self._own_defaults
         params, around = parameters_of(params, groups, model, lr=values.get("lr", settings.lr))
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
@@ -190,6 +192,9 @@ class SGD(SteppingInBackward):
         self.step_in_backward = check_step_in_backward(step_in_backward, options, capturable=capturable)
         if step_in_backward:
             self._begin_stepping_in_backward()
+
+    _own_defaults: Mapping[str, Any] = MappingProxyType({})
+    """Defaults of what a relative's groups hold besides; it sets them before `SGD.__init__`."""
 
     clip_norm = Option()
     on_nonfinite = Option()

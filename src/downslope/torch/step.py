@@ -286,10 +286,12 @@ def with_factors(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tenso
         return scalars
     norms = each_norm([grad for _, grad in own] + [entry.param for entry, _ in own])
     both = [*scalars[0]], [*scalars[1]]
+    factors = [group_values.tensor_factors_of(group) for group in groups]
     for place, (entry, _) in enumerate(own):
-        factors = group_values.tensor_factors_of(groups[entry.group])
-        for every in both:
-            every.append(factors.of(every[entry.group], norms[place], norms[len(own) + place]))
+        common = scalars[entry.is_undampened][entry.group]
+        found = factors[entry.group].of(common, norms[place], norms[len(own) + place])
+        for every in both:  # of which one is asked for it
+            every.append(found)
     return both
 
 

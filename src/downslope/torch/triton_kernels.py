@@ -31,19 +31,6 @@ ABOUT_TENSOR = ("param", "velocity", "compensation", "scales", "count", "row", "
 """A row of the table of tensors, int64: four addresses, the number of elements, which coefficients, and for random
 numbers the tensor's index and that of its first element."""
 _COLUMNS = tl.constexpr(len(ABOUT_TENSOR))
-SCALARS = (
-    "momentum",
-    "dampening",
-    "nesterov",
-    "grad_scale",
-    "grad_in",
-    "velocity_out",
-    "coupled_decay",
-    "decoupled_decay",
-    "nu",
-)
-"""A row of `StepScalars` on a device, float64; nu is -1 where there is none."""
-_SCALARS = tl.constexpr(len(SCALARS))
 
 
 def launch(kernel: Any, programs: int, *arguments: Any, **constants: Any) -> None:
@@ -295,25 +282,6 @@ def _encode(values, inside):
 
 
 # The numbers of a step, in float64: the rule of core/rule.py on its three basis vectors
-
-
-@triton.jit
-def write_coefficients(scalars, factor, coefficients, rows, HAS_FACTOR: tl.constexpr, BLOCK: tl.constexpr):
-    """Write the six coefficients of each row of `SCALARS`, with a factor on the gradients that is known here alone."""
-    row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    is_row = row < rows
-    own = scalars + row * _SCALARS
-    momentum, dampening = tl.load(own, mask=is_row), tl.load(own + 1, mask=is_row)
-    nesterov, grad_scale = tl.load(own + 2, mask=is_row), tl.load(own + 3, mask=is_row)
-    grad_in, velocity_out = tl.load(own + 4, mask=is_row), tl.load(own + 5, mask=is_row)
-    coupled_decay, decoupled_decay = tl.load(own + 6, mask=is_row), tl.load(own + 7, mask=is_row)
-    nu = tl.load(own + 8, mask=is_row, other=-1)
-    if HAS_FACTOR:
-        grad_scale = grad_scale * tl.load(factor).to(tl.float64)
-    _write_rule(
-        momentum, dampening, nesterov, grad_scale, grad_in, velocity_out, coupled_decay, decoupled_decay, nu,
-        coefficients, row, is_row,
-    )  # fmt: skip
 
 
 @triton.jit

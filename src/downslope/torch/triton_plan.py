@@ -7,10 +7,9 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -18,7 +17,6 @@ from torch import Tensor
 
 from downslope.core.blocks import BLOCK
 from downslope.core.errors import ImplementationError
-from downslope.core.rule import StepScalars
 from downslope.core.shown import printable
 from downslope.kernel import DISABLE
 from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS, six_coefficients
@@ -28,7 +26,6 @@ _FORMAT_OF = {getattr(torch, name): code for name, code in FORMATS.items()}
 _CODED = NO_VELOCITY + 1
 _VECTOR = 16
 """Bytes that a device reads at a time where an address is a multiple of them."""
-_ROWS_AT_ONCE = 64
 _SPARE = 4
 """Steps that can be recorded one after the other, as for batches of several shapes."""
 
@@ -115,7 +112,7 @@ class Numbers:
 
     Attributes:
         grads: Addresses of the gradients.
-        rows: Coefficients of each of the plan's kinds, or scalars that they are yet to be made of.
+        rows: Six coefficients of each of the plan's kinds, one after the other.
         key: That of the step's random numbers.
         are_aligned: Whether all gradients begin where 16 bytes are read at a time.
     """
@@ -124,6 +121,12 @@ class Numbers:
     rows: Tensor
     key: Tensor
     are_aligned: bool
+
+    def with_factor(self, factor: Tensor) -> Numbers:
+        """Return the same with a factor on all gradients that the device alone knows: the rule is linear in them."""
+        rows = self.rows.view(-1, 6).clone()
+        rows[:, 1::3] *= factor.to(torch.float64)
+        return replace(self, rows=rows.view(-1))
 
 
 class KernelPlan:
@@ -228,30 +231,6 @@ class KernelPlan:
     def coefficients(self, scalars: Scalars) -> list[float]:
         """Return six coefficients for each of `kinds`, all known on the host."""
         return [number for group, first in self.kinds for number in six_coefficients(scalars[first][group])]
-
-    def scalars(self, scalars: Scalars) -> list[float]:
-        """Return a row of scalars for each of `kinds`."""
-        return [number for group, first in self.kinds for number in self._row(scalars[first][group])]
-
-    def _row(self, scalars: StepScalars) -> tuple[float, ...]:
-        values = attrgetter(*self._kernels.SCALARS)(scalars)
-        return tuple(-1.0 if value is None else float(value) for value in values)
-
-    def with_factor(self, numbers: Numbers, factor: Tensor) -> Numbers:
-        """Return numbers whose rows, of scalars, have become coefficients, with a factor that the device knows."""
-        kernels, count = self._kernels, len(self.kinds)
-        coefficients = torch.empty(count * 6, dtype=torch.float64, device=self.device)
-        programs = -(-count // _ROWS_AT_ONCE)
-        constants = {"HAS_FACTOR": True, "BLOCK": _ROWS_AT_ONCE}
-        with on_device(self.device):
-            kernels.launch(kernels.write_coefficients, programs, numbers.rows, factor, coefficients, count, **constants)
-        return Numbers(numbers.grads, coefficients, numbers.key, numbers.are_aligned)
-
-    def multiplied(self, numbers: Numbers, factor: Tensor) -> Numbers:
-        """Return numbers whose rows are coefficients, with a factor on the gradients that the device knows."""
-        coefficients = numbers.rows.view(-1, 6).clone()
-        coefficients[:, 1::3] *= factor.to(torch.float64)
-        return Numbers(numbers.grads, coefficients.view(-1), numbers.key, numbers.are_aligned)
 
     def launch(self, numbers: Numbers, stop: Tensor | None) -> None:
         """Step all parameters; where `stop` is above 0, none."""
