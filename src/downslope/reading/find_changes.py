@@ -153,23 +153,20 @@ def find_changes(board: Board) -> None:
     board.used |= others
 
 
-_VERBS = {"signed": -2}
-"""Where the verb or the sign of a rule stands that does not begin with it, counted from its end."""
-
-
 def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
     """Return the frame of a head with what the head itself says, and the place of its verb; None if it is another's."""
-    place = head.after + _VERBS[head.rule] if head.rule in _VERBS else begin
+    signed = head.rule == "signed"  # its sign stands before its number, at its end
+    place = head.after - 2 if signed else begin
     item = board.items[place]
     change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
     change.shape = item.key if head.rule == "stepped" else ""
     frame = _Frame(change, {place}, noun=head.rule == "noun")
-    if head.rule in _VERBS:
+    if signed:
         owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
         if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
             return None
-    if head.rule == "signed" and not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
-        return None
+        if not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
+            return None
     if head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
         places = [p for p in range(*head.groups["points"]) if board.items[p].number]
         change.at.append(Time("at", tuple(board.items[p].value for p in places), board.items[place + 1].key))

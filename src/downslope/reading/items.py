@@ -326,8 +326,6 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
         token == "." and plain[end : end + 1].strip() and not _QUOTED.match(plain, end)
     ):  # within a name or an abbreviation
         return Item("skip", "", start, end)
-    if token == '"':
-        return Item("skip", "", start, end)
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]
         return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)

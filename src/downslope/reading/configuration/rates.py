@@ -471,9 +471,6 @@ class _Filling:
         return self.plan
 
     def _stairs(self, kind: str | None, every: Setting | None) -> Plan | None:
-        if every is None and kind == "multistep" and self.lr is not None:
-            self._named("multistep", self.policy)
-            return self.take(factor="gamma")
         if every is None and kind != "exponential":
             gamma = self.main.first("gamma")
             if kind == "multistep":

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.configuration.entries import Entry, as_number, changes, listed, squeezed, words_of
+from downslope.reading.configuration.entries import Entry, as_number, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     BEFORE,
@@ -342,7 +342,7 @@ def _setting(
     index: dict[str, list[tuple[tuple[str, ...], str, bool]]],
     listed: set[tuple[str, ...]],
 ) -> Setting | None:
-    value, said = amount(_coerced(_without_remark(entry.value, keys[-1])))
+    value, said = amount(_coerced(entry.value))
     written = entry.path[-1]
     scheduler = next(
         (
@@ -426,15 +426,6 @@ def _coerced(value: Any) -> Any:
     if isinstance(value, list):
         return [_coerced(one) for one in value]
     return value
-
-
-_REMARKED = re.compile(r"([^()（]{0,200}[\d\]])\s+[(（](?P<remark>[^\n]*)")
-
-
-def _without_remark(value: Any, key: str) -> Any:
-    """Return a value without what is said of it in brackets."""
-    match = _REMARKED.fullmatch(value) if isinstance(value, str) and len(value) < 600 else None
-    return match[1].strip() if match and not changes(key, match["remark"]) else value
 
 
 _LISTS = frozenset("([{0123456789.")

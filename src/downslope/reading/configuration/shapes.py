@@ -16,7 +16,7 @@ _VALUES = frozenset({"value", "default", "current", "val"})
 _AMOUNT = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)\s?(ep|ba|dur|it|epochs?|iters?|iterations?|steps?|batches)")
 _UNITS = {"ep": "epoch", "epoch": "epoch", "epochs": "epoch", "dur": "part"}
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]{0,60})(?:\((?P<given>[^()]{1,400})\)|[ ,]+(?P<pairs>\w+=[^()]{1,400}))")
-_REMARKED = re.compile(r"(?P<number>[+-]?[\d.]+(?:[eE][+-]?\d+)?)\s+[(\[].*")
+_REMARKED = re.compile(r"([^()（]{0,200}[\d\]])\s+[(（\[].*")
 _MOST_ROWS = 500
 _USED = re.compile(r"(?:Use )?(?P<name>[\w.]{2,40})(?: with |\s?\()\s?(?=[^\n]{0,300}=)")
 _GIVEN = re.compile(r"(?P<key>[A-Za-z_]\w*)\s?=\s?(?P<value>\([^()]{0,100}\)|[^\s,;()]{1,30})")
@@ -61,8 +61,8 @@ def _made(entry: Entry, rows: dict[tuple[str, ...], Entry]) -> Iterator[Entry]:
         for one in read_literals(f"x={{{given}}}"):
             if len(one.path) > 1:
                 yield replace(entry, path=(*entry.path, *one.path[1:]), value=one.value)
-    elif isinstance(value, str) and (told := _REMARKED.fullmatch(value)) and as_number(told["number"]) is not None:
-        yield replace(entry, value=as_number(told["number"]))
+    elif isinstance(value, str) and (told := _REMARKED.fullmatch(value)) and not isinstance(listed(told[1]), str):
+        yield replace(entry, value=listed(told[1]))
     elif not isinstance(value, list) or not value:
         yield entry
     elif len(value) == 2 and isinstance(value[0], str) and value[0].lower() in _TYPES:
