@@ -117,7 +117,11 @@ def run(*words, input=None, text=True, timeout=600.0, **options):  # noqa: A002 
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write((input or "").encode() if text else input or b"")
         given.seek(0)
-        code = Running(words, stdin=given, stdout=out, stderr=err, **options).wait(timeout)
+        running = Running(words, stdin=given, stdout=out, stderr=err, **options)
+        try:
+            code = running.wait(timeout)
+        finally:
+            running.kill()  # where it has not ended in time
         said = []
         for file in (out, err):
             file.seek(0)

@@ -259,6 +259,23 @@ def test_the_command(tmp_path, capsys):
     assert "sgd.lr" in fail(["audit", "nothing like a recipe"], capsys)
 
 
+def test_limits_of_the_plain_rule_are_none_where_there_is_a_trust_ratio():
+    """An lr of LARS is far above SGD's: what follows of it with a decay is no error, and is said not to be checked."""
+    recipe = load_recipe("digits")
+    plain = replace(recipe, groups=(), sgd=Settings(lr=4.8, momentum=0.9, weight_decay=1e-3))
+    lars = replace(plain, sgd=replace(plain.sgd, trust_coefficient=0.001))
+    assert [finding.name for finding in audit(plain).errors] == ["decay_forgets_at_once"]
+    found = audit(lars)
+    assert not found.errors
+    assert any("trust ratio" in line for line in found.not_checked)
+    large = [audit(one.sgd, batch_size=4096, examples=10**6).names for one in (plain, lars)]
+    assert ["no_warmup_for_a_large_batch" in names for names in large] == [True, False]
+    optimizer = downslope.torch.SGD(nn.Linear(2, 1, bias=False), lr=4.8, momentum=0.9, weight_decay=1e-3)
+    assert "decay_forgets_at_once" in audit(optimizer, steps_per_epoch=100).names
+    optimizer.param_groups[0]["trust_coefficient"] = 0.001
+    assert "decay_forgets_at_once" not in audit(optimizer, steps_per_epoch=100).names
+
+
 def test_a_recipe_is_left_as_it_is():
     """An audit changes nothing."""
     recipe = load_recipe("digits")

@@ -186,6 +186,29 @@ def test_advice_that_cannot_be_followed_is_left_out_with_the_reason():
         assert any(sentence.startswith(said) for sentence in found.suggestions)
 
 
+@pytest.mark.parametrize(
+    ("option", "written", "off"),
+    [
+        ({"nu": 0.7}, "sgd.nu = 0.7", "sgd.nu = 1.0"),
+        ({"trust_coefficient": 0.25}, "sgd.trust_coefficient = 0.25", "sgd.trust_coefficient = 0.0"),
+        (
+            {"trust_coefficient": 0.25, "trust_clip": True},
+            "sgd.trust_coefficient = 0.25, sgd.trust_clip = true",
+            "sgd.trust_coefficient = 0.0, sgd.trust_clip = false",
+        ),
+        ({"adaptive_clip": 0.01}, "sgd.adaptive_clip = 0.01", "sgd.adaptive_clip = 0.0"),
+    ],
+)
+def test_an_option_of_recipes_is_switched_off_by_the_value_that_says_so(option, written, off):
+    """TOML has no None: the recipe that has the option is told the number or flag that a recipe takes for none."""
+    plain = load_recipe("recipes/digits.toml")
+    found = compare(plain, replace(plain, sgd=replace(plain.sgd, **option)))
+    texts = {advice.side: advice.text for advice in found.advice}
+    assert all(advice.same for advice in found.advice)
+    assert written in texts["a"]
+    assert off in texts["b"]
+
+
 def test_groups_are_compared():
     """The same groups with another value part; groups that match other parameters are another training."""
     one = load_recipe("recipes/digits-nesterov-decoupled.toml")

@@ -265,6 +265,10 @@ def test_limits():
     moving = recipe_of(Settings(lr=0.1, momentum=Linear(0.5, 0.9, 10), weight_decay=0.5))
     said = " ".join(downslope.rescale(moving, batch_size=128, curvature=10).remarks)
     assert "sgd.momentum is a schedule" in said
+    lars = recipe_of(Settings(lr=4.8, momentum=0.25, weight_decay=0.5, trust_coefficient=0.001))
+    said = " ".join(downslope.rescale(lars, batch_size=128, curvature=10).remarks)
+    assert "by sgd.trust_coefficient" in said
+    assert "from a batch of" not in said
     assert "from a batch of" not in said
     level = recipe_of(Settings(lr=0.1, momentum=Linear(0.25, 0.25, 10), weight_decay=0.5))
     assert "from a batch of 320 on" in " ".join(downslope.rescale(level, batch_size=128).remarks)

@@ -47,6 +47,25 @@ def test_a_step_by_hand():
     assert found["rotation_predicted"] == found["weight_norm_predicted"] == [None]
 
 
+def test_with_a_trust_ratio_nothing_is_foretold(tmp_path):
+    """Each tensor then has an lr and a decay of its own, by norms: no equilibrium, no limit; the other has its own."""
+    pair = [nn.Parameter(torch.full((2,), 1.0)) for _ in range(2)]
+    groups = [{"params": [("a", pair[0])]}, {"params": [("b", pair[1])], "trust_coefficient": 0.0}]
+    optimizer = SGD(groups, lr=0.5, weight_decay=0.01, trust_coefficient=0.25)
+    for param in pair:
+        param.grad = torch.tensor([0.5, -0.5])
+    before = look_at_groups(optimizer)
+    optimizer.step()
+    found = before.compare()
+    assert found["forgotten"] == [None, pytest.approx(0.005)]
+    for name in ("rotation_predicted", "weight_norm_predicted"):
+        assert [value is None for value in found[name]] == [True, False]
+    run(tiny(train__sharpness_every="10"), tmp_path / "plain")
+    run(tiny(train__sharpness_every="10", sgd__trust_coefficient="0.01"), tmp_path / "lars")
+    assert [{"limit", "limit_mini_batch"} & row.keys() for row in rows(tmp_path / "lars", "sharpness")] == [set()] * 2
+    assert {"limit", "limit_mini_batch"} <= rows(tmp_path / "plain", "sharpness")[0].keys()
+
+
 def test_groups_are_measured_apart():
     """Each group has its own numbers, in the optimizer's order; a parameter without a gradient is weight alone."""
     first, second, idle = (nn.Parameter(torch.full((2,), value)) for value in (1.0, 2.0, 3.0))

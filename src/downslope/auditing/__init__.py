@@ -121,6 +121,8 @@ def _not_checked(subject: Subject) -> Iterator[str]:
     if subject.settings is None:
         yield f"the optimizer's numbers: {subject.unknown}"
         return
+    if subject.settings.trust_coefficient is not None:
+        yield "how fast weights forget, and whether lr needs a warmup: by its trust ratio a tensor has its own numbers"
     if subject.run.steps_per_epoch is None:
         yield "what depends on the length of an epoch: give --examples N (and --batch-size N), or --steps-per-epoch N"
     if subject.run.total_steps is None and subject.run.epochs is None:

@@ -35,7 +35,8 @@ def about_decay(subject: Subject) -> Iterator[Finding]:
     if subject.settings is None:
         return
     if not is_zero(subject.settings.weight_decay):
-        yield from _timescale(subject)
+        if subject.settings.trust_coefficient is None:  # by which each tensor has a decay of its own
+            yield from _timescale(subject)
         yield from _copied(subject)
         yield from _bias_and_norm(subject)
     yield from _frozen(subject)

@@ -29,7 +29,7 @@ def about_training(subject: Subject) -> Iterator[Finding]:
 
 def _no_warmup(subject: Subject) -> Iterator[Finding]:
     course, size = subject.course, subject.run.batch_size
-    if course.settings is None or size is None or size < _LARGE:
+    if course.settings is None or size is None or size < _LARGE or course.settings.trust_coefficient is not None:
         return
     first, peak = gain_of(course.settings.at(0)), gain_of(subject.peak)
     if first >= 0.5 * peak and peak >= _STRONG:

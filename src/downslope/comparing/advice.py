@@ -16,7 +16,7 @@ from downslope.comparing.sides import Side
 from downslope.core.equivalence import Parting, find_parting
 from downslope.core.errors import DownslopeError, RecipeError, SettingsError
 from downslope.core.schedules.schedule import Schedule
-from downslope.core.settings import Settings, is_zero
+from downslope.core.settings import SAYING_NONE, Settings, is_zero
 from downslope.core.tables import toml_line
 from downslope.exporting.same_rule import without_dampening
 from downslope.recipe.load import parse_recipe, to_toml
@@ -332,7 +332,8 @@ def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
         or getattr(before, one.name) != getattr(after, one.name)
     ]
     named = named if "lr" in named else ["lr", *named]
-    values = {f"sgd.{field}": toml_line(getattr(after, field)) for field in named}
+    written = {field: getattr(after, field) for field in named}
+    values = {f"sgd.{x}": toml_line(SAYING_NONE[x] if value is None else value) for x, value in written.items()}
     groups = like.groups != side.groups
     if side.recipe is None:
         if groups and like.groups:

@@ -365,6 +365,14 @@ _CHECKS: Mapping[str, Callable[[str, Any], float | None]] = {
     "adaptive_clip": checked_factor,
 }
 
+SAYING_NONE: Mapping[str, float | bool] = {
+    "nu": 1.0,
+    "trust_coefficient": 0.0,
+    "trust_clip": False,
+    "adaptive_clip": 0.0,
+}
+"""What says None, by field, where None cannot be written."""
+
 
 def check_one_direction(nesterov: bool, nu: float | None) -> None:  # noqa: FBT001 -- as in settings
     """Raise `SettingsError` if a step would go by Nesterov's form and by quasi-hyperbolic momentum's at once."""

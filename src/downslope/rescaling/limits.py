@@ -67,6 +67,11 @@ def _limits(
         yield (
             "sgd.momentum is a schedule, so that from which batch on weights would swing or steps diverge is not known"
         )
+    elif before.sgd.trust_coefficient is not None:
+        yield (
+            "each tensor has an lr of its own by sgd.trust_coefficient, so that from which batch on weights would "
+            "swing or steps diverge is not known"
+        )
     elif math.isfinite(before.sgd.lr_max):
         now = _at_peak(before.sgd, momentum)
         yield from _of_decay(now, size, factor)

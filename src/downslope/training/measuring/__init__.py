@@ -44,5 +44,7 @@ class Measurements:
         """Return the row of the curvature before this step, or None if it is not due."""
         if self._sharpness_every is None or step % self._sharpness_every:
             return None
-        found = measure_sharpness(self._task, step)
-        return {**found, **limits(self._task.state.optimizer.step_scalars()[-1])}
+        found, optimizer = measure_sharpness(self._task, step), self._task.state.optimizer
+        if optimizer.param_groups[-1]["trust_coefficient"]:  # each tensor has its own lr, and no limit holds for all
+            return found
+        return {**found, **limits(optimizer.step_scalars()[-1])}

@@ -35,6 +35,8 @@ class GroupsBefore:
         grad_norms: Norm of each group's gradient, before clipping.
         alignments: Cosine of the angle between each group's gradient and its weights; None where one of them is zero.
         scalars: The step's scalars of each group.
+        foretold: Whether theory knows each group's steps: not those of schedule-free SGD, which has no rate of
+            forgetting, nor with a trust ratio, by which each tensor has its own lr and decay.
     """
 
     params: list[list[Tensor]]
@@ -42,6 +44,7 @@ class GroupsBefore:
     grad_norms: list[float]
     alignments: list[float | None]
     scalars: list[StepScalars]
+    foretold: list[bool]
 
     def compare(self) -> dict[str, list[float | None]]:
         """Return the measurements by name, each a list with a number for each group; called after the step.
@@ -49,16 +52,16 @@ class GroupsBefore:
         "lr", "grad_norm", "weight_norm" (after the step), "update_ratio" (length of the update over that of the
         weights), "rotation" (angle in radians), "alignment", and of weights before a normalisation layer, at
         equilibrium: "rotation_predicted", "weight_norm_predicted"; "forgotten" is the part of a weight that a step
-        forgets. None where there is no such number: without weight decay there is no equilibrium.
+        forgets. None where there is no such number: without weight decay there is no equilibrium, and see `foretold`.
         """
         table: dict[str, list[float | None]] = {name: [] for name in _NAMES}
         for index, scalars in enumerate(self.scalars):
             before = global_norm(self.copies[index])
             after = global_norm(self.params[index])
             update, rotation = _turn(self.params[index], self.copies[index], before)
-            is_averaged = isinstance(scalars, ScheduleFreeScalars)  # which has no rate of forgetting
-            forgotten = None if is_averaged else forgotten_per_step(scalars)
-            predicted = (None, None) if is_averaged else _equilibrium(scalars, self.grad_norms[index] * before)
+            known = self.foretold[index]
+            forgotten = forgotten_per_step(scalars) if known else None
+            predicted = _equilibrium(scalars, self.grad_norms[index] * before) if known else (None, None)
             values = (
                 scalars.lr,
                 self.grad_norms[index],
@@ -92,8 +95,12 @@ def look_at_groups(optimizer: SGD, loss_scale: float = 1.0) -> GroupsBefore:
         norms.append(norm / loss_scale)
         finite = 0 < length < math.inf
         alignments.append(inner([w for w, _ in pairs], [g for _, g in pairs]) / length if finite else None)
-    return GroupsBefore(params, [[p.clone() for p in group] for group in params], norms, alignments,
-                        optimizer.step_scalars())  # fmt: skip
+    scalars = optimizer.step_scalars()
+    foretold = [
+        not (isinstance(one, ScheduleFreeScalars) or group["trust_coefficient"])
+        for one, group in zip(scalars, optimizer.param_groups, strict=True)
+    ]
+    return GroupsBefore(params, [[p.clone() for p in group] for group in params], norms, alignments, scalars, foretold)
 
 
 def inner(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:

@@ -358,6 +358,8 @@ def describe_settings(settings: Settings) -> str:
     Example:
         >>> describe_settings(Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
         'lr 0.1, momentum 0.9 (Nesterov), weight decay 0.0005 (coupled)'
+        >>> describe_settings(Settings(lr=4.8, trust_coefficient=0.001, adaptive_clip=0.01))
+        'lr 4.8, trust coefficient 0.001 (LARS), adaptive clipping 0.01'
     """
     if isinstance(settings, ScheduleFree):
         return ", ".join(_of_schedule_free(settings))
@@ -370,6 +372,10 @@ def describe_settings(settings: Settings) -> str:
         parts.append(f"dampening {settings.dampening:g}")
     if settings.weight_decay != 0:
         parts.append(f"weight decay {_number(settings.weight_decay)} ({settings.decay})")
+    if settings.trust_coefficient is not None:
+        parts.append(f"trust coefficient {settings.trust_coefficient:g} ({'LARC' if settings.trust_clip else 'LARS'})")
+    if settings.adaptive_clip is not None:
+        parts.append(f"adaptive clipping {settings.adaptive_clip:g}")
     if settings.maximize:
         parts.append("ascending")
     return ", ".join(parts)
