@@ -111,6 +111,10 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                                                          first * element_size(entry.velocity_format)
                                                    : nullptr,
                                     entry.compensation ? static_cast<char*>(entry.compensation) + first * 2 : nullptr,
+                                    entry.average ? static_cast<char*>(entry.average) +
+                                                        first * element_size(average_format(entry.format))
+                                                  : nullptr,
+                                    entry.weight,
                                     count,
                                     random_bits(key, entry.index),
                                     entry.first + static_cast<std::uint32_t>(first),

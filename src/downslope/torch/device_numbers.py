@@ -70,7 +70,7 @@ class DeviceNumbers:
         self.stop = torch.zeros((), dtype=torch.float32, device=device)
         self._written: list[Any] = []
         self._live: list[tuple[Tensor, Tensor]] = []
-        self._recorded: list[int] | None = None
+        self._recorded: list[Any] | None = None
 
     @property
     def kinds(self) -> list[tuple[int, bool]]:

@@ -25,6 +25,7 @@ from downslope.core.rule import StepScalars
 from downslope.kernel.coefficients import FORMATS
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
+from downslope.torch.average import AVERAGE, outside_of_kernel
 from downslope.torch.blocks import CODES, SCALES
 from downslope.torch.device_numbers import DeviceNumbers, is_recording
 from downslope.torch.gradients import nonfinite
@@ -149,6 +150,7 @@ class DevicePlan:
                 (CODES, entry.velocity if entry.scales is not None else None),
                 (SCALES, entry.scales),
                 (COMPENSATION, entry.compensation),
+                (AVERAGE, entry.average),
             )
             if buffer is not None
         ]
@@ -174,7 +176,9 @@ class DevicePlan:
         unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
         self.fused = None if unwanted or kernel is not None else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
-        self.lasts = not any(entry.is_undampened and entry.velocity is not None for entry in entries)
+        self.lasts = not any((e.is_undampened and e.velocity is not None) or e.begins_average for e in entries)
+        self.averaged = frozenset(id(e.param) for e in entries if kernel is not None and e.average is not None)
+        self.has_other_averages = outside_of_kernel(groups, self.averaged)
 
     def holds(self, groups: Groups, state: State, params: Sequence[Tensor]) -> bool:
         """Whether a step has the same parameters, velocities and choices, all where and as they were."""
@@ -216,16 +220,14 @@ def plan_for_device(
 
     With numbers on the device, it is the kernels' plan or none.
     """
-    tensors = [
-        t for entry in entries for t in (entry.param, entry.velocity, entry.compensation, entry.scales) if t is not None
-    ]
+    tensors = [tensor for entry in entries for tensor in entry.written()]
     fit = (
         all(is_plain(tensor) for tensor in tensors)
         and len({tensor.device for tensor in tensors}) == 1
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
         and all(entry.own is None for entry in entries)  # whose scalars follow from norms that the host waits for
-        and all(entry.velocity is None or _laid_out_as(entry.velocity, entry.param) for entry in entries)
+        and all(t is None or _laid_out_as(t, entry.param) for entry in entries for t in (entry.velocity, entry.average))
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)
     )

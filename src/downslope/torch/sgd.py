@@ -27,6 +27,7 @@ from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
+from downslope.torch.average import Averaging, check_not_at_average, follow
 from downslope.torch.blocks import INT8, check_can_be_coded, is_worth_codes
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.device_numbers import DeviceNumbers, check_not_recording
@@ -52,6 +53,7 @@ from downslope.torch.options import (
     check_not_scaled_late,
     check_rounding_has_a_use,
     check_step_in_backward,
+    checked_ema,
     checked_grad_scale,
     checked_rounding,
 )
@@ -65,7 +67,7 @@ from downslope.torch.update import Entry
 _STRIDED = torch.strided
 
 
-class SGD(SteppingInBackward):
+class SGD(Averaging, SteppingInBackward):
     """SGD with momentum and weight decay: a drop-in for ``torch.optim.SGD``.
 
     The positional arguments, their defaults and the state are those of ``torch.optim.SGD``; the rule is
@@ -111,6 +113,9 @@ class SGD(SteppingInBackward):
         rounding_seed: Seed of stochastic rounding: the same seed, step and parameters give the same bits.
         step_in_backward: Whether ``backward()`` steps each parameter as soon as its gradient is there, and frees the
             gradient; ``step()`` then closes the step. The same bits with hardly any memory for gradients.
+        ema: Decay of an average of the weights that the step moves with them: average + (1 - ema) * (weight - average),
+            beginning with the weights after the first step. Read it by `averaged` and `averaged_state`; see
+            docs/optimizer.md for what goes with what.
 
     Raises:
         SettingsError: If a value is not allowed; if `fused` is True and the kernel was not built; if `capturable` is
@@ -157,6 +162,7 @@ class SGD(SteppingInBackward):
         rounding: Rounding = "nearest",
         rounding_seed: int = 0,
         step_in_backward: bool = False,
+        ema: float | None = None,
         **unknown: Any,
     ) -> None:
         refuse_unknown(unknown, _ARGUMENTS)
@@ -183,6 +189,7 @@ class SGD(SteppingInBackward):
         defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
+        defaults["ema"] = checked_ema(ema)
         defaults |= self._own_defaults
         params, around = parameters_of(params, groups, model, lr=values.get("lr", settings.lr))
         super().__init__(params, defaults)
@@ -459,12 +466,20 @@ class SGD(SteppingInBackward):
             self._device_plan = plan  # it was this step's gradients that it could not take
             return False
         self._device_plan = plan if plan.lasts else None
+        self._follow_on_device(plan, groups, grad_scale)
         self.count_step()
         if isinstance(grad_scale, LossScale) and (found := grad_scale.found) is not None:
             pending = self.shared.get("pending")
             self.shared["pending"] = found if pending is None else pending + found
             self.shared["last_skip"] = self._calls(), found
         return True
+
+    def _follow_on_device(self, plan: DevicePlan, groups: Any, grad_scale: float | LossScale) -> None:
+        """Move those averages that no kernel has moved, if the step has moved anything: the device may know alone."""
+        if plan.has_other_averages:
+            held = self.shared.get("held") if self.on_nonfinite == "raise" else None
+            stop = grad_scale.found if isinstance(grad_scale, LossScale) else None if held is None else held.found
+            follow(groups, self.state, plan.averaged, stop=stop)
 
     def _planned(self, pairs: list[tuple[int, Tensor]], numbers: DeviceNumbers | None) -> DevicePlan | None:
         """Return the plan of parameters on a device, the last one if it holds; None if they need another way."""
@@ -542,6 +557,7 @@ class SGD(SteppingInBackward):
             watched = is_watched()
             if not watched and self._is_probe(grads_of(param for _, param in pairs)):
                 self._make_plan(pairs)  # which allocates
+                follow(groups, state)
                 return
         scalars = self.step_scalars()  # before any moves
         factor: float | None = grad_scale
@@ -555,6 +571,7 @@ class SGD(SteppingInBackward):
         if watched:
             grads, entries = grads_of(param for _, param in pairs), self._entries_of(pairs)
             step_by_torch(groups, state, options, entries, grads, scalars, factor, one_by_one=True)
+            follow(groups, state)
         else:
             if plan is None:
                 plan = self._plan = self._make_plan(pairs)
@@ -582,6 +599,7 @@ class SGD(SteppingInBackward):
 
     def _params_with_grads(self) -> list[tuple[int, Tensor]]:
         """Return (group's index, parameter) for every parameter that has a gradient, each of them dense."""
+        check_not_at_average(self.shared)
         return [
             (i, param)
             for i, group in enumerate(self.param_groups)
