@@ -404,9 +404,9 @@ def _numbers_of(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(group: Mapping[str, Any], where: str = "") -> None:
     """Raise if one of a group's numbers is not allowed, or it has one of SGD's that the method has no place for."""
+    if group.get("ema") is not None:
+        raise SettingsError(f"{where}{_OWN_AVERAGE}")
     try:
-        if group.get("ema") is not None:
-            raise SettingsError(_OWN_AVERAGE)
         values = {name: group[name] for name in (*_SHARED, *_OWN)}
         values |= {name: group[name] for name in _OF_SGD_ALONE if name in group}
         for name in group_values.SCHEDULABLE:

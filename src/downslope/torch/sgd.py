@@ -517,6 +517,7 @@ class SGD(Averaging, SteppingInBackward):
         numbers.write(groups, options.rounding_seed)
         if not pairs:
             numbers.next_step(None, None, counts_skipped=False)
+            follow(groups, self.state, stop=numbers.stop)
             return
         is_first = self._device_plan is None and not self.state
         if is_first:
@@ -531,6 +532,8 @@ class SGD(Averaging, SteppingInBackward):
             return
         self._begin_to_hold(plan)
         step_counted_there(plan, grads, options, self.shared, grad_scale, numbers)
+        if plan.has_other_averages:
+            follow(groups, self.state, plan.averaged, stop=numbers.stop)
         if not plan.lasts:  # nothing can be planned while the next step is recorded
             self._device_plan = plan_for_device(groups, self._entries_of(pairs), numbers)
 
