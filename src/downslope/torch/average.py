@@ -166,7 +166,7 @@ class Averaging(Optimizer):
             raise StateError(
                 "the parameters hold their averages already, in a `with optimizer.averaged()` around this."
             )
-        pairs = list(self._with_averages())
+        pairs = list(self.averages())
         params, averages = [param for param, _ in pairs], [average for _, average in pairs]
         own = [param.detach().clone() for param in params]
         self.shared[_READING] = True
@@ -208,7 +208,7 @@ class Averaging(Optimizer):
                 "none of the model's parameters is this optimizer's. Give the model that it steps, and load what is "
                 "returned into another."
             )
-        averages = {id(param): average for param, average in self._with_averages()}
+        averages = {id(param): average for param, average in self.averages()}
         return {
             name: own.detach().clone().copy_(averages.get(id(own), own)) if isinstance(own, Tensor) else own
             for name, own in model.state_dict(keep_vars=True).items()
@@ -222,8 +222,8 @@ class Averaging(Optimizer):
         if (within := getattr(self, "_in_backward", None)) is not None:
             within.check_closed(what)
 
-    def _with_averages(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (parameter, its average) of all that have one."""
+    def averages(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (parameter, its average) of all that have one: the tensors that the next step moves, not copies."""
         for group in self.param_groups:
             for param in dict.fromkeys(group["params"]):
                 if (average := average_of(param, group, self.state)) is not None:
