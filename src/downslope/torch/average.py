@@ -140,8 +140,13 @@ class Averaging(Optimizer):
     def averaged(self) -> Iterator[None]:
         """Have the parameters hold their averages within this context, and afterwards what they held, bit for bit.
 
-        Parameters without an average, such as frozen ones, and the model's buffers stay as they are. Within it no step
-        is taken.
+        With ``ema=0.999`` each step moves ``average + (1 - ema) * (weight - average)``, in float32 (float64 of float64
+        weights), beginning with the weights after the first step. The compiled kernel and Triton's do it within
+        their pass; where torch's operations step, three more of them do. A step that is skipped moves no average; one
+        in which a weight has no gradient does, but frozen weights have none until they are learned. Of 16-bit weights
+        it is the average of what they are, what compensated rounding keeps beside them left out.
+
+        Within the context buffers and weights without an average stay as they are, and no step is taken.
 
         Raises:
             StateError: If no average is kept, a step within the backward pass is half done, or it is such a context

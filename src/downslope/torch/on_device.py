@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import attrgetter, is_, methodcaller
@@ -25,7 +25,7 @@ from downslope.core.rule import StepScalars
 from downslope.kernel.coefficients import FORMATS
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
-from downslope.torch.average import AVERAGE, outside_of_kernel
+from downslope.torch.average import AVERAGE, follow, outside_of_kernel
 from downslope.torch.blocks import CODES, SCALES
 from downslope.torch.device_numbers import DeviceNumbers, is_recording
 from downslope.torch.gradients import nonfinite
@@ -177,8 +177,8 @@ class DevicePlan:
         self.fused = None if unwanted or kernel is not None else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
         self.lasts = not any((e.is_undampened and e.velocity is not None) or e.begins_average for e in entries)
-        self.averaged = frozenset(id(e.param) for e in entries if kernel is not None and e.average is not None)
-        self.has_other_averages = outside_of_kernel(groups, self.averaged)
+        self._averaged = frozenset(id(e.param) for e in entries if kernel is not None and e.average is not None)
+        self._has_other_averages = outside_of_kernel(groups, self._averaged)
 
     def holds(self, groups: Groups, state: State, params: Sequence[Tensor]) -> bool:
         """Whether a step has the same parameters, velocities and choices, all where and as they were."""
@@ -191,6 +191,11 @@ class DevicePlan:
             and self._forms_of(params) == self._forms
             and (self.kernel is None or self.kernel.holds())
         )
+
+    def follow(self, groups: Groups, state: State, stop: Tensor | None) -> None:
+        """Move those averages that no kernel has moved, unless a number on the device is above 0."""
+        if self._has_other_averages:
+            follow(groups, state, self._averaged, stop=stop)
 
     def fits(self, grads: Sequence[Tensor]) -> bool:
         """Whether gradients are as the parameters are: in format, device and layout."""
@@ -550,6 +555,14 @@ def _factor_known_there(
         return factor, None
     held.observe(norms, norm)
     return factor, held.found
+
+
+def stopping_number(shared: Mapping[str, Any], options: StepOptions, grad_scale: float | LossScale) -> Tensor | None:
+    """Return what is above 0 on the device where a step there has moved nothing; None where it surely has."""
+    if isinstance(grad_scale, LossScale):
+        return grad_scale.found
+    held: Held | None = shared.get("held") if options.on_nonfinite == "raise" else None
+    return None if held is None else held.found
 
 
 def _can_stop(plan: DevicePlan) -> bool:

@@ -41,6 +41,7 @@ from downslope.torch.on_device import (
     plan_for_device,
     step_counted_there,
     step_on_device,
+    stopping_number,
     why_not_capturable,
 )
 from downslope.torch.options import (
@@ -113,9 +114,7 @@ class SGD(Averaging, SteppingInBackward):
         rounding_seed: Seed of stochastic rounding: the same seed, step and parameters give the same bits.
         step_in_backward: Whether ``backward()`` steps each parameter as soon as its gradient is there, and frees the
             gradient; ``step()`` then closes the step. The same bits with hardly any memory for gradients.
-        ema: Decay of an average of the weights that the step moves with them: average + (1 - ema) * (weight - average),
-            beginning with the weights after the first step. Read it by `averaged` and `averaged_state`; see
-            docs/optimizer.md for what goes with what.
+        ema: Decay of an average of the weights that the step moves with them; see `averaged`, by which it is read.
 
     Raises:
         SettingsError: If a value is not allowed; if `fused` is True and the kernel was not built; if `capturable` is
@@ -466,20 +465,13 @@ class SGD(Averaging, SteppingInBackward):
             self._device_plan = plan  # it was this step's gradients that it could not take
             return False
         self._device_plan = plan if plan.lasts else None
-        self._follow_on_device(plan, groups, grad_scale)
+        plan.follow(groups, state, stopping_number(self.shared, options, grad_scale))
         self.count_step()
         if isinstance(grad_scale, LossScale) and (found := grad_scale.found) is not None:
             pending = self.shared.get("pending")
             self.shared["pending"] = found if pending is None else pending + found
             self.shared["last_skip"] = self._calls(), found
         return True
-
-    def _follow_on_device(self, plan: DevicePlan, groups: Any, grad_scale: float | LossScale) -> None:
-        """Move those averages that no kernel has moved, if the step has moved anything: the device may know alone."""
-        if plan.has_other_averages:
-            held = self.shared.get("held") if self.on_nonfinite == "raise" else None
-            stop = grad_scale.found if isinstance(grad_scale, LossScale) else None if held is None else held.found
-            follow(groups, self.state, plan.averaged, stop=stop)
 
     def _planned(self, pairs: list[tuple[int, Tensor]], numbers: DeviceNumbers | None) -> DevicePlan | None:
         """Return the plan of parameters on a device, the last one if it holds; None if they need another way."""
@@ -532,8 +524,7 @@ class SGD(Averaging, SteppingInBackward):
             return
         self._begin_to_hold(plan)
         step_counted_there(plan, grads, options, self.shared, grad_scale, numbers)
-        if plan.has_other_averages:
-            follow(groups, self.state, plan.averaged, stop=numbers.stop)
+        plan.follow(groups, self.state, numbers.stop)
         if not plan.lasts:  # nothing can be planned while the next step is recorded
             self._device_plan = plan_for_device(groups, self._entries_of(pairs), numbers)
 
