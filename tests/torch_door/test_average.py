@@ -521,6 +521,7 @@ def test_narrower_averages_are_widened_and_ones_without_a_place_refused() -> Non
     assert_same_bits(averages_of(optimizer), ours)
 
 
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_a_distributed_checkpoint_brings_it(tmp_path: Any) -> None:
     """Its state is allocated by a step that moves nothing, and filled."""
     import torch.distributed.checkpoint as dcp
