@@ -27,8 +27,6 @@ struct Piece {
   const void* grad;     // read, in param's format
   void* velocity;       // read and written, in its own format; null where there is no momentum
   void* compensation;   // bfloat16, read and written; null unless the parameter is compensated (Kahan)
-  void* average;        // of the parameter over steps, read and written; float32, of float64 in float64; null for none
-  double weight;        // how far the average goes towards the new parameter
   std::size_t count;    // elements
   std::uint32_t key;    // key of this tensor's random numbers in this step
   std::uint32_t first;  // index of the first element, within its tensor

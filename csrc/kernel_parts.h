@@ -7,12 +7,6 @@
 
 #include "affine.h"
 
-#if defined(_MSC_VER)
-#define DOWNSLOPE_APART __declspec(noinline)
-#else
-#define DOWNSLOPE_APART __attribute__((noinline))
-#endif
-
 namespace downslope::DOWNSLOPE_ISA {
 namespace {
 

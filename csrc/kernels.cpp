@@ -50,23 +50,6 @@ inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Vel
   }
 }
 
-// Takes new parameters into their average, a tile after it was stepped, while it is in the nearest cache. By format alone,
-// and never part of the loop above: a step without an average stays what it is.
-template <class Param>
-DOWNSLOPE_APART void average_in(const Piece& piece, std::size_t begin, std::size_t count) {
-  using Average = ComputeOf<Param>;
-  const Param* __restrict__ params = static_cast<const Param*>(piece.param) + begin;
-  Average* __restrict__ averages = static_cast<Average*>(piece.average) + begin;
-  const Average weight = static_cast<Average>(piece.weight);
-  if (piece.asks_for_lines) {
-    prefetch<true>(averages, count);
-  } else {
-    prefetch_page<true>(averages, count);
-  }
-  for (std::size_t i = 0; i < count; ++i)
-    averages[i] = averages[i] + weight * (static_cast<Average>(widen(params[i])) - averages[i]);
-}
-
 template <class Param, class Velocity, Rounding rounding>
 void step(const Piece& piece, const Coefficients& coefficients) {
   constexpr bool has_velocity = !std::is_same_v<Velocity, absent>;
@@ -78,7 +61,6 @@ void step(const Piece& piece, const Coefficients& coefficients) {
           piece.velocity ? static_cast<Velocity*>(piece.velocity) + begin : nullptr,
           piece.compensation ? static_cast<bfloat16*>(piece.compensation) + begin : nullptr, count, piece.key,
           piece.first + static_cast<std::uint32_t>(begin), weights);
-      if (piece.average) average_in<Param>(piece, begin, count);
     };
     std::size_t begin = 0;
     for (; begin + tile <= piece.count; begin += tile) {
@@ -142,7 +124,6 @@ void step_blocks(const Piece& piece, const Weights<float>& weights) {
     } else {
       scale = encode_specials(velocities, codes + begin, count);
     }
-    if (piece.average) average_in<Param>(piece, begin, count);
   };
   std::size_t begin = 0;
 #ifdef DOWNSLOPE_LANES
@@ -152,7 +133,6 @@ void step_blocks(const Piece& piece, const Weights<float>& weights) {
       float& scale = piece.scales[begin / block_length];
       if (is_plain(scale)) {
         blocks.template step<decays>(params + begin, grads + begin, codes + begin, scale, weights);
-        if (piece.average) average_in<Param>(piece, begin, block_length);
       } else {
         step_block(begin, block_length);
       }
@@ -171,6 +151,25 @@ void step_coded(const Piece& piece, const Coefficients& coefficients) {
     step_blocks<Param, rounding, false>(piece, weights);
   } else {
     step_blocks<Param, rounding, true>(piece, weights);
+  }
+}
+
+// average += weight * (param - average), each operation rounded by itself.
+template <class Param>
+void average_in(const void* params, void* averages, std::size_t count, double weight, bool asks_for_lines) {
+  using Average = ComputeOf<Param>;
+  const Param* __restrict__ values = static_cast<const Param*>(params);
+  Average* __restrict__ kept = static_cast<Average*>(averages);
+  const Average share = static_cast<Average>(weight);
+  for (std::size_t at = 0; at < count; at += tile) {
+    if (asks_for_lines) {
+      prefetch<true>(kept + at, tile);
+    } else {
+      prefetch_page<true>(kept + at, tile);
+    }
+    const std::size_t stop = count - at < tile ? count : at + tile;
+    for (std::size_t i = at; i < stop; ++i)
+      kept[i] = kept[i] + share * (static_cast<Average>(widen(values[i])) - kept[i]);
   }
 }
 
@@ -236,6 +235,7 @@ const KernelTable table = {
          NEAREST(double, absent), {nullptr, nullptr, nullptr}},  // computed in float64, which codes would not repay
     },
     {sum_of_squares<float>, sum_of_squares<bfloat16>, sum_of_squares<float16>, sum_of_squares<double>},
+    {average_in<float>, average_in<bfloat16>, average_in<float16>, average_in<double>},
 };
 
 }  // namespace downslope::DOWNSLOPE_ISA

@@ -391,7 +391,7 @@ _NUMBERS = (*group_values.HYPERPARAMETERS, "lr_initial", "lr_max", "max_lr", "em
 
 def _numbers_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return everything in a group that its scalars depend on, as it is now: tensors and arrays may change in place."""
-    values = (*group_values.values_of(group), group.get("ema"))
+    values: tuple[Any, ...] = (*group_values.values_of(group), group.get("ema"))
     return tuple(v.item() if hasattr(v, "item") else v for v in values)
 
 

@@ -235,7 +235,7 @@ def checked_ema(value: Any) -> float | None:
     """Return the decay of an average of the weights if it is one, None for none, else raise `SettingsError`."""
     if value is None or (type(value) is float and 0 < value < 1):
         return value
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 < value < 1:
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
         return float(value)
     raise SettingsError(f"`ema` must be in (0, 1) such as 0.999, or None for no average; got {shown(repr(value))}.")
 

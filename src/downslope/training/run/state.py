@@ -202,6 +202,7 @@ def build_state(
     model_tensors(model)
     telling: list[Metric] = [*watched.values(), metrics[0]]
     early, plateau = train.early_stop, train.plateau
+    own: dict[str, Any] = {} if isinstance(sgd, ScheduleFree) else {"ema": train.ema}
     try:
         made = ScheduleFreeSGD if isinstance(sgd, ScheduleFree) else SGD
         optimizer = made(
@@ -212,7 +213,7 @@ def build_state(
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
             velocity_dtype=INT8 if train.velocity_dtype == INT8 else None,
             model=model,
-            **({} if train.ema is None else {"ema": train.ema}),
+            **own,
         )
     except GroupError as error:
         raise GroupError(f"{error} What train.freeze matches is in no group.") if frozen else error from None
