@@ -19,10 +19,10 @@ constexpr std::size_t elements_per_thread = std::size_t{1} << 17;
 constexpr std::size_t shares_per_thread = 8;
 // Shares begin at multiples of this many elements, so that two threads seldom write to one cache line.
 constexpr std::size_t alignment = 64;
-// Elements that are stepped before they are taken into their average: they are still in a near cache then. Whole blocks of
-// codes.
-constexpr std::size_t stretch = 2048;
-static_assert(stretch % block_length == 0 && stretch % alignment == 0);
+// Elements that are stepped before they are taken into their average, as measured: of fewer the calls would tell, and of
+// more the memory of averages is asked for apart from the rest. With a velocity of codes a block.
+constexpr std::size_t stretch = 512;
+static_assert(stretch % alignment == 0 && block_length % alignment == 0);
 // Elements of one partial sum of a reduction: fixed, so that sums do not depend on threads.
 constexpr std::size_t block = std::size_t{1} << 14;
 
@@ -142,8 +142,10 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                     step(first, count);
                     return;
                   }
-                  for (const std::size_t stop = first + count; first < stop; first += stretch) {
-                    const std::size_t some = std::min(stretch, stop - first);
+                  const bool is_coded = entry.velocity_format == VelocityFormat::coded;
+                  const std::size_t length = is_coded ? block_length : stretch;
+                  for (const std::size_t stop = first + count; first < stop; first += length) {
+                    const std::size_t some = std::min(length, stop - first);
                     step(first, some);
                     average_part(table, entry, first, some, asks_for_lines);
                   }
