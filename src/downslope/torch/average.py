@@ -24,7 +24,7 @@ from downslope.torch.tensors import local_part
 
 AVERAGE = "average"
 """Key of a parameter's state: the average of its values after each step."""
-_READING = "weights_at_average"
+READING = "weights_at_average"
 """Key in an optimizer's `shared` while its parameters hold their averages."""
 
 
@@ -167,21 +167,21 @@ class Averaging(Optimizer):
             3.0
         """
         self._check_has_averages("use the average")
-        if self.shared.get(_READING):
+        if self.shared.get(READING):
             raise StateError(
                 "the parameters hold their averages already, in a `with optimizer.averaged()` around this."
             )
         pairs = list(self.averages())
         params, averages = [param for param, _ in pairs], [average for _, average in pairs]
         own = [param.detach().clone() for param in params]
-        self.shared[_READING] = True
+        self.shared[READING] = True
         self._forget_plans()  # by which a step would not look
         try:
             _copy(params, averages)
             yield
         finally:
             _copy(params, own)
-            self.shared.pop(_READING)
+            self.shared.pop(READING)
 
     @torch.no_grad()
     def averaged_state(self, model: nn.Module) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def _copy(into: Iterable[Tensor], values: Iterable[Tensor]) -> None:
 
 def check_not_at_average(shared: Mapping[str, Any]) -> None:
     """Raise `StateError` if a step is to be taken while parameters hold their averages."""
-    if shared.get(_READING):
+    if shared.get(READING):
         raise StateError(
             "the parameters hold their averages, from which no step is taken. Leave the `with optimizer.averaged()` "
             "first."

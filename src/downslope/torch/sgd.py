@@ -27,7 +27,7 @@ from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
-from downslope.torch.average import Averaging, check_not_at_average, follow
+from downslope.torch.average import READING, Averaging, check_not_at_average, follow
 from downslope.torch.blocks import INT8, check_can_be_coded, is_worth_codes
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.device_numbers import DeviceNumbers, check_not_recording
@@ -677,7 +677,7 @@ class SGD(Averaging, SteppingInBackward):
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""
         self._count_pending()
-        shared = {word: value for word, value in self.shared.items() if word != "numbers"}
+        shared = {word: value for word, value in self.shared.items() if word not in ("numbers", READING)}
         return {**super().__getstate__(), "shared": shared, "_around": self._around}
 
     def _begin(self) -> None:
