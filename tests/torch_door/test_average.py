@@ -394,6 +394,23 @@ def test_the_model_at_its_average_and_back() -> None:
     assert averages_of(optimizer)[0].any(), "they are copies"
 
 
+def test_a_wrapper_that_is_a_copy_is_read_and_stepped_as_the_optimizer_is() -> None:
+    """Fabric's has the optimizer's attributes as they were; no step is taken unseen by either."""
+    model = mlp()
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9, ema=0.9)
+    params = list(model.parameters())
+    beside = trained(params, optimizer)
+    wrapper = type("Wrapper", (SGD,), {})
+    wrapped = wrapper.__new__(wrapper)
+    wrapped.__dict__ = dict(vars(optimizer))
+    with wrapped.averaged():
+        assert_same_bits(params, beside.kept)
+        for one in (optimizer, wrapped):
+            with pytest.raises(StateError, match="from which no step is taken"):
+                one.step()
+    assert_same_bits(averages_of(optimizer), trained(params, optimizer, beside=beside).kept)
+
+
 def test_reading_where_there_is_nothing_to_read() -> None:
     """Each with what to do."""
     model = mlp()

@@ -174,8 +174,10 @@ class Averaging(Optimizer):
         pairs = list(self.averages())
         params, averages = [param for param, _ in pairs], [average for _, average in pairs]
         own = [param.detach().clone() for param in params]
+        for group in self.param_groups:  # a new object, so that no plan is repeated unseen, of a wrapper's copy neither
+            if (ema := checked_ema(group.get("ema"))) is not None:
+                group["ema"] = ema * 1.0
         self.shared[READING] = True
-        self._forget_plans()  # by which a step would not look
         try:
             _copy(params, averages)
             yield
@@ -233,9 +235,6 @@ class Averaging(Optimizer):
             for param in dict.fromkeys(group["params"]):
                 if (average := average_of(param, group, self.state)) is not None:
                     yield param, average
-
-    def _forget_plans(self) -> None:
-        """Have the next step look at everything anew."""
 
 
 @torch.no_grad()

@@ -544,8 +544,8 @@ class SGD(Averaging, SteppingInBackward):
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
         """Take one step by a plan that holds, or by one made for it; without a plan where operations are watched."""
         groups, state, options = self.param_groups, self.state, self.shared["options"]
-        pairs: list[tuple[int, Tensor]] = []
-        watched = False
+        pairs, watched = list[tuple[int, Tensor]](), False
+        check_not_at_average(self.shared)
         if plan is None:
             pairs = self._params_with_grads()
             watched = is_watched()
