@@ -319,13 +319,18 @@ def test_a_compiled_step_moves_the_same_averages() -> None:
     assert_same_bits(*ends)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 @pytest.mark.parametrize("way", ["plain", "scaled", "held"])
-def test_on_a_device_without_kernels_torchs_operations_follow(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_device_without_kernels_torchs_operations_follow(
+    way: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And not after a step of which the device alone knows that it moved nothing."""
+    if way == "held" and dtype == torch.float64:
+        pytest.skip("torch's fused kernel cannot be kept from moving float64")
     for name in ("sgd", "grad_scaler"):
         monkeypatch.setattr(f"downslope.torch.{name}.is_elsewhere", lambda _: True)
     monkeypatch.setattr("downslope.torch.on_device.kernels_for", lambda _: (None, "there are none"))
-    params = make_params(((3, 5), (4,)), torch.float32)
+    params = make_params(((3, 5), (4,)), dtype)
     options = {"on_nonfinite": "raise"} if way == "held" else {}
     optimizer, beside = SGD(params, lr=0.1, momentum=0.9, ema=0.9, **options), Beside()
     if way == "held":

@@ -85,7 +85,7 @@ def follow(
         elif param.requires_grad or param.grad is not None:
             new.append((param, value))
     for (weight, dtype, device), pairs in by_kind.items():
-        share = weight if stop is None else torch.where(stop > 0, 0.0, weight).to(dtype)
+        share = weight if stop is None else (stop <= 0).to(dtype) * weight
         # on a device a few launches for all; on the CPU one tensor after the other, which lies in the cache meanwhile
         for some in [[pair] for pair in pairs] if device.type == "cpu" else [pairs]:
             values = [local_part(value).detach().to(dtype) for value, _ in some]
