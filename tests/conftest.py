@@ -25,8 +25,10 @@ os.environ["XDG_STATE_HOME"] = _state.name
 _kept = Path(_state.name) if NIGHTLY else Path(__file__).parents[1] / "build"  # by night programs are new each time
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_kept / "programs")
 os.environ |= {f"JAX_PERSISTENT_CACHE_MIN_{least}": "0" for least in ("COMPILE_TIME_SECS", "ENTRY_SIZE_BYTES")}
-"""What XLA compiled it has for the next test, for processes that tests start and for the next run of the tests: its name
-there is a hash of the program, XLA's version and flags, and the processor."""
+"""What XLA compiled it has for the next test, for processes that tests start and for the next run of the tests.
+
+Its name is a hash of the program, of XLA's version and flags, and of the processor.
+"""
 
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
