@@ -276,6 +276,7 @@ if __name__ == "__main__":
         for name in sys.argv[2:]:
             importlib.import_module(name)
         gc.freeze()  # so that a forked process does not copy the pages of what was imported
+        gc.set_threshold(20_000, 20, 20)  # as in the tests' own process
         found = _serve(ours)
     if found is not None:
         _become(*found)

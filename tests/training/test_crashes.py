@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -5,10 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from system_calls import why_not
 from training_runs import fingerprints, run, tiny
 
 import warm
+from downslope.training.folder.manifest import render_manifest
 from draws import NIGHTLY, draws
 
 HERE = Path(__file__).parent
@@ -100,6 +105,24 @@ def stopped(tmp_path_factory):
     run(RECIPE, folder, at=7)
     shutil.rmtree(folder / "checkpoints" / "step-00000005")
     return folder, fingerprints(whole)
+
+
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+        min_size=1,
+    )
+)
+def test_a_manifest_has_the_bytes_that_pythons_encoder_gives_it(table):
+    """Whatever is in it, and its checksum last."""
+    table.pop("checksum", None)
+    assume(table)
+    checksum = hashlib.blake2b(json.dumps(table, indent=1).encode(), digest_size=16).hexdigest()
+    assert render_manifest(table) == json.dumps({**table, "checksum": checksum}, indent=1).encode() + b"\n"
 
 
 def test_a_flipped_bit_of_a_manifest_is_noticed(stopped, tmp_path):
