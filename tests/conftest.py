@@ -44,8 +44,12 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported and collected out of every later search for garbage: a million objects, and none."""
+    """Leave what was imported and collected out of every later search for garbage, and search less often.
+
+    It is a million objects, and none of them garbage; a search after every 700 more takes a tenth of all time.
+    """
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 
