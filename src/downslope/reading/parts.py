@@ -40,7 +40,7 @@ _LAUNCHERS = (
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Za-z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*(?<!,))\s+){0,20}"
 _SCRIPT = re.compile(
     r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|"
-    r"for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
+    r"for \w+ in |[\w.]+ = [\w.]+\(|[a-z]\w*\.\w+\(|\w+ = \{[ \t]*$)",
     re.MULTILINE,
 )
 """A line of a program, of which the whole need not be today's Python."""
@@ -111,7 +111,7 @@ _FLAGS_IN_CODE = re.compile(
 )
 """A command that a program runs: a list of words with flags, or one text."""
 
-_QUOTED = re.compile(r"[\"'][^\"'\n]{20}")
+_QUOTED = re.compile(r"[\"'#][^\"'\n]{20}")
 _SIGNATURE = re.compile(r"\b(?:class|def)\s[\w.]*\([^()\n]*$")
 _TRUTH = re.compile(r"[=:]\s?(?:True|False)\b")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
@@ -271,7 +271,7 @@ def tell(text: str) -> str:
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
-    if not found and first == '"' and all(map(_JSON_LINE.fullmatch, lines)):
+    if not found and first == '"' and '":' in head and all(map(_JSON_LINE.fullmatch, lines)):
         return "json"
     if found or not _SCRIPT.search(head) or "```" in text:
         return found or told
@@ -380,9 +380,9 @@ def _python(text: str) -> str:
     plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
     if not assigned or not plain:
         return "python"
-    from downslope.reading.code.tree import written_rates
+    from downslope.reading.code.tree import formulas, written_rates
 
-    return "python" if written_rates(tree.body) else "dictionary"
+    return "python" if written_rates(tree.body) or formulas(tree.body) else "dictionary"
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)

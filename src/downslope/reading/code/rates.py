@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calling import Change
+from downslope.reading.code.formulas import plan_of_formulas
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
 from downslope.reading.code.recognise import nice, recognise
@@ -73,7 +74,8 @@ def plan_rate(
         )
         if found is not None:
             return found
-    return own
+    found = plan_of_formulas(on)
+    return found.put("initial", base or named) if found is not None and base is not None else found or own
 
 
 def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, base: Value | None) -> Plan | None:

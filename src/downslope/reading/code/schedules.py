@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from downslope.reading.arithmetic import folded, is_number
 from downslope.reading.code.arithmetic import binary
+from downslope.reading.code.by_words import row_by_words
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
@@ -177,7 +178,9 @@ class Schedules:
     # by the table
 
     def _row(self, made: Made) -> Row | None:
-        return _row(framework_of(made.path) or self.framework, made.name)
+        known = _row(framework_of(made.path) or self.framework, made.name)
+        told = row_by_words(made) if known is None else None
+        return Row(told[0], [], told[1], {"unit": told[2]} if told[2] else {}) if told is not None else known
 
     def arguments(self, made: Made, names: list[str]) -> dict[str, Value]:
         """Return a call's arguments by name."""

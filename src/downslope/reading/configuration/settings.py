@@ -211,10 +211,16 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
     return ANY
 
 
-def means_something(key: str) -> bool:
-    """Return whether a key is one of a training's, wherever it stands."""
+def meanings(key: str) -> list[str]:
+    """Return what a key may mean wherever it stands, the likeliest first; nothing where it is none of a training's.
+
+    Example:
+        >>> meanings("opt.min_lr"), meanings("T_max"), meanings("colour")
+        (['final'], ['duration'], [])
+    """
     last = key.rpartition(".")[2]
-    return squeezed(last) in _index("") or bool(_index("").get(_own(last)) or concepts_of(last))
+    told = _patterns(_index(""), squeezed(last), last)
+    return [concept for pattern, concept, _ in told if concept and len(pattern) == 1]
 
 
 def find_settings(entries: list[Entry], system: System) -> Settings:
@@ -378,7 +384,7 @@ def _setting(
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
-            return Setting(concept, value, entry, said or _unit_of(entry.path[-1]), near, scheduler)
+            return Setting(concept, value, entry, said or unit_of_key(entry.path[-1]), near, scheduler)
     if entry.value is True and "cosine" in concepts_of(written) and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
@@ -484,7 +490,8 @@ def _structural(key: str, ancestors: tuple[str, ...]) -> bool:
     return any(squeezed(one.partition("#")[0]) == key and words_of([one]) & STRUCTURE for one in ancestors)
 
 
-def _unit_of(key: str) -> str:
+def unit_of_key(key: str) -> str:
+    """Return what a key says that it counts: "epoch", "step" or ""."""
     words = words_of([key.replace("_", " ").replace("-", " ")])
     if words & {"epoch", "epochs"} or squeezed(key).endswith(("epoch", "epochs")):
         return "epoch"

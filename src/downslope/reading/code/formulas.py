@@ -1,0 +1,84 @@
+"""A formula of the learning rate whose names nothing says more of: `base_lr * (1 - epoch / max_epoch) ** 0.9`."""
+
+from __future__ import annotations
+
+import ast
+from copy import deepcopy
+
+from downslope.reading.arithmetic import is_number
+from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.recognise import recognise
+from downslope.reading.code.sampling import alike, relative, with_words
+from downslope.reading.code.tree import RATE_KEYS, formulas, key_of, unit_of
+from downslope.reading.code.values import NOWHERE, Scope, Value, join_sources, pretended_rate
+from downslope.reading.configuration.settings import meanings
+from downslope.reading.plan import Plan
+
+_LENGTHS = (97, 61)
+"""Epochs or steps of a run that are pretended, where a program does not say how many there are."""
+
+_WHOLE = frozenset({"epochs", "steps", "duration"})
+
+
+def plan_of_formulas(on: Interpreter) -> Plan | None:
+    """Return the schedule of the first formula that a program sets a learning rate by and that can be told."""
+    return next((plan for node in formulas(on.program.body) if (plan := _plan(on, node)) is not None), None)
+
+
+def _plan(on: Interpreter, node: ast.expr) -> Plan | None:
+    roles = _Roles(on)
+    formula = roles.visit(deepcopy(node))
+    on.program.kept.append(formula)  # its place is known by its identity
+    if not roles.unit or roles.unknown:
+        return None
+    place = on.program.place(node)
+    shapes: list[Plan] = []
+    sources: dict[int, Value] = {}
+    for length in _LENGTHS:
+        samples: list[tuple[float, float]] = []
+        for time in range(length + length // 2 if not roles.whole else length):
+            scope = Scope({"_time": Value(time), "_whole": Value(length), "_rate": pretended_rate()}, on.globals)
+            found = on.evaluate(formula, scope)
+            if not is_number(found.data):
+                return None
+            samples.append((time, found.data))
+            sources = join_sources([sources, found.sources])
+        shape = recognise(samples, length)
+        if shape is None or shape.kind in {"constant", "levels"}:
+            return None
+        if roles.whole:
+            shape.fields.pop("duration", None)
+        shapes.append(shape)
+    if not alike(*shapes):
+        return None
+    plan = with_words(shapes[0], roles.unit, sources, None, place)
+    return relative(plan) if NOWHERE in sources else plan
+
+
+class _Roles(ast.NodeTransformer):
+    """Puts names for what counts time, for the length of the run and for the rate that it begins with."""
+
+    def __init__(self, on: Interpreter) -> None:
+        self.on, self.unit, self.whole, self.unknown = on, "", False, False
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        node.args = [self.visit(one) for one in node.args]
+        return node
+
+    def _visit_name(self, node: ast.expr) -> ast.AST:
+        value = self.on.evaluate(node, self.on.globals)
+        if is_number(value.data):
+            return node
+        name = key_of(node)
+        told = set(meanings(name))
+        if told & _WHOLE or NAME_OF.get(name.lower(), "").startswith("train."):
+            self.whole = True
+            return ast.copy_location(ast.Name("_whole", ast.Load()), node)
+        if "lr" in told or name.lower() in RATE_KEYS:
+            return ast.copy_location(ast.Name("_rate", ast.Load()), node)
+        self.unknown |= not unit_of(name)
+        self.unit = self.unit or unit_of(name)
+        return ast.copy_location(ast.Name("_time", ast.Load()), node)
+
+    visit_Name = visit_Attribute = visit_Subscript = _visit_name
