@@ -6,7 +6,7 @@ import ast
 from copy import deepcopy
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.calls import field_of
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import recognise
 from downslope.reading.code.sampling import alike, relative, with_words
@@ -62,17 +62,20 @@ class _Roles(ast.NodeTransformer):
     def __init__(self, on: Interpreter) -> None:
         self.on, self.unit, self.whole, self.unknown = on, "", False, False
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        node.args = [self.visit(one) for one in node.args]
-        return node
+    def visit(self, node: ast.AST) -> ast.AST:
+        """Return a node with these names in it; a function that is called keeps its own."""
+        if isinstance(node, ast.Call):
+            node.args = [self.visit(one) for one in node.args]
+            return node
+        return self._named(node) if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) else super().visit(node)
 
-    def _visit_name(self, node: ast.expr) -> ast.AST:
+    def _named(self, node: ast.expr) -> ast.expr:
         value = self.on.evaluate(node, self.on.globals)
         if is_number(value.data):
             return node
         name = key_of(node)
         told = set(meanings(name))
-        if told & _WHOLE or NAME_OF.get(name.lower(), "").startswith("train."):
+        if told & _WHOLE or field_of(name).startswith("train."):
             self.whole = True
             return ast.copy_location(ast.Name("_whole", ast.Load()), node)
         if "lr" in told or name.lower() in RATE_KEYS:
@@ -80,5 +83,3 @@ class _Roles(ast.NodeTransformer):
         self.unknown |= not unit_of(name)
         self.unit = self.unit or unit_of(name)
         return ast.copy_location(ast.Name("_time", ast.Load()), node)
-
-    visit_Name = visit_Attribute = visit_Subscript = _visit_name

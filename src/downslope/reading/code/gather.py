@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.calls import field_of
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts
 from downslope.reading.code.others import find_others
@@ -78,8 +78,8 @@ class Gathering:
         self.found = Found()
         self.named = dict(on.named)
         for name, value in {**on.options, **on.parsed.attributes}.items():
-            if name in NAME_OF and _fits(NAME_OF[name], value):
-                self.named.setdefault(NAME_OF[name], value)
+            if (path := field_of(name)) and _fits(path, value):
+                self.named.setdefault(path, value)
         numbered = sorted((name, value) for name, value in on.options.items() if _NUMBERED.fullmatch(name))
         times = [value for _, value in numbered]
         if len(times) > 1 and all(is_number(one.data) for one in times):
@@ -107,6 +107,8 @@ class Gathering:
             unclear += [self.words(lr)[0] or "lr" for lr in (one.again[:1] if one is not None else [])]
             outside = next((made for made in self.on.made if made.inside and ADJUSTS.search(made.name)), None)
             unclear += [self.on.program.text[outside.start : outside.end][:120]] if outside is not None else []
+        if plan is not None and plan.then is not None and plan.then.kind == "constant" and unclear:
+            plan.then.goes_on = True
         for words in unclear:
             self.found.remarks.append(("rate_unrecognised", {"words": words}))
         measured = any(name == "rate_if_measured" for name, _ in self.found.remarks)
@@ -172,7 +174,8 @@ class Gathering:
         if plan.early:
             self.say("rate_early")
         if plan.goes_on:
-            self.say("rate_unrecognised", words=self.words(plan.fields["schedule"])[0][:120] or "lr")
+            told = plan.fields.get("schedule") or plan.fields["value"]
+            self.say("rate_unrecognised", words=self.words(told)[0][:120] or "lr")
             found = self.field(root, plan.fields.get("value"), "implied", ("rate_unrecognised",))
             return Plan("constant").put("value", found)
         rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
@@ -469,7 +472,7 @@ class Gathering:
                 )
                 plan.put("times" if known else "every", times).put("factor" if known else "rate", factor)
                 plan.put("staircase", None if known else reason(True, "it drops at once"))
-        if plan is None and lr is not None and (one is None or number(one.settings.get("lr")) is None):
+        if plan is None and lr is not None and (one is None or not number(one.settings.get("lr"))):
             plan = Plan("constant", {"value": lr})
         for name, unit in (("epochs", "epoch"), ("steps", "step")):
             duration = self.named.get(f"lr.warmup_{name}")

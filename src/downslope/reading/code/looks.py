@@ -6,7 +6,7 @@ import ast
 import re
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.code.calls import NAME_OF, optimizer_of
+from downslope.reading.code.calls import field_of, optimizer_of
 from downslope.reading.code.pieces import LONGEST, STRING, parse_program
 from downslope.reading.code.tree import name_of
 
@@ -56,11 +56,13 @@ def sentences_in(text: str) -> list[tuple[int, int]]:
     for node in (one for statement in program.body for one in _parts_of(statement)):
         named = node.arg if isinstance(node, ast.keyword) else node.id if isinstance(node, ast.Name) else ""
         called = name_of(node.func) if isinstance(node, ast.Call) else ""
-        if (named or "").lower() in NAME_OF or optimizer_of(called):
+        if field_of(named or "") or optimizer_of(called):
             return []
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SENTENCE.search(node.value):
             found += _inside(*program.place(node), text)
-    numbers = (isinstance(node, ast.Constant) and is_number(node.value) for one in program.body for node in ast.walk(one))
+    numbers = (
+        isinstance(node, ast.Constant) and is_number(node.value) for one in program.body for node in ast.walk(one)
+    )
     if program.body and not program.lost and not any(numbers):
         comments = [match.span() for match in STRING.finditer(text, 0, LONGEST) if match[0][0] == "#"]
         if any(_ON_TRAINING.search(text, *span) for span in comments):

@@ -54,6 +54,8 @@ def plan_rate(
     if own is not None and own.kind != "constant":
         return own
     base = base if base is not None and is_number(base.data) else None
+    if base is not None and not base.data:  # it is set later
+        base, own, schedules.unrecognised = None, None, True
     for plan in (
         _scheduled(on, one, schedules, base),
         _called_back(on, base, length, schedules),

@@ -349,7 +349,7 @@ class Schedules:
     def of_levels(self, times: Value, values: Value, unit: Value) -> Plan | None:
         """Return the schedule of levels between times."""
         rates = numbers(values)
-        if rates is None or not times.data or len(rates) != len(times.data) + 1:
+        if rates is None or not times.data or len(rates) != len(times.data) + 1 or len({*rates}) == 1:
             return None
         return Plan("levels", {"initial": values.data[0], "levels": values, "times": times, "unit": unit})
 
