@@ -106,7 +106,8 @@ def _schedule(draft: Draft, given: list[tuple[Found, dict[str, Field]]]) -> dict
         if other_place == place or base is None:
             continue
         if at not in fields:
-            fields[at] = others[base]
+            marks = (mark for mark in others[base].marks if mark != "shape")  # which is told here
+            fields[at] = replace(others[base], marks=tuple(marks))
         elif other_place < place:
             fields[at] = _over(draft, at, (other, others[base]), (winner, fields[at]))
         else:

@@ -57,10 +57,14 @@ _KEY = re.compile(
     r"(?:\s+(?P<value>\S.*)|\s*$)"
 )
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
+_TIGHT = re.compile(r"\s*[a-z_]+:[\d.\"']")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
 _BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
 _COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
 _ITEM = re.compile(r"\s*-\s+\S|\s+\d{1,9}\s?:\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
+_ELIDED = re.compile(r"\s*(?:\.{3,6}|…+)\s*(?:#|$)")
+"""A line that stands for others which are left out."""
+
 _LETTERED = re.compile(r"^\s*[a-z\d]{1,2}[.)]\s+(?=\w+\s?=)")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
@@ -243,7 +247,9 @@ def tell(text: str) -> str:
     first = head.lstrip()[:1]
     if first == "{" and '"cell_type"' in head and '"cells"' in text:
         return "notebook"
-    lines = [_LETTERED.sub("", line[:_WIDEST]) for line in head.splitlines() if line.strip()]
+    lines = [
+        _LETTERED.sub("", line[:_WIDEST]) for line in head.splitlines() if line.strip() and not _ELIDED.match(line)
+    ]
     if len(text) > _LOOKED_AT and len(lines) > 1:
         lines.pop()
     if _is_script(head, lines):
@@ -290,7 +296,7 @@ def _assigned(line: str) -> re.Match[str] | None:
 
 
 def _of_solver(line: str) -> bool:
-    return bool(_COMMENT.match(line) or _KEY.match(line) or _BLOCK.match(line) or _ITEM.match(line))
+    return any(one.match(line) for one in (_COMMENT, _KEY, _BLOCK, _ITEM, _TIGHT))
 
 
 def _told_by_lines(lines: list[str]) -> str:
@@ -376,7 +382,11 @@ def _python(text: str) -> str:
     if not all(isinstance(one, allowed) for one in tree.body):
         return "python"
     assigned = any(isinstance(one, ast.Assign | ast.AnnAssign) or _is_dictionary(one) for one in tree.body)
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    nodes = list(ast.walk(tree))
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    sums = [node for node in nodes if isinstance(node, ast.BinOp)]
+    if any(isinstance(side, ast.Name) for node in sums for side in (node.left, node.right)):
+        return "python"
     plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
     if not assigned or not plain:
         return "python"

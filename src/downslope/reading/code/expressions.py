@@ -175,7 +175,7 @@ class Expressions(Calls):
         fits = fits and not (
             value.data == 0 and path == "sgd.weight_decay" and "w" not in name.lower()
         )  # l2 = 0, a sum
-        if path and value.literal and fits and listed == (path == "lr.milestones"):
+        if path and value.literal and not value.doubt and fits and listed == (path == "lr.milestones"):
             self.named.setdefault(path, value)
 
     def rate(self, optimizer: Value) -> Value:

@@ -190,7 +190,9 @@ def formulas(body: Iterable[ast.stmt]) -> list[ast.expr]:
     """Return what a learning rate is set to where that depends on the time: `lr = lr0 * 0.95 ** epoch`."""
     assigned = [node for top in body for node in ast.walk(top) if isinstance(node, ast.Assign)]
     found = [one.value for one in assigned if _RATE.fullmatch(key_of(one.targets[0])) or _sets_rate(one.targets[0])]
-    return [one for one in found if isinstance(one, ast.BinOp) and any(unit_of(key_of(n)) for n in ast.walk(one))]
+    return [
+        one for one in found if isinstance(one, ast.BinOp | ast.Call) and any(unit_of(key_of(n)) for n in ast.walk(one))
+    ]
 
 
 _GRADIENT = re.compile(r"grad|^d_?[a-zA-Z]|^g_?[a-zA-Z]?\d*$|^g_|derivative|delta", re.IGNORECASE)

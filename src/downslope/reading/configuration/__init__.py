@@ -104,8 +104,9 @@ def _darknet_path(text: str, entry: Entry) -> tuple[str, ...]:
 def _joined(commands: list[Command]) -> list[Entry]:
     """Return the entries of several commands; those of later ones stand in lists, so that they rival the first."""
     found: list[Entry] = []
+    several = sum(bool(command.program) for command in commands) > 1
     for place, command in enumerate(commands):
-        tested = len(commands) > 1 and _HELD_OUT.search(" ".join(command.program))
+        tested = several and _HELD_OUT.search(" ".join(command.program))
         before = ("test",) if tested else (f"#{place}",) if place else ()
         found += [replace(one, path=(*before, *one.path)) for one in command.entries]
     return found
