@@ -53,6 +53,7 @@ _END = "\0"
 _KEY_LINE = re.compile(r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}: ?[^\s:]")
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
 
+_GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
@@ -126,7 +127,9 @@ def find_items(plain: str) -> list[Item]:
             here = name.end()
             index += 1
             continue
-        number = number_at(plain, start) if _may_begin_number(token, plain, start) else None
+        glued = bool(items) and items[-1].kind == "concept" and items[-1].end == start
+        glued = glued and _GLUED.match(plain, start) is not None  # "LR0.1"
+        number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows
             if _is_named(items, number):

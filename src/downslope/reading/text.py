@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
+from urllib.parse import unquote_plus
 
 from downslope.reading.lexicon.chinese import TRADITIONAL
 
@@ -84,6 +86,11 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
+_BRACKETED = re.compile(r"(?<=10)\s?_?\[\s?[-\u2212\u2013]\s?\]_?\s?\[(\d{1,2})\]")
+"""A power as some readers of PDFs write it: 10 _[-]_[3]."""
+
+_PICTURED = re.compile(r"!\[[^\]\n]{0,80}\]\(https?://[^)\s?]{1,200}\?(?:tex=)?([^)\s]{1,200})\)")
+_ENTITY = re.compile(r"&#?\w{2,8};")
 _APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])")
 """A formula whose characters a scanner set apart, $1 0 ^ { - 3 }$: no two digits of it touch; and the blanks in it."""
 
@@ -94,6 +101,8 @@ _TWICE = [
     re.compile(r"(?<![A-Za-z\d_.])(?P<one>\d{0,3}\.\d{1,8}?)(?P<again>(?P=one){1,2})(?![\d.])"),
 ]  # fmt: skip
 """A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9."""
+_TWICE_WHOLE = re.compile(r"(?<![\w.])(?P<one>\d{1,4}[km]?)(?P<again>(?P=one))(?![\w.])")
+"""The same of a whole number, which may be just such a one: 1212."""
 
 _SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
 _EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
@@ -174,7 +183,9 @@ def normalise(original: str, passages: Iterable[tuple[int, int]] | None = None) 
         _normalise(original, start, end, plain, origin, apart)
     told = "".join(plain)
     for pattern in _TWICE:
-        told = pattern.sub(_once, told)
+        told, times = pattern.subn(_once, told)
+    if times > 1:
+        told = _TWICE_WHOLE.sub(_once, told)
     return Text(original, told, (*origin, len(original)))
 
 
@@ -223,6 +234,20 @@ def _normalise(
             put(" to ", index)
             index += 1 if character == "→" else 2
             continue
+        if character in " _[" and (match := _BRACKETED.match(original, index)):
+            put(f"^-{match[1]}", index)
+            index = match.end()
+            continue
+        if character == "!" and (match := _PICTURED.match(original, index)):
+            written = normalise(unquote_plus(match[1])).plain
+            plain.extend(written)
+            origin.extend(match.start(1) + len(match[1]) * place // len(written) for place in range(len(written)))
+            index = match.end()
+            continue
+        if character == "&" and (match := _ENTITY.match(original, index)):
+            put("".join(map(_one, html.unescape(match[0]))), index)
+            index = match.end()
+            continue
         if character in "\\<{-\u2212\u2013 " and (match := _RAISED.match(original, index)):
             inner, minus, begins, ends, sign = match.groups()
             written = "".join(map(_one, inner or sign or "")).replace(" ", "")
@@ -257,6 +282,8 @@ def _skipped(original: str, index: int) -> int:
     """Return how many characters at a place are a fence around prose or a formula, or an underscore of emphasis."""
     if original[index] == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
         return 2
+    if original.startswith("\\_", index):
+        return 1
     if original.startswith("```", index):
         return 4 if original[index + 3 : index + 4] == "\n" else 3
     return int(original[index] == "_" and _is_emphasis(original, index))

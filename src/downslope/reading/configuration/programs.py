@@ -31,7 +31,7 @@ _WAYS = [
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
         r"\.set_?(?P<key>[A-Za-z]\w{0,60})\([ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
-        r"(?<=[)\s\w])(?P<built>\.)(?P<key>[A-Za-z]\w{0,40})\([ \t]*",
+        r"(?<=[)\s\w])(?P<built>\.)(?P<key>[a-z]\w{0,40})\([ \t]*",
         r"\bfor\b[ \t(]{0,4}(?:\w{1,20} )?(?P<key>epochs?|ep)\b[ \t]*(?:=|in|<-)[ \t]*\w{1,20}"
          r"[ \t]*(?:;[ \t]*\w{1,20}[ \t]*<=?|[,:]|to|until|\.\.=?)[ \t]*",
     )
