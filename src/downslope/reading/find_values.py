@@ -26,6 +26,8 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
+        "concept=concept:weight_decay,l2,momentum,batch (word|mod|for|with|target|at|is|and|verb:train){0,8} "
+        "comma with? word? size=is number=number",
         "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
         "concept=concept:epochs_total,steps_total,batch from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
@@ -57,7 +59,9 @@ _PAIR = Pattern(
     separator="(and|comma)",
 )
 _ALPHA = Pattern("word:α,alpha is? number=number")
-_POWER = Pattern("schedule:polynomial (concept:lr_decay|verb:reduce)? said=(word|is){1,2} number=number")
+_POWER = Pattern(
+    "schedule:polynomial (concept:lr_decay,decay,lr|verb:reduce|by:factor){0,3} said=(word|is){1,2} number=number"
+)
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
 
@@ -65,11 +69,21 @@ def find_values(board: Board) -> None:
     """Add a fact for every value that a concept is given."""
     _pairs(board)
     _coordinated(board)
+    for match in board.matches(_POWER):
+        told = (
+            match.after - match.first > 3
+            or board.items[match["said"]].kind == "is"
+            or "系数" in board.plain(board.items[match["said"]])
+        )
+        if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
+            board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for pattern in _RIGHT:
         for first, _, match in _matches(board, pattern):
             concept, number = match["concept"], match["number"]
             said = any(board.items[place].kind in {"is", "open", "to"} for place in range(concept, number))
             free = board.free_number(number) and concept not in board.used
+            if "size" in match and not _SIZE.match(board.text.plain, board.items[match["size"] - 1].start):
+                continue
             ranged = [
                 p
                 for p in range(concept, number)
@@ -87,10 +101,6 @@ def find_values(board: Board) -> None:
         if match["time"] not in board.used and _may_count(concept.key, time):
             fact = Value("value", concept.key, time.values[0], unit=time.unit)
             board.note(fact, [match["concept"], match["time"]])
-    for match in board.matches(_POWER):
-        told = match.after - match.first > 3 or "系数" in board.plain(board.items[match["said"]])
-        if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
-            board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)
     for first, last in board.sentences():
@@ -103,6 +113,11 @@ def find_values(board: Board) -> None:
             off = _SWITCHED_OFF.match(board.text.plain, item.end)
             board.note(Value("value", "nesterov", off is None), [place])
 
+
+_SIZE = re.compile(
+    r"(?:\w{1,12} )?(?:coefficient|value|factor|strength|weight) |[,;] ?(?:其)?(?:系数|大小|值|数值|取值|因子)?(?:为|是)"
+)
+"""How a clause gives the size of what the clause before it names: 也使用权重衰减，系数为0.001."""
 
 _SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0\b|none)|\s?(?:为|设为)?(?:false|否|关)")
 
@@ -189,7 +204,8 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     key, items = board.items[concept].key, board.items
     following = items[number + 1] if number + 1 < len(items) else None
     aside = items[max(concept, number - 3) : number + 1]
-    if len(aside) == 4 and len(aside[1].key) < 3 and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
+    latin = len(aside) == 4 and len(aside[1].key) < 3 and aside[1].key < "\u0370"
+    if latin and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
         return True
     if following is None:
         return False

@@ -101,6 +101,45 @@ def _trie() -> dict[str, Any]:
     return root
 
 
+_MISSPELT = (
+    "momentum learning iteration iterations optimizer nesterov stochastic gradient regularization schedule annealing "
+    "initial epochs weight cosine polynomial exponential"
+).split()
+"""Words that are known with one letter too many, too few or wrong, or with two in each other's places."""
+
+
+@lru_cache(maxsize=4096)
+def _spelled(token: str) -> str:
+    """Return the known word that a token was to be: "moementum"; an ending of its own makes it another word."""
+    if len(token) < 5 or not token.isascii() or token in _words():
+        return token
+    return next(
+        (
+            one
+            for one in _MISSPELT
+            if one[0] == token[0] and sorted(one[-2:]) == sorted(token[-2:]) and _near(token, one)
+        ),
+        token,
+    )
+
+
+def _near(one: str, other: str) -> bool:
+    """Whether one edit makes a word another."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    first = next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+    left, right = one[first:], other[first:]
+    swapped = left[1::-1] + left[2:] == right
+    return swapped or left[1:] == right or left == right[1:] or left[1:] == right[1:]
+
+
+@lru_cache
+def _words() -> frozenset[str]:
+    phrases = [p for lexicon in (ENGLISH, CHINESE) for keys in lexicon.values() for p in keys.values()]
+    known = {token for phrase in phrases for token, _, _ in _tokens(phrase)}
+    return frozenset({*known, *(f"{one}s" for one in known), *(f"{one}s" for one in _MISSPELT)})
+
+
 def _tokens(plain: str) -> list[tuple[str, int, int]]:
     return [(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(plain)]
 
@@ -112,7 +151,7 @@ def find_items(plain: str) -> list[Item]:
         >>> [(item.kind, item.key) for item in find_items("momentum of 0.9")]
         [('concept', 'momentum'), ('is', 'is'), ('number', '')]
     """
-    tokens = _tokens(plain)
+    tokens = [(_spelled(token), start, end) for token, start, end in _tokens(plain)]
     items: list[Item] = []
     index, here = 0, 0
     while index < len(tokens):

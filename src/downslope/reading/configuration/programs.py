@@ -33,7 +33,7 @@ _WAYS = [
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
         r"(?<=[)\s\w])(?P<built>\.)(?P<key>[a-z]\w{0,40})\([ \t]*",
         r"\bfor\b[ \t(]{0,4}(?:\w{1,20} )?(?P<key>epochs?|ep)\b[ \t]*(?:=|in|<-)[ \t]*\w{1,20}"
-         r"[ \t]*(?:;[ \t]*\w{1,20}[ \t]*<=?|[,:]|to|until|\.\.=?)[ \t]*",
+        r"[ \t]*(?:;[ \t]*\w{1,20}[ \t]*<=?|[,:]|to|until|\.\.=?)[ \t]*",
     )
 ]
 """How a key is given a value: assigned or named in a call, declared, paired, defined, built, counted up to."""
