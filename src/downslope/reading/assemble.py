@@ -251,7 +251,8 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         rank = ranks.get(item.data.prep, 9)
         ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
         ranged = ranged or any(i.is_a("word", "between") for i in before[-1:])
-        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
+        parted = before[-1:] and before[-1].kind in {"comma", "slash", "and"}
+        ranged = ranged or bool(parted and len(before) > 1 and _is_listed(board, place - 2))
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         denied = denied or (

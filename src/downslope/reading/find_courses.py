@@ -70,7 +70,7 @@ def find_shapes(board: Board) -> None:
         if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
             board.note(Value("value", "power", board.items[power["power"]].value), [power["power"]])
         places, shape = [place], Shape("shape", item.key, None)
-        if target is not None:
+        if target is not None and not _is_part(board, target["final"]):
             shape.final = board.items[target["final"]].value
             places += [target["final"]]
             if "until" in target:
@@ -85,6 +85,12 @@ def find_shapes(board: Board) -> None:
             shape.over = board.items[length["over"]].data
             places += [length["over"]] if constant else []
         board.note(shape, places)
+
+
+def _is_part(board: Board, place: int) -> bool:
+    """Whether a number is a part of the value before it: "one hundredth of the initial rate"."""
+    number, after = board.items[place].number, board.items[place + 1 : place + 2]
+    return number is not None and number.fraction and any(item.kind == "of_it" for item in after)
 
 
 def _is_denied(code: str, place: int) -> bool:

@@ -113,7 +113,7 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
         if item.is_a("word", "decay"):
             result[index] = _resolve(result, index)
         elif item.is_a("concept", "lr_decay"):
-            owner = _owner(result, index)
+            owner = "weight_decay" if index and result[index - 1].kind == "target" else _owner(result, index)
             if owner in {"momentum", "ema", "weight_decay", "l2"}:
                 result[index] = replace(item, key=owner)
             elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):

@@ -109,7 +109,8 @@ def find_values(board: Board) -> None:
     find_floors(board)
     find_settled(board)
     for place, item in enumerate(board.items):
-        if item.is_a("concept", "nesterov") and place not in board.used:
+        beside = {other.kind for other in board.items[max(0, place - 1) : place + 2]}
+        if item.is_a("concept", "nesterov") and place not in board.used and "slash" not in beside:
             off = _SWITCHED_OFF.match(board.text.plain, item.end)
             board.note(Value("value", "nesterov", off is None), [place])
 
@@ -276,6 +277,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     items, plain = board.items, board.text.plain
     if _KEY.match(plain, items[number].end):
         return True
+    if items[number - 1].kind == "slash" and items[number - 2].kind == "concept":
+        return True  # "it starts at lr / 20"
     if items[concept].key not in _SETTINGS:
         return False
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""

@@ -18,7 +18,7 @@ ENGLISH = {
         "l2 norm penalty|l2 norm regularization|l2 norm regularizer|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
         "l2 weight regularization|ℓ2|ℓ2 regularization|ℓ2 penalty|squared l2 norm",
         "batch": "batch size|bacth size|bath size|batch szie|batch zise|minibatches|mini batches|batchsize|mini batch size|minibatch size|minibatch|mini batch|batch|bs|total batch size|"
-        "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
+        "batches of size|minibatches of size|mini batches of size|batches held|batches hold|batches contain|batches have|global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
         "clip": "clip|clipped|clipping|gradient clipping|gradient norm clipping|clip norm|norm constraint|rescale|"
         "renormalize|renormalise|gradient norm threshold|clipping threshold|max grad norm|clipnorm|rescaled|"
         "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
