@@ -18,6 +18,9 @@ _COURSES = Rules(
     {
         "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
         "named": "concept:lr is? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
+        "shape": "schedule:cosine,linear,polynomial,exponential (word|concept:lr|is|verb){0,2} (open|is) low=number "
+        "to high=number over?",
+        "risen": "concept:lr (word|unit|time|each|for){0,3} is low=number word{0,2} rises=to high=number",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -39,7 +42,7 @@ _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
 """Words for a change at once, which is no course."""
 
 _LINEAR = ("linear", "线性")
-_RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高]|增[加大至到长]")
+_RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高为]|增[加大至到长]")
 
 
 _ADVERBS = frozenset(
@@ -118,6 +121,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
     after = match["high"] + 1
+    if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
+        return
     if low.number and low.number.times:
         return  # "lowered 10x to 0.001"
     part = high.number and high.number.fraction and not high.number.percent

@@ -458,6 +458,15 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text without fences: settings with something around them, and what is between these."""
     parts: list[Part] = []
     here = 0
+    if "|" in text:
+        from downslope.reading.configuration.tables import find_tables
+
+        for begun, end in find_tables(text[:_CUT]):
+            parts += _lines(text[here:begun], start + here, name) if here < begun else []
+            parts.append(_part("table", text[begun:end], start + begun, name))
+            here = end
+        if parts:
+            return [*parts, *_lines(text[here:], start + here, name)]
     for begun, settings in find_runs(text[:_CUT]):
         form = "darknet" if _DARKNET.search(settings) else "dictionary" if "dict(" in settings else "toml"
         parts += [*_runs(text[here:begun], start + here, name), _part(form, settings, start + begun, name)]

@@ -77,7 +77,7 @@ _ONE_FOR_ONE = {
 }
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
-    r"\\(times|cdot|%|,|;|!| |[()\[\]]|mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
+    r"\\(times|cdot|to|rightarrow|%|,|;|!| |[()\[\]]|mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
 _RAISED = re.compile(
     r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
@@ -107,7 +107,7 @@ _TWICE_WHOLE = re.compile(r"(?<![\w.])(?P<one>\d{1,4}[km]?)(?P<again>(?P=one))(?
 _SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
 _EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
 _STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
-_LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
+_LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%", "to": " to ", "rightarrow": " to "}
 _GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
 
 
@@ -292,6 +292,8 @@ def _skipped(original: str, index: int) -> int:
 def _is_emphasis(original: str, index: int) -> bool:
     """Whether an underscore begins or ends emphasis, as in "_beta_ 1" and "0 _._ 9", and is no part of a name."""
     before, after = original[index - 1 : index] if index else " ", original[index + 1 : index + 2]
+    if before == "\\":
+        return False
     opens = not before.isalnum() and before not in ")}]_" and bool(after.strip()) and after != "_"
     closes = bool(before.strip()) and not after.isalnum() and after not in {"{", "(", "_"} and before not in ")}_"
     return opens or closes or before in "\u2212-\u00d7"

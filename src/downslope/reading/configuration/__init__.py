@@ -17,6 +17,7 @@ from downslope.reading.configuration.prototxt import read_prototxt
 from downslope.reading.configuration.rates import put_rate
 from downslope.reading.configuration.settings import find_settings, tell_system
 from downslope.reading.configuration.shell import Command, read_commands
+from downslope.reading.configuration.tables import read_table
 from downslope.reading.configuration.yaml_files import read_yaml
 from downslope.reading.findings import Found, Part
 
@@ -30,6 +31,7 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
     "pairs": read_pairs,
     "program": read_program,
     "dictionary": read_dictionaries,
+    "table": read_table,
 }
 
 

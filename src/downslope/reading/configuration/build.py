@@ -409,5 +409,5 @@ def leave_unread(build: Build) -> None:
             (build.found.phrases if phrase else build.found.unread).append(place)
 
 
-_WORDED = frozenset({"optimizer", "policy", "lr", "times", "warmup", "momentum", "weight_decay", "batch", "epochs"})
+_WORDED = frozenset({"optimizer", "policy", "lr", "times", "momentum", "weight_decay", "batch", "epochs"})
 """What a value may say in words."""
