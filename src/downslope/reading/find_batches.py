@@ -24,6 +24,7 @@ _PER_DEVICE = [
 ]
 """How many examples one device takes."""
 
+_EACH_OF = Pattern("count=number word{0,2} device=device star number=number unit:example", **_PARTS)
 _COUNT = Pattern("number=number word{0,5} device=device", **_PARTS)
 _TOTAL = [
     Pattern(pattern)
@@ -76,6 +77,10 @@ def find_batches(board: Board) -> None:
                 if "count" in match:
                     count, device = board.items[match["count"]], board.items[match["device"]]
                     board.facts.append(Fact("devices", "", count.value, count.start, device.end))
+    for match in board.matches(_EACH_OF):  # 8 GPUs x 128 images
+        if _is_device(board, match["device"]) and _may_be(board, match["number"]) and _may_be(board, match["count"]):
+            total = board.items[match["count"]].value * board.items[match["number"]].value
+            board.note(Value("value", "batch", total, product=True), _places(match))
     for match in board.matches(_COUNT):
         number, device = board.items[match["number"]], board.items[match["device"]]
         if _is_device(board, match["device"]) and 1 <= number.value < 1e5:

@@ -62,6 +62,7 @@ _ALPHA = Pattern("word:α,alpha is? number=number")
 _POWER = Pattern(
     "schedule:polynomial (concept:lr_decay,decay,lr|verb:reduce|by:factor){0,3} said=(word|is){1,2} number=number"
 )
+_HEAVY = Pattern("optimizer:sgd open? number=number close?")
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
 
@@ -157,6 +158,10 @@ def _pairs(board: Board) -> None:
         near = any(fact.start <= number.start < fact.reach for fact in named)
         if near and 0.5 <= number.value < 1:
             board.note(Value("value", "rho", number.value), range(match.first, match.after))
+    for match in board.matches(_HEAVY):
+        named, number = board.plain(board.items[match.first]), board.items[match["number"]]
+        if "momentum" in named and 0.5 <= number.value < 1:  # "momentum SGD (0.9)"
+            board.note(Value("value", "momentum", number.value), [match["number"]])
     for match in board.matches(_EQUAL):
         value = board.items[match["number"]].value
         board.note(Value("value", "betas", value, second=value), range(match.first, match.after))

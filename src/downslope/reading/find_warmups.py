@@ -112,6 +112,7 @@ def _length(board: Board, match: Match) -> Time | None:
     if item.value < 1 or (not unit and following is not None and following.is_a("concept")):
         return None
     joined = following is not None and following.is_a("word", "+") and item.value < 100
+    unit = unit or ("step" if item.value >= 1000 else "")
     said = unit or joined or any(word in text for word in ("length", "period"))
     return Time("for", (item.value,), unit) if said else None
 

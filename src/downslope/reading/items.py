@@ -50,7 +50,9 @@ def _is_other(name: str) -> bool:
 
 
 _END = "\0"
-_KEY_LINE = re.compile(r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}: ?[^\s:]")
+_KEY_LINE = re.compile(
+    r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}(?:: ?[^\s:]|(?<=[a-z ])- ?[\d.]{1,9}(?:e-\d)? {0,4}(?:\n|$))"
+)
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
 
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")

@@ -303,7 +303,7 @@ def _markup(original: str, index: int) -> int:
     """Return how many characters of markup stand at a place: 1 or 2 stars of emphasis, -1 for the mark of a list."""
     before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
     begun = original[index + 1 : index + 5].lstrip(" ")[:1]
-    if after == " " and (begun.isalpha() or (begun and begun in "*`")):
+    if after == " " and (begun.isalnum() or (begun and begun in "*`")):
         begun = index - 1
         while begun >= 0 and original[begun] in " \t":
             begun -= 1
