@@ -207,6 +207,10 @@ def _put_length(draft: Draft, board: Board) -> None:
         if rank >= 5 and not _trained_near(board, place):
             continue
         path = "train.epochs" if time.unit == "epoch" else "train.steps"
+        if rank <= 1 and path in draft.fields and draft.value(path) != whole(time.values[0]):
+            draft.remarks.say(
+                "another", path=path, words=draft.text.words(board.items[place].start, board.items[place].end)
+            )
         if path in draft.fields or not 0 < time.values[0] < 1e12:
             continue
         if path == "train.steps" and "train.epochs" in draft.fields and rank > 1 and time.values[0] < 10:

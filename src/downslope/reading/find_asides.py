@@ -155,7 +155,9 @@ def find_asides(board: Board) -> None:
     def leave(start: int, end: int) -> None:
         first = bisect_left(starts, start)
         first -= first > 0 and board.items[first - 1].end > start
-        board.used.update(p for p in range(first, bisect_left(starts, end)) if not board.items[p].is_a("concept", "ema"))
+        board.used.update(
+            p for p in range(first, bisect_left(starts, end)) if not board.items[p].is_a("concept", "ema")
+        )
 
     for pattern in (*_ASIDE, _AVERAGES):
         for match in pattern.finditer(plain):

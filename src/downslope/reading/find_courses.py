@@ -37,6 +37,12 @@ _LENGTH = Pattern(
 _POWER = Pattern("schedule:polynomial is=is power=number")
 _CALLED_POWER = re.compile(r"[系指]数|次数|幂")
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
+_CYCLE = re.compile(
+    r"(?:\bt_?0|(?:first|initial) (?:cycle|period|restart)|(?:cycle|period) (?:length|of)|restarts? (?:every|after)|"
+    r"(?:首个?|初始|第一个)周期|周期(?:长度)?为|每隔?)[^\d.;\n]{0,12}?(?P<length>\d{1,6})(?![\d.])(?: ?个? ?(?P<unit>epoch|轮|iter|step|步|次))?"
+)
+"""How long the first cycle of a schedule with restarts is."""
+
 _DENIED = Pattern("no:no,instead .?")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
 """Words for a change at once, which is no course."""
@@ -73,6 +79,11 @@ def find_shapes(board: Board) -> None:
         if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
             board.note(Value("value", "power", board.items[power["power"]].value), [power["power"]])
         places, shape = [place], Shape("shape", item.key, None)
+        if item.key == "cyclic" and (cycle := _CYCLE.search(board.text.plain)) is not None:
+            count, counted = int(cycle["length"]), cycle["unit"]
+            unit = "epoch" if (counted in {"epoch", "轮"} if counted else count < 1000) else "step"
+            shape.over = Time("for", (count,), unit)
+            places += [p for p, i in enumerate(board.items) if cycle.start("length") <= i.end - 1 < cycle.end()]
         if target is not None and not _is_part(board, target["final"]):
             shape.final = board.items[target["final"]].value
             places += [target["final"]]

@@ -410,7 +410,9 @@ def _follows(one: Item, other: Item) -> bool:
 
 def _whole(numbers: Sequence[Item]) -> bool:
     return all(
-        n.number is not None and not n.number.percent and (1 <= n.value < float("inf") or (n.value == 0.5 and n.end - n.start != 4 + n.number.spelled))
+        n.number is not None
+        and not n.number.percent
+        and (1 <= n.value < float("inf") or (n.value == 0.5 and n.end - n.start != 4 + n.number.spelled))
         for n in numbers
     )
 
