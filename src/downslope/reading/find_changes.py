@@ -29,6 +29,7 @@ _HEADS = Rules(
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
+        "step": "schedule:multistep (word|is|with){0,2} (time:every,at,after|times:at,after)",
         "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
@@ -119,7 +120,7 @@ def find_changes(board: Board) -> None:
         previous = first
         for begin in range(first, last):
             head = _HEADS.at(code, begin, last)
-            if head is None or (begin in board.used and head.rule != "stepped"):
+            if head is None or (begin in board.used and head.rule not in {"step", "stepped"}):
                 continue
             begun = _begin(board, head, begin)
             if begun is None:

@@ -83,7 +83,7 @@ def find_shapes(board: Board) -> None:
             count, counted = int(cycle["length"]), cycle["unit"]
             unit = "epoch" if (counted in {"epoch", "轮"} if counted else count < 1000) else "step"
             shape.over = Time("for", (count,), unit)
-            places += [p for p, i in enumerate(board.items) if cycle.start("length") <= i.end - 1 < cycle.end()]
+            places += [p for p, i in enumerate(board.items) if i.start < cycle.end("length") <= i.end]
         if target is not None and not _is_part(board, target["final"]):
             shape.final = board.items[target["final"]].value
             places += [target["final"]]

@@ -55,6 +55,7 @@ _KEY_LINE = re.compile(
 )
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
 
+_OF_RATE = re.compile(r"\blr\b|learning|学习率")
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
@@ -187,9 +188,7 @@ def find_items(plain: str) -> list[Item]:
             if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
                 kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
             items.append(Item(kind, key, start, end))
-            if kind == "schedule" and any(
-                word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
-            ):
+            if kind == "schedule" and _OF_RATE.search(plain, start, end):
                 items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
             index, here = after, tokens[after - 1][2]
             continue
@@ -282,7 +281,7 @@ _CITED = frozenset({
     "open", "with",
 })  # fmt: skip
 _COUNTED = frozenset(
-    {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
+    {"multistep", "at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
 )
 
 

@@ -130,7 +130,12 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     counted = "step" if prep == "step" else ""  # 在迭代60K和80K时
     prep = "at" if prep == "step" else prep
     item, before = items[place], items[index - 1] if index else None
-    if prep in {"at", "in"} and (listed := _bare_list(items, code, place)):
+    stepped = not prep and before is not None and before.is_a("schedule", "multistep")
+    if stepped and item.kind == "number" and 2 <= item.value < 1e7 and float(item.value).is_integer():
+        following = items[place + 1] if place + 1 < len(items) else None
+        if following is None or following.kind in {"break", "with"} or (following.kind == "comma" and not _goes_on(items, place)):
+            return Time("every", (item.value,), ""), place + 1  # "StepLR 30"
+    if (prep in {"at", "in"} or stepped) and (listed := _bare_list(items, code, place)):
         return listed
     if prep in {"at", "after"} and item.is_a("concept", "epochs_total", "steps_total"):  # "at training epochs 30, 60"
         return _unit_first(items, code, prep, place)
@@ -177,6 +182,11 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     # "in 5 epochs" is a length, "in the 5th epoch" a point
     point = len(found[0].values) > 1 or found[0].percent or any(n.number and n.number.ordinal for n in numbers)
     return replace(found[0], prep="at" if point else "for"), found[1]
+
+
+def _goes_on(items: Sequence[Item], place: int) -> bool:
+    """Whether a number follows the comma behind a place, of the same list."""
+    return place + 2 < len(items) and items[place + 2].kind == "number" and not _unit(items, place + 3)
 
 
 def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | None:
