@@ -281,7 +281,18 @@ _CITED = frozenset({
     "open", "with",
 })  # fmt: skip
 _COUNTED = frozenset(
-    {"multistep", "at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
+    {
+        "multistep",
+        "at",
+        "batch",
+        "epochs_total",
+        "steps_total",
+        "lr_every",
+        "patience",
+        "milestones",
+        "milestone",
+        "boundaries",
+    }
 )
 
 

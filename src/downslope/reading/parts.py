@@ -266,7 +266,8 @@ def tell(text: str) -> str:
         return "json"
     if sum(bool(_PARAMETER.match(line)) for line in lines) >= max(2, len(lines) // 3):
         return "python"
-    if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
+    ended = sum(line.rstrip().endswith(";") for line in lines) * 2 > len(lines)
+    if tell_language(head) and (not _python(text) or ended or "trainingOptions(" in head):
         return "program"
     told = _told_by_lines(lines)
     if sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1:

@@ -133,7 +133,11 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     stepped = not prep and before is not None and before.is_a("schedule", "multistep")
     if stepped and item.kind == "number" and 2 <= item.value < 1e7 and float(item.value).is_integer():
         following = items[place + 1] if place + 1 < len(items) else None
-        if following is None or following.kind in {"break", "with"} or (following.kind == "comma" and not _goes_on(items, place)):
+        if (
+            following is None
+            or following.kind in {"break", "with"}
+            or (following.kind == "comma" and not _goes_on(items, place))
+        ):
             return Time("every", (item.value,), ""), place + 1  # "StepLR 30"
     if (prep in {"at", "in"} or stepped) and (listed := _bare_list(items, code, place)):
         return listed

@@ -23,11 +23,12 @@ _WHOLE = frozenset({"epochs", "steps", "duration"})
 
 def plan_of_formulas(on: Interpreter) -> Plan | None:
     """Return the schedule of the first formula that a program sets a learning rate by and that can be told."""
-    return next((plan for node in formulas(on.program.body) if (plan := _plan(on, node)) is not None), None)
+    return next((plan for node in formulas(on.program.body) if (plan := plan_of_formula(on, node)) is not None), None)
 
 
-def _plan(on: Interpreter, node: ast.expr) -> Plan | None:
-    roles = _Roles(on)
+def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "") -> Plan | None:
+    """Return the schedule of a formula; `time` is the name that counts epochs or steps, where it is known."""
+    roles = _Roles(on, time)
     formula = roles.visit(deepcopy(node))
     on.program.kept.append(formula)  # its place is known by its identity
     if not roles.unit or roles.unknown:
@@ -59,27 +60,41 @@ def _plan(on: Interpreter, node: ast.expr) -> Plan | None:
 class _Roles(ast.NodeTransformer):
     """Puts names for what counts time, for the length of the run and for the rate that it begins with."""
 
-    def __init__(self, on: Interpreter) -> None:
-        self.on, self.unit, self.whole, self.unknown = on, "", False, False
+    def __init__(self, on: Interpreter, time: str) -> None:
+        self.on, self.time, self.unit, self.whole, self.unknown = on, time, "", False, False
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Return a node with these names in it; a function that is called keeps its own."""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and self._counts(node.left):
+            known = is_number(self.on.evaluate(node.right, self.on.globals).data)
+            if not known and not self._counts(node.right):  # what the time is divided by: all of it
+                self.whole = True
+                node.right = ast.copy_location(ast.Name("_whole", ast.Load()), node.right)
+                node.left = self.visit(node.left)
+                return node
         if isinstance(node, ast.Call):
             node.args = [self.visit(one) for one in node.args]
             return node
         return self._named(node) if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) else super().visit(node)
+
+    def _counts(self, node: ast.AST) -> bool:
+        names = [key_of(one) for one in ast.walk(node)]
+        return any((name == self.time and name) or (unit_of(name) and not self._is_whole(name)) for name in names)
+
+    def _is_whole(self, name: str) -> bool:
+        return bool(_WHOLE.intersection(meanings(name))) or field_of(name).startswith("train.")
 
     def _named(self, node: ast.expr) -> ast.expr:
         value = self.on.evaluate(node, self.on.globals)
         if is_number(value.data):
             return node
         name = key_of(node)
-        told = set(meanings(name))
-        if told & _WHOLE or field_of(name).startswith("train."):
+        if self._is_whole(name):
             self.whole = True
             return ast.copy_location(ast.Name("_whole", ast.Load()), node)
-        if "lr" in told or name.lower() in RATE_KEYS:
+        if "lr" in meanings(name) or name.lower() in RATE_KEYS:
             return ast.copy_location(ast.Name("_rate", ast.Load()), node)
-        self.unknown |= not unit_of(name)
-        self.unit = self.unit or unit_of(name)
+        unit = unit_of(name) or ("epoch" if name and name == self.time else "")
+        self.unknown |= not unit
+        self.unit = self.unit or unit
         return ast.copy_location(ast.Name("_time", ast.Load()), node)

@@ -55,7 +55,7 @@ _FITS = {
     "num_epochs": "train.epochs", "max_iter": "train.epochs",
 }  # fmt: skip
 _BEGINNING = words_of("multistep exponential cosine polynomial linear inverse")
-_FITTING = words_of(
+FITTING = words_of(
     "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
     "StandardUpdater fit_dataloader "
     "MLPClassifier MLPRegressor SGDClassifier SGDRegressor NeuralNetClassifier NeuralNetRegressor "
@@ -317,7 +317,7 @@ class Gathering:
             pair = made.args[1].data
             if len(pair) == 2 and str(pair[1].data) in {"epoch", "iteration"}:
                 found.append((f"train.{'epochs' if pair[1].data == 'epoch' else 'steps'}", pair[0]))
-        if made.name not in _FITTING and made.name not in _BY_PLACE:
+        if made.name not in FITTING and made.name not in _BY_PLACE:
             return found
         if ((made.name == "train" and self.found.framework == "mindspore") or made.name in _BY_PLACE) and made.args:
             found.append(("train.epochs", made.args[0]))
@@ -340,7 +340,7 @@ class Gathering:
             first = self.on.program.text[made.start : made.end][:400]
             around = f"{made.bound} {first}"
             rank = 0 if _FOR_TRAINING.search(around) else 1
-            if made.name in _FITTING:
+            if made.name in FITTING:
                 rank = 0
             elif _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
                 rank = 5
@@ -384,7 +384,7 @@ class Gathering:
                     self.put("train.clip_norm", given)
             elif _CLIPS_ALL.search(made.name) and (numeric := [one for one in made.args if number(one)]):
                 self.put("train.clip_norm", numeric[0])
-            elif made.name in _FITTING:
+            elif made.name in FITTING:
                 given = made.kwargs.get("gradient_clip_val") or made.kwargs.get("max_grad_norm")
                 if given is not None and number(given):
                     self.put("train.clip_norm", given)

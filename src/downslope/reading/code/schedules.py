@@ -13,9 +13,10 @@ from downslope.reading.arithmetic import folded, is_number
 from downslope.reading.code.arithmetic import binary
 from downslope.reading.code.by_words import row_by_words
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
+from downslope.reading.code.formulas import plan_of_formula
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
-from downslope.reading.code.sampling import sample_function, sample_scheduler
+from downslope.reading.code.sampling import relative, sample_function, sample_scheduler
 from downslope.reading.code.values import (
     Function,
     Instance,
@@ -475,7 +476,12 @@ class Schedules:
             function = function.data[0]
         if function is None or not isinstance(function.data, Function):
             return None
-        return sample_function(self.on, function.data, _stepped(made), self.epochs, base, factor=True)
+        plan = sample_function(self.on, function.data, _stepped(made), self.epochs, base, factor=True)
+        node = function.data.node
+        if plan is None and isinstance(node, ast.Lambda) and node.args.args:
+            plan = plan_of_formula(self.on, node.body, node.args.args[0].arg)
+            plan = plan and relative(plan).put("initial", base)
+        return plan
 
     def _transformers(self, made: Made, base: Value | None) -> Plan | None:
         """Read transformers' schedules, which a word names, or the function's own name."""

@@ -47,7 +47,12 @@ _CALLED = re.compile(
     rf"(?:\[\w{{1,20}}\]|<\w{{1,20}}>|[ \t]+\w+)?\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
 _SCHEDULER = re.compile(r"\b\w{0,60}(?:[sS]cheduler|StepLR)\w{0,30}\(")
-_PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",), "poly": ("power", "max_decay_steps")}
+_PLACES = {
+    "weightdecay": ("weight_decay",),
+    "trainingoptions": ("optimizer",),
+    "poly": ("power", "max_decay_steps"),
+    "dlib": ("weight_decay", "momentum"),
+}
 """What the arguments by place of a call mean, where they are not a rate and a momentum."""
 
 _ROW = re.compile(rf"[{{\[]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})(?:\s*,\s*{_NUMBER})*\s*,?\s*[}}\]]")
@@ -78,6 +83,8 @@ def read_program(text: str) -> list[Entry]:
             found.append(Entry(("lr_policy",), name, *match.span("name")))
         if name not in _PLACES:
             found.append(Entry(("optimizer", "name"), name.removesuffix("options"), *match.span("name")))
+        if name == "sgd" and "dnn_trainer" in clean:
+            name = "dlib"
         for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):
             if match[group]:
                 found.append(Entry((key,), _read(match[group]), *match.span(group)))
