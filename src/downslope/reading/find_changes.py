@@ -99,7 +99,7 @@ _ACTIONS = (
 class _Frame:
     """A verb and its arguments so far: the change, its places, its number, and whether that is what is left.
 
-    `scoped` says whether its time was said to be for something: "at 30 and 60 epochs for CIFAR-10".
+    `named` says whether a scheduler's name is its verb; `scoped` says whether its time was said to be for something: "at 30 and 60 epochs for CIFAR-10".
     """
 
     change: Change
@@ -109,6 +109,7 @@ class _Frame:
     ratio: bool = False
     noun: bool = False
     scoped: bool = False
+    named: bool = False
 
 
 def find_changes(board: Board) -> None:
@@ -161,7 +162,8 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
     item = board.items[place]
     change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
     change.shape = item.key if head.rule == "stepped" else ""
-    frame = _Frame(change, {place}, noun=head.rule == "noun")
+    named = head.rule == "step" and board.plain(item).endswith("lr")
+    frame = _Frame(change, {place}, noun=head.rule == "noun", named=named)
     if signed:
         owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
         if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
@@ -470,7 +472,7 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
             return False
     if change.value is None and (noun or not (change.targets or change.plateau or change.count or change.shape)):
-        if not tells_a_fall(board, change, place, first, last):
+        if not (frame.named or tells_a_fall(board, change, place, first, last)):
             return False
         change.bare = True
     number = frame.amount.number if frame.amount is not None else None

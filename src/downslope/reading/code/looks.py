@@ -49,7 +49,7 @@ def sentences_in(text: str) -> list[tuple[int, int]]:
         >>> [text[start:end] for start, end in sentences_in(text)], sentences_in(f"lr = 0.1\n{text}")
         (['We train with SGD at a rate of 0.1.'], [])
     """
-    if not _SENTENCE.search(text[:LONGEST]):
+    if not (_SENTENCE.search(text[:LONGEST]) or _ON_TRAINING.search(text[:LONGEST])):
         return []
     found: list[tuple[int, int]] = []
     program = parse_program(text)

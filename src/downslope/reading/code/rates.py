@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from downslope.reading.arithmetic import is_number
+from downslope.reading.code.by_words import row_by_words
 from downslope.reading.code.calling import Change
 from downslope.reading.code.formulas import plan_of_formulas
 from downslope.reading.code.interpreter import Interpreter
@@ -116,6 +117,7 @@ def _is_scheduler(made: Made) -> bool:
     own = "instance" in made.notes
     return (
         own
+        or row_by_words(made) is not None
         or made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup"))
         or made.name in _WRAPPERS | {"get_scheduler", "fit_one_cycle", "create_scheduler", "create_scheduler_v2"}
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.entries import Entry, holds_number, squeezed, words_of
-from downslope.reading.configuration.keys import FOREIGN, OPTIMIZERS, STRUCTURE
-from downslope.reading.configuration.settings import Setting, Settings, format_of, meanings, selected
+from downslope.reading.configuration.keys import FOREIGN, NAMING, OPTIMIZERS, STRUCTURE
+from downslope.reading.configuration.settings import Setting, Settings, format_of, meanings, schedules, selected
 from downslope.reading.findings import Found, Part
 from downslope.reading.order import tidy
 from downslope.reading.reading import ADAMS, DAMPENED, Field, Provenance
@@ -405,7 +405,12 @@ def leave_unread(build: Build) -> None:
             place = build.part.start + entry.start, build.part.start + entry.end
             foreign = words_of(entry.path) & (FOREIGN | STRUCTURE)
             worded = isinstance(entry.value, str) and " " in entry.value.strip() and not foreign
-            phrase = worded and (silent or _WORDED.intersection(meanings(entry.path[-1])))
+            told = meanings(entry.path[-1])
+            if squeezed(entry.path[-1]) in NAMING and any(schedules(squeezed(key)) for key in entry.path[-2:-1]):
+                told = ["policy"]
+            phrase = worded and (silent or _WORDED.intersection(told))
+            if phrase and "policy" in told:  # its key names the rate, whose value stands elsewhere
+                place = place[1] - len(entry.value.strip()) - 1, place[1]
             (build.found.phrases if phrase else build.found.unread).append(place)
 
 
