@@ -2,7 +2,6 @@
 
 import pytest
 
-from downslope import read
 from downslope.reading.configuration import read_configuration
 from downslope.reading.parts import split
 

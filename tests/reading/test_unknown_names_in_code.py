@@ -46,7 +46,7 @@ PYTHON = [
         "lr=0.3 momentum=0.85",
     ),
     ("n_epochs = 12\nmilestones = [int(n_epochs * 0.5), int(n_epochs * 0.75)]\nlr_gamma = 0.3\nlr = 0.2",
-     "schedule=multistep initial=0.2 factor=0.3 epochs=12"),  # fmt: skip
+     "schedule=multistep initial=0.2 factor=0.3 epochs=12"),
     # names and lengths in other words
     ("opt = SGD(net.parameters(), lr=0.3)\ntotal_epoch = 33\nsgd_batchsize = 48", "lr=0.3 epochs=33 batch=48"),
     ("opt = SGD(net.parameters(), lr=0.3)\ntrain_epochs = '7ep'", "lr=0.3 epochs=7"),
@@ -68,9 +68,9 @@ OTHERS = [
     ),
     ("using Flux\nopt = Momentum(0.03, 0.8)\nfor epoch in 1:14\n  Flux.train!(loss, ps, data, opt)\nend", "lr=0.03 momentum=0.8 epochs=14"),
     ("trainer.set_learning_rate(0.2);\ntrainer.set_mini_batch_size(96);\ndnn_trainer<net> trainer(n, sgd(0.001, 0.8));",
-     "lr=0.2 batch=96 decay=0.001 momentum=0.8"),  # fmt: skip
+     "lr=0.2 batch=96 decay=0.001 momentum=0.8"),
     ("val sched = Poly(0.7, 9000)\nnew SGD[Float](learningRate = 0.3, momentum = 0.8)",
-     "schedule=polynomial initial=0.3 power=0.7 duration=9000 momentum=0.8"),  # fmt: skip
+     "schedule=polynomial initial=0.3 power=0.7 duration=9000 momentum=0.8"),
 ]  # fmt: skip
 
 
@@ -87,7 +87,11 @@ def test_programs_state_just_these_fields(text, words):
 
 @pytest.mark.parametrize(
     "call",
-    ["CosineLR(opt, t_total=9, warmup=5)", "MultiStepParamScheduler(values=[1, 0.1], milestones=[6])", "StepThing(a=1)"],
+    [
+        "CosineLR(opt, t_total=9, warmup=5)",
+        "MultiStepParamScheduler(values=[1, 0.1], milestones=[6])",
+        "StepThing(a=1)",
+    ],
 )
 def test_what_is_not_told_is_not_guessed(call):
     """A class whose words do not say enough makes no schedule."""

@@ -68,11 +68,15 @@ def test_devices_times_examples_are_a_total():
 
 def test_two_lengths_are_marked():
     """Where a text tells of two trainings, the first length is taken, and marked."""
-    found = read("We train the teacher for 50k iterations. Then we train the student for 20k iterations, lr 0.2, SGD.")[0]
+    found = read("We train the teacher for 50k iterations. Then we train the student for 20k iterations, lr 0.2, SGD.")[
+        0
+    ]
     assert found.fields["train.steps"].marks == ("competing",)
 
 
 def test_a_schedule_to_the_end_counts_as_the_training_does():
     """A schedule whose own length is not known takes the unit of the training's with its length."""
-    found = read("opt = SGD(p, lr=0.1)\ns = OneCycleLR(opt, 0.2, epochs=n, steps_per_epoch=m)\nt = Trainer(max_epochs=8)")[0]
+    found = read(
+        "opt = SGD(p, lr=0.1)\ns = OneCycleLR(opt, 0.2, epochs=n, steps_per_epoch=m)\nt = Trainer(max_epochs=8)"
+    )[0]
     assert (found.fields["sgd.lr.duration"].value, found.fields["sgd.lr.unit"].value) == (8, "epoch")

@@ -49,7 +49,8 @@ def test_configurations_state_just_these_fields(text, words):
 
 
 @pytest.mark.parametrize(
-    "line", ["scheduler: our own curve, version 2", "lr_schedule: see table 4 (3 phases)", "lr_policy: custom with 3 restarts"]
+    "line",
+    ["scheduler: our own curve, version 2", "lr_schedule: see table 4 (3 phases)", "lr_policy: custom with 3 restarts"],
 )
 def test_words_that_are_not_understood_mark_the_rate(line):
     """A rate beside words about a schedule that say none is marked, and the words are listed."""
@@ -60,7 +61,10 @@ def test_words_that_are_not_understood_mark_the_rate(line):
 
 @pytest.mark.parametrize(
     "text",
-    ["| Model | top-1 | top-5 |\n|---|---|---|\n| A | 70.1 | 90.2 |", "test:\n  note: batch size 64 in 3 runs\nlr_mult: 2"],
+    [
+        "| Model | top-1 | top-5 |\n|---|---|---|\n| A | 70.1 | 90.2 |",
+        "test:\n  note: batch size 64 in 3 runs\nlr_mult: 2",
+    ],
 )
 def test_tables_and_words_of_other_things_state_nothing(text):
     """Results, and what stands under a key of testing, are no settings."""

@@ -99,7 +99,8 @@ _ACTIONS = (
 class _Frame:
     """A verb and its arguments so far: the change, its places, its number, and whether that is what is left.
 
-    `named` says whether a scheduler's name is its verb; `scoped` says whether its time was said to be for something: "at 30 and 60 epochs for CIFAR-10".
+    `named` says whether a scheduler's name is its verb; `scoped`, whether its time was said to be for something: "at 30
+    and 60 epochs for CIFAR-10".
     """
 
     change: Change

@@ -39,7 +39,8 @@ _CALLED_POWER = re.compile(r"[系指]数|次数|幂")
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _CYCLE = re.compile(
     r"(?:\bt_?0|(?:first|initial) (?:cycle|period|restart)|(?:cycle|period) (?:length|of)|restarts? (?:every|after)|"
-    r"(?:首个?|初始|第一个)周期|周期(?:长度)?为|每隔?)[^\d.;\n]{0,12}?(?P<length>\d{1,6})(?![\d.])(?: ?个? ?(?P<unit>epoch|轮|iter|step|步|次))?"
+    r"(?:首个?|初始|第一个)周期|周期(?:长度)?为|每隔?)[^\d.;\n]{0,12}?"
+    r"(?P<length>\d{1,6})(?![\d.])(?: ?个? ?(?P<unit>epoch|轮|iter|step|步|次))?"
 )
 """How long the first cycle of a schedule with restarts is."""
 

@@ -19,6 +19,7 @@ _PARTS = {
     "valued": f"concept:{_VALUED}",
     "soft": "(word|target|mod|other|by|with|close|of_it|schedule:constant|unit:example,ignored)",
     "said": "(is|open|to)",
+    "clause": "(word|mod|for|with|target|at|is|and|verb:train)",
     "separator": "(and|comma)",
     "decays": "concept:weight_decay,l2",
 }
@@ -26,8 +27,7 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
-        "concept=concept:weight_decay,l2,momentum,batch (word|mod|for|with|target|at|is|and|verb:train){0,8} "
-        "comma with? word? size=is number=number",
+        "concept=concept:weight_decay,l2,momentum,batch clause{0,8} comma with? word? size=is number=number",
         "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
         "concept=concept:epochs_total,steps_total,batch from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
@@ -117,7 +117,7 @@ def find_values(board: Board) -> None:
 
 
 _SIZE = re.compile(
-    r"(?:\w{1,12} )?(?:coefficient|value|factor|strength|weight) |[,;] ?(?:其)?(?:系数|大小|值|数值|取值|因子)?(?:为|是)"
+    r"(?:\w{1,12} )?(?:coefficient|value|factor|strength|weight) |[,;] ?其?(?:系数|大小|值|数值|取值|因子)?(?:为|是)"
 )
 """How a clause gives the size of what the clause before it names: 也使用权重衰减，系数为0.001."""
 

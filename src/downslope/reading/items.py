@@ -51,7 +51,8 @@ def _is_other(name: str) -> bool:
 
 _END = "\0"
 _KEY_LINE = re.compile(
-    r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}(?:: ?[^\s:]|(?<=[a-z ])- ?[\d.]{1,9}(?:e-\d)? {0,4}(?:\n|$))"
+    r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}"
+    r"(?:: ?[^\s:]|(?<=[a-z ])- ?[\d.]{1,9}(?:e-\d)? {0,4}(?:\n|$))"
 )
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
 
@@ -104,10 +105,11 @@ def _trie() -> dict[str, Any]:
     return root
 
 
-_MISSPELT = (
+_MISSPELT = re.findall(
+    r"\w+",
     "momentum learning iteration iterations optimizer nesterov stochastic gradient regularization schedule annealing "
-    "initial epochs weight cosine polynomial exponential"
-).split()
+    "initial epochs weight cosine polynomial exponential",
+)
 """Words that are known with one letter too many, too few or wrong, or with two in each other's places."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -77,7 +77,8 @@ _ONE_FOR_ONE = {
 }
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
-    r"\\(times|cdot|to|rightarrow|%|,|;|!| |[()\[\]]|mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
+    r"\\(times|cdot|to|rightarrow|[%,;! ()\[\]]|mathrm|text|left|right|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)"
+    r"(?![a-z])"
 )
 _RAISED = re.compile(
     r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
@@ -107,8 +108,10 @@ _TWICE_WHOLE = re.compile(r"(?<![\w.])(?P<one>\d{1,4}[km]?)(?P<again>(?P=one))(?
 _SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
 _EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
 _STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
-_LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%", "to": " to ", "rightarrow": " to "}
-_GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
+_LATEX_WORDS = {
+    "times": "*", "cdot": "*", "%": "%", "to": " to ", "rightarrow": " to ", "eta": "η", "mu": "μ", "lambda": "λ",
+    "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ",
+}  # fmt: skip
 
 
 class Words(str):
@@ -182,8 +185,10 @@ def normalise(original: str, passages: Iterable[tuple[int, int]] | None = None) 
             origin.extend([start] * 2)
         _normalise(original, start, end, plain, origin, apart)
     told = "".join(plain)
+    times = 0
     for pattern in _TWICE:
-        told, times = pattern.subn(_once, told)
+        told, found = pattern.subn(_once, told)
+        times += found
     if times > 1:
         told = _TWICE_WHOLE.sub(_once, told)
     return Text(original, told, (*origin, len(original)))
@@ -226,32 +231,15 @@ def _normalise(
             index += 1
             continue
         raised = False
-        if original.startswith("...", index):
-            put(",", index)
-            index += 3
-            continue
-        if character == "→" or original.startswith("->", index):
-            put(" to ", index)
-            index += 1 if character == "→" else 2
-            continue
-        if character in " _[" and (match := _BRACKETED.match(original, index)):
-            put(f"^-{match[1]}", index)
-            index = match.end()
+        rewritten = next((m for first, way in _REWRITTEN if character in first and (m := way(original, index))), None)
+        if rewritten is not None:
+            put(rewritten[0], index)
+            index = rewritten[1]
             continue
         if character == "!" and (match := _PICTURED.match(original, index)):
             written = normalise(unquote_plus(match[1])).plain
             plain.extend(written)
             origin.extend(match.start(1) + len(match[1]) * place // len(written) for place in range(len(written)))
-            index = match.end()
-            continue
-        if character == "&" and (match := _ENTITY.match(original, index)):
-            put("".join(map(_one, html.unescape(match[0]))), index)
-            index = match.end()
-            continue
-        if character in "\\<{-\u2212\u2013 " and (match := _RAISED.match(original, index)):
-            inner, minus, begins, ends, sign = match.groups()
-            written = "".join(map(_one, inner or sign or "")).replace(" ", "")
-            put(written or ("^-" if minus else "^{" if begins else "}" if ends else ""), index)
             index = match.end()
             continue
         if skipped := _skipped(original, index) or int(index in apart):
@@ -269,13 +257,37 @@ def _normalise(
             put(";" if skip < 0 else " ", index)
             index += abs(skip)
             continue
-        if character == "\\" and (match := _LATEX.match(original, index)):
-            word = match.group(1)
-            put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)
-            index = match.end()
-            continue
         put(_one(character), index)
         index += 1
+
+
+def _rewriting(
+    pattern: re.Pattern[str], write: Callable[[re.Match[str]], str]
+) -> Callable[..., tuple[str, int] | None]:
+    """Return a function that gives what stands for a match at a place, and the place after it; None without one."""
+
+    def at(original: str, index: int) -> tuple[str, int] | None:
+        match = pattern.match(original, index)
+        return None if match is None else (write(match), match.end())
+
+    return at
+
+
+def _raised(match: re.Match[str]) -> str:
+    inner, minus, begins, ends, sign = match.groups()
+    written = "".join(map(_one, inner or sign or "")).replace(" ", "")
+    return written or ("^-" if minus else "^{" if begins else "}" if ends else "")
+
+
+_REWRITTEN = (
+    (".", _rewriting(re.compile(r"\.\.\."), lambda _: ",")),
+    ("→-", _rewriting(re.compile(r"→|->"), lambda _: " to ")),
+    (" _[", _rewriting(_BRACKETED, lambda match: f"^-{match[1]}")),
+    ("&", _rewriting(_ENTITY, lambda match: "".join(map(_one, html.unescape(match[0]))))),
+    ("\\<{-\u2212\u2013 ", _rewriting(_RAISED, _raised)),
+    ("\\", _rewriting(_LATEX, lambda match: _LATEX_WORDS.get(match[1], " "))),
+)
+"""The first characters of what is written otherwise, and how; the first that matches counts."""
 
 
 def _skipped(original: str, index: int) -> int:

@@ -29,7 +29,7 @@ def plan_of_formulas(on: Interpreter) -> Plan | None:
 def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "") -> Plan | None:
     """Return the schedule of a formula; `time` is the name that counts epochs or steps, where it is known."""
     roles = _Roles(on, time)
-    formula = roles.visit(deepcopy(node))
+    formula = roles.put(deepcopy(node))
     on.program.kept.append(formula)  # its place is known by its identity
     if not roles.unit or roles.unknown:
         return None
@@ -38,12 +38,12 @@ def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "") -> Plan | N
     sources: dict[int, Value] = {}
     for length in _LENGTHS:
         samples: list[tuple[float, float]] = []
-        for time in range(length + length // 2 if not roles.whole else length):
-            scope = Scope({"_time": Value(time), "_whole": Value(length), "_rate": pretended_rate()}, on.globals)
+        for moment in range(length + length // 2 if not roles.whole else length):
+            scope = Scope({"_time": Value(moment), "_whole": Value(length), "_rate": pretended_rate()}, on.globals)
             found = on.evaluate(formula, scope)
             if not is_number(found.data):
                 return None
-            samples.append((time, found.data))
+            samples.append((moment, found.data))
             sources = join_sources([sources, found.sources])
         shape = recognise(samples, length)
         if shape is None or shape.kind in {"constant", "levels"}:
@@ -57,25 +57,32 @@ def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "") -> Plan | N
     return relative(plan) if NOWHERE in sources else plan
 
 
-class _Roles(ast.NodeTransformer):
+class _Roles:
     """Puts names for what counts time, for the length of the run and for the rate that it begins with."""
 
     def __init__(self, on: Interpreter, time: str) -> None:
         self.on, self.time, self.unit, self.whole, self.unknown = on, time, "", False, False
 
-    def visit(self, node: ast.AST) -> ast.AST:
-        """Return a node with these names in it; a function that is called keeps its own."""
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and self._counts(node.left):
+    def put(self, node: ast.expr) -> ast.expr:
+        """Return a formula with these names in it; a function that is called keeps its own."""
+        if isinstance(node, ast.BinOp):
             known = is_number(self.on.evaluate(node.right, self.on.globals).data)
-            if not known and not self._counts(node.right):  # what the time is divided by: all of it
-                self.whole = True
-                node.right = ast.copy_location(ast.Name("_whole", ast.Load()), node.right)
-                node.left = self.visit(node.left)
-                return node
-        if isinstance(node, ast.Call):
-            node.args = [self.visit(one) for one in node.args]
-            return node
-        return self._named(node) if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) else super().visit(node)
+            over = isinstance(node.op, ast.Div) and self._counts(node.left) and not self._counts(node.right)
+            self.whole |= over and not known
+            node.left = self.put(node.left)  # what the time is divided by is all of it
+            node.right = self._as("_whole", node.right) if over and not known else self.put(node.right)
+        elif isinstance(node, ast.UnaryOp):
+            node.operand = self.put(node.operand)
+        elif isinstance(node, ast.Call):
+            node.args = [self.put(one) for one in node.args]
+        elif isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
+            return self._named(node)
+        else:
+            self.unknown |= not isinstance(node, ast.Constant)
+        return node
+
+    def _as(self, name: str, node: ast.expr) -> ast.expr:
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
 
     def _counts(self, node: ast.AST) -> bool:
         names = [key_of(one) for one in ast.walk(node)]
@@ -91,10 +98,10 @@ class _Roles(ast.NodeTransformer):
         name = key_of(node)
         if self._is_whole(name):
             self.whole = True
-            return ast.copy_location(ast.Name("_whole", ast.Load()), node)
+            return self._as("_whole", node)
         if "lr" in meanings(name) or name.lower() in RATE_KEYS:
-            return ast.copy_location(ast.Name("_rate", ast.Load()), node)
+            return self._as("_rate", node)
         unit = unit_of(name) or ("epoch" if name and name == self.time else "")
         self.unknown |= not unit
         self.unit = self.unit or unit
-        return ast.copy_location(ast.Name("_time", ast.Load()), node)
+        return self._as("_time", node)

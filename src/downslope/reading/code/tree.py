@@ -174,8 +174,8 @@ def falls_if_measured(body: Iterable[ast.stmt]) -> tuple[ast.BinOp | ast.AugAssi
             for one in ast.walk(ast.Module([*node.body, *node.orelse], [])):
                 target = one.targets[0] if isinstance(one, ast.Assign) else getattr(one, "target", None)
                 change = one if isinstance(one, ast.AugAssign) else getattr(one, "value", None)
-                changed = isinstance(change, ast.BinOp | ast.AugAssign) and isinstance(change.op, ast.Mult | ast.Div)
-                if changed and _RATE.fullmatch(key_of(target)):
+                told = isinstance(change, ast.BinOp | ast.AugAssign) and _RATE.fullmatch(key_of(target)) is not None
+                if told and isinstance(change, ast.BinOp | ast.AugAssign) and isinstance(change.op, ast.Mult | ast.Div):
                     return change, metric
     return None
 

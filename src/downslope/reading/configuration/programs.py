@@ -22,6 +22,7 @@ _ASSIGNED = (
     r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*"
     r"(?:\((?=[\d.e-]+\)))?"
 )
+_BOUND = r"(?:;[ \t]*\w{1,20}[ \t]*<=?|[,:]|to|until|\.\.=?)[ \t]*"
 _WAYS = [
     re.compile(way + _VALUE, re.MULTILINE)
     for way in (
@@ -32,8 +33,7 @@ _WAYS = [
         r"\.set_?(?P<key>[A-Za-z]\w{0,60})\([ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
         r"(?<=[)\s\w])(?P<built>\.)(?P<key>[a-z]\w{0,40})\([ \t]*",
-        r"\bfor\b[ \t(]{0,4}(?:\w{1,20} )?(?P<key>epochs?|ep)\b[ \t]*(?:=|in|<-)[ \t]*\w{1,20}"
-        r"[ \t]*(?:;[ \t]*\w{1,20}[ \t]*<=?|[,:]|to|until|\.\.=?)[ \t]*",
+        r"\bfor\b[ \t(]{0,4}(?:\w{1,20} )?(?P<key>epochs?|ep)\b[ \t]*(?:=|in|<-)[ \t]*\w{1,20}[ \t]*" + _BOUND,
     )
 ]
 """How a key is given a value: assigned or named in a call, declared, paired, defined, built, counted up to."""
@@ -44,7 +44,8 @@ _BUILT = frozenset({"lr", "momentum", "weight_decay", "nesterov", "dampening", "
 _HELPED = re.compile(r"(?P<key>--\w{1,60})[^\n(]{0,120}\(default " + _VALUE)
 _CALLED = re.compile(
     r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|Poly|trainingOptions)"
-    rf"(?:\[\w{{1,20}}\]|<\w{{1,20}}>|[ \t]+\w+)?\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
+    r"(?:\[\w{1,20}\]|<\w{1,20}>|[ \t]+\w+)?\([ \t]*"
+    rf"(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
 _SCHEDULER = re.compile(r"\b\w{0,60}(?:[sS]cheduler|StepLR)\w{0,30}\(")
 _PLACES = {
