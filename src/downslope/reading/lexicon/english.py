@@ -47,7 +47,7 @@ ENGLISH = {
         "epochs_total": "number of epochs|max epochs|maximum epochs|num epochs|total epochs|maximum number of epochs|"
         "total number of epochs|training epochs|number of training epochs|epoch number|max epoch|"
         "total number of training epochs",
-        "steps_total": "number of iterations|max iterations|maximum iterations|num steps|total steps|max iter|max steps|"
+        "steps_total": "max batches|number of iterations|max iterations|maximum iterations|num steps|total steps|max iter|max steps|"
         "iteration number|maximum number of iterations|total number of iterations|total iterations|training steps|"
         "number of training steps|number of steps|number of updates|training iterations|maximum iteration|"
         "total number of steps|total number of training steps|number of training iterations|total number of updates|"
@@ -103,7 +103,7 @@ ENGLISH = {
         "linear decay learning rate policy",
         "polynomial": "polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
-        "multistep": "multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
+        "multistep": "lr steps|lr drops|learning rate drops|learning rate steps|multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
         "piecewise constant schedule|step learning rate|staircase|step wise decay|step learning rate schedule",
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
