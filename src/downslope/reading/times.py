@@ -216,7 +216,12 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
         return None
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
     behind = items[match.after] if match.after < len(items) else None
-    if not unit and behind is not None and behind.kind in {"unit", "word"} and not behind.is_a("word", "处", "时", "but", "while"):
+    if (
+        not unit
+        and behind is not None
+        and behind.kind in {"unit", "word"}
+        and not behind.is_a("word", "处", "时", "but", "while")
+    ):
         return None
     behind = items[match.after] if unit and match.after < len(items) else None
     later = behind is not None and behind.is_a("after") and behind.end - behind.start <= 2  # 在20k、30k次迭代后
