@@ -263,6 +263,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or board.text.plain[max(0, item.start - 3) : item.start] == "再训练"  # 再训练10轮
         denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         words = board.plain(item)

@@ -36,7 +36,7 @@ _LENGTH = Pattern(
 )
 _POWER = Pattern("schedule:polynomial is=is power=number")
 _CALLED_POWER = re.compile(r"[系指]数|次数|幂")
-_HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
+_HELD = Pattern("over=time:first (word|is|concept:lr){0,3} schedule:constant")
 _CYCLE = re.compile(
     r"(?:\bt_?0|(?:first|initial) (?:cycle|period|restart)|(?:cycle|period) (?:length|of)|restarts? (?:every|after)|"
     r"(?:首个?|初始|第一个)周期|周期(?:长度)?为|每隔?)[^\d.;\n]{0,12}?"

@@ -338,7 +338,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         board.note(Value("value", key, value, product=True), [*places, last])
         board.used.update(range(number, last + 1))
         return
-    fact = Value("value", key, amount.value, role=_role(board, concept, first, number))
+    value = amount.value
+    if key == "steps_total" and (more := _THOUSANDS.match(board.text.plain, items[number].end)) is not None:
+        value = value * 1000 + int(more[1])  # 训练步数为500,500: of a total there is no list
+        places = [*places, number + 2]
+    fact = Value("value", key, value, role=_role(board, concept, first, number))
     if key == "lr":
         fact.per_batch = scaled_per_batch(board, number)
     if key in {"lr", "clip"}:
@@ -346,6 +350,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.note(fact, places)
 
 
+_THOUSANDS = re.compile(r",(\d{3})(?![\d,.])")
 _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
 _TRAINED = re.compile(r"\btrain|训练")
 _BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试|验证)")
