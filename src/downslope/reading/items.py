@@ -22,24 +22,10 @@ _PUNCTUATION = {
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
 _IDENTIFIER = re.compile(r"[a-z]{1,20}(?:_[a-z]{1,20}){1,5}(?![\w{])")
-_FOREIGN = frozenset(
-    [
-        "warmup",
-        "bias",
-        "bn",
-        "ema",
-        "teacher",
-        "val",
-        "test",
-        "eval",
-        "head",
-        "backbone",
-        "aux",
-        "target",
-        "encoder",
-        "lookahead",
-    ]
-)
+_FOREIGN = frozenset({
+    "warmup", "bias", "bn", "ema", "teacher", "val", "test", "eval", "head", "backbone", "aux", "target", "encoder",
+    "lookahead",
+})  # fmt: skip
 """Words of a name that is not the training's own: warmup_momentum, bn_momentum."""
 
 
