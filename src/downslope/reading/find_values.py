@@ -259,7 +259,8 @@ _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
 _EACH = frozenset({
-    "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为", "分别是", "分别取",
+    "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为",
+    "分别是", "分别取",
 })  # fmt: skip
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 

@@ -268,20 +268,10 @@ _CITED = frozenset({
     "word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and", "no", "target", "close",
     "open", "with",
 })  # fmt: skip
-_COUNTED = frozenset(
-    {
-        "multistep",
-        "at",
-        "batch",
-        "epochs_total",
-        "steps_total",
-        "lr_every",
-        "patience",
-        "milestones",
-        "milestone",
-        "boundaries",
-    }
-)
+_COUNTED = frozenset({
+    "multistep", "at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone",
+    "boundaries",
+})  # fmt: skip
 
 
 def _without_citations(items: list[Item]) -> list[Item]:
