@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
-from urllib.parse import unquote_plus
 
 from downslope.reading.lexicon.chinese import TRADITIONAL
 
@@ -237,6 +235,8 @@ def _normalise(
             index = rewritten[1]
             continue
         if character == "!" and (match := _PICTURED.match(original, index)):
+            from urllib.parse import unquote_plus  # few texts have pictures, or entities, as numbers
+
             written = normalise(unquote_plus(match[1])).plain
             plain.extend(written)
             origin.extend(match.start(1) + len(match[1]) * place // len(written) for place in range(len(written)))
@@ -279,11 +279,17 @@ def _raised(match: re.Match[str]) -> str:
     return written or ("^-" if minus else "^{" if begins else "}" if ends else "")
 
 
+def _named(match: re.Match[str]) -> str:
+    import html
+
+    return "".join(map(_one, html.unescape(match[0])))
+
+
 _REWRITTEN = (
     (".", _rewriting(re.compile(r"\.\.\."), lambda _: ",")),
     ("→-", _rewriting(re.compile(r"→|->"), lambda _: " to ")),
     (" _[", _rewriting(_BRACKETED, lambda match: f"^-{match[1]}")),
-    ("&", _rewriting(_ENTITY, lambda match: "".join(map(_one, html.unescape(match[0]))))),
+    ("&", _rewriting(_ENTITY, _named)),
     ("\\<{-\u2212\u2013 ", _rewriting(_RAISED, _raised)),
     ("\\", _rewriting(_LATEX, lambda match: _LATEX_WORDS.get(match[1], " "))),
 )
