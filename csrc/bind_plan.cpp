@@ -33,23 +33,24 @@ struct Names {
   nb::object grad, local, spec;         // attributes: of a parameter; of a distributed tensor
   nb::object velocity, compensation;    // keys of a parameter's state
   nb::object codes, scales;             // the same, of a velocity of codes
+  nb::object average;
 };
 
 // One parameter of a plan: one that the kernel steps, or one that is only watched.
 struct Row {
   nb::object param, state;  // state: the dict in which velocity and compensation are looked up, or None
   nb::object spec;          // how a distributed parameter is laid out over processes; None for an ordinary one
-  nb::object velocity, compensation, scales;  // scales: None unless the velocity is codes
+  nb::object velocity, compensation, scales, average;  // scales: None unless the velocity is codes
   Form param_form, grad_form;
-  std::optional<Form> velocity_form, compensation_form, scales_form;
+  std::optional<Form> velocity_form, compensation_form, scales_form, average_form;
   std::ptrdiff_t place;  // of its entry among those that are stepped; -1 where it is only watched
   bool was_plain;        // whether its gradient was not marked and lay as it should when the plan was made
   Span gap;              // between two written blocks, where its gradient lay
 
   // The forms of what a step writes; null for what there is not.
-  std::array<const Form*, 4> written() const {
+  std::array<const Form*, 5> written() const {
     return {&param_form, velocity_form ? &*velocity_form : nullptr, compensation_form ? &*compensation_form : nullptr,
-            scales_form ? &*scales_form : nullptr};
+            scales_form ? &*scales_form : nullptr, average_form ? &*average_form : nullptr};
   }
 };
 
@@ -68,17 +69,20 @@ struct Gradients {
 class Plan {
  public:
   // Each row is (param, spec or None, state or None, velocity or None, compensation or None, group, rounding, index,
-  // first), and for a velocity of codes its scales as a tenth: `group` counts the coefficients, and is None for a
-  // parameter that something else steps and whose memory must only lie apart; `index` is the tensor's for its random
-  // numbers, and `first` its first element's.
+  // first), for a velocity of codes its scales as a tenth, and where an average is kept (scales or None, average, weight):
+  // `group` counts the coefficients, and is None for a parameter that something else steps and whose memory must only lie
+  // apart; `index` is the tensor's for its random numbers, and `first` its first element's.
   Plan(const nb::list& rows, nb::handle exchange, nb::object tensor_type, const nb::tuple& names)
       : reader_(exchange, std::move(tensor_type)) {
-    if (nb::len(names) != 4 && nb::len(names) != 6)
-      throw std::invalid_argument("four names are needed: local part, spec, and two of state; codes and scales may follow");
+    if (nb::len(names) != 4 && nb::len(names) != 6 && nb::len(names) != 7)
+      throw std::invalid_argument(
+          "four names are needed: local part, spec, and two of state; codes and scales may follow, and the average");
     for (nb::handle name : names)
       if (!PyUnicode_Check(name.ptr())) throw std::invalid_argument("a name of an attribute must be a string");
-    names_ = {nb::str("grad"), nb::object(names[0]), nb::object(names[1]), nb::object(names[2]), nb::object(names[3]), {}, {}};
-    if (nb::len(names) == 6) names_.codes = nb::object(names[4]), names_.scales = nb::object(names[5]);
+    names_ = {nb::str("grad"), nb::object(names[0]), nb::object(names[1]), nb::object(names[2]), nb::object(names[3]), {}, {},
+              {}};
+    if (nb::len(names) > 4) names_.codes = nb::object(names[4]), names_.scales = nb::object(names[5]);
+    if (nb::len(names) > 6) names_.average = nb::object(names[6]);
     for (nb::handle item : rows) {
       if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a plan is a tuple");
       add(nb::borrow<nb::tuple>(item));
@@ -170,7 +174,7 @@ class Plan {
   template <class Visit>
   int visit(Visit&& visit) const {
     for (const Row& row : rows_)
-      for (const nb::object* held : {&row.param, &row.state, &row.spec, &row.velocity, &row.compensation, &row.scales})
+      for (const nb::object* held : {&row.param, &row.state, &row.spec, &row.velocity, &row.compensation, &row.scales, &row.average})
         if (int stop = visit(*held)) return stop;
     for (const std::vector<nb::object>* all : {&taken_.owned, &spare_.owned})
       for (const nb::object& held : *all)
@@ -223,10 +227,13 @@ class Plan {
   using Shared = std::shared_ptr<const std::vector<Coefficients>>;
 
   void add(const nb::tuple& t) {
-    const bool has_scales = nb::len(t) == 10 && names_.scales.is_valid();
-    if (nb::len(t) != 9 && !has_scales) throw std::invalid_argument("a row of a plan has nine fields, or ten with scales");
+    const bool has_average = nb::len(t) == 12 && names_.average.is_valid();
+    const bool has_scales = has_average || (nb::len(t) == 10 && names_.scales.is_valid());
+    if (nb::len(t) != 9 && !has_scales)
+      throw std::invalid_argument("a row of a plan has nine fields, ten with scales, or twelve with an average");
     const nb::object param(t[0]), state(t[2]), spec(t[1]), velocity(t[3]), compensation(t[4]);
     const nb::object scales = has_scales ? nb::object(t[9]) : nb::none();
+    const nb::object average = has_average ? nb::object(t[10]) : nb::none();
     const bool is_distributed = !spec.is_none();
     const bool is_stepped = !nb::object(t[5]).is_none();
     const int group = is_stepped ? nb::cast<int>(t[5]) : 0;
@@ -242,22 +249,25 @@ class Plan {
       return tensor.is_none() ? std::optional<DLTensor>() : std::optional<DLTensor>(viewed(tensor));
     };
     const Views views{viewed(param), viewed(attribute(param, names_.grad)), viewed_or_absent(velocity),
-                      viewed_or_absent(compensation), viewed_or_absent(scales)};
+                      viewed_or_absent(compensation), viewed_or_absent(scales), viewed_or_absent(average)};
     std::optional<Entry> entry;
     if (is_stepped) {
       entry = entry_of(views, checked(nb::cast<int>(t[6]), Rounding::count, "unknown rounding"));
       entry->group = group;
       entry->index = nb::cast<std::uint32_t>(t[7]);
       entry->first = nb::cast<std::uint32_t>(t[8]);
+      if (has_average) entry->weight = nb::cast<double>(t[11]);
     }
-    if (!PyDict_Check(state.ptr()) && !(velocity.is_none() && compensation.is_none() && scales.is_none()))
+    const bool has_state = !(velocity.is_none() && compensation.is_none() && scales.is_none() && average.is_none());
+    if (!PyDict_Check(state.ptr()) && has_state)
       throw std::invalid_argument("what a parameter has of state is in a dict");
     const auto form_of = [&](const DLTensor& view) { return Form(view, layouts_); };
-    Row row{param, state, spec, velocity, compensation, scales, form_of(views.param), form_of(views.grad), {}, {}, {}, -1,
-            false, {0, 0}};
+    Row row{param, state, spec, velocity, compensation, scales, average, form_of(views.param), form_of(views.grad), {}, {},
+            {},    {},    -1,   false,    {0, 0}};
     if (views.velocity) row.velocity_form = form_of(*views.velocity);
     if (views.compensation) row.compensation_form = form_of(*views.compensation);
     if (views.scales) row.scales_form = form_of(*views.scales);
+    if (views.average) row.average_form = form_of(*views.average);
     if (entry) {
       group_count_ = std::max(group_count_, static_cast<std::size_t>(group) + 1);
       elements_ += entry->count;
@@ -295,6 +305,7 @@ class Plan {
       if (row.scales_form && !is_held(row, names_.scales, row.scales, *row.scales_form)) return false;
       if (row.compensation_form && !is_held(row, names_.compensation, row.compensation, *row.compensation_form))
         return false;
+      if (row.average_form && !is_held(row, names_.average, row.average, *row.average_form)) return false;
       found.owned.push_back(std::move(grad));
     }
     return true;

@@ -21,8 +21,9 @@ using namespace nb::literals;
 namespace downslope {
 namespace {
 
-// Looks at (param, grad, velocity or None, compensation or None), and at scales or None in `scales_place` if the tuple
-// has so many fields; nothing if one of them cannot be looked at, or is not what lies in its memory.
+// Looks at (param, grad, velocity or None, compensation or None), and if the tuple has so many fields at scales or None in
+// `scales_place` and an average or None after it; nothing if one of them cannot be looked at, or is not what lies in its
+// memory.
 std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors, std::size_t scales_place) {
   if (nb::len(tensors) < 4) throw std::invalid_argument("param, grad, velocity and compensation are needed");
   Views views;
@@ -34,6 +35,7 @@ std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors, st
   if (!read(nb::object(tensors[0]), views.param) || !read(nb::object(tensors[1]), views.grad)) return {};
   if (!look(2, views.velocity) || !look(3, views.compensation)) return {};
   if (nb::len(tensors) > scales_place && !look(static_cast<int>(scales_place), views.scales)) return {};
+  if (nb::len(tensors) > scales_place + 1 && !look(static_cast<int>(scales_place) + 1, views.average)) return {};
   return views;
 }
 
@@ -61,6 +63,8 @@ void check_apart(const std::vector<Entry>& entries, const std::vector<const void
       written.push_back(span(entry.velocity, entry.count * element_size(entry.velocity_format)));
     if (entry.scales) written.push_back(span(entry.scales, blocks_of(entry.count) * sizeof(float)));
     if (entry.compensation) written.push_back(span(entry.compensation, entry.count * element_size(Format::bfloat16)));
+    if (entry.average)
+      written.push_back(span(entry.average, entry.count * element_size(average_format(entry.format))));
   }
   bool is_apart = true;
   if (written != last) {
@@ -73,8 +77,8 @@ void check_apart(const std::vector<Entry>& entries, const std::vector<const void
   if (!is_apart) throw std::invalid_argument("tensors of a step share memory with one that it writes");
 }
 
-// Each row is (param, grad, velocity or None, compensation or None, group, rounding, index, first), and for a velocity of
-// codes its scales as a ninth.
+// Each row is (param, grad, velocity or None, compensation or None, group, rounding, index, first), for a velocity of codes
+// its scales as a ninth, and where an average is kept (scales or None, average, weight).
 void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<double>& coefficients,
                   std::uint32_t key) {
   const Reader reader(exchange, nb::none());
@@ -85,14 +89,15 @@ void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<d
   for (nb::handle item : rows) {
     if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a step is a tuple");
     const nb::tuple row = nb::borrow<nb::tuple>(item);
-    if (nb::len(row) != 8 && nb::len(row) != 9)
-      throw std::invalid_argument("a row of a step has eight fields, or nine with scales");
+    if (nb::len(row) != 8 && nb::len(row) != 9 && nb::len(row) != 11)
+      throw std::invalid_argument("a row of a step has eight fields, nine with scales, or eleven with an average");
     const std::optional<Views> views = views_of(reader, row, 8);
     if (!views) throw std::invalid_argument("a tensor has no memory to look at");
     Entry entry = entry_of(*views, checked(nb::cast<int>(row[5]), Rounding::count, "unknown rounding"));
     entry.group = nb::cast<int>(row[4]);
     entry.index = nb::cast<std::uint32_t>(row[6]);
     entry.first = nb::cast<std::uint32_t>(row[7]);
+    if (nb::len(row) == 11) entry.weight = nb::cast<double>(row[10]);
     if (entry.group < 0 || 6 * (static_cast<std::size_t>(entry.group) + 1) > coefficients.size())
       throw std::invalid_argument("six coefficients per group are needed");
     entries.push_back(entry);

@@ -17,12 +17,16 @@ struct BlockSum {
 };
 using Reduction = BlockSum (*)(const void* values, std::size_t count);
 
+// Takes new parameters into their average, which is float32, of float64 in float64: it goes `weight` of the way to them.
+using Averaging = void (*)(const void* params, void* averages, std::size_t count, double weight, bool asks_for_lines);
+
 struct KernelTable {
   const char* name;
   // null where a combination does not exist
   Kernel step[static_cast<int>(Format::count)][static_cast<int>(VelocityFormat::count)]
              [static_cast<int>(Rounding::count)];
   Reduction sum_of_squares[static_cast<int>(Format::count)];
+  Averaging average[static_cast<int>(Format::count)];
 };
 
 namespace baseline {

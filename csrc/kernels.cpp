@@ -154,6 +154,25 @@ void step_coded(const Piece& piece, const Coefficients& coefficients) {
   }
 }
 
+// average += weight * (param - average), each operation rounded by itself.
+template <class Param>
+void average_in(const void* params, void* averages, std::size_t count, double weight, bool asks_for_lines) {
+  using Average = ComputeOf<Param>;
+  const Param* __restrict__ values = static_cast<const Param*>(params);
+  Average* __restrict__ kept = static_cast<Average*>(averages);
+  const Average share = static_cast<Average>(weight);
+  for (std::size_t at = 0; at < count; at += tile) {
+    if (asks_for_lines) {
+      prefetch<true>(kept + at, tile);
+    } else {
+      prefetch_page<true>(kept + at, tile);
+    }
+    const std::size_t stop = count - at < tile ? count : at + tile;
+    for (std::size_t i = at; i < stop; ++i)
+      kept[i] = kept[i] + share * (static_cast<Average>(widen(values[i])) - kept[i]);
+  }
+}
+
 template <class Element>
 inline double square(Element element) {
   const double x = static_cast<double>(widen(element));
@@ -216,6 +235,7 @@ const KernelTable table = {
          NEAREST(double, absent), {nullptr, nullptr, nullptr}},  // computed in float64, which codes would not repay
     },
     {sum_of_squares<float>, sum_of_squares<bfloat16>, sum_of_squares<float16>, sum_of_squares<double>},
+    {average_in<float>, average_in<bfloat16>, average_in<float16>, average_in<double>},
 };
 
 }  // namespace downslope::DOWNSLOPE_ISA

@@ -19,6 +19,10 @@ constexpr std::size_t elements_per_thread = std::size_t{1} << 17;
 constexpr std::size_t shares_per_thread = 8;
 // Shares begin at multiples of this many elements, so that two threads seldom write to one cache line.
 constexpr std::size_t alignment = 64;
+// Elements that are stepped before they are taken into their average, as measured: of fewer the calls would tell, and of
+// more the memory of averages is asked for apart from the rest. With a velocity of codes a block.
+constexpr std::size_t stretch = 512;
+static_assert(stretch % alignment == 0 && block_length % alignment == 0);
 // Elements of one partial sum of a reduction: fixed, so that sums do not depend on threads.
 constexpr std::size_t block = std::size_t{1} << 14;
 
@@ -85,6 +89,33 @@ int shares_of(std::size_t total) {
   return static_cast<int>(threads == 1 ? 1 : threads * shares_per_thread);
 }
 
+// Steps elements of one tensor.
+void step_part(const KernelTable& table, const Entry& entry, const void* grad, const Coefficients& coefficients,
+               std::uint32_t key, std::size_t first, std::size_t count, bool asks_for_lines) {
+  const std::size_t size = element_size(entry.format);
+  const Piece piece{static_cast<char*>(entry.param) + first * size,
+                    static_cast<const char*>(grad) + first * size,
+                    entry.velocity ? static_cast<char*>(entry.velocity) + first * element_size(entry.velocity_format)
+                                   : nullptr,
+                    entry.compensation ? static_cast<char*>(entry.compensation) + first * 2 : nullptr,
+                    count,
+                    random_bits(key, entry.index),
+                    entry.first + static_cast<std::uint32_t>(first),
+                    entry.scales ? entry.scales + first / block_length : nullptr,
+                    asks_for_lines};
+  table.step[static_cast<int>(entry.format)][static_cast<int>(entry.velocity_format)]
+            [static_cast<int>(entry.rounding)](piece, coefficients);
+}
+
+// Takes elements of one tensor, just stepped, into their average.
+void average_part(const KernelTable& table, const Entry& entry, std::size_t first, std::size_t count,
+                  bool asks_for_lines) {
+  table.average[static_cast<int>(entry.format)](
+      static_cast<const char*>(entry.param) + first * element_size(entry.format),
+      static_cast<char*>(entry.average) + first * element_size(average_format(entry.format)), count, entry.weight,
+      asks_for_lines);
+}
+
 }  // namespace
 
 void take_step(const std::vector<Entry>& entries, const std::vector<const void*>& grads,
@@ -104,20 +135,20 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                     if (first == stop) return;
                     count = stop - first;
                   }
-                  const std::size_t size = element_size(entry.format);
-                  const Piece piece{static_cast<char*>(entry.param) + first * size,
-                                    static_cast<const char*>(grads[i]) + first * size,
-                                    entry.velocity ? static_cast<char*>(entry.velocity) +
-                                                         first * element_size(entry.velocity_format)
-                                                   : nullptr,
-                                    entry.compensation ? static_cast<char*>(entry.compensation) + first * 2 : nullptr,
-                                    count,
-                                    random_bits(key, entry.index),
-                                    entry.first + static_cast<std::uint32_t>(first),
-                                    entry.scales ? entry.scales + first / block_length : nullptr,
-                                    asks_for_lines};
-                  table.step[static_cast<int>(entry.format)][static_cast<int>(entry.velocity_format)]
-                            [static_cast<int>(entry.rounding)](piece, coefficients[entry.group]);
+                  const auto step = [&](std::size_t first, std::size_t count) {
+                    step_part(table, entry, grads[i], coefficients[entry.group], key, first, count, asks_for_lines);
+                  };
+                  if (entry.average == nullptr) {
+                    step(first, count);
+                    return;
+                  }
+                  const bool is_coded = entry.velocity_format == VelocityFormat::coded;
+                  const std::size_t length = is_coded ? block_length : stretch;
+                  for (const std::size_t stop = first + count; first < stop; first += length) {
+                    const std::size_t some = std::min(length, stop - first);
+                    step(first, some);
+                    average_part(table, entry, first, some, asks_for_lines);
+                  }
                 });
   };
   run_parallel(shares, std::ref(take));  // by reference: a copy would be allocated

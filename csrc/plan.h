@@ -22,7 +22,14 @@ struct Entry {
   std::uint32_t index;  // of the tensor, for its random numbers
   std::uint32_t first;  // index of its first element, for the same: above 0 where it is a part of a larger tensor
   float* scales = nullptr;  // of its velocity's blocks, where that is codes
+  void* average = nullptr;  // of the parameter, in `average_format`; null where none is kept
+  double weight = 0;        // of the new parameter in it
 };
+
+// An average that is kept in 16 bits would lose its updates.
+constexpr Format average_format(Format format) {
+  return format == Format::float64 ? Format::float64 : Format::float32;
+}
 
 // Takes one step: entry i with gradient grads[i] (null: no gradient, the entry stays) and coefficients[entry.group].
 // `key` is that of the step's random numbers.

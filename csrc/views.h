@@ -14,6 +14,7 @@ struct Views {
   DLTensor param, grad;
   std::optional<DLTensor> velocity, compensation;
   std::optional<DLTensor> scales;  // where the velocity is codes
+  std::optional<DLTensor> average;
 };
 
 // VelocityFormat::count if the kernels do not know it.
@@ -45,9 +46,10 @@ inline const char* misfit(const Views& views, Rounding rounding) {
   const auto lies_well = [](const std::optional<DLTensor>& tensor) { return !tensor || is_there(*tensor); };
   if (param.device_type != dl_cpu || !is_dense(param)) return "a parameter must lie on the CPU in one dense block";
   if (count_of(param) == 0) return "an empty tensor has no place here";
-  if (!lies_well(param) || !lies_well(views.grad) || !lies_well(views.velocity) || !lies_well(views.compensation))
+  if (!lies_well(param) || !lies_well(views.grad) || !lies_well(views.velocity) || !lies_well(views.compensation) ||
+      !lies_well(views.average))
     return "a tensor must have memory, aligned to its elements";
-  if (!fits(views.grad) || !fits(views.velocity) || !fits(views.compensation))
+  if (!fits(views.grad) || !fits(views.velocity) || !fits(views.compensation) || !fits(views.average))
     return "the tensors of a parameter must have one layout";
   if (!(views.grad.dtype == param.dtype)) return "a gradient must have its parameter's format";
   if (views.compensation.has_value() != (rounding == Rounding::compensated))
@@ -55,6 +57,8 @@ inline const char* misfit(const Views& views, Rounding rounding) {
   if (views.compensation && format_of(views.compensation->dtype) != Format::bfloat16)
     return "a compensation must be bfloat16";
   const Format format = format_of(param.dtype);
+  if (views.average && format_of(views.average->dtype) != average_format(format))
+    return "an average must be float32, of float64 parameters float64";
   if (views.scales)
     if (const char* reason = misfit_of_codes(views)) return reason;
   const VelocityFormat velocity_format = velocity_format_of(views);
@@ -75,6 +79,7 @@ inline Entry entry_of(const Views& views, Rounding rounding) {
   if (views.velocity) entry.velocity = address_of(*views.velocity);
   if (views.scales) entry.scales = static_cast<float*>(address_of(*views.scales));
   if (views.compensation) entry.compensation = address_of(*views.compensation);
+  if (views.average) entry.average = address_of(*views.average);
   return entry;
 }
 

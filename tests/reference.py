@@ -6,6 +6,7 @@ file adds only the loop around it, parameter by parameter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -59,25 +60,62 @@ def run_reference(case: Case, steps: int = STEPS) -> Reference:
         steps: Steps to take.
     """
     settings = settings_by_name(case)
-    params = initial_params(np.float64)
-    velocities: dict[str, np.ndarray] = {}
-    trajectory = Reference([], [], {name: np.abs(p) for name, p in params.items()}, {})
-    for step in range(steps):
-        for name, grad in gradients(case, step, np.float64).items():
-            scalars = settings[name].at(step, first=name not in velocities)
-            if (factors := factors_of(settings[name])).given:
-                scalars = factors.of(scalars, np.linalg.norm(grad), np.linalg.norm(params[name]))
-            before = velocities.get(name, np.zeros_like(params[name]))
-            delta, velocities[name] = sgd_rule(params[name], grad, before, scalars)
-            params[name] = params[name] + delta
-            for largest, values in (
-                (trajectory.magnitudes, params[name]),
-                (trajectory.velocity_magnitudes, velocities[name]),
-            ):
-                largest[name] = np.maximum(largest.get(name, 0.0), np.abs(values))
-        trajectory.params.append(dict(params))
-        trajectory.velocities.append(dict(velocities))
+    rows: dict[Any, list[str]] = {}
+    for name in SHAPES:
+        together = None if factors_of(settings[name]).given else (settings[name], _arrivals(case, name))
+        rows.setdefault(together or name, []).append(name)
+    in_order: list[Any] = [dict.fromkeys(SHAPES) for _ in range(steps)]
+    trajectory = Reference(in_order, [{} for _ in range(steps)], {}, {})
+    for names in rows.values():
+        _run_row(case, tuple(names), settings[names[0]], trajectory)
     return trajectory
+
+
+def _arrivals(case: Case, name: str) -> tuple[int, int]:
+    """Return what decides at which steps a parameter of a case has a gradient."""
+    return case.first_gradient.get(name, 0), case.every.get(name, 1)
+
+
+def _run_row(case: Case, names: tuple[str, ...], settings: Settings, trajectory: Reference) -> None:
+    """Write what becomes of parameters that are stepped alike, as one array: the rule goes element by element."""
+    start = initial_params(np.float64)
+    param, velocity = _in_one(start, names), None
+    largest, largest_velocity = np.abs(param), None
+    for step, (params, velocities) in enumerate(zip(trajectory.params, trajectory.velocities, strict=True)):
+        if case.has_gradient(names[0], step):
+            grad = _gradients_in_one(names, step)
+            scalars = settings.at(step, first=velocity is None)
+            if (factors := factors_of(settings)).given:
+                scalars = factors.of(scalars, np.linalg.norm(grad), np.linalg.norm(param))
+            delta, velocity = sgd_rule(param, grad, np.zeros_like(param) if velocity is None else velocity, scalars)
+            param = param + delta
+            largest = np.maximum(largest, np.abs(param))
+            largest_velocity = np.maximum(0.0 if largest_velocity is None else largest_velocity, np.abs(velocity))
+        params.update(_parted(param, names))
+        if velocity is not None:
+            velocities.update(_parted(velocity, names))
+    trajectory.magnitudes.update(_parted(largest, names))
+    if largest_velocity is not None:
+        trajectory.velocity_magnitudes.update(_parted(largest_velocity, names))
+
+
+def _in_one(arrays: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
+    return np.concatenate([arrays[name].ravel() for name in names])
+
+
+@cache
+def _gradients_in_one(names: tuple[str, ...], step: int) -> np.ndarray:
+    return _in_one(gradients(Case("all", Settings()), step, np.float64), names)
+
+
+def _parted(values: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Return by name what `_in_one` joined."""
+    parts, begin = {}, 0
+    for name in names:
+        end = begin + math.prod(SHAPES[name])
+        parts[name] = values[begin:end].reshape(SHAPES[name])
+        begin = end
+    return parts
 
 
 @cache

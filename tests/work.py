@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,8 +24,9 @@ def calls(function):
     return count, result
 
 
-def modules_loaded_by(code):
+def modules_loaded_by(code, **environment):
     """Return the names of the modules that a fresh interpreter has loaded after running `code`, its own aside."""
     script = f"import sys\nbefore = set(sys.modules)\n{code}\nprint('\\n', *sorted(set(sys.modules) - before))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    env = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
     return set(done.stdout.splitlines()[-1].split())

@@ -20,6 +20,7 @@ namespace {
 using namespace downslope;
 
 constexpr std::uint64_t expected_hash = 0xe56d9bad74540af5;
+constexpr std::uint64_t expected_hash_of_averages = 0x1c30c191342ae189;
 
 // FNV-1a.
 std::uint64_t hash_of(const std::vector<char>& bytes, std::uint64_t hash) {
@@ -65,8 +66,8 @@ void fill_codes(std::vector<char>& codes, std::vector<char>& scales, std::mt1993
 }
 
 struct Step {
-  Step(Format format, VelocityFormat velocity_format, Rounding rounding, std::uint32_t seed) {
-    std::mt19937 random(seed);
+  Step(Format format, VelocityFormat velocity_format, Rounding rounding, std::uint32_t seed, bool is_averaged) {
+    std::mt19937 random(seed), random_of_averages(seed);
     constexpr std::size_t lengths[] = {1, 3, 15, 16, 17, 63, 64, 65, 127, 1001, 280007};
     const bool has_velocity = velocity_format != VelocityFormat::absent;
     const bool is_coded = velocity_format == VelocityFormat::coded;
@@ -90,6 +91,10 @@ struct Step {
                          static_cast<int>(entries.size() % 2), format, velocity_format, rounding,
                          static_cast<std::uint32_t>(entries.size()), 7,
                          is_coded ? reinterpret_cast<float*>(scales.back().data()) : nullptr});
+      const Format wide = average_format(format);
+      averages.emplace_back(is_averaged ? count * element_size(wide) : 0);
+      fill(averages.back(), wide, random_of_averages);
+      if (is_averaged) entries.back().average = averages.back().data(), entries.back().weight = 0.001 + 0.1 * (count % 3);
       addresses.push_back(grads.back().data());
     }
   }
@@ -101,7 +106,13 @@ struct Step {
     return start;
   }
 
-  std::vector<std::vector<char>> params, grads, velocities, compensations, scales;
+  std::uint64_t hash_of_averages() const {
+    std::uint64_t hash = 14695981039346656037ull;
+    for (const std::vector<char>& bytes : averages) hash = hash_of(bytes, hash);
+    return hash;
+  }
+
+  std::vector<std::vector<char>> params, grads, velocities, compensations, scales, averages;
   std::vector<Entry> entries;
   std::vector<const void*> addresses;
 };
@@ -110,7 +121,7 @@ struct Step {
 
 int main() {
   int failures = 0;
-  std::uint64_t whole = 14695981039346656037ull;
+  std::uint64_t whole = 14695981039346656037ull, whole_of_averages = whole;
   const std::vector<std::vector<Coefficients>> rules = {
       {{0, -0.1, -0.7, 0, 0.6, 0.9}, {0, -0.03, 0, 0, 1, 0}},
       {{-0.013, -0.1, -0.7, 0.02, 0.6, 0.9}, {-1e-4, -0.3, -0.27, 1e-4, 1, 0.9}},
@@ -123,24 +134,30 @@ int main() {
         const auto rounding = static_cast<Rounding>(r);
         if (!has_kernel(format, velocity, rounding)) continue;
         for (const auto& rule : rules) {
-          std::uint64_t first = 0;
+          std::uint64_t first = 0, first_of_averages = 0;
           bool is_first = true;
           for (const char* set : {"baseline", "avx2", "avx512"})
             for (const int threads : {1, 3}) {
               if (!set_instruction_set(set)) continue;
               set_thread_count(threads);
-              Step step(format, velocity, rounding, 17 * f + 5 * v + r);
+              const bool is_averaged = !is_first;  // which must change no bit of the step
+              Step step(format, velocity, rounding, 17 * f + 5 * v + r, is_averaged);
               for (std::uint32_t key = 0; key < 2; ++key) take_step(step.entries, step.addresses, rule, 12345u + key);
               const double squares = sum_of_squares(step.entries, step.addresses).squares;
               std::uint64_t own = step.hash(14695981039346656037ull);
               std::vector<char> sum(sizeof(squares));
               std::memcpy(sum.data(), &squares, sizeof(squares));
               own = hash_of(sum, own);
+              const std::uint64_t averages = is_averaged ? step.hash_of_averages() : 0;
+              if (is_averaged && first_of_averages == 0) {
+                whole_of_averages = (whole_of_averages ^ averages) * 1099511628211ull;
+                first_of_averages = averages;
+              }
               if (is_first) {
                 whole = (whole ^ own) * 1099511628211ull;
                 first = own;
                 is_first = false;
-              } else if (own != first) {
+              } else if (own != first || averages != first_of_averages) {
                 ++failures;
                 std::fprintf(stderr, "failed: formats %d and %d, rounding %d: other bits on %s with %d threads\n", f, v, r,
                              set, threads);
@@ -148,10 +165,11 @@ int main() {
             }
         }
       }
-  std::printf("bits %016" PRIx64 "\n", whole);
-  if (whole != expected_hash) {
+  std::printf("bits %016" PRIx64 ", of averages %016" PRIx64 "\n", whole, whole_of_averages);
+  if (whole != expected_hash || whole_of_averages != expected_hash_of_averages) {
     ++failures;
-    std::fprintf(stderr, "failed: expected %016" PRIx64 "\n", expected_hash);
+    std::fprintf(stderr, "failed: expected %016" PRIx64 ", of averages %016" PRIx64 "\n", expected_hash,
+                 expected_hash_of_averages);
   }
   return failures != 0;
 }

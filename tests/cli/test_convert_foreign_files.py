@@ -7,6 +7,8 @@ import pytest
 from command_line import fail, succeed
 from safetensors.numpy import load_file, save_file
 
+from downslope.cli.main import main
+
 SETTINGS = ["--sgd.lr", "0.125", "--sgd.momentum", "0.875"]
 
 
@@ -315,6 +317,25 @@ def test_a_velocity_is_told_once(tmp_path, capsys):
     ):
         save_file(tensors, path, metadata)
         assert message in fail(convert(path, tmp_path / "out.safetensors", *SETTINGS), capsys)
+
+
+@pytest.mark.parametrize("momentum", [0.875, 0.0])
+def test_an_average_beside_velocities_is_left_out(momentum, tmp_path, capsys):
+    """Which is said; also where there is nothing but the average."""
+    import torch
+
+    from downslope.torch import SGD
+
+    model = torch.nn.Linear(3, 2)
+    optimizer = SGD(model.named_parameters(), lr=0.125, momentum=momentum, ema=0.5)
+    model(torch.ones(3)).sum().backward()
+    optimizer.step()
+    torch.save(optimizer.state_dict(), tmp_path / "state.pt")
+    words = convert(tmp_path / "state.pt", tmp_path / "out.safetensors", source="downslope", target="torch")
+    assert main([str(word) for word in words]) == 0
+    said = capsys.readouterr().err
+    assert "left out: averages of the weights (ema), which no other system's SGD keeps" in said
+    assert not any("average" in name for name in load_file(tmp_path / "out.safetensors"))
 
 
 def test_a_keras_file_without_a_like_says_what_is_needed(tmp_path, capsys):

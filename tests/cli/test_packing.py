@@ -1,9 +1,9 @@
 """A packed run answers as `predict` does, from pixels, cells and words, without Downslope."""
 
 import csv
+import functools
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,12 +13,14 @@ import torch
 from command_line import fail, succeed
 from PIL import Image
 from runs_on_data import train
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
+import warm
 from downslope.cli.main import main
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
-pytestmark = pytest.mark.usefixtures("in_an_empty_folder", "no_report")
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder", "no_report", "operators_are_read_once")
 
 TABLE = """
 [data]
@@ -62,6 +64,15 @@ lr = 0.1
 [train]
 steps = 6
 """
+
+
+@pytest.fixture(scope="module")
+def operators_are_read_once():
+    """Have torch's exporter read the source of every operator of ONNX once, not for every file."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(once))
+        yield
 
 
 def write_table(path="t.csv", rows=48):
@@ -408,4 +419,5 @@ def test_it_needs_no_downslope(capsys):
         "other = torch.export.load('packed.pt2').module()(torch.from_numpy(x))['logits'].detach().numpy()\n"
         "assert abs(one - other).max() < 1e-5\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+    done = warm.run("-c", program, imported=warm.TORCH)
+    assert done.returncode == 0, done.stderr

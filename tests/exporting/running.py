@@ -13,6 +13,7 @@ import pytest
 
 from downslope import Settings, export
 from exporting.problem import FLATTER, NAMES, START, batch
+from quick_xla import quick_to_compile
 
 ON_TENSORFLOW = pytest.mark.skipif(
     os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="tf.function is TensorFlow's"
@@ -92,7 +93,7 @@ def run_optax(case, *, module=None):
     import jax
     import jax.numpy as jnp
 
-    with jax.enable_x64(True), _quick_to_compile():
+    with jax.enable_x64(True), quick_to_compile():
         module = program(case, "optax") if module is None else module()
         params = {
             layer: {"kernel": jnp.asarray(START[f"{layer}.weight"]), "bias": jnp.asarray(START[f"{layer}.bias"])}
@@ -114,19 +115,6 @@ def run_optax(case, *, module=None):
                 params, state = train_step(params, state, *map(jnp.asarray, batch(step, case.steps_per_epoch)))
         words = {"weight": "kernel", "bias": "bias"}
         return [{n: np.asarray(one[n.split(".")[0]][words[n.split(".")[1]]]) for n in NAMES} for one in path]
-
-
-@contextlib.contextmanager
-def _quick_to_compile():
-    """Leave XLA's dearest optimizations out."""
-    import jax
-
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
 
 
 @contextlib.contextmanager

@@ -113,7 +113,8 @@ def test_importing_downslope_loads_no_framework():
 @pytest.mark.parametrize("door", sorted(DOORS))
 def test_a_front_door_loads_no_recipe(door):
     """An optimizer alone needs no recipe, nor the packages that read and write one."""
-    loaded = modules_loaded_by(f"import downslope.{door}")
+    # Keras on JAX: what loads of ours is the same on each backend, and TensorFlow takes longest
+    loaded = modules_loaded_by(f"import downslope.{door}", KERAS_BACKEND="jax")
     assert not {name.split(".")[0] for name in loaded} & {"msgspec", "tomli_w"}
     assert not any(name.startswith("downslope.recipe") for name in loaded)
 

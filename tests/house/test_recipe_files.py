@@ -27,9 +27,9 @@ PROMISES = {
 }
 RECORDS = ROOT / "benchmarks/results/recipes"
 SHORTENED = {  # what takes longer than a few seconds is trained in part here, and in full by `make results`
-    "mnist1d-convnet": (["--train.epochs", "2"], 0.6),
-    "mnist1d-gru": (["--train.epochs", "5", "--sgd.lr.duration", "5"], 0.25),
-    "mnist1d-logistic": (["--train.epochs", "5"], 0.25),
+    "mnist1d-convnet": (["--train.epochs", "1"], 0.6),
+    "mnist1d-gru": (["--train.epochs", "3", "--sgd.lr.duration", "3"], 0.25),
+    "mnist1d-logistic": (["--train.epochs", "3"], 0.25),
     "mnist1d-mlp": (["--train.epochs", "8", "--sgd.lr.duration", "8"], 0.5),
 }
 """Name -> what shortens it, and the accuracy that it reaches even so; a guess reaches 0.1."""

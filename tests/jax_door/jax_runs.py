@@ -48,15 +48,19 @@ def case_params(dtype: Any) -> Tree:
 _arrays: dict[Any, Tree] = {}
 
 
-def case_grads(case: Case, step: int, dtype: Any) -> Tree:
-    """Return the gradients of a step as a nested tree, None where there is none.
+def case_grads(case: Case, step: int, dtype: Any, *, in_one: bool = False) -> Tree:
+    """Return the gradients of a step as a nested tree, None where there is none; or as `joined` would have it.
 
     The arrays are one for all cases that have gradients at the same steps.
     """
-    key = (repr((case.first_gradient, case.every)), step, np.dtype(dtype), jax.config.jax_enable_x64)
+    key = (repr((case.first_gradient, case.every)), step, np.dtype(dtype), jax.config.jax_enable_x64, in_one)
     if key not in _arrays:
         given = gradients(case, step, np.float64)
-        _arrays[key] = {name: jnp.asarray(given[name], dtype) if name in given else None for name in initial_params()}
+        if in_one:
+            every = np.concatenate([given[name].ravel() for name in SHAPES])
+            _arrays[key] = {"all": jnp.asarray(every, dtype)}
+        else:
+            _arrays[key] = {name: jnp.asarray(given[name], dtype) if name in given else None for name in SHAPES}
     return nested(_arrays[key])
 
 
@@ -118,7 +122,8 @@ def run(
     state = optimizer.init(params)
     taken = jax.jit(step, donate_argnums=(0, 1)) if jit else step
     for t in range(steps):
-        params, state = taken(params, state, pack(case_grads(case, t, grad_dtype or dtype)))
+        grads = case_grads(case, t, grad_dtype or dtype, in_one=pack is joined)
+        params, state = taken(params, state, grads)
     return unpack(params), state._replace(velocity=unpack(state.velocity))
 
 
@@ -155,8 +160,7 @@ def run_together(
     states = [optimizer.init(own) for optimizer, own in zip(optimizers, params, strict=True)]
     taken = jax.jit(step, donate_argnums=(0, 1))
     for t in range(STEPS):
-        same = joined(case_grads(next(filter(is_uniform, CASES)), t, dtype))
-        grads = [same if is_uniform(case) else case_grads(case, t, dtype) for case in cases]
+        grads = [case_grads(case, t, dtype, in_one=is_uniform(case)) for case in cases]
         params, states = taken(list(params), list(states), grads)
     return [
         (unpack(own), state._replace(velocity=unpack(state.velocity)))

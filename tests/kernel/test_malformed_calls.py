@@ -34,6 +34,13 @@ def plan() -> Any:
     return made
 
 
+def averaged_plan(row: Any, names: Any) -> Any:
+    """Return a plan of one parameter with an average, refreshed."""
+    made = native().Plan([row], *ASK[:-1], names)
+    assert made.refresh()
+    return made
+
+
 def array_step(module: Any) -> Any:
     """Return a compiled step of one array."""
     arrays = [{"w": np.ones(3)} for _ in range(3)]
@@ -48,8 +55,13 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], list[Any]]]:
     group = {"params": [], "lr": 1.0}
     array = [{"w": np.ones(3)} for _ in range(3)]
     made = plan()
+    average = torch.zeros(3)
+    averaged = (param(), None, {"average": average}, None, None, 0, 0, 0, 0, None, average, 0.1)
+    names = (*ASK[-1], "velocity_codes", "velocity_scales", "average")
     return {
         "Plan": (module.Plan, [[(param(), None, None, None, None, 0, 0, 0, 0)], *ASK]),
+        "Plan with an average": (module.Plan, [[averaged], *ASK[:-1], names]),
+        "step of a plan with an average": (averaged_plan(averaged, names).step, [[0.0] * 6, 0]),
         "watch": (made.watch, [[group], {}, [("lr", None)], len, []]),
         "groups_hold": (made.groups_hold, [[group], {}]),
         "values_hold": (made.values_hold, []),
@@ -62,6 +74,11 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], list[Any]]]:
         "let_go": (made.let_go, []),
         "elements": (made.elements, []),
         "fit": (module.fit, [EXCHANGE, tensors, 0]),
+        "fit an average": (module.fit, [EXCHANGE, (*tensors, None, average), 0]),
+        "step_tensors with an average": (
+            module.step_tensors,
+            [EXCHANGE, [(*row, None, torch.zeros(3), 0.1)], [0.0] * 6, 0],
+        ),
         "step_tensors": (module.step_tensors, [EXCHANGE, [row], [0.0] * 6, 0]),
         "sum_of_squares": (module.sum_of_squares, [EXCHANGE, [torch.ones(3)]]),
         "learn_marks": (module.learn_marks, [EXCHANGE, examples()]),
@@ -163,6 +180,33 @@ def test_a_wrong_call_raises_or_does_nothing_worse(seed: int) -> None:
         native().set_thread_count(threads)
         native().set_instruction_set(chosen)
         native().learn_marks(EXCHANGE, examples())
+
+
+def test_averages_that_do_not_fit() -> None:
+    """Of another shape, layout, format or memory: refused, as is a name too few for one."""
+    names = (*ASK[-1], "velocity_codes", "velocity_scales", "average")
+    made = param()
+    own = made.data
+    for average in (
+        torch.zeros(4),
+        torch.zeros(6)[::2],
+        torch.zeros(3, dtype=torch.float64),
+        torch.zeros(3, dtype=torch.int32),
+        own,
+        torch.zeros(3, device="meta"),
+    ):
+        row = (made, None, {"average": average}, None, None, 0, 0, 0, 0, None, average, 0.1)
+        with pytest.raises(ValueError, match="average|layout|overlap|memory"):
+            native().Plan([row], *ASK[:-1], names)
+        assert native().fit(EXCHANGE, (made, made.grad, None, None, None, average), 0) == (average is own)
+        rows = [(made, made.grad, None, None, 0, 0, 0, 0, None, average, 0.1)]
+        with pytest.raises(ValueError, match="average|layout|share|memory"):
+            native().step_tensors(EXCHANGE, rows, [0.0] * 6, 0)
+    kept = torch.zeros(3)
+    with pytest.raises(ValueError, match="nine fields, ten with scales, or twelve with an average"):
+        native().Plan([(made, None, {"average": kept}, None, None, 0, 0, 0, 0, None, kept, 0.1)], *ASK)
+    with pytest.raises(ValueError, match="in a dict"):
+        native().Plan([(made, None, None, None, None, 0, 0, 0, 0, None, kept, 0.1)], *ASK[:-1], names)
 
 
 def test_calls_that_ended_the_process() -> None:

@@ -148,6 +148,11 @@ def work(kernel: str, rank: int, rendezvous: Path) -> None:
     check("velocity of 8 bits", velocity_dtype="int8", made=wide_model_of)
     check("and bfloat16", torch.bfloat16, velocity_dtype="int8", made=wide_model_of, rounding="stochastic")
     check("stochastic", torch.bfloat16, rounding="stochastic", rounding_seed=5)
+    averaged = check("average", torch.bfloat16, ema=0.9)
+    assert not averaged._plan._has_other_averages or kernel == "off", "the kernel averages the local shards"
+    with averaged.averaged():
+        for param in averaged.param_groups[0]["params"]:
+            assert torch.equal(whole(param.detach()), whole(averaged.state[param]["average"]).to(param.dtype))
     check("compensated", torch.bfloat16, rounding="compensated")
     check("torch's operations", foreach=True)
     check("one by one", torch.bfloat16, foreach=False, rounding="stochastic")

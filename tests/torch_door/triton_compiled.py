@@ -22,6 +22,7 @@ from downslope.torch.update import Entry
 FLOAT32, BFLOAT16, CODED, STOCHASTIC = 0, 1, 5, 1
 STEPS = {
     "float32": {"PARAM": FLOAT32, "VELOCITY": FLOAT32, "ROUNDING": 0},
+    "float32, averaged": {"PARAM": FLOAT32, "VELOCITY": FLOAT32, "ROUNDING": 0, "IS_AVERAGED": True},
     "bfloat16, 8-bit velocity, stochastic": {"PARAM": BFLOAT16, "VELOCITY": CODED, "ROUNDING": STOCHASTIC},
 }
 INEXACT = re.compile(r"\b(fma|mad)\.\S*f(32|64)|\.approx|\.ftz")
@@ -44,7 +45,7 @@ def text_for(architecture, kernel, arguments, constants):
 @pytest.mark.parametrize("formats", STEPS.values(), ids=STEPS)
 def test_a_step_reads_and_writes_16_bytes_at_a_time(architecture, formats):
     """Of whole chunks, whose addresses are multiples of 16."""
-    constants = {**formats, "IS_ALIGNED": True, "MAY_STOP": True, "CHUNK": kernels.CHUNK}
+    constants = {"IS_AVERAGED": False, **formats, "IS_ALIGNED": True, "MAY_STOP": True, "CHUNK": kernels.CHUNK}
     text = text_for(architecture, kernels.step_chunks, TABLES, constants)
     assert re.search(r"ld\.global\S*\.v4\.b32", text)
     assert re.search(r"st\.global\S*\.v4\.b32", text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -26,9 +27,10 @@ from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.schedules import Cosine, Exponential, Linear, Warmup
 from downslope.torch import SGD, GradScaler, ScheduleFreeSGD, triton_kernels
+from downslope.torch.average import average_dtype
 from downslope.torch.blocks import encode
 from downslope.torch.device_numbers import DeviceNumbers
-from downslope.torch.step import scaled
+from downslope.torch.step import more_of, scaled
 from downslope.torch.tensors import EXCHANGE
 from downslope.torch.triton_plan import KernelPlan, kernels_for
 from downslope.torch.update import Entry
@@ -118,26 +120,28 @@ def entry_of(number, count, kind):
         velocity = numbers(count, velocity_dtype, generator, special=special)
     lost = numbers(count, torch.bfloat16, generator, special=False) * 1e-3 if rounding == "compensated" else None
     own = Entry(number % 2, number, False, param, velocity, lost, rounding, scales=scales)
+    if number > 0:
+        average = numbers(count, average_dtype(dtype), generator, special=special)
+        own = replace(own, average=average, weight=0.1 * number)
     return own, grad
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(str(part).removeprefix("torch.") for part in kind))
 def test_every_format_has_the_bits_of_the_processors_kernel(kind):
-    """Parameters, velocities, codes, scales and what rounding dropped; of whole chunks, and of blocks cut short."""
+    """Parameters, velocities, codes, scales, averages, what rounding dropped; whole chunks, and blocks cut short."""
     counts = (3, triton_kernels.CHUNK, triton_kernels.CHUNK + 300)
     entries, grads = zip(*(entry_of(number, count, kind) for number, count in enumerate(counts)), strict=True)
     others, _ = zip(*(entry_of(number, count, kind) for number, count in enumerate(counts)), strict=True)
     six = [-1e-3, -0.1, -0.09, 0.01, 1.0, 0.9, 0.0, -0.1, -0.09, 0.0, 1.0, 0.9]  # with decay, and without
     rows = [
-        (e.param, grad, e.velocity, e.compensation, e.group, ROUNDINGS[e.rounding], e.position, 0)
-        + (() if e.scales is None else (e.scales,))
+        (e.param, grad, e.velocity, e.compensation, e.group, ROUNDINGS[e.rounding], e.position, 0, *more_of(e))
         for e, grad in zip(others, grads, strict=True)
     ]
     load_native().step_tensors(EXCHANGE, rows, six, 12345)
     plan = KernelPlan(triton_kernels, entries)
     plan.launch(plan.upload(grads, six, 12345), torch.zeros(()))
     for ours, theirs in zip(entries, others, strict=True):
-        for name in ("param", "velocity", "compensation", "scales"):
+        for name in ("param", "velocity", "compensation", "scales", "average"):
             assert same(getattr(ours, name), getattr(theirs, name)), f"{name} of {ours.param.numel()} elements"
     plan.launch(plan.upload(grads, six, 12345), torch.ones(()))
     assert all(same(ours.param, theirs.param) for ours, theirs in zip(entries, others, strict=True)), "it was to stop"
@@ -147,8 +151,8 @@ WAYS = [
     (torch.float32, {}),
     (torch.bfloat16, {"rounding": "stochastic", "velocity_dtype": torch.float32}),
     (torch.float16, {"velocity_dtype": torch.float32}),
-    (torch.float64, {}),
-    (torch.bfloat16, {"rounding": "compensated"}),
+    (torch.float64, {"ema": 0.75}),
+    (torch.bfloat16, {"rounding": "compensated", "ema": 0.9}),
     (torch.float32, {"velocity_dtype": torch.bfloat16}),
 ]
 
@@ -291,7 +295,7 @@ SCHEDULED = {
 
 @pytest.mark.parametrize(
     ("dtype", "options"),
-    [(torch.float32, {"nesterov": True}), (torch.bfloat16, {"rounding": "stochastic", "rounding_seed": 5})],
+    [(torch.float32, {"nesterov": True}), (torch.bfloat16, {"rounding": "stochastic", "rounding_seed": 5, "ema": 0.9})],
     ids=str,
 )
 def test_a_recorded_step_goes_on_by_itself(dtype, options, on_device, monkeypatch):
@@ -358,6 +362,7 @@ def test_what_is_changed_by_hand_is_seen_by_recorded_steps(on_device, monkeypatc
 def test_norms_and_what_is_not_finite_stay_on_the_device(way, on_device, monkeypatch):
     """Clipping, steps that do not count, and loss scales, which a scaler changes in the recorded step too."""
     options = {"clip_norm": 0.5} if way == "clipped" else {"on_nonfinite": "skip"} if way == "skipped" else {}
+    options |= {} if way == "clipped" else {"ema": 0.9}
     factor = 1024.0 if way == "scaled" else 1.0
     params, ours = made(SCHEDULED, **options, capturable=True)
     others, usual = made(SCHEDULED, **options)
@@ -397,6 +402,22 @@ def test_norms_and_what_is_not_finite_stay_on_the_device(way, on_device, monkeyp
         assert ours.grad_norm == pytest.approx(usual.grad_norm)
     else:
         assert all(same(one.detach(), two.detach()) for one, two in zip(params, others, strict=True))
+        averages = [
+            (ours.state[one]["average"], usual.state[two]["average"]) for one, two in zip(params, others, strict=True)
+        ]
+        assert all(same(*pair) for pair in averages)
+
+
+def test_recorded_steps_keep_the_decay_of_their_average(on_device):
+    """Another one written since is refused, and not ignored."""
+    params, ours = made({"lr": 0.1}, capturable=True, ema=0.9)
+    give(params, 0)
+    ours.step()
+    with Recording():
+        ours.step()
+    ours.param_groups[1]["ema"] = 0.5
+    with pytest.raises(SettingsError, match="`ema` of the param_groups was changed since a step was recorded"):
+        ours.write_to_device()
 
 
 def test_a_gradient_that_is_not_finite_stops_recorded_steps_until_somebody_asks(on_device, monkeypatch):

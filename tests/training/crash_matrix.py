@@ -40,7 +40,7 @@ def fork(task):
         task()
         code = 0
     except BaseException as error:  # noqa: BLE001  a forked process must never return into its parent's code
-        print(f"{type(error).__name__}: {error}", flush=True)
+        print(f"{type(error).__name__}: {error}", error.__cause__ or "", flush=True)
     finally:
         os._exit(code)
 
@@ -60,9 +60,10 @@ def train(folder, crashing=None, **overrides):
 
 def check(folder, expected, what, **overrides):
     """Resume a run and compare what it leaves."""
-    assert finish(fork(lambda: train(folder, **overrides))) == 0, (
-        f"resuming failed after a crash at {what}: see {folder}"
-    )
+    try:
+        train(folder, **overrides)
+    except BaseException as error:
+        raise AssertionError(f"resuming failed after a crash at {what}: see {folder}") from error
     found = fingerprints(folder)
     assert found == expected, f"after a crash at {what}, {[n for n in expected if found.get(n) != expected[n]]} differ"
     leftovers = [path.name for path in folder.rglob("*.partial")]
@@ -96,7 +97,7 @@ def copy_everywhere(folder, copies):
 def crash_everywhere(root, expected, *, power):
     """Resume from what a crash at every point leaves, the same contents once."""
     assert finish(fork(lambda: copy_everywhere(root / "copied", root / "copies"))) == 0
-    points, seen = len(list((root / "copies").glob("power *"))), set()
+    points, seen = len(list((root / "copies").glob("power *"))), {}
     for point in range(points):
         crashed, cut = (root / "copies" / f"{what} {point}" for what in ("crash", "power"))
         if point % REAL == 0:
@@ -107,9 +108,13 @@ def crash_everywhere(root, expected, *, power):
             assert left == state(crashed, UNEQUAL), (point, left, state(crashed, UNEQUAL))
             shutil.rmtree(real, ignore_errors=True)
         folder = cut if power else crashed
-        if (found := tuple(state(folder).items())) not in seen:
-            seen.add(found)
+        seen.setdefault(tuple(state(folder).items()), (folder, point))
+
+    def check_each():  # in one process: each time, a fork costs more than the run
+        for folder, point in seen.values():
             check(folder, expected, f"point {point}")
+
+    assert finish(fork(check_each)) == 0, "what is printed above"
     print(f"{points} points, {len(seen)} different")
 
 
@@ -130,7 +135,8 @@ def kill_at_random(root, kills):
         time.sleep(moments.uniform(0, 0.9 * duration))
         os.kill(process, signal.SIGKILL)
         killed += finish(process) == -signal.SIGKILL
-        check(folder, expected, f"random moment {number}", **longer)
+        again = fork(lambda folder=folder, number=number: check(folder, expected, f"random moment {number}", **longer))
+        assert finish(again) == 0, "what is printed above"
     print(f"{killed} kills")
 
 

@@ -38,6 +38,9 @@ WORDS = {
 UNEQUAL = {"events.jsonl", "report.html", "lock"}
 """What holds times of the clock, or nothing."""
 
+TOGETHER = 50
+"""From what so many kills left, one process goes on: each time, a fork costs more than the run."""
+
 REAL = 16
 """Every so many moments, a copied one is compared with what a SIGKILL leaves there."""
 
@@ -62,7 +65,7 @@ def fork(task):
         try:
             code = task() or 0
         except BaseException as error:  # noqa: BLE001  a forked process must never return into its parent's code
-            print(f"{type(error).__name__}: {error}", flush=True)
+            print(f"{type(error).__name__}: {error}", error.__cause__ or "", flush=True)
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -92,15 +95,11 @@ def real_command(words, said):
 
 
 def go_on(recipe, folder, *, report):
-    """Return a task: train to the end in a folder, from whatever lies there."""
-
-    def task():
-        loaded = load_recipe(recipe)
-        outcome = train(plan_run(loaded, name="tiny", out=folder), loaded, Quiet(), report=report)
-        assert outcome.finished
-        assert not report or outcome.report.exists()
-
-    return task
+    """Train to the end in a folder, from whatever lies there."""
+    loaded = load_recipe(recipe)
+    outcome = train(plan_run(loaded, name="tiny", out=folder), loaded, Quiet(), report=report)
+    assert outcome.finished
+    assert not report or outcome.report.exists()
 
 
 def contents(folder):
@@ -142,6 +141,7 @@ class Matrix:
     def __init__(self, root, recipe, expected):
         self.root, self.recipe, self.expected = root, recipe, expected
         self.points = 0
+        self._left = []
 
     def run(self, name, words, attempt, ways, begin=lambda folder: None, *, once=False):
         """Attempt something at each call, and see what comes of it each time.
@@ -157,6 +157,7 @@ class Matrix:
         point, began = 0, time.monotonic()
         while self._try_at(name, point, words, attempt, ways, begin, once):
             point += 1
+        self._go_on_from_all()
         assert point, f"{name}: nothing was tried"
         self.points += point
         print(f"{name}: {point} points, all equal ({time.monotonic() - began:.0f} s)", flush=True)
@@ -193,12 +194,14 @@ class Matrix:
                     seen.add(key)
                     different += 1
                     self._go_on(f"{name}: {way} {call.name} {call.path}", copy, report=report)
-                shutil.rmtree(copy)
+                else:
+                    shutil.rmtree(copy)
                 moments += 1
 
         code = run_watched(task, folder, decide)
         assert code == 0, f"{name}: ended with {code}: {said.read_text()}"
         shutil.rmtree(folder)
+        self._go_on_from_all()
         for moment, expected in real.items():
             found = self._killed_at(moment, task, ways, lambda: begin(folder), folder)
             assert found == expected, f"{name}: a kill at {moment} leaves others: {differing(found, expected)}"
@@ -226,11 +229,26 @@ class Matrix:
         return found
 
     def _go_on(self, where, folder, *, report):
-        """Go on from what lies in a folder, and compare what it ends with."""
-        again = go_on(self.recipe, folder, report=report)
-        assert fork(again) == 0, f"after {where}, it could not go on: see {folder}"
-        found = contents(folder)
-        assert found == self.expected, f"after {where}, these differ: {differing(found, self.expected)}"
+        """Note that it is to be gone on from what lies in a folder."""
+        self._left.append((where, folder, report))
+        if len(self._left) >= TOGETHER:
+            self._go_on_from_all()
+
+    def _go_on_from_all(self):
+        """Go on from what lies in each folder that was noted, and compare what it ends with."""
+
+        def each():
+            for where, folder, report in left:
+                try:
+                    go_on(self.recipe, folder, report=report)
+                except BaseException as error:
+                    raise AssertionError(f"after {where}, it could not go on: see {folder}") from error
+                found = contents(folder)
+                assert found == self.expected, f"after {where}, these differ: {differing(found, self.expected)}"
+                shutil.rmtree(folder)
+
+        left, self._left = self._left, []
+        assert fork(each) == 0, "what is printed above"
 
     def _try_at(self, name, point, words, attempt, ways, begin, once):
         folder, said = self.root / f"{name} {point}", self.root / "said"
@@ -260,7 +278,8 @@ class Matrix:
         attempt(f"{name}: {where}", code, text)
         if attempt is not removed:
             self._go_on(f"{name}: {where}", folder, report="report.html" in where)
-        shutil.rmtree(folder, ignore_errors=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         return True
 
 

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -5,10 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from system_calls import why_not
 from training_runs import fingerprints, run, tiny
 
 import warm
+from downslope.training.folder.manifest import render_manifest
 from draws import NIGHTLY, draws
 
 HERE = Path(__file__).parent
@@ -100,6 +105,18 @@ def stopped(tmp_path_factory):
     run(RECIPE, folder, at=7)
     shutil.rmtree(folder / "checkpoints" / "step-00000005")
     return folder, fingerprints(whole)
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9)
+
+
+@settings(max_examples=draws(30))
+@given(st.lists(VALUES, max_size=9), st.dictionaries(st.text(max_size=9), VALUES, max_size=3))
+def test_a_manifest_has_the_bytes_that_pythons_encoder_gives_it(values, inner):
+    """Whatever is in it, and its checksum last."""
+    table = {"values": values, "inner": inner, "none": [[], {}, [{}]], "deep": {"er": [inner, values]}}
+    checksum = hashlib.blake2b(json.dumps(table, indent=1).encode(), digest_size=16).hexdigest()
+    assert render_manifest(table) == json.dumps({**table, "checksum": checksum}, indent=1).encode() + b"\n"
 
 
 def test_a_flipped_bit_of_a_manifest_is_noticed(stopped, tmp_path):

@@ -245,24 +245,6 @@ def test_settings_of_a_devices_libraries_are_put_back():
     assert (cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == before
 
 
-def test_an_average_on_a_device_is_torchs(monkeypatch):
-    """The way without waiting gives the bits of torch's own."""
-    from downslope.training.run import state
-
-    ends = []
-    for on_host in (True, False):
-        monkeypatch.setattr(state, "is_host", lambda _, on_host=on_host: on_host)
-        torch.manual_seed(0)
-        made = build_task(tiny(train__ema="0.9")).state
-        for _ in range(3):
-            with torch.no_grad():
-                for parameter in made.model.parameters():
-                    parameter.add_(0.1)
-            made.update_average()
-        ends.append([parameter.clone() for parameter in made.averaged.module.parameters()])
-    assert all(torch.equal(one, two) for one, two in zip(*ends, strict=True))
-
-
 def test_numbers_are_fetched_together_or_one_by_one():
     """On the host there is nothing to wait for."""
     assert fetch([]) == []

@@ -41,15 +41,17 @@ class Recorder:
     Args:
         at: Steps done when it interrupts; None for never.
         how: "signal" for a SIGINT to this process, "crash" for `Crash`.
+        look: Called with the steps done after each.
     """
 
-    def __init__(self, at=None, how="signal"):
-        self.said, self.at, self.how = [], at, how
+    def __init__(self, at=None, how="signal", look=lambda step: None):
+        self.said, self.at, self.how, self.look = [], at, how, look
 
     def say(self, text):
         self.said.append(text)
 
     def progress(self, step, total, fields):
+        self.look(step)
         if step == self.at:
             if self.how == "crash":
                 raise Crash
@@ -74,9 +76,11 @@ def every_step_shown():
         train._SHOW_SECONDS = before
 
 
-def run(recipe, folder, *, resume="auto", at=None, how="signal", observers=lambda console: ()):
+def run(
+    recipe, folder, *, resume="auto", at=None, how="signal", look=lambda step: None, observers=lambda console: ()
+):  # fmt: skip
     """Train in a folder, perhaps interrupted, and return (outcome, what was said); outcome None after a crash."""
-    console = Recorder(at, how)
+    console = Recorder(at, how, look)
     with every_step_shown():
         try:
             plan = plan_run(recipe, name="tiny", out=Path(folder), resume=resume)

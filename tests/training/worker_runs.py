@@ -3,6 +3,7 @@
 A program too, so that no test's own process is forked: worker_runs.py FOLDER [matrix] [cases] [exchanges] [sharded]
 """
 
+import functools
 import gc
 import hashlib
 import importlib
@@ -33,17 +34,18 @@ from downslope.training.workers.launch import Launch, WorkerFailedError
 from downslope.training.workers.process_group import joined
 from downslope.training.workers.workers import LeafNote, Workers
 
-BASE = {"data__batch_size": "16", "train__shards": "4", "train__epochs": "5"}
+BASE = {"data__batch_size": "16", "train__shards": "4", "train__epochs": "3"}
+LONGER = {**BASE, "train__epochs": "5"}
 EVERYTHING = {
     **BASE,
     "model": '{ name = "worker_tasks:everything" }',
     "train__accumulate": "2",
     "train__ema": "0.9",
     "train__clip_norm": "0.7",
-    "train__epochs": "8",
+    "train__epochs": "6",
     "data__batch_size": "10",
 }
-"""40 examples in batches of 10, two batches a step: 2 steps to an epoch, 16 steps of 8 leaves."""
+"""40 examples in batches of 10, two batches a step: 2 steps to an epoch, 12 steps of 8 leaves."""
 
 CASES = {
     "everything": (EVERYTHING, (1, 2, 4, 8)),
@@ -53,12 +55,12 @@ CASES = {
     ),
     "noise": ({**BASE, "model": '{ name = "training_tasks:noisy" }'}, (1, 2, 4)),
     "skip": (
-        {**BASE, "train__loss": "training_tasks:sometimes_infinite", "train__on_nonfinite": "skip"},
+        {**LONGER, "train__loss": "training_tasks:sometimes_infinite", "train__on_nonfinite": "skip"},
         (1, 4),
     ),
     "rewind": (
         {
-            **BASE,
+            **LONGER,
             "train__loss": '"training_tasks:sometimes_infinite"',
             "train__on_nonfinite": "rewind",
             "checkpoint__every_steps": "2",
@@ -67,7 +69,7 @@ CASES = {
     ),
     "plateau and early stop": (
         {
-            **BASE,
+            **LONGER,
             "sgd__lr": "0.2",
             "train__plateau": "{ patience = 1, factor = 0.5, min_delta = 0.02 }",
             "train__early_stop": "{ patience = 2, min_delta = 0.05 }",
@@ -121,6 +123,11 @@ class Killer:
 
 def train(recipe, folder, size, *, at=None, victims=(), timeout=300.0):
     """Train in a folder on some workers, each in a process of its own, and perhaps kill some of them at a step."""
+    return train_each([(recipe, folder)], size, at=at, victims=victims, timeout=timeout)
+
+
+def train_each(runs, size, *, at=None, victims=(), timeout=300.0):
+    """Train recipes in folders one after another on the same workers; see `train`."""
     loop._SHOW_SECONDS = 0.0
     # the held-out examples are few: several batches of them, so that every worker measures some
     held_out.BATCH, objective._RATED_AT_ONCE = 3, 4
@@ -130,11 +137,15 @@ def train(recipe, folder, size, *, at=None, victims=(), timeout=300.0):
             return follow(workers)
 
     def follow(workers):
-        sharded = recipe.train.parallel == "sharded"
-        plan = broadcast_plan(workers, lambda: plan_run(recipe, name="tiny", out=Path(folder)), sharded=sharded)
-        console = Killer(at, victims, workers.rank)
-        outcome = loop.train(plan, recipe, console, report=False, workers=workers)
-        return 0 if outcome.finished else 128 + outcome.signal
+        for recipe, folder in runs:
+            sharded = recipe.train.parallel == "sharded"
+            make = functools.partial(plan_run, recipe, name="tiny", out=Path(folder))
+            plan = broadcast_plan(workers, make, sharded=sharded)
+            console = Killer(at, victims, workers.rank)
+            outcome = loop.train(plan, recipe, console, report=False, workers=workers)
+            if not outcome.finished:
+                return 128 + outcome.signal
+        return 0
 
     if size == 1:
         work = lambda place: follow(Workers())  # noqa: E731  alone, as without --workers, but killed like the others
@@ -167,10 +178,16 @@ def matrix(root):
     for number, (path, which) in enumerate(paths):
         folder = root / str(number)
         for index, size in enumerate(path[:-1]):
-            saving = tiny(**EVERYTHING, checkpoint__every_steps="2") if which == "all" else recipe
-            victims = range(size) if which == "all" else (size - 1,)
-            said = train(saving, folder, size, at=5 + 3 * index, victims=victims)
-            assert "SIGKILL" in said, said
+            killed = root / f"{which}-killed-{path[: index + 1]}"
+            if not killed.exists():
+                saving = tiny(**EVERYTHING, checkpoint__every_steps="2") if which == "all" else recipe
+                victims = range(size) if which == "all" else (size - 1,)
+                said = train(saving, folder, size, at=5 + 3 * index, victims=victims)
+                assert "SIGKILL" in said, said
+                shutil.copytree(folder, killed)
+            else:  # another path begins in the same way
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.copytree(killed, folder)
         assert train(recipe, folder, path[-1]) == 0
         found = fingerprints(folder)
         show(f"{' -> '.join(map(str, path))} workers, {which} killed", found)
@@ -180,14 +197,13 @@ def matrix(root):
 
 def cases(root):
     """Train every case uninterrupted on every number of workers that may share it."""
-    for name, (overrides, sizes) in CASES.items():
-        recipe = tiny(**overrides)
-        found = []
-        for size in sizes:
-            folder = root / name / str(size)
-            assert train(recipe, folder, size) == 0
-            found.append(fingerprints(folder))
-            show(f"{name}: {size} workers", found[-1])
+    for size in sorted({size for _, sizes in CASES.values() for size in sizes}):
+        runs = [(tiny(**what), root / name / str(size)) for name, (what, sizes) in CASES.items() if size in sizes]
+        assert train_each(runs, size) == 0
+    for name, (_, sizes) in CASES.items():
+        found = [fingerprints(root / name / str(size)) for size in sizes]
+        for size, one in zip(sizes, found, strict=True):
+            show(f"{name}: {size} workers", one)
         assert all(other == found[0] for other in found), name
 
 
@@ -196,6 +212,7 @@ def sharded(root):
     overrides = {
         **BASE,
         "model": '{ name = "mlp", hidden = [9, 5] }',
+        "train__epochs": "4",
         "train__accumulate": "2",
         "data__batch_size": "9",  # 5 batches, the last of 4: steps of 8, 8 and 4 leaves
         "train__shards": "4",
@@ -203,11 +220,12 @@ def sharded(root):
     }
     train(tiny(**overrides), root / "whole", 1)
     expected = weights(root / "whole")
-    recipe = tiny(**overrides, train__parallel="sharded")
-    saving = tiny(**overrides, train__parallel="sharded", checkpoint__every_steps="2")
-
+    overrides["train__parallel"] = "sharded"
     paths = [(4,), (1, 4), (2, 4), (4, 1), (4, 2), (8, 2, 4)]
     for number, path in enumerate(paths):
+        if number == 1:  # every norm is gathered piece by piece: that is tried once, and of no matter to the weights
+            overrides |= {"train__log_every": "5", "train__measure_every": "0"}
+        recipe, saving = tiny(**overrides), tiny(**overrides, checkpoint__every_steps="2")
         folder = root / str(number)
         for index, size in enumerate(path[:-1]):
             said = train(saving, folder, size, at=5 + 3 * index, victims=range(size) if number % 2 else (size - 1,))
@@ -228,22 +246,23 @@ def weights(folder):
 def exchanges(root):
     """Sum random terms, some of them None, over workers, and compare bits with the sum of one process."""
     ordered_sum.BUCKET = 100  # bytes: several buckets
-    for size, leaves in ((1, 1), (2, 2), (2, 3), (3, 8), (4, 2), (4, 16), (5, 13), (7, 20)):
-        folder = root / f"{size} of {leaves}"
+    for size, several in ((1, (1,)), (2, (2, 3)), (3, (8,)), (4, (2, 16)), (5, (13,)), (7, (20,))):
+        folder = root / f"{size}"
         folder.mkdir(parents=True)
 
-        def work(place, leaves=leaves, folder=folder):
+        def work(place, several=several, folder=folder):
             with joined(place, 300.0) as workers:
-                for seed in range(6):
-                    (folder / f"{seed}.{workers.rank}").write_bytes(summed(workers, leaves, seed))
+                for leaves, seed in itertools.product(several, range(6)):
+                    (folder / f"{leaves}.{seed}.{workers.rank}").write_bytes(summed(workers, leaves, seed))
                 return 0
 
         assert Launch(work, size=size, timeout=300.0, explain=explain).go() == 0
-        for seed in range(6):
+        for leaves, seed in itertools.product(several, range(6)):
             expected = summed(Workers(), leaves, seed)
             for rank in range(size):
-                assert (folder / f"{seed}.{rank}").read_bytes() == expected, (size, leaves, seed, rank)
-        print(f"{leaves} leaves on {size} workers")
+                found = (folder / f"{leaves}.{seed}.{rank}").read_bytes()
+                assert found == expected, (size, leaves, seed, rank)
+        print(f"{' and '.join(map(str, several))} leaves on {size} workers")
 
 
 def summed(workers, leaves, seed):

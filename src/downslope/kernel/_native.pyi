@@ -4,7 +4,7 @@ from typing import Any
 
 class Plan:
     def __init__(
-        self, rows: list[tuple[Any, ...]], exchange: Any, tensor_type: type, names: tuple[str, str, str, str]
+        self, rows: list[tuple[Any, ...]], exchange: Any, tensor_type: type, names: tuple[str, ...]
     ) -> None: ...
     def watch(
         self,

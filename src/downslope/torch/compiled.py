@@ -20,6 +20,7 @@ from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
+from downslope.torch.average import check_not_at_average, follow
 from downslope.torch.gradients import gradient_scale
 from downslope.torch.options import StepOptions
 from downslope.torch.step import (
@@ -27,6 +28,7 @@ from downslope.torch.step import (
     kernel_takes,
     make_entries,
     mark_shared_memory,
+    more_of,
     multiplied,
     scaled,
     with_factors,
@@ -101,6 +103,7 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
         SettingsError: If something wrote a value to a group that is not allowed.
         StateError: If the optimizer's parameters are no longer those that were traced.
     """
+    check_not_at_average(optimizer.shared)
     groups, state, options = optimizer.param_groups, optimizer.state, optimizer.shared["options"]
     homes = [(i, j, p) for i, group in enumerate(groups) for j, p in enumerate(group["params"])]
     if any(p >= len(homes) or homes[p][2].shape != param.shape for p, param in zip(positions, params, strict=True)):
@@ -124,6 +127,10 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     both = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
     rest = _step_by_kernel(groups, options, entries, grads, both)
     apply(groups, state, options, [entries[i] for i in rest], [grads[i] for i in rest], both)
+    moved = {id(homes[position][2]): param for position, param in zip(positions, params, strict=True)}
+    in_kernel = set(range(len(entries))) - set(rest)
+    within = {id(homes[positions[i]][2]) for i in in_kernel if entries[i].average is not None}
+    follow(groups, state, within, moved=moved)
     optimizer.count_step()
 
 
@@ -146,15 +153,13 @@ def _step_by_kernel(
                 ROUNDINGS[entry.rounding],
                 entry.position,
                 0,
-                *(() if entry.scales is None else (entry.scales,)),
+                *more_of(entry),
             )
             for entry, grad in in_kernel
         ]
         use_threads()
         coefficients = [number for kind, first in kinds for number in six_coefficients(scalars[first][kind])]
         native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))
-        buffers = [
-            b for entry, _ in in_kernel for b in (entry.velocity, entry.compensation, entry.scales) if b is not None
-        ]
+        buffers = [tensor for entry, _ in in_kernel for tensor in entry.written()[1:]]
         torch._C._increment_version(buffers)  # the parameters' are the operation's own business
     return [i for i, is_taken in enumerate(taken) if not is_taken]

@@ -71,6 +71,8 @@ class DeviceNumbers:
         self._written: list[Any] = []
         self._live: list[tuple[Tensor, Tensor]] = []
         self._recorded: list[int] | None = None
+        self._emas: list[Any] = []
+        self._recorded_emas: list[Any] = []
 
     @property
     def kinds(self) -> list[tuple[int, bool]]:
@@ -92,6 +94,7 @@ class DeviceNumbers:
         """
         for index, group in enumerate(groups):
             group_values.follow_schedules(group, index, group["step"])
+        self._emas = [group.get("ema") for group in groups]
         now = [*map(self._values_of, groups), seed]
         if now == self._written:
             return
@@ -124,6 +127,11 @@ class DeviceNumbers:
                 "of a tensor, since a step was recorded, which goes on as it was. Write to the tensor itself, as in "
                 'group["lr"].fill_(0.01), or record the step anew.'
             )
+        if self._recorded is not None and self._recorded_emas != self._emas:
+            raise SettingsError(
+                "`ema` of the param_groups was changed since a step was recorded, which goes on with what it was. "
+                "Write it back, or record the step anew."
+            )
 
     def _tensors_read(self) -> list[int]:
         return [id(tensor) for tensor, _ in self._live]
@@ -133,7 +141,7 @@ class DeviceNumbers:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Count a step on the device; return its coefficients, its key, and what is above 0 if nothing is to move."""
         if is_recording(self.device):
-            self._recorded = self._tensors_read()
+            self._recorded, self._recorded_emas = self._tensors_read(), self._emas
         for tensor, place in self._live:
             place.copy_(tensor.detach().reshape(()))
         kernels, arguments = self._kernels, (self._numbers, self._tables, self.counts, factor, found, self.stop)

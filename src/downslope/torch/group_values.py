@@ -40,7 +40,7 @@ from downslope.core.synonyms import our_words
 from downslope.core.tensor_factors import TensorFactors
 from downslope.kernel.coefficients import six_coefficients
 from downslope.torch import parameters
-from downslope.torch.options import check_implementation, checked_rounding
+from downslope.torch.options import check_implementation, checked_ema, checked_rounding
 
 _PLAIN = (bool, int, float, str)
 _FIXED = (float, bool, str, type(None), Real)
@@ -133,6 +133,7 @@ def completed(
         choices = {name: merged[name] for name in ("foreach", "differentiable", "fused")}
         check_implementation(**choices, capturable=False)
         checked_rounding(merged["rounding"], differentiable=merged["differentiable"])
+        merged["ema"] = checked_ema(merged.get("ema"))
         sentences = check_group(merged)
         _check_factors(merged)
         add_references(merged)
@@ -141,7 +142,7 @@ def completed(
         raise SettingsError(f"param group {len(others)}: {error}") from None
     for sentence in sentences:
         warnings.warn(f"param group {len(others)}: {sentence}.", UserWarning, stacklevel=5)
-    return group | {name: merged[name] for name in (*SCHEDULABLE, *REFERENCES)} | {GIVEN: given_numbers(merged)}
+    return group | {name: merged[name] for name in (*SCHEDULABLE, *REFERENCES, "ema")} | {GIVEN: given_numbers(merged)}
 
 
 def _check_factors(group: Mapping[str, Any]) -> None:

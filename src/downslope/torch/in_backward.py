@@ -30,6 +30,7 @@ from torch.utils.hooks import RemovableHandle
 from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.rule import StepScalars
 from downslope.torch import group_values
+from downslope.torch.average import check_not_at_average, follow
 from downslope.torch.options import check_step_in_backward
 from downslope.torch.step import Entry, Reserved, make_entries, new_lock, reserve_velocities
 from downslope.torch.tensors import repeated
@@ -240,6 +241,7 @@ class StepInBackward:
                 raise StateError(self._second_gradient(optimizer, twice[0]))
             for param in left:
                 self._move(optimizer, param)
+            follow(optimizer.param_groups, optimizer.state, self.stepped)
             optimizer.count_step()
             self.stepped = set()
             optimizer.reserved.clear()  # of parameters that had no gradient
@@ -252,6 +254,7 @@ class StepInBackward:
 
     def _open(self, optimizer: SGD) -> None:
         """Read the groups, as a step does, before any parameter moves."""
+        check_not_at_average(optimizer.shared)
         check_step_in_backward(True, optimizer.shared["options"])  # noqa: FBT003 -- the argument's own value
         groups = optimizer.param_groups
         params = list(chain.from_iterable(map(_get_params, groups)))
@@ -383,12 +386,13 @@ def _class_of_parts(whole: type) -> type:
     return type(f"{whole.__name__}OfOneParameter", (_OnePart, whole), {})
 
 
-_NUMBERS = (*group_values.HYPERPARAMETERS, "lr_initial", "lr_max", "max_lr")
+_NUMBERS = (*group_values.HYPERPARAMETERS, "lr_initial", "lr_max", "max_lr", "ema")
 
 
 def _numbers_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return everything in a group that its scalars depend on, as it is now: tensors and arrays may change in place."""
-    return tuple(v.item() if hasattr(v, "item") else v for v in group_values.values_of(group))
+    values: tuple[Any, ...] = (*group_values.values_of(group), group.get("ema"))
+    return tuple(v.item() if hasattr(v, "item") else v for v in values)
 
 
 def _remove_all(handles: dict[int, RemovableHandle]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import attrgetter, is_, methodcaller
@@ -25,6 +25,7 @@ from downslope.core.rule import StepScalars
 from downslope.kernel.coefficients import FORMATS
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
+from downslope.torch.average import AVERAGE, follow, outside_of_kernel
 from downslope.torch.blocks import CODES, SCALES
 from downslope.torch.device_numbers import DeviceNumbers, is_recording
 from downslope.torch.gradients import nonfinite
@@ -149,6 +150,7 @@ class DevicePlan:
                 (CODES, entry.velocity if entry.scales is not None else None),
                 (SCALES, entry.scales),
                 (COMPENSATION, entry.compensation),
+                (AVERAGE, entry.average),
             )
             if buffer is not None
         ]
@@ -174,7 +176,9 @@ class DevicePlan:
         unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
         self.fused = None if unwanted or kernel is not None else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
-        self.lasts = not any(entry.is_undampened and entry.velocity is not None for entry in entries)
+        self.lasts = not any((e.is_undampened and e.velocity is not None) or e.begins_average for e in entries)
+        self._averaged = frozenset(id(e.param) for e in entries if kernel is not None and e.average is not None)
+        self._has_other_averages = outside_of_kernel(groups, self._averaged)
 
     def holds(self, groups: Groups, state: State, params: Sequence[Tensor]) -> bool:
         """Whether a step has the same parameters, velocities and choices, all where and as they were."""
@@ -187,6 +191,11 @@ class DevicePlan:
             and self._forms_of(params) == self._forms
             and (self.kernel is None or self.kernel.holds())
         )
+
+    def follow(self, groups: Groups, state: State, stop: Tensor | None) -> None:
+        """Move those averages that no kernel has moved, unless a number on the device is above 0."""
+        if self._has_other_averages:
+            follow(groups, state, self._averaged, stop=stop)
 
     def fits(self, grads: Sequence[Tensor]) -> bool:
         """Whether gradients are as the parameters are: in format, device and layout."""
@@ -216,16 +225,14 @@ def plan_for_device(
 
     With numbers on the device, it is the kernels' plan or none.
     """
-    tensors = [
-        t for entry in entries for t in (entry.param, entry.velocity, entry.compensation, entry.scales) if t is not None
-    ]
+    tensors = [tensor for entry in entries for tensor in entry.written()]
     fit = (
         all(is_plain(tensor) for tensor in tensors)
         and len({tensor.device for tensor in tensors}) == 1
         and all(entry.param.dtype in _FORMATS for entry in entries)
         and any(entry.param.numel() for entry in entries)
         and all(entry.own is None for entry in entries)  # whose scalars follow from norms that the host waits for
-        and all(entry.velocity is None or _laid_out_as(entry.velocity, entry.param) for entry in entries)
+        and all(t is None or _laid_out_as(t, entry.param) for entry in entries for t in (entry.velocity, entry.average))
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
         and not repeated(entry.param for entry in entries)
     )
@@ -548,6 +555,14 @@ def _factor_known_there(
         return factor, None
     held.observe(norms, norm)
     return factor, held.found
+
+
+def stopping_number(shared: Mapping[str, Any], options: StepOptions, grad_scale: float | LossScale) -> Tensor | None:
+    """Return what is above 0 on the device where a step there has moved nothing; None where it surely has."""
+    if isinstance(grad_scale, LossScale):
+        return grad_scale.found
+    held: Held | None = shared.get("held") if options.on_nonfinite == "raise" else None
+    return None if held is None else held.found
 
 
 def _can_stop(plan: DevicePlan) -> bool:

@@ -42,9 +42,13 @@ _THEIRS = "z"
 _SHARED = ("lr", "momentum", "weight_decay", "maximize")
 _OF_SGD_ALONE = tuple(name for name in group_values.HYPERPARAMETERS if name not in _SHARED)
 _OWN = ("warmup_steps", "r", "weight_lr_power")
-_get_checked = itemgetter("momentum", *_OWN, *_OF_SGD_ALONE)
+_get_checked = itemgetter("momentum", "ema", *_OWN, *_OF_SGD_ALONE)
 _NO_AVERAGES: tuple[int, dict[int, tuple[Average, float]]] = (-2, {})
 """The step that averages are of, and by group's index the average after it and its lr; none at the start."""
+_OWN_AVERAGE = (
+    "schedule-free SGD keeps no `ema`: what is evaluated is an average of the weights already. Leave ema out, and read "
+    "the average by optimizer.eval(), or within `with optimizer.evaluating()`."
+)
 OF_AVERAGES = ("weight_sum", "largest_lr", "scheduled_lr", "train_mode")
 """Keys of a group that say how far its average has come, and which point its parameters are at."""
 
@@ -80,7 +84,8 @@ class ScheduleFreeSGD(SGD):
         rounding_seed: As for `SGD`.
         step_in_backward: As for `SGD`.
 
-    There is no `capturable`: the weights of the average are added up on the host. Nor is there `differentiable`.
+    There is no `capturable`: the weights of the average are added up on the host. Nor is there `differentiable`, nor
+    `ema`: what is evaluated is an average already.
 
     Raises:
         SettingsError: If a value is not allowed, or there is no such argument.
@@ -122,6 +127,8 @@ class ScheduleFreeSGD(SGD):
         step_in_backward: bool = False,
         **unknown: Any,
     ) -> None:
+        if "ema" in unknown:
+            raise SettingsError(_OWN_AVERAGE)
         refuse_unknown(unknown, _ARGUMENTS)
         own = {"warmup_steps": warmup_steps, "r": r, "weight_lr_power": weight_lr_power}
         given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize, **own}
@@ -157,6 +164,9 @@ class ScheduleFreeSGD(SGD):
             param_group = {**param_group, **counted}
             _check({**self.defaults, **param_group}, f"param group {len(self.param_groups)}: ")
         super().add_param_group(param_group)
+
+    def _check_has_averages(self, what: str) -> None:
+        raise StateError(_OWN_AVERAGE)
 
     # The two points
 
@@ -394,6 +404,8 @@ def _numbers_of(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(group: Mapping[str, Any], where: str = "") -> None:
     """Raise if one of a group's numbers is not allowed, or it has one of SGD's that the method has no place for."""
+    if group.get("ema") is not None:
+        raise SettingsError(f"{where}{_OWN_AVERAGE}")
     try:
         values = {name: group[name] for name in (*_SHARED, *_OWN)}
         values |= {name: group[name] for name in _OF_SGD_ALONE if name in group}

@@ -27,6 +27,7 @@ from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
+from downslope.torch.average import READING, Averaging, check_not_at_average, follow
 from downslope.torch.blocks import INT8, check_can_be_coded, is_worth_codes
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.device_numbers import DeviceNumbers, check_not_recording
@@ -40,6 +41,7 @@ from downslope.torch.on_device import (
     plan_for_device,
     step_counted_there,
     step_on_device,
+    stopping_number,
     why_not_capturable,
 )
 from downslope.torch.options import (
@@ -52,6 +54,7 @@ from downslope.torch.options import (
     check_not_scaled_late,
     check_rounding_has_a_use,
     check_step_in_backward,
+    checked_ema,
     checked_grad_scale,
     checked_rounding,
 )
@@ -65,7 +68,7 @@ from downslope.torch.update import Entry
 _STRIDED = torch.strided
 
 
-class SGD(SteppingInBackward):
+class SGD(Averaging, SteppingInBackward):
     """SGD with momentum and weight decay: a drop-in for ``torch.optim.SGD``.
 
     The positional arguments, their defaults and the state are those of ``torch.optim.SGD``; the rule is
@@ -111,6 +114,7 @@ class SGD(SteppingInBackward):
         rounding_seed: Seed of stochastic rounding: the same seed, step and parameters give the same bits.
         step_in_backward: Whether ``backward()`` steps each parameter as soon as its gradient is there, and frees the
             gradient; ``step()`` then closes the step. The same bits with hardly any memory for gradients.
+        ema: Decay of an average of the weights that the step moves with them; see `averaged`, by which it is read.
 
     Raises:
         SettingsError: If a value is not allowed; if `fused` is True and the kernel was not built; if `capturable` is
@@ -157,6 +161,7 @@ class SGD(SteppingInBackward):
         rounding: Rounding = "nearest",
         rounding_seed: int = 0,
         step_in_backward: bool = False,
+        ema: float | None = None,
         **unknown: Any,
     ) -> None:
         refuse_unknown(unknown, _ARGUMENTS)
@@ -183,6 +188,7 @@ class SGD(SteppingInBackward):
         defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
+        defaults["ema"] = checked_ema(ema)
         defaults |= self._own_defaults
         params, around = parameters_of(params, groups, model, lr=values.get("lr", settings.lr))
         super().__init__(params, defaults)
@@ -459,6 +465,7 @@ class SGD(SteppingInBackward):
             self._device_plan = plan  # it was this step's gradients that it could not take
             return False
         self._device_plan = plan if plan.lasts else None
+        plan.follow(groups, state, stopping_number(self.shared, options, grad_scale))
         self.count_step()
         if isinstance(grad_scale, LossScale) and (found := grad_scale.found) is not None:
             pending = self.shared.get("pending")
@@ -502,6 +509,7 @@ class SGD(SteppingInBackward):
         numbers.write(groups, options.rounding_seed)
         if not pairs:
             numbers.next_step(None, None, counts_skipped=False)
+            follow(groups, self.state, stop=numbers.stop)
             return
         is_first = self._device_plan is None and not self.state
         if is_first:
@@ -516,6 +524,7 @@ class SGD(SteppingInBackward):
             return
         self._begin_to_hold(plan)
         step_counted_there(plan, grads, options, self.shared, grad_scale, numbers)
+        plan.follow(groups, self.state, numbers.stop)
         if not plan.lasts:  # nothing can be planned while the next step is recorded
             self._device_plan = plan_for_device(groups, self._entries_of(pairs), numbers)
 
@@ -535,13 +544,14 @@ class SGD(SteppingInBackward):
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
         """Take one step by a plan that holds, or by one made for it; without a plan where operations are watched."""
         groups, state, options = self.param_groups, self.state, self.shared["options"]
-        pairs: list[tuple[int, Tensor]] = []
-        watched = False
+        pairs, watched = list[tuple[int, Tensor]](), False
+        check_not_at_average(self.shared)
         if plan is None:
             pairs = self._params_with_grads()
             watched = is_watched()
             if not watched and self._is_probe(grads_of(param for _, param in pairs)):
                 self._make_plan(pairs)  # which allocates
+                follow(groups, state)
                 return
         scalars = self.step_scalars()  # before any moves
         factor: float | None = grad_scale
@@ -555,6 +565,7 @@ class SGD(SteppingInBackward):
         if watched:
             grads, entries = grads_of(param for _, param in pairs), self._entries_of(pairs)
             step_by_torch(groups, state, options, entries, grads, scalars, factor, one_by_one=True)
+            follow(groups, state)
         else:
             if plan is None:
                 plan = self._plan = self._make_plan(pairs)
@@ -582,6 +593,7 @@ class SGD(SteppingInBackward):
 
     def _params_with_grads(self) -> list[tuple[int, Tensor]]:
         """Return (group's index, parameter) for every parameter that has a gradient, each of them dense."""
+        check_not_at_average(self.shared)
         return [
             (i, param)
             for i, group in enumerate(self.param_groups)
@@ -665,7 +677,7 @@ class SGD(SteppingInBackward):
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""
         self._count_pending()
-        shared = {word: value for word, value in self.shared.items() if word != "numbers"}
+        shared = {word: value for word, value in self.shared.items() if word not in ("numbers", READING)}
         return {**super().__getstate__(), "shared": shared, "_around": self._around}
 
     def _begin(self) -> None:

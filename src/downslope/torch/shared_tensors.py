@@ -55,13 +55,14 @@ def mark_shared(entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry
     """
     blocks = []
     for index, (entry, grad) in enumerate(zip(entries, grads, strict=True)):
-        for place, tensor in enumerate((entry.param, entry.velocity, entry.compensation, entry.scales, grad)):
-            if tensor is None or (span := span_of(tensor)) is None:
+        written = entry.written()
+        for place, tensor in enumerate((*written, grad)):
+            if (span := span_of(tensor)) is None:
                 continue
             if span[0] < _LOWEST and _has_lost_memory(tensor):
                 raise LostMemoryError(index, tensor)
             if span[1]:
-                blocks.append((*span, index, place < 4))
+                blocks.append((*span, index, place < len(written)))
     shared = _find_shared(blocks)
     if not shared:
         return list(entries)

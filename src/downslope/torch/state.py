@@ -23,6 +23,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.torch import group_values
+from downslope.torch.average import AVERAGE, begun, misfit_of_average
 from downslope.torch.blocks import (
     CODES,
     INT8,
@@ -39,11 +40,11 @@ from downslope.torch.update import COMPENSATION, VELOCITY
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
 
-_OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentiable", "capturable", "rounding"})
+_OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentiable", "capturable", "rounding", "ema"})
 """Keys of a group that belong to this optimizer and machine, and are not loaded."""
 
 
-_OWN_WORDS = frozenset({VELOCITY, CODES, SCALES, COMPENSATION})
+_OWN_WORDS = frozenset({VELOCITY, CODES, SCALES, COMPENSATION, AVERAGE})
 """Keys of a parameter's state that are the optimizer's own."""
 
 
@@ -267,6 +268,7 @@ def _new_state(
     roundings: dict[int, Rounding] = {
         id(param): rounding_of(param, group["rounding"]) for group in ours for param in group["params"]
     }
+    homes = {id(param): group for group in ours for param in group["params"]}
     state: defaultdict[Any, Any] = defaultdict(dict)
     for name, param, key in match.pairs:
         entry = saved.get(key, {})
@@ -279,6 +281,12 @@ def _new_state(
         elif foreign:
             state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
         _add_own(state, name, param, entry, options, roundings[id(param)], match)
+        if entry.get(AVERAGE) is not None:
+            problem = misfit_of_average(entry[AVERAGE], param, homes[id(param)])
+            if problem is None:
+                state[param][AVERAGE] = begun(param).copy_(entry[AVERAGE].detach())
+            else:
+                match.problems.append(f"the average of {name} {problem}")
     # what others keep in a state under a word is copied, as in torch
     listed = {key for group in saved_groups for key in group["params"]}
     are_words = not any(isinstance(key, str) for key in listed)
@@ -533,7 +541,7 @@ def load_planner() -> Any:
     return _class_of_planners()()
 
 
-_OPTIONAL = frozenset({"param_names", group_values.GIVEN, *group_values.NEWER})
+_OPTIONAL = frozenset({"param_names", "ema", group_values.GIVEN, *group_values.NEWER})
 """Keys that a checkpoint of ours may lack, too: of parameters without names, or of an earlier version."""
 
 
@@ -567,7 +575,7 @@ def _keys_of_ours() -> frozenset[str]:
         *group_values.REFERENCES,
         group_values.GIVEN,
     )
-    own = {*ours, "rounding", "step", "skipped", "param_names"}
+    own = {*ours, "rounding", "ema", "step", "skipped", "param_names"}
     return frozenset(own - {*torch.optim.SGD([torch.zeros(1)]).param_groups[0]})
 
 

@@ -29,6 +29,7 @@ from downslope.core.tables import Source, decode_schedule
 from downslope.systems.from_system import settings_from_convention
 from downslope.systems.table import find_convention
 from downslope.torch import group_values
+from downslope.torch.average import AVERAGE
 from downslope.torch.blocks import CODES, SCALES, decode
 from downslope.torch.state import is_group_of_sgd
 
@@ -298,6 +299,9 @@ def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str], *, 
         entry = {word: value for word, value in entry.items() if word not in (CODES, SCALES)} | {
             key: _decoded(path, name, entry, notes)
         }
+    if AVERAGE in entry:
+        entry = {word: value for word, value in entry.items() if word != AVERAGE}
+        notes.append("left out: averages of the weights (ema), which no other system's SGD keeps")
     foreign = [shown(word) for word in entry if word != key]
     if foreign and of_sgd and key in entry:
         notes.append(f"left out: {one_of(foreign)}, which something around the optimizer keeps beside the velocity")

@@ -49,6 +49,7 @@ from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
+from downslope.torch.average import AVERAGE, average_of, follow, outside_of_kernel, weight_of
 from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, zero_codes
 from downslope.torch.gradients import check_whole, each_norm
 from downslope.torch.options import StepOptions, has_codes, rounding_of, velocity_dtype_of
@@ -60,14 +61,14 @@ Groups = Sequence[dict[str, Any]]
 State = MutableMapping[Tensor, Any]
 """An optimizer's `param_groups`, and its `state`."""
 
-_NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION, CODES, SCALES)
+_NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION, CODES, SCALES, AVERAGE)
 _WATCHED: list[tuple[str, str | None]] = [
     *(
         (name, group_values.schedule_key(name) if name in group_values.SCHEDULABLE else None)
         for name in group_values.HYPERPARAMETERS
     ),
     *((group_values.schedule_key(name), None) for name in group_values.SCHEDULABLE),
-    *((name, None) for name in ("lr_initial", "lr_max", "max_lr", "foreach", "fused", "rounding")),
+    *((name, None) for name in ("lr_initial", "lr_max", "max_lr", "foreach", "fused", "rounding", "ema")),
 ]
 """Keys of a group, each with that of the schedule that may drive it: while none of their values is replaced but by its
 schedule, a plan holds; and where there are no schedules, a step's coefficients are those of the last one."""
@@ -113,6 +114,7 @@ class StepPlan:
             any(not group_values.is_fixed(group["momentum"]) for group in groups)  # from 0 it may come to be more
             or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
             or any(entry.is_undampened and entry.velocity is not None for entry in entries)  # whose scalars are others
+            or any(entry.begins_average for entry in entries)
         )
         self._has_factors = any(entry.own is not None for entry in entries)  # which are other ones at every step
         is_checked = self.rest or not in_kernel or self._has_factors
@@ -137,6 +139,8 @@ class StepPlan:
             self._is_current = self._native.refresh()
             if not self._is_current:  # another thread has replaced a tensor since: torch's operations take this step
                 self.state = ONCE
+        self._averaged = frozenset(id(entry.param) for entry in in_kernel if entry.average is not None)
+        self._has_other_averages = outside_of_kernel(groups, self._averaged)
         self._is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
         live = {id(entry.param) for entry in self.rest}
@@ -150,6 +154,7 @@ class StepPlan:
                 (VELOCITY if entry.scales is None else CODES, entry.velocity),
                 (COMPENSATION, entry.compensation),
                 (SCALES, entry.scales),
+                (AVERAGE, entry.average),
             )
             if buffer is not None
         ]
@@ -177,8 +182,11 @@ class StepPlan:
             use_threads()
         key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
         squares = self._native.repeat(groups, state, key, coefficients, options.asks, options.largest_norm, clipped)
-        if squares is not None and coefficients is not None:
-            self._is_constant = self._may_be_constant
+        if squares is not None:
+            if coefficients is not None:
+                self._is_constant = self._may_be_constant
+            if self._has_other_averages:
+                follow(groups, state, self._averaged)
         return squares
 
     def _clipped(
@@ -212,6 +220,7 @@ class StepPlan:
         """Take the step of a plan that was just made or checked, with a factor on every gradient."""
         if factor < SMALL_FACTOR or not self._is_current:
             step_by_torch(groups, state, options, self.entries, self.grads(), scalars, factor)
+            follow(groups, state)
             return
         both = scaled(groups, scalars, factor)
         if self._has_factors:
@@ -230,6 +239,8 @@ class StepPlan:
                 self.state = self._limit
         if self.rest:
             apply(groups, state, options, self.rest, grads_of(entry.param for entry in self.rest), both)
+        if self._has_other_averages:
+            follow(groups, state, self._averaged)
 
     def _run_kernel(self, coefficients: list[float], key: int) -> None:
         if self._is_large:
@@ -359,6 +370,7 @@ def make_entries(
     entries: list[Entry] = []
     fresh: set[int] = set()
     own = count(len(groups))
+    weights = [weight_of(group, index) for index, group in enumerate(groups)]
     with_own = [group_values.tensor_factors_of(group).given for group in groups]
     for index, param, position in homes:
         group = groups[index]
@@ -380,7 +392,19 @@ def make_entries(
             check_whole(param, group, index)
             kind = next(own)
         entries.append(
-            Entry(index, position, is_undampened, param, velocity, compensation, rounding, scales=scales, own=kind)
+            Entry(
+                index,
+                position,
+                is_undampened,
+                param,
+                velocity,
+                compensation,
+                rounding,
+                scales=scales,
+                own=kind,
+                average=average_of(param, group, state),
+                weight=weights[index],
+            )
         )
         if is_undampened and velocity is not None:
             fresh.add(id(param))
@@ -460,14 +484,16 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
     # by default, unless `foreach` or `fused` chose another way
     wanted = group["fused"] or (group["foreach"] is None and group["fused"] is None)
     if native is not None and wanted and not entry.shares_memory:
-        tensors = [param, grad, entry.velocity, entry.compensation]
+        tensors = [param, grad, entry.velocity, entry.compensation, entry.average]
         if not is_distributed(param) or all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
-            own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
+            own, grad, velocity, compensation, average = (
+                None if tensor is None else local_part(tensor) for tensor in tensors
+            )
             scales = None if entry.scales is None else local_part(entry.scales)
             if (
                 type(grad) is Tensor
                 and own is not None
-                and fit(own, grad, velocity, compensation, scales, rounding=entry.rounding)
+                and fit(own, grad, velocity, compensation, scales, average, rounding=entry.rounding)
             ):
                 return True
     if not group["fused"]:
@@ -509,7 +535,7 @@ def mark_shared_memory(groups: Groups, entries: Sequence[Entry], grads: Sequence
 
 def _is_known(entry: Entry) -> bool:
     """Whether the kernel can look at the tensors of a parameter that it does not step."""
-    tensors = (entry.param, _get_grad(entry.param), entry.velocity, entry.compensation, entry.scales)
+    tensors = (*entry.written(), _get_grad(entry.param))
     return not is_distributed(entry.param) and all(
         tensor is None or (tensor.layout == torch.strided and span_of(tensor) is not None) for tensor in tensors
     )
@@ -518,7 +544,7 @@ def _is_known(entry: Entry) -> bool:
 def _row(entry: Entry, kind: int | None, state: State) -> tuple[Any, ...]:
     """Return what the kernel's plan is told of a parameter, which it only watches if it has no kind."""
     param = entry.param
-    has_state = entry.velocity is not None or entry.compensation is not None
+    has_state = any(tensor is not None for tensor in (entry.velocity, entry.compensation, entry.average))
     return (
         param,
         getattr(param, SPEC) if is_distributed(param) else None,
@@ -529,13 +555,20 @@ def _row(entry: Entry, kind: int | None, state: State) -> tuple[Any, ...]:
         ROUNDINGS[entry.rounding],
         entry.position,
         first_element(param) % 2**32 if entry.rounding == "stochastic" else 0,
-        *(() if entry.scales is None else (entry.scales,)),
+        *more_of(entry),
     )
+
+
+def more_of(entry: Entry) -> tuple[Any, ...]:
+    """Return the last fields of what the kernel is told of a parameter, which few have: scales; average and weight."""
+    if entry.average is not None:
+        return entry.scales, entry.average, entry.weight
+    return () if entry.scales is None else (entry.scales,)
 
 
 def _written(entries: Sequence[Entry]) -> list[Tensor]:
     """Return every tensor that a step writes: what is written behind autograd's back must count as a change for it."""
-    tensors = [t for e in entries for t in (e.param, e.velocity, e.compensation, e.scales) if t is not None]
+    tensors = [tensor for entry in entries for tensor in entry.written()]
     return tensors + [local_part(tensor) for tensor in tensors if is_distributed(tensor)]
 
 
@@ -549,6 +582,7 @@ def choices_of(groups: Groups) -> list[tuple[Any, ...]]:
             group["foreach"],
             group["fused"],
             group["rounding"],
+            group.get("ema"),
             group_values.tensor_factors_of(group).given,
         )
         for group in groups

@@ -64,6 +64,7 @@ def fit(
     velocity: Tensor | None,
     compensation: Tensor | None,
     scales: Tensor | None = None,
+    average: Tensor | None = None,
     *,
     rounding: str = "nearest",
 ) -> bool:
@@ -74,7 +75,7 @@ def fit(
     native: Any = load_native()
     if native is None or EXCHANGE is None or is_watched():
         return False
-    tensors = (param, grad, velocity, compensation, scales)
+    tensors = (param, grad, velocity, compensation, scales, average)
     return all(tensor is None or is_plain(tensor) for tensor in tensors) and native.fit(
         EXCHANGE, tensors, ROUNDINGS[rounding]
     )

@@ -27,9 +27,12 @@ _NOT_FINITE, _UNIT = tl.constexpr(NOT_FINITE), tl.constexpr(UNIT)
 
 CHUNK = 1024
 """Elements that one program steps: a multiple of a block of codes."""
-ABOUT_TENSOR = ("param", "velocity", "compensation", "scales", "count", "row", "position", "first")
-"""A row of the table of tensors, int64: four addresses, the number of elements, which coefficients, and for random
-numbers the tensor's index and that of its first element."""
+ABOUT_TENSOR = (
+    *("param", "velocity", "compensation", "scales", "count", "row", "position", "first"),
+    *("average", "weight"),
+)
+"""A row of the table of tensors, int64: four addresses, the number of elements, which coefficients, for random numbers
+the tensor's index and that of its first element; the address of the average, and the bits of its weight in float64."""
 _COLUMNS = tl.constexpr(len(ABOUT_TENSOR))
 
 
@@ -41,7 +44,7 @@ def launch(kernel: Any, programs: int, *arguments: Any, **constants: Any) -> Non
 @triton.jit
 def step_chunks(
     chunks, tensors, grads, coefficients, key, stop,
-    PARAM: tl.constexpr, VELOCITY: tl.constexpr, ROUNDING: tl.constexpr,
+    PARAM: tl.constexpr, VELOCITY: tl.constexpr, ROUNDING: tl.constexpr, IS_AVERAGED: tl.constexpr,
     IS_ALIGNED: tl.constexpr, MAY_STOP: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Step one chunk of one tensor in each program.
@@ -61,15 +64,21 @@ def step_chunks(
     rest = tl.load(about + 4) - start
     # a whole chunk needs no mask, and only without one are 16 bytes read at a time
     if rest >= CHUNK:
-        _step_chunk(about, grad, coefficients, key, start, rest, PARAM, VELOCITY, ROUNDING, IS_ALIGNED, True, CHUNK)
+        _step_chunk(
+            about, grad, coefficients, key, start, rest,
+            PARAM, VELOCITY, ROUNDING, IS_AVERAGED, IS_ALIGNED, True, CHUNK,
+        )  # fmt: skip
     else:
-        _step_chunk(about, grad, coefficients, key, start, rest, PARAM, VELOCITY, ROUNDING, IS_ALIGNED, False, CHUNK)
+        _step_chunk(
+            about, grad, coefficients, key, start, rest,
+            PARAM, VELOCITY, ROUNDING, IS_AVERAGED, IS_ALIGNED, False, CHUNK,
+        )  # fmt: skip
 
 
 @triton.jit
 def _step_chunk(
     about, grad_address, coefficients, key, start, rest,
-    PARAM: tl.constexpr, VELOCITY: tl.constexpr, ROUNDING: tl.constexpr,
+    PARAM: tl.constexpr, VELOCITY: tl.constexpr, ROUNDING: tl.constexpr, IS_AVERAGED: tl.constexpr,
     IS_ALIGNED: tl.constexpr, IS_WHOLE: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     COMPUTE: tl.constexpr = tl.float64 if PARAM == FLOAT64 else tl.float32
@@ -127,6 +136,18 @@ def _step_chunk(
     else:
         moved = _narrow(param + delta, PARAM, PARAM == FLOAT64)
     _store(params, at, moved, inside, IS_WHOLE)
+    if IS_AVERAGED:
+        _average(about, start, at, _widen(moved, PARAM), inside, PARAM == FLOAT64, IS_ALIGNED, IS_WHOLE)
+
+
+@triton.jit
+def _average(
+    about, start, at, param, inside, IS_DOUBLE: tl.constexpr, IS_ALIGNED: tl.constexpr, IS_WHOLE: tl.constexpr
+):
+    averages = _elements(tl.load(about + 8), start, FLOAT64 if IS_DOUBLE else FLOAT32, IS_ALIGNED)
+    average = _load(averages, at, inside, IS_WHOLE)
+    weight = tl.load(about + 9).to(tl.float64, bitcast=True).to(tl.float64 if IS_DOUBLE else tl.float32)
+    _store(averages, at, average + weight * (param - average), inside, IS_WHOLE)
 
 
 # Memory: 16-bit formats are read and written as the integers that they lie as

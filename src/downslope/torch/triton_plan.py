@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,7 @@ from downslope.core.errors import ImplementationError
 from downslope.core.shown import printable
 from downslope.kernel import DISABLE
 from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS, six_coefficients
+from downslope.torch.average import average_dtype
 from downslope.torch.update import Entry, Scalars
 
 _FORMAT_OF = {getattr(torch, name): code for name, code in FORMATS.items()}
@@ -72,6 +74,8 @@ def takes(entry: Entry) -> bool:
     """Whether the kernels can step a parameter, whose tensors are plain and on one device: dense, in known formats."""
     param, velocity = entry.param, entry.velocity
     if entry.shares_memory or param.dtype not in _FORMAT_OF or not _is_dense(param):
+        return False
+    if entry.average is not None and entry.average.dtype != average_dtype(param.dtype):
         return False
     if entry.scales is not None:
         return param.is_contiguous() and entry.scales.is_contiguous() and param.dtype != torch.float64
@@ -147,7 +151,7 @@ class KernelPlan:
         self.device = entries[0].param.device
         self._is_on_host = self.device.type == "cpu"  # interpreted
         self._entries = entries
-        buffers = [t for e in entries for t in (e.param, e.velocity, e.compensation, e.scales) if t is not None]
+        buffers = [tensor for entry in entries for tensor in entry.written()]
         self.written = buffers
         self._addresses = list(map(_get_address, buffers))
         table = [
@@ -157,21 +161,30 @@ class KernelPlan:
                 self.kinds.index((e.group, e.is_undampened)),
                 e.position,
                 0,
+                0 if e.average is None else e.average.data_ptr(),
+                struct.unpack("q", struct.pack("d", e.weight or 0.0))[0],
             ]
             for e in entries
         ]
         self._tensors = torch.tensor(table, dtype=torch.int64, device=self.device)
-        places: defaultdict[tuple[int, int, int, bool], list[int]] = defaultdict(list)
+        places: defaultdict[tuple[int, int, int, bool, bool], list[int]] = defaultdict(list)
         for place, entry in enumerate(entries):
             if entry.param.numel():
-                places[(*_formats_of(entry), not any(row % _VECTOR for row in table[place][:3]))].append(place)
+                are_aligned = not any(address % _VECTOR for address in (*table[place][:3], table[place][8]))
+                places[(*_formats_of(entry), entry.average is not None, are_aligned)].append(place)
         self.launches = [
             Launch(
-                {"PARAM": param, "VELOCITY": velocity, "ROUNDING": rounding, "IS_ALIGNED": is_aligned},
+                {
+                    "PARAM": param,
+                    "VELOCITY": velocity,
+                    "ROUNDING": rounding,
+                    "IS_AVERAGED": is_averaged,
+                    "IS_ALIGNED": is_aligned,
+                },
                 same,
                 self._chunks_of(same),
             )
-            for (param, velocity, rounding, is_aligned), same in places.items()
+            for (param, velocity, rounding, is_averaged, is_aligned), same in places.items()
         ]
         self._sent: tuple[Any, ...] = ()
         self._numbers: Numbers | None = None

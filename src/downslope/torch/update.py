@@ -49,6 +49,8 @@ class Entry:
         rounding: How it is rounded.
         shares_memory: Whether one of its tensors is a piece of another that the step writes.
         scales: Scales of a velocity of codes, or None.
+        average: The average of its values, which the kernel moves with the step; None where there is none, or not yet.
+        weight: Weight of its new value in the average, None where none is kept.
         own: Index of its own scalars among a step's, beyond the groups', where its gradient has factors of its own;
             None where its group's are its.
     """
@@ -63,6 +65,18 @@ class Entry:
     shares_memory: bool = False
     scales: Tensor | None = None
     own: int | None = None
+    average: Tensor | None = None
+    weight: float | None = None
+
+    @property
+    def begins_average(self) -> bool:
+        """Whether an average is kept, and there is none yet: its first is the parameter after this step."""
+        return self.weight is not None and self.average is None
+
+    def written(self) -> list[Tensor]:
+        """Return every tensor that the step writes."""
+        tensors = (self.param, self.velocity, self.compensation, self.scales, self.average)
+        return [tensor for tensor in tensors if tensor is not None]
 
     @property
     def kind(self) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
+
+from quick_xla import quick_to_compile
 
 BACKEND = keras.backend.backend()
 
@@ -45,7 +49,9 @@ def fit(model, epochs=3, **options):
     """Train on the data in a fixed order and return the model."""
     x, y = data()
     options = {"batch_size": BATCH, "shuffle": False, "verbose": 0} | options
-    model.fit(x, y, epochs=epochs, **options)
+    # trainings are few steps, and compared with one another; how steps are compiled, `check_conformance.py` has
+    with quick_to_compile() if BACKEND == "jax" else contextlib.nullcontext():
+        model.fit(x, y, epochs=epochs, **options)
     return model
 
 

@@ -237,8 +237,17 @@ def _decode(data: bytes) -> dict[str, Any]:
 
 def render_manifest(table: Mapping[str, Any]) -> bytes:
     """Return a manifest's bytes, its own checksum added. A table has one rendering only, so any flipped bit shows."""
-    text = json.dumps(table, indent=1)
-    return json.dumps({**table, "checksum": checksum_of(text.encode())}, indent=1).encode() + b"\n"
+    text = _in_lines(json.dumps(table))
+    ending = _in_lines(json.dumps({"checksum": checksum_of(text)}))
+    return text.removesuffix(b"\n}") + b"," + ending.removeprefix(b"{") + b"\n"
+
+
+def _in_lines(text: str) -> bytes:
+    """Return JSON as Python's own encoder writes it with an indent of 1, which takes it three times as long."""
+    try:
+        return msgspec.json.format(text.encode(), indent=1)
+    except msgspec.DecodeError:  # a loss that is no finite number, or half of a character: strict JSON has neither
+        return json.dumps(json.loads(text), indent=1).encode()
 
 
 def describe_bytes(data: bytes) -> dict[str, Any]:

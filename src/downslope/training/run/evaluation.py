@@ -67,8 +67,9 @@ def _measure_all(task: Task, done: int, workers: Workers) -> tuple[dict[str, flo
     with task.state.evaluating():
         rates = _measure(task, task.state.model, done, workers)
     found = rates.metrics
-    if task.state.averaged is not None:
-        of_mean = _measure(task, task.state.averaged.module, done, workers).metrics
+    if task.state.ema_updates is not None:
+        with task.state.optimizer.averaged():
+            of_mean = _measure(task, task.state.model, done, workers).metrics
         found |= {f"ema_{name}": value for name, value in of_mean.items()}
     return found, rates.by_class
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from downslope.core.errors import CheckpointError, DataError, GroupError, StateError, one_of
 from downslope.core.schedule_free import ScheduleFree
@@ -24,9 +23,10 @@ from downslope.core.settings import Settings
 from downslope.recipe.measures import Metric
 from downslope.recipe.schema import Group, Train
 from downslope.torch import SGD, GradScaler, ScheduleFreeSGD
+from downslope.torch.average import AVERAGE, average_dtype
 from downslope.torch.blocks import CODES, INT8, SCALES
 from downslope.torch.schedule_free import OF_AVERAGES
-from downslope.training.device import HOST, device_of, is_host
+from downslope.training.device import HOST
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
 from downslope.training.run.counters import BadStepRecord, Patience, Spikes
 
@@ -37,6 +37,9 @@ name begins with a dot."""
 TRAINED_OF = ".y."
 """What begins the name of a parameter as it is trained, beside a model at the average of schedule-free SGD."""
 
+AVERAGE_OF = ".average."
+"""What begins the name of a parameter's average, where it is kept in a wider format than that of the averaged model."""
+
 
 @dataclass
 class TrainingState:
@@ -45,7 +48,8 @@ class TrainingState:
     Attributes:
         model: The model.
         optimizer: Its optimizer.
-        averaged: Moving average of the model's weights, or None.
+        ema_updates: How many steps are in the moving average of the weights, which the optimizer keeps; None where
+            there is none.
         best: The best evaluation so far, which decides the checkpoint that is kept besides the newest.
         early_stop: Counter of `train.early_stop`, or None.
         plateau: Counter of `train.plateau`, or None.
@@ -58,7 +62,7 @@ class TrainingState:
 
     model: nn.Module
     optimizer: SGD
-    averaged: AveragedModel | None
+    ema_updates: int | None
     best: Patience
     early_stop: Patience | None
     plateau: Patience | None
@@ -74,40 +78,35 @@ class TrainingState:
         if isinstance(self.optimizer, ScheduleFreeSGD):
             tensors["model"] |= _at_average(self.model, self.optimizer)
             tensors["optimizer"] |= {TRAINED_OF + name: param for name, param in _named(self.optimizer).items()}
-        if self.averaged is not None:
-            tensors["ema"] = model_tensors(self.averaged.module)
+        if self.ema_updates is not None:
+            tensors["ema"] = self._averaged_model()
+            tensors["optimizer"] |= {
+                AVERAGE_OF + name: self.optimizer.state[param][AVERAGE]
+                for name, param in _params_by_name(self.optimizer).items()
+                if AVERAGE in self.optimizer.state.get(param, {}) and param.dtype != average_dtype(param.dtype)
+            }
         return tensors
+
+    def _averaged_model(self) -> Tensors:
+        """Return the model's state_dict with averages in the place of weights, in the weights' formats."""
+        averages = {id(param): average for param, average in self.optimizer.averages()}
+        own: dict[str, torch.Tensor] = self.model.state_dict(keep_vars=True)
+        return {name: averages.get(id(tensor), tensor).detach().to(tensor.dtype) for name, tensor in own.items()}
 
     def evaluating(self) -> AbstractContextManager[None]:
         """Return a context in which the model has the weights that are evaluated; afterwards it has its own again."""
         return self.optimizer.evaluating() if isinstance(self.optimizer, ScheduleFreeSGD) else nullcontext()
 
-    def update_average(self) -> None:
-        """Take the model's weights into their average, if there is one."""
-        if self.averaged is not None:
-            self._update(self.averaged)
-
-    @torch.no_grad()
-    def _update(self, averaged: AveragedModel) -> None:
-        if is_host(device_of(self.model)):
-            averaged.update_parameters(self.model)
-            return
-        # the same, but that it would copy the count to the device, and wait for that
-        own: list[torch.Tensor] = list(averaged.module.parameters())
-        theirs: list[torch.Tensor] = list(self.model.parameters())
-        if averaged.n_averaged == 0 or averaged.multi_avg_fn is None:
-            torch._foreach_copy_(own, theirs)
-        else:
-            averaged.multi_avg_fn(own, theirs, averaged.n_averaged)
-        for buffer, source in zip(averaged.module.buffers(), self.model.buffers(), strict=True):
-            buffer.copy_(source)
-        averaged.n_averaged += 1
+    def count_in_average(self) -> None:
+        """Count a step of the optimizer, which has moved the average with the weights, if there is one."""
+        if self.ema_updates is not None:
+            self.ema_updates += 1
 
     def table(self) -> dict[str, Any]:
         """Return everything else that a checkpoint holds, as plain values."""
         return {
             "optimizer": self.optimizer.state_dict()["param_groups"],
-            "ema_updates": None if self.averaged is None else int(self.averaged.n_averaged),
+            "ema_updates": self.ema_updates,
             "best": self.best.state(),
             "early_stop": None if self.early_stop is None else self.early_stop.state(),
             "plateau": None if self.plateau is None else self.plateau.state(),
@@ -142,14 +141,17 @@ class TrainingState:
         same_settings = same_settings and then["train"].get("freeze", []) == now["train"]["freeze"]
         try:
             self.model.load_state_dict(checkpoint.tensors["model"])
-            _restore_optimizer(
-                self.optimizer, table["optimizer"], checkpoint.tensors["optimizer"], keep=not same_settings
-            )
+            tensors = dict(checkpoint.tensors["optimizer"])
+            wide = {name: tensors.pop(name) for name in list(tensors) if name.startswith(AVERAGE_OF)}
+            averages: Tensors = {}
+            if self.ema_updates is not None and "ema" in checkpoint.tensors:
+                self.ema_updates = table["ema_updates"]
+                averages = _averages_of(self.optimizer, checkpoint.tensors["ema"], wide) if self.ema_updates else {}
+            _restore_optimizer(self.optimizer, table["optimizer"], tensors, averages, keep=not same_settings)
             notes = _carry_reduced_lr(self.optimizer, table["optimizer"], then, now) if not same_settings else []
             notes += _of_velocities(then["train"].get("velocity_dtype", "float32"), now["train"]["velocity_dtype"])
-            if self.averaged is not None and "ema" in checkpoint.tensors:
-                self.averaged.module.load_state_dict(checkpoint.tensors["ema"])
-                self.averaged.n_averaged.fill_(table["ema_updates"])
+            if averages:
+                notes += _of_frozen_averages(self, checkpoint.tensors["ema"])
         except KeyError as error:
             raise CheckpointError(f"{checkpoint.folder}: its manifest and its tensors differ in {error}.") from None
         except (RuntimeError, StateError) as error:
@@ -200,6 +202,7 @@ def build_state(
     model_tensors(model)
     telling: list[Metric] = [*watched.values(), metrics[0]]
     early, plateau = train.early_stop, train.plateau
+    own: dict[str, Any] = {} if isinstance(sgd, ScheduleFree) else {"ema": train.ema}
     try:
         made = ScheduleFreeSGD if isinstance(sgd, ScheduleFree) else SGD
         optimizer = made(
@@ -210,6 +213,7 @@ def build_state(
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
             velocity_dtype=INT8 if train.velocity_dtype == INT8 else None,
             model=model,
+            **own,
         )
     except GroupError as error:
         raise GroupError(f"{error} What train.freeze matches is in no group.") if frozen else error from None
@@ -218,7 +222,7 @@ def build_state(
     return TrainingState(
         model=model,
         optimizer=optimizer,
-        averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
+        ema_updates=None if train.ema is None else 0,
         best=Patience(telling[0]),
         early_stop=None if early is None else Patience(early.metric, early.min_delta),
         plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
@@ -273,13 +277,37 @@ def _velocities(optimizer: SGD) -> Tensors:
     return found
 
 
-def _named(optimizer: SGD) -> Tensors:
+def _params_by_name(optimizer: SGD) -> Tensors:
     """Return the optimizer's parameters by name."""
     return {
-        name: param.detach()
+        name: param
         for group in optimizer.param_groups
         for name, param in zip(group["param_names"], group["params"], strict=True)
     }
+
+
+def _named(optimizer: SGD) -> Tensors:
+    """Return the same, cut off from autograd."""
+    return {name: param.detach() for name, param in _params_by_name(optimizer).items()}
+
+
+def _averages_of(optimizer: SGD, averaged: Tensors, wide: Tensors) -> Tensors:
+    """Return the average of each parameter out of a checkpoint: as it was kept, where the model's format is narrow."""
+    return {name: wide.get(AVERAGE_OF + name, averaged[name]) for name in _params_by_name(optimizer)}
+
+
+def _of_frozen_averages(state: TrainingState, averaged: Tensors) -> list[str]:
+    """Return a sentence where weights that are frozen from here on had an average that was another."""
+    held = set(_params_by_name(state.optimizer))
+    left = [
+        name
+        for name, param in state.model.named_parameters()
+        if name not in held and not torch.equal(averaged[name].to(param.device), param.detach())
+    ]
+    if not left:
+        return []
+    others = " and others" if len(left) > 1 else ""
+    return [f"the average of {left[0]}{others}, frozen from here on, is the weights themselves: nothing moves them"]
 
 
 def _at_average(model: nn.Module, optimizer: ScheduleFreeSGD) -> Tensors:
@@ -298,15 +326,17 @@ def _of_velocities(then: str, now: str) -> list[str]:
     return ["the velocities are float32 from here on, beginning with the numbers that 8 bits stood for"]
 
 
-def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities: Tensors, *, keep: bool) -> None:
+def _restore_optimizer(
+    optimizer: SGD, groups: list[dict[str, Any]], velocities: Tensors, averages: Tensors, *, keep: bool
+) -> None:
     trained = {name: tensor for name, tensor in velocities.items() if name.startswith(TRAINED_OF)}
     velocities = {name: tensor for name, tensor in velocities.items() if name not in trained}
     if keep:  # this optimizer's own groups, which may be split otherwise, with the checkpoint's counts
         counts = {key: groups[0][key] for key in ("step", "skipped")}
-        averages = [{key: group[key] for key in OF_AVERAGES if key in group} for group in groups]
+        points = [{key: group[key] for key in OF_AVERAGES if key in group} for group in groups]
         own = optimizer.state_dict()["param_groups"]
-        averages = averages if any(averages) else [{}] * len(own)  # of schedule-free SGD, whose groups are the same
-        groups = [{**group, **counts, **average} for group, average in zip(own, averages, strict=True)]
+        points = points if any(points) else [{}] * len(own)  # of schedule-free SGD, whose groups are the same
+        groups = [{**group, **counts, **point} for group, point in zip(own, points, strict=True)]
         held = set(_names(groups).values())  # what is frozen from now on has no velocity
         velocities = {name: v for name, v in velocities.items() if name.removeprefix(SCALES_OF) in held}
     places = {name: index for index, name in _names(groups).items()}
@@ -317,6 +347,8 @@ def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities:
             state[places[name]] = {CODES: velocity, SCALES: velocities[of_name]}
         elif not name.startswith(SCALES_OF):
             state[places[name]] = {_VELOCITY: velocity}
+    for name, average in averages.items():
+        state.setdefault(places[name], {})[AVERAGE] = average
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it would tell of the lr that a plateau reduced
         optimizer.load_state_dict({"state": state, "param_groups": groups}, hyperparameters="keep" if keep else "load")

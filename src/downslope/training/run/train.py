@@ -363,7 +363,7 @@ class Trainer:
         if self._take_step():
             self._bad_steps.leave_out_nonfinite(step, result.loss())
             return
-        state.update_average()
+        state.count_in_average()
 
         # Batch to come: it is copied to a device while that computes this step; only then is anything waited for.
         self._begin_next(step + 1)
