@@ -98,7 +98,8 @@ results = model.train(data="coco128.yaml", epochs=100, imgsz=640, batch=16, lr0=
             "sgd.weight_decay": 0.0005,
             "sgd.lr.schedule": "warmup",
             "sgd.lr.duration": 3,
-            "sgd.lr.then": 0.01,
+            "sgd.lr.unit": "epoch",
+            "sgd.lr.then.initial": 0.01,
         },
     ),
     "dict kwargs": (

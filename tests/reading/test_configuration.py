@@ -2,7 +2,6 @@
 
 import pytest
 
-from downslope import read
 from downslope.reading.configuration import read_configuration
 from downslope.reading.parts import split
 
@@ -541,14 +540,3 @@ def test_timm_has_a_name_for_momentum_alone(named, nesterov):
     fields = found_in("run.sh", f"python train.py --lr 0.4 --sched cosine --opt {named} --epochs 90\n").fields
     assert (fields["sgd.nesterov"].value if "sgd.nesterov" in fields else None) is nesterov
     assert fields["sgd.momentum"].value == 0.9
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["scheduler: MultiStepLR [60,120,160], gamma 0.2", "lr_schedule: step 30,60 x0.1", "lr_policy: drops at 30, 60"],
-)
-def test_words_about_a_schedule_mark_the_rate(line):
-    """A rate beside a schedule in words that are not understood is not called constant without a mark."""
-    found = read(f"optimizer: SGD\nlr: 0.1\n{line}\nepochs: 90\n")[0]
-    assert found.fields["sgd.lr"].marks == ("shape",)
-    assert any("MultiStepLR" in words or "30" in words for words in found.unread)

@@ -101,7 +101,10 @@ ROWS = [
         "sched = tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries=[n1, n2], values=[lr0, lr0*0.1, lr0*0.01])\nopt = tf.keras.optimizers.SGD(sched, momentum=0.9)",
         "schedule=multistep factor=0.1 momentum=0.9",
     ),
-    ("lr = base_lr * 0.1 ** (epoch // 30)\nfor g in optimizer.param_groups:\n    g['lr'] = lr", ""),
+    (
+        "lr = base_lr * 0.1 ** (epoch // 30)\nfor g in optimizer.param_groups:\n    g['lr'] = lr",
+        "schedule=exponential rate=0.1 every=30 unit=epoch",
+    ),
     (
         "optimizer = torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum)\nscheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)",
         "schedule=exponential rate=0.1 every=7",

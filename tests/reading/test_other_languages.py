@@ -245,7 +245,13 @@ for epoch = 1, 164 do
   if epoch == 80 or epoch == 120 then optimState.learningRate = optimState.learningRate / 10 end
 end
 """,
-        {"sgd.momentum": 0.9, "sgd.weight_decay": 0.0005, "sgd.nesterov": True, "sgd.dampening": 0.0},
+        {
+            "sgd.momentum": 0.9,
+            "sgd.weight_decay": 0.0005,
+            "sgd.nesterov": True,
+            "sgd.dampening": 0.0,
+            "train.epochs": 164,
+        },
     ),
     "lua table": (
         """\

@@ -76,11 +76,12 @@ def read(
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
     sources = gather(text, name)
     parts = [part for name, start, piece in sources.pieces() for part in _parts_of(piece, start, name)]
+    findings = _read_parts(parts, sources.text)
+    parts = _without_phrases(parts, findings)
     prose, left_out = _prose(sources.text, parts)
     draft, board = _read_prose(prose, language or ("zh" if prose.chinese else "en"))
     if left_out:
         draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
-    findings = _read_parts(parts, sources.text)
     combine(draft, findings)
     apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
@@ -140,6 +141,19 @@ def _read_parts(parts: list[Part], text: str) -> list[Found]:
         if one.kind == "configuration" and one.name in used:
             one.fields = {p: field for p, field in one.fields.items() if not p.startswith("sgd.lr.")}
     return findings
+
+
+def _without_phrases(parts: list[Part], findings: list[Found]) -> list[Part]:
+    """Return the parts without what stands in words of prose in them."""
+    found: list[Part] = []
+    for part in parts:
+        here, end = part.start, part.start + len(part.text)
+        cuts = sorted(span for one in findings for span in one.phrases if here <= span[0] < span[1] <= end)
+        for first, last in [*cuts, (end, end)]:
+            if first > here:
+                found.append(replace(part, text=part.text[here - part.start : first - part.start], start=here))
+            here = max(here, last)
+    return found
 
 
 def _as_written(found: Found, part: Part, text: str) -> Found:

@@ -207,6 +207,10 @@ def _put_length(draft: Draft, board: Board) -> None:
         if rank >= 5 and not _trained_near(board, place):
             continue
         path = "train.epochs" if time.unit == "epoch" else "train.steps"
+        if rank <= 1 and path in draft.fields and draft.value(path) != whole(time.values[0]):
+            draft.remarks.say(
+                "another", path=path, words=draft.text.words(board.items[place].start, board.items[place].end)
+            )
         if path in draft.fields or not 0 < time.values[0] < 1e12:
             continue
         if path == "train.steps" and "train.epochs" in draft.fields and rank > 1 and time.values[0] < 10:
@@ -251,13 +255,15 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         rank = ranks.get(item.data.prep, 9)
         ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
         ranged = ranged or any(i.is_a("word", "between") for i in before[-1:])
-        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
+        parted = before[-1:] and before[-1].kind in {"comma", "slash", "and"}
+        ranged = ranged or bool(parted and len(before) > 1 and _is_listed(board, place - 2))
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         denied = denied or (
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or board.text.plain[max(0, item.start - 3) : item.start] == "再训练"  # 再训练10轮
         denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         words = board.plain(item)

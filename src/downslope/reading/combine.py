@@ -100,13 +100,16 @@ def _schedule(draft: Draft, given: list[tuple[Found, dict[str, Field]]]) -> dict
         return _first(draft, given)
     winner, fields = given[place]
     fields = dict(fields)
-    at = _base(fields) or "sgd.lr.initial"
+    warms = fields["sgd.lr.schedule"].value == "warmup"
+    last = "sgd.lr.then" if warms and "sgd.lr.then.schedule" not in fields else "sgd.lr.then.initial"
+    at = _base(fields) or (last if warms else "sgd.lr.initial")
     for other_place, (other, others) in enumerate(given):
         base = _base(others)
         if other_place == place or base is None:
             continue
         if at not in fields:
-            fields[at] = others[base]
+            marks = (mark for mark in others[base].marks if mark != "shape")  # which is told here
+            fields[at] = replace(others[base], marks=tuple(marks))
         elif other_place < place:
             fields[at] = _over(draft, at, (other, others[base]), (winner, fields[at]))
         else:

@@ -69,13 +69,13 @@ def find_runs(text: str) -> Iterator[Run]:
 
 def _is_said(run: list[str], lines: list[str]) -> bool:
     """Whether lines are settings of a training, and so written that no other reader takes them for that."""
-    from downslope.reading.configuration.settings import means_something
+    from downslope.reading.configuration.settings import meanings
 
     pairs = [match for line in run if (match := _PAIR.match(line.rstrip("\n")))]
     coded = any(one["sign"] == "=" or _CODED.search(one["key"]) or one["value"] in _TRUTHS for one in pairs)
     coded = coded or any(one[:1] == "+" or "`" in one for one in lines)
     decorated = any(one != line.replace("-", " ", 1) for one, line in zip(run, lines, strict=True))
-    return coded and decorated and sum(means_something(one["key"].strip("\"'")) for one in pairs) > 1
+    return coded and decorated and sum(bool(meanings(one["key"].strip("\"'"))) for one in pairs) > 1
 
 
 def _bare(line: str) -> str | None:

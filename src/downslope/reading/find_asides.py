@@ -53,6 +53,7 @@ _ASIDE = [
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
         rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
         r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
+        r"\((?:e\.g\.|for example|for instance|例如|比如)[^()\n]{0,120}\)",
         r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
     )
 ]
@@ -154,7 +155,9 @@ def find_asides(board: Board) -> None:
     def leave(start: int, end: int) -> None:
         first = bisect_left(starts, start)
         first -= first > 0 and board.items[first - 1].end > start
-        board.used.update(range(first, bisect_left(starts, end)))
+        board.used.update(
+            p for p in range(first, bisect_left(starts, end)) if not board.items[p].is_a("concept", "ema")
+        )
 
     for pattern in (*_ASIDE, _AVERAGES):
         for match in pattern.finditer(plain):

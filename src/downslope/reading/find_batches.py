@@ -20,10 +20,12 @@ _PER_DEVICE = [
         "device=device (comma|with|and) number=number unit:example (at|word:on)? each:every",
         "device=device concept:batch is? number=number",
         "concept:batch soft{0,2} number=number unit:example? soft? word:单 device=device",
+        "device=device (open|comma|with)? concept:batch is? number=number each:every (close|comma|break)",
     )
 ]
 """How many examples one device takes."""
 
+_EACH_OF = Pattern("count=number word{0,2} device=device star number=number unit:example", **_PARTS)
 _COUNT = Pattern("number=number word{0,5} device=device", **_PARTS)
 _TOTAL = [
     Pattern(pattern)
@@ -53,6 +55,8 @@ _MODELS = re.compile(
 )
 """Devices by their names: two RTX 3090."""
 
+_MODEL = re.compile(r"(?:rtx|gtx|geforce|tesla|quadro|titan|nvidia)[ -]?$")
+
 _AT_ONCE = re.compile(
     r"(?:一次|单次|每次|每步|同时)[^,;\d]{0,14}?(?P<han>\d{1,6})\s?(?:张|幅|个样本|条|组样本|个图)"
     r"|\b(?:each|every|one|a single|per) (?:step|iteration|update)\b[^.;,\d]{0,24}?(?P<number>\d{1,6}) "
@@ -76,9 +80,14 @@ def find_batches(board: Board) -> None:
                 if "count" in match:
                     count, device = board.items[match["count"]], board.items[match["device"]]
                     board.facts.append(Fact("devices", "", count.value, count.start, device.end))
+    for match in board.matches(_EACH_OF):  # 8 GPUs x 128 images
+        if _is_device(board, match["device"]) and _may_be(board, match["number"]) and _may_be(board, match["count"]):
+            total = board.items[match["count"]].value * board.items[match["number"]].value
+            board.note(Value("value", "batch", total, product=True), _places(match))
     for match in board.matches(_COUNT):
         number, device = board.items[match["number"]], board.items[match["device"]]
-        if _is_device(board, match["device"]) and 1 <= number.value < 1e5:
+        model = _MODEL.search(board.text.plain, max(0, number.start - 12), number.start)  # RTX 3090 GPUs
+        if _is_device(board, match["device"]) and 1 <= number.value < 1e5 and model is None:
             board.facts.append(Fact("devices", "", number.value, number.start, device.end))
     for match in _MODELS.finditer(board.text.plain):
         number = number_at(board.text.plain, match.start())

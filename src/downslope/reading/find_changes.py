@@ -29,6 +29,7 @@ _HEADS = Rules(
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
+        "step": "schedule:multistep (word|is|with|concept:lr){0,2} (time:every,at,after|times:at,after)",
         "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
@@ -98,7 +99,8 @@ _ACTIONS = (
 class _Frame:
     """A verb and its arguments so far: the change, its places, its number, and whether that is what is left.
 
-    `scoped` says whether its time was said to be for something: "at 30 and 60 epochs for CIFAR-10".
+    `named` says whether a scheduler's name is its verb; `scoped`, whether its time was said to be for something: "at 30
+    and 60 epochs for CIFAR-10".
     """
 
     change: Change
@@ -108,6 +110,7 @@ class _Frame:
     ratio: bool = False
     noun: bool = False
     scoped: bool = False
+    named: bool = False
 
 
 def find_changes(board: Board) -> None:
@@ -119,7 +122,7 @@ def find_changes(board: Board) -> None:
         previous = first
         for begin in range(first, last):
             head = _HEADS.at(code, begin, last)
-            if head is None or (begin in board.used and head.rule != "stepped"):
+            if head is None or (begin in board.used and head.rule not in {"step", "stepped"}):
                 continue
             begun = _begin(board, head, begin)
             if begun is None:
@@ -160,7 +163,8 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
     item = board.items[place]
     change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
     change.shape = item.key if head.rule == "stepped" else ""
-    frame = _Frame(change, {place}, noun=head.rule == "noun")
+    named = head.rule == "step" and board.plain(item).endswith("lr")
+    frame = _Frame(change, {place}, noun=head.rule == "noun", named=named)
     if signed:
         owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
         if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
@@ -469,7 +473,7 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
             return False
     if change.value is None and (noun or not (change.targets or change.plateau or change.count or change.shape)):
-        if not tells_a_fall(board, change, place, first, last):
+        if not (frame.named or tells_a_fall(board, change, place, first, last)):
             return False
         change.bare = True
     number = frame.amount.number if frame.amount is not None else None

@@ -18,6 +18,9 @@ _COURSES = Rules(
     {
         "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
         "named": "concept:lr is? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
+        "shape": "schedule:cosine,linear,polynomial,exponential (word|concept:lr|is|verb){0,2} (open|is) low=number "
+        "to high=number over?",
+        "risen": "concept:lr (word|unit|time|each|for){0,3} is low=number word{0,2} rises=to high=number",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -33,13 +36,20 @@ _LENGTH = Pattern(
 )
 _POWER = Pattern("schedule:polynomial is=is power=number")
 _CALLED_POWER = re.compile(r"[系指]数|次数|幂")
-_HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
+_HELD = Pattern("over=time:first (word|is|concept:lr){0,3} schedule:constant")
+_CYCLE = re.compile(
+    r"(?:\bt_?0|(?:first|initial) (?:cycle|period|restart)|(?:cycle|period) (?:length|of)|restarts? (?:every|after)|"
+    r"(?:首个?|初始|第一个)周期|周期(?:长度)?为|每隔?)[^\d.;\n]{0,12}?"
+    r"(?P<length>\d{1,6})(?![\d.])(?: ?个? ?(?P<unit>epoch|轮|iter|step|步|次))?"
+)
+"""How long the first cycle of a schedule with restarts is."""
+
 _DENIED = Pattern("no:no,instead .?")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
 """Words for a change at once, which is no course."""
 
 _LINEAR = ("linear", "线性")
-_RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高]|增[加大至到长]")
+_RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高为]|增[加大至到长]")
 
 
 _ADVERBS = frozenset(
@@ -70,7 +80,12 @@ def find_shapes(board: Board) -> None:
         if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
             board.note(Value("value", "power", board.items[power["power"]].value), [power["power"]])
         places, shape = [place], Shape("shape", item.key, None)
-        if target is not None:
+        if item.key == "cyclic" and (cycle := _CYCLE.search(board.text.plain)) is not None:
+            count, counted = int(cycle["length"]), cycle["unit"]
+            unit = "epoch" if (counted in {"epoch", "轮"} if counted else count < 1000) else "step"
+            shape.over = Time("for", (count,), unit)
+            places += [p for p, i in enumerate(board.items) if i.start < cycle.end("length") <= i.end]
+        if target is not None and not _is_part(board, target["final"]):
             shape.final = board.items[target["final"]].value
             places += [target["final"]]
             if "until" in target:
@@ -85,6 +100,12 @@ def find_shapes(board: Board) -> None:
             shape.over = board.items[length["over"]].data
             places += [length["over"]] if constant else []
         board.note(shape, places)
+
+
+def _is_part(board: Board, place: int) -> bool:
+    """Whether a number is a part of the value before it: "one hundredth of the initial rate"."""
+    number, after = board.items[place].number, board.items[place + 1 : place + 2]
+    return number is not None and number.fraction and any(item.kind == "of_it" for item in after)
 
 
 def _is_denied(code: str, place: int) -> bool:
@@ -112,6 +133,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
     after = match["high"] + 1
+    if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
+        return
     if low.number and low.number.times:
         return  # "lowered 10x to 0.001"
     part = high.number and high.number.fraction and not high.number.percent

@@ -16,11 +16,11 @@ _ENDS = Rules(
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
-        "of so many": "after=(time:at,after|times:at,after) of=is value=number (break|comma|close)?",
+        "of so many": "after=(time:at,after|times:at,after) open? word:out? of=is value=number (break|comma|close)?",
         "so many, in parentheses": "parts=(time:at|times:at) open value=number close",
         "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
         "a row": "left=word word{0,2} unit=unit:epoch word value=number right=word",
-        "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤) value=number",
+        "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤|word:-) value=number",
     },
     any="time:at,after,for,total,until,bare",
 )

@@ -32,6 +32,7 @@ _OF = Pattern(
     "concept=concept:weight_decay,l2 link=(is|for|of_it|word:的,on) mod? target=target "
     "(word|unit:ignored|target){0,2} (is|at|to) value=number"
 )
+_DECAYED = Pattern("target=target word:的? concept=concept:weight_decay (is|mod){1,2} value=number")
 _OTHERS_LR = Pattern("concept:lr (is|mod){0,2} number")
 _FOR_TARGET = Pattern(".{0,4} (for|word:对) target=target (word|and|concept:lr|verb|comma){0,6} no")
 _AFTERWARDS = Pattern(".{0,4} (time|times|each|when|schedule)")
@@ -130,6 +131,9 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
             if rest and place == siblings[0] and place < rest[0]:
                 key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
                 board.note(Value("value", board.items[key].key, board.items[rest[0]].value), rest[:1])
+    for match in _DECAYED.find(code, first, last):
+        value, places = float(board.items[match["value"]].value), range(match.first, match.after)
+        board.note(Group("group", board.items[match["target"]].key, value, what="weight_decay"), places)
     for match in _NAMED.find(code, first, last):
         others = [
             p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
@@ -157,6 +161,12 @@ def find_switched_off(board: Board, first: int, last: int, code: str) -> None:
     for place in range(first, last):
         if not items[place].is_a("no", "no"):
             continue
+        if (
+            place > first
+            and items[place - 1].kind == "number"
+            and board.plain(items[place]).startswith(("disab", "turn"))
+        ):
+            continue  # "0.0 disables momentum"
         right = place + 1
         while right < last and (items[right].kind in {"is", "word", "mod", "comma"} and right - place < 4):
             right += 1

@@ -267,6 +267,10 @@ def _timeline(levels: list[Level], *, begins: bool) -> tuple[list[float], float 
     """Return when each level after the initial one begins, and where the last ends; None if that is not in order."""
     changes: list[float] = []
     end: float | None = None
+    bounds = [(level.start, level.end) for level in levels if level.start is not None and level.end is not None]
+    if len(bounds) == len(levels) > 1 and not bounds[0][0] and all(b[0] == a[1] + 1 for a, b in pairwise(bounds)):
+        for level in levels:  # "epochs 0-59, 60-119" are 60 each
+            level.end = (level.end or 0) + (bounds[1][0] % 10 == 0)
     for index, level in enumerate(levels):
         start = level.start
         if start is not None and level.end is not None and start == (end or 0) + 1:

@@ -108,12 +108,12 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
 
     The noun "decay" of an unknown owner becomes the concept "decay", which its number decides later.
     """
-    result = list(items)
+    result = [_as_symbol(items, index) for index in range(len(items))]
     for index, item in enumerate(result):
         if item.is_a("word", "decay"):
             result[index] = _resolve(result, index)
         elif item.is_a("concept", "lr_decay"):
-            owner = _owner(result, index)
+            owner = "weight_decay" if index and result[index - 1].kind == "target" else _owner(result, index)
             if owner in {"momentum", "ema", "weight_decay", "l2"}:
                 result[index] = replace(item, key=owner)
             elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):
@@ -135,6 +135,18 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 if name in match:
                     result[match[name]] = replace(result[match[name]], key="other")
     return result
+
+
+def _as_symbol(items: Sequence[Item], index: int) -> Item:
+    """Return the item at a place; a letter that stands for the setting named before it is a word: 学习率λ = 1e-4."""
+    item = items[index]
+    before = items[index - 1 - (index > 1 and items[index - 1].kind == "open")] if index else item
+    said = index + 1 < len(items) and items[index + 1].kind == "is" and item.end - item.start == 1
+    own = before.kind == "concept" and before.end - before.start > 1 and before.key in _LETTERED
+    return replace(item, kind="word") if said and own and item.kind == "concept" and item.key != before.key else item
+
+
+_LETTERED = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "ema"})
 
 
 def _names_decay(items: list[Item], index: int) -> bool:
@@ -174,7 +186,8 @@ def _resolve(items: list[Item], index: int) -> Item:
 def _owner(items: list[Item], index: int) -> str:
     """Return whose decay it is by what stands before it: "momentum with a decay of 0.9", "RMSProp with decay 0.9"."""
     near = True
-    for place in range(index - 1, max(-1, index - 9), -1):
+    led = index > 1 and items[index - 1].kind == "number" and items[index - 2].kind in {"with", "is"}
+    for place in range(index - 1 - led, max(-1, index - 9), -1):  # "RMSProp with 0.9 decay" too
         item = items[place]
         if item.kind in {"break", "number"}:
             return ""

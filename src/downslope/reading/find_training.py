@@ -78,6 +78,8 @@ _MOST = {
     "train.label_smoothing": 0.9, "data.augment.erase": 1.0, "data.augment.jitter": 1.0, "data.augment.mixup": 10.0,
     "data.augment.cutmix": 10.0,
 }  # fmt: skip
+_SHARED = frozenset({"data.augment.mixup", "data.augment.cutmix"})
+_CHANCE = re.compile(r"\bp\b|prob|概率")
 _DENIED = re.compile(
     r"(?:\bno|\bnot|\bwithout|n't|\bneither|\bnor|\binstead of|\brather than|\bdisabled?|\bremov\w+"
     r"|不使用|不采用|没有使用|未使用|没有|不用|无|未采用|去掉|不加)"
@@ -99,6 +101,8 @@ def find_training(board: Board) -> None:
                 taken = bool(places) and all(place in board.used for place in places) and len(places) > 1
                 if taken or _DENIED.search(before) or _OTHERS.search(before):
                     continue
+                if path in _SHARED and _CHANCE.search(match.group()):
+                    continue  # how often it is done, and not how strongly
                 told = _value(path, match, value)
                 if told is not None:
                     board.facts.append(Setting("setting", path, told[0], match.start(), match.end(), implied=told[1]))

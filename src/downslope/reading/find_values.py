@@ -19,6 +19,7 @@ _PARTS = {
     "valued": f"concept:{_VALUED}",
     "soft": "(word|target|mod|other|by|with|close|of_it|schedule:constant|unit:example,ignored)",
     "said": "(is|open|to)",
+    "clause": "(word|mod|for|with|target|at|is|and|verb:train)",
     "separator": "(and|comma)",
     "decays": "concept:weight_decay,l2",
 }
@@ -26,6 +27,7 @@ _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "concept=valued open word:default,defaults,默认 is? number close is number=number",
+        "concept=concept:weight_decay,l2,momentum,batch clause{0,8} comma with? word? size=is number=number",
         "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
         "concept=concept:epochs_total,steps_total,batch from number (word|unit){0,2} to number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
@@ -57,7 +59,10 @@ _PAIR = Pattern(
     separator="(and|comma)",
 )
 _ALPHA = Pattern("word:α,alpha is? number=number")
-_POWER = Pattern("schedule:polynomial (concept:lr_decay|verb:reduce)? said=(word|is){1,2} number=number")
+_POWER = Pattern(
+    "schedule:polynomial (concept:lr_decay,decay,lr|verb:reduce|by:factor){0,3} said=(word|is){1,2} number=number"
+)
+_HEAVY = Pattern("optimizer:sgd open? number=number close?")
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
 
@@ -65,11 +70,21 @@ def find_values(board: Board) -> None:
     """Add a fact for every value that a concept is given."""
     _pairs(board)
     _coordinated(board)
+    for match in board.matches(_POWER):
+        told = (
+            match.after - match.first > 3
+            or board.items[match["said"]].kind == "is"
+            or "系数" in board.plain(board.items[match["said"]])
+        )
+        if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
+            board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for pattern in _RIGHT:
         for first, _, match in _matches(board, pattern):
             concept, number = match["concept"], match["number"]
             said = any(board.items[place].kind in {"is", "open", "to"} for place in range(concept, number))
             free = board.free_number(number) and concept not in board.used
+            if "size" in match and not _SIZE.match(board.text.plain, board.items[match["size"] - 1].start):
+                continue
             ranged = [
                 p
                 for p in range(concept, number)
@@ -87,10 +102,6 @@ def find_values(board: Board) -> None:
         if match["time"] not in board.used and _may_count(concept.key, time):
             fact = Value("value", concept.key, time.values[0], unit=time.unit)
             board.note(fact, [match["concept"], match["time"]])
-    for match in board.matches(_POWER):
-        told = match.after - match.first > 3 or "系数" in board.plain(board.items[match["said"]])
-        if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
-            board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)
     for first, last in board.sentences():
@@ -99,10 +110,16 @@ def find_values(board: Board) -> None:
     find_floors(board)
     find_settled(board)
     for place, item in enumerate(board.items):
-        if item.is_a("concept", "nesterov") and place not in board.used:
+        beside = {other.kind for other in board.items[max(0, place - 1) : place + 2]}
+        if item.is_a("concept", "nesterov") and place not in board.used and "slash" not in beside:
             off = _SWITCHED_OFF.match(board.text.plain, item.end)
             board.note(Value("value", "nesterov", off is None), [place])
 
+
+_SIZE = re.compile(
+    r"(?:\w{1,12} )?(?:coefficient|value|factor|strength|weight) |[,;] ?其?(?:系数|大小|值|数值|取值|因子)?(?:为|是)"
+)
+"""How a clause gives the size of what the clause before it names: 也使用权重衰减，系数为0.001."""
 
 _SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0\b|none)|\s?(?:为|设为)?(?:false|否|关)")
 
@@ -141,6 +158,10 @@ def _pairs(board: Board) -> None:
         near = any(fact.start <= number.start < fact.reach for fact in named)
         if near and 0.5 <= number.value < 1:
             board.note(Value("value", "rho", number.value), range(match.first, match.after))
+    for match in board.matches(_HEAVY):
+        named, number = board.plain(board.items[match.first]), board.items[match["number"]]
+        if "momentum" in named and 0.5 <= number.value < 1:  # "momentum SGD (0.9)"
+            board.note(Value("value", "momentum", number.value), [match["number"]])
     for match in board.matches(_EQUAL):
         value = board.items[match["number"]].value
         board.note(Value("value", "betas", value, second=value), range(match.first, match.after))
@@ -189,7 +210,8 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     key, items = board.items[concept].key, board.items
     following = items[number + 1] if number + 1 < len(items) else None
     aside = items[max(concept, number - 3) : number + 1]
-    if len(aside) == 4 and len(aside[1].key) < 3 and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
+    latin = len(aside) == 4 and len(aside[1].key) < 3 and aside[1].key < "\u0370"
+    if latin and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
         return True
     if following is None:
         return False
@@ -236,22 +258,10 @@ _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
-_EACH = frozenset(
-    {
-        "are",
-        "were",
-        "are set to",
-        "分别",
-        "依次",
-        "依次取",
-        "依次为",
-        "分别为",
-        "分别设为",
-        "分别设置为",
-        "分别是",
-        "分别取",
-    }
-)
+_EACH = frozenset({
+    "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为",
+    "分别是", "分别取",
+})  # fmt: skip
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 
 
@@ -260,6 +270,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     items, plain = board.items, board.text.plain
     if _KEY.match(plain, items[number].end):
         return True
+    if items[number - 1].kind == "slash" and items[number - 2].kind == "concept":
+        return True  # "it starts at lr / 20"
     if items[concept].key not in _SETTINGS:
         return False
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
@@ -314,7 +326,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         board.note(Value("value", key, value, product=True), [*places, last])
         board.used.update(range(number, last + 1))
         return
-    fact = Value("value", key, amount.value, role=_role(board, concept, first, number))
+    value = amount.value
+    if key == "steps_total" and (more := _THOUSANDS.match(board.text.plain, items[number].end)) is not None:
+        value = value * 1000 + int(more[1])  # 训练步数为500,500: of a total there is no list
+        places = [*places, number + 2]
+    fact = Value("value", key, value, role=_role(board, concept, first, number))
     if key == "lr":
         fact.per_batch = scaled_per_batch(board, number)
     if key in {"lr", "clip"}:
@@ -322,6 +338,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.note(fact, places)
 
 
+_THOUSANDS = re.compile(r",(\d{3})(?![\d,.])")
 _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
 _TRAINED = re.compile(r"\btrain|训练")
 _BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试|验证)")

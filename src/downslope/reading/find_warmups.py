@@ -111,7 +111,9 @@ def _length(board: Board, match: Match) -> Time | None:
         return Time("for", (item.value,), "", percent=True)
     if item.value < 1 or (not unit and following is not None and following.is_a("concept")):
         return None
-    said = unit or any(word in text for word in ("length", "period"))
+    joined = following is not None and following.is_a("word", "+") and item.value < 100
+    unit = unit or ("step" if item.value >= 1000 else "")
+    said = unit or joined or any(word in text for word in ("length", "period"))
     return Time("for", (item.value,), unit) if said else None
 
 
@@ -214,6 +216,8 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
     if found is None and over is None:
         if peak is not None:
             _from_start(board, first, place, after, peak)
+        elif course is not None and not course.shape and items[place].is_a("concept", "lr"):
+            board.note(Warmup("warmup", "lr", None, course=course), inside)
         return
     length = over or items[found or 0].data
     verbs = [p for p in range(max(first, place - 3), after) if items[p].is_a("verb", "increase")]

@@ -41,6 +41,7 @@ class Found:
         fields: Dotted path of a recipe -> its field, with the place of its words in the input.
         remarks: Name of a sentence of `remarks.py` and the values in it.
         unread: (first place, place after the last) of what holds a number that was not used, in the input.
+        phrases: (first place, place after the last) of what says something of a training in words of prose.
         kind: The kind of part.
         name: Of its file, or "".
     """
@@ -50,5 +51,6 @@ class Found:
     fields: dict[str, Field] = field(default_factory=dict[str, Field])
     remarks: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
     unread: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    phrases: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     kind: Kind = "prose"
     name: str = ""

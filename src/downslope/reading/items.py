@@ -22,24 +22,10 @@ _PUNCTUATION = {
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
 _IDENTIFIER = re.compile(r"[a-z]{1,20}(?:_[a-z]{1,20}){1,5}(?![\w{])")
-_FOREIGN = frozenset(
-    [
-        "warmup",
-        "bias",
-        "bn",
-        "ema",
-        "teacher",
-        "val",
-        "test",
-        "eval",
-        "head",
-        "backbone",
-        "aux",
-        "target",
-        "encoder",
-        "lookahead",
-    ]
-)
+_FOREIGN = frozenset({
+    "warmup", "bias", "bn", "ema", "teacher", "val", "test", "eval", "head", "backbone", "aux", "target", "encoder",
+    "lookahead",
+})  # fmt: skip
 """Words of a name that is not the training's own: warmup_momentum, bn_momentum."""
 
 
@@ -50,9 +36,14 @@ def _is_other(name: str) -> bool:
 
 
 _END = "\0"
-_KEY_LINE = re.compile(r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}: ?[^\s:]")
+_KEY_LINE = re.compile(
+    r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}"
+    r"(?:: ?[^\s:]|(?<=[a-z ])- ?[\d.]{1,9}(?:e-\d)? {0,4}(?:\n|$))"
+)
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
 
+_OF_RATE = re.compile(r"\blr\b|learning|学习率")
+_GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
@@ -100,6 +91,46 @@ def _trie() -> dict[str, Any]:
     return root
 
 
+_MISSPELT = re.findall(
+    r"\w+",
+    "momentum learning iteration iterations optimizer nesterov stochastic gradient regularization schedule annealing "
+    "initial epochs weight cosine polynomial exponential",
+)
+"""Words that are known with one letter too many, too few or wrong, or with two in each other's places."""
+
+
+@lru_cache(maxsize=4096)
+def _spelled(token: str) -> str:
+    """Return the known word that a token was to be: "moementum"; an ending of its own makes it another word."""
+    if len(token) < 5 or not token.isascii() or token in _words():
+        return token
+    return next(
+        (
+            one
+            for one in _MISSPELT
+            if one[0] == token[0] and sorted(one[-2:]) == sorted(token[-2:]) and _near(token, one)
+        ),
+        token,
+    )
+
+
+def _near(one: str, other: str) -> bool:
+    """Whether one edit makes a word another."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    first = next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+    left, right = one[first:], other[first:]
+    swapped = left[1::-1] + left[2:] == right
+    return swapped or left[1:] == right or left == right[1:] or left[1:] == right[1:]
+
+
+@lru_cache
+def _words() -> frozenset[str]:
+    phrases = [p for lexicon in (ENGLISH, CHINESE) for keys in lexicon.values() for p in keys.values()]
+    known = {token for phrase in phrases for token, _, _ in _tokens(phrase)}
+    return frozenset({*known, *(f"{one}s" for one in known), *(f"{one}s" for one in _MISSPELT)})
+
+
 def _tokens(plain: str) -> list[tuple[str, int, int]]:
     return [(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(plain)]
 
@@ -111,7 +142,7 @@ def find_items(plain: str) -> list[Item]:
         >>> [(item.kind, item.key) for item in find_items("momentum of 0.9")]
         [('concept', 'momentum'), ('is', 'is'), ('number', '')]
     """
-    tokens = _tokens(plain)
+    tokens = [(_spelled(token), start, end) for token, start, end in _tokens(plain)]
     items: list[Item] = []
     index, here = 0, 0
     while index < len(tokens):
@@ -126,7 +157,9 @@ def find_items(plain: str) -> list[Item]:
             here = name.end()
             index += 1
             continue
-        number = number_at(plain, start) if _may_begin_number(token, plain, start) else None
+        glued = bool(items) and items[-1].kind == "concept" and items[-1].end == start
+        glued = glued and _GLUED.match(plain, start) is not None  # "LR0.1"
+        number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows
             if _is_named(items, number):
@@ -143,9 +176,7 @@ def find_items(plain: str) -> list[Item]:
             if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
                 kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
             items.append(Item(kind, key, start, end))
-            if kind == "schedule" and any(
-                word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
-            ):
+            if kind == "schedule" and _OF_RATE.search(plain, start, end):
                 items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
             index, here = after, tokens[after - 1][2]
             continue
@@ -237,9 +268,10 @@ _CITED = frozenset({
     "word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and", "no", "target", "close",
     "open", "with",
 })  # fmt: skip
-_COUNTED = frozenset(
-    {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
-)
+_COUNTED = frozenset({
+    "multistep", "at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone",
+    "boundaries",
+})  # fmt: skip
 
 
 def _without_citations(items: list[Item]) -> list[Item]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_C_CALLS = r"^[ \t]*(?:std|torch)::|\bnew \w+\(|^#(?:define|include)\b|^DEFINE_\w+\("
+_C_CALLS = (
+    r"^[ \t]*(?:std|torch)::|^[ \t]*[\w.:<>]{3,60}\([^()\n]{0,80}\);[ \t]*$|"
+    r"\bnew \w+[(\[<]|^#(?:define|include)\b|^DEFINE_\w+\("
+)
 _LUA = (
     r"^[ \t]*local [\w, ]+=|^[ \t]*for \w+ ?= ?[\w.#]+, ?\S+ do\b|~=|^[ \t]*(?:else)?if\b[^;\n]*\bthen\b|"
     r":option\(\s*[\"']-|\blapp\s?\[\[|^require\b"

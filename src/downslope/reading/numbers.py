@@ -111,8 +111,8 @@ class Number:
     odd: str = ""
 
 
-def number_at(plain: str, start: int) -> Number | None:
-    """Return the number that begins at a place, or None.
+def number_at(plain: str, start: int, *, glued: bool = False) -> Number | None:
+    """Return the number that begins at a place, or None; one behind a letter is a part of a name, if it is not `glued`.
 
     Example:
         >>> [number_at(text, 0).value for text in ("5*10^-4", "0.05%", "60k", "10,000", "万分之五", "1/10", "1 e")]
@@ -124,7 +124,7 @@ def number_at(plain: str, start: int) -> Number | None:
     if match is None:
         return _spelled(plain, start)
     factor = False
-    if start and not match.group("sign") and _within_name(plain, start):
+    if start and not glued and not match.group("sign") and _within_name(plain, start):
         product = plain[start - 1] == "x" and start > 1 and plain[start - 2].isdigit()  # "4x8"
         factor = plain[start - 1] == "x" and not (start > 1 and plain[start - 2].isalnum())  # "x10", but not "x1"
         if not product and (not factor or match.group("digits") in {"0", "1"}):

@@ -40,7 +40,7 @@ _LAUNCHERS = (
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Za-z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*(?<!,))\s+){0,20}"
 _SCRIPT = re.compile(
     r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|"
-    r"for \w+ in |[\w.]+ = [\w.]+\(|\w+ = \{[ \t]*$)",
+    r"for \w+ in |[\w.]+ = [\w.]+\(|[a-z]\w*\.\w+\(|\w+ = \{[ \t]*$)",
     re.MULTILINE,
 )
 """A line of a program, of which the whole need not be today's Python."""
@@ -57,10 +57,14 @@ _KEY = re.compile(
     r"(?:\s+(?P<value>\S.*)|\s*$)"
 )
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
+_TIGHT = re.compile(r"\s*[a-z_]+:[\d.\"']")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
 _BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
 _COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
 _ITEM = re.compile(r"\s*-\s+\S|\s+\d{1,9}\s?:\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
+_ELIDED = re.compile(r"\s*(?:\.{3,6}|…+)\s*(?:#|$)")
+"""A line that stands for others which are left out."""
+
 _LETTERED = re.compile(r"^\s*[a-z\d]{1,2}[.)]\s+(?=\w+\s?=)")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
@@ -111,7 +115,7 @@ _FLAGS_IN_CODE = re.compile(
 )
 """A command that a program runs: a list of words with flags, or one text."""
 
-_QUOTED = re.compile(r"[\"'][^\"'\n]{20}")
+_QUOTED = re.compile(r"[\"'#][^\"'\n]{20}")
 _SIGNATURE = re.compile(r"\b(?:class|def)\s[\w.]*\([^()\n]*$")
 _TRUTH = re.compile(r"[=:]\s?(?:True|False)\b")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
@@ -243,7 +247,9 @@ def tell(text: str) -> str:
     first = head.lstrip()[:1]
     if first == "{" and '"cell_type"' in head and '"cells"' in text:
         return "notebook"
-    lines = [_LETTERED.sub("", line[:_WIDEST]) for line in head.splitlines() if line.strip()]
+    lines = [
+        _LETTERED.sub("", line[:_WIDEST]) for line in head.splitlines() if line.strip() and not _ELIDED.match(line)
+    ]
     if len(text) > _LOOKED_AT and len(lines) > 1:
         lines.pop()
     if _is_script(head, lines):
@@ -260,7 +266,8 @@ def tell(text: str) -> str:
         return "json"
     if sum(bool(_PARAMETER.match(line)) for line in lines) >= max(2, len(lines) // 3):
         return "python"
-    if tell_language(head) and (not _python(text) or "trainingOptions(" in head):
+    ended = sum(line.rstrip().endswith(";") for line in lines) * 2 > len(lines)
+    if tell_language(head) and (not _python(text) or ended or "trainingOptions(" in head):
         return "program"
     told = _told_by_lines(lines)
     if sum(bool(_ITEM_OF_CALL.match(line)) for line in lines) > 1:
@@ -271,7 +278,7 @@ def tell(text: str) -> str:
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
-    if not found and first == '"' and all(map(_JSON_LINE.fullmatch, lines)):
+    if not found and first == '"' and '":' in head and all(map(_JSON_LINE.fullmatch, lines)):
         return "json"
     if found or not _SCRIPT.search(head) or "```" in text:
         return found or told
@@ -290,7 +297,7 @@ def _assigned(line: str) -> re.Match[str] | None:
 
 
 def _of_solver(line: str) -> bool:
-    return bool(_COMMENT.match(line) or _KEY.match(line) or _BLOCK.match(line) or _ITEM.match(line))
+    return any(one.match(line) for one in (_COMMENT, _KEY, _BLOCK, _ITEM, _TIGHT))
 
 
 def _told_by_lines(lines: list[str]) -> str:
@@ -376,13 +383,17 @@ def _python(text: str) -> str:
     if not all(isinstance(one, allowed) for one in tree.body):
         return "python"
     assigned = any(isinstance(one, ast.Assign | ast.AnnAssign) or _is_dictionary(one) for one in tree.body)
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    nodes = list(ast.walk(tree))
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    sums = [node for node in nodes if isinstance(node, ast.BinOp)]
+    if any(isinstance(side, ast.Name) for node in sums for side in (node.left, node.right)):
+        return "python"
     plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
     if not assigned or not plain:
         return "python"
-    from downslope.reading.code.tree import written_rates
+    from downslope.reading.code.tree import formulas, written_rates
 
-    return "python" if written_rates(tree.body) else "dictionary"
+    return "python" if written_rates(tree.body) or formulas(tree.body) else "dictionary"
 
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
@@ -448,6 +459,15 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text without fences: settings with something around them, and what is between these."""
     parts: list[Part] = []
     here = 0
+    if "|" in text:
+        from downslope.reading.configuration.tables import find_tables
+
+        for begun, end in find_tables(text[:_CUT]):
+            parts += _lines(text[here:begun], start + here, name) if here < begun else []
+            parts.append(_part("table", text[begun:end], start + begun, name))
+            here = end
+        if parts:
+            return [*parts, *_lines(text[here:], start + here, name)]
     for begun, settings in find_runs(text[:_CUT]):
         form = "darknet" if _DARKNET.search(settings) else "dictionary" if "dict(" in settings else "toml"
         parts += [*_runs(text[here:begun], start + here, name), _part(form, settings, start + begun, name)]

@@ -201,6 +201,12 @@ def _put_duration(plan: Plan, warmup: Plan | None, total: tuple[float, str, str]
         return
     first = warmup or plan
     before = None if first is plan or first.clocked else first.value("duration")
+    unit = plan.fields.get("unit")
+    other = total is not None and unit is not None and unit.value != total[1]
+    if other and unit is not None and unit.provenance != "stated":
+        del plan.fields["unit"]  # of a convention, for lengths that are written
+    elif other:
+        total = None
     if total is None or (before is not None and (first.value("unit") != total[1] or before >= total[0])):
         say("no_duration", schedule=plan.kind)
         return

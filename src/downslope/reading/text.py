@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -75,7 +75,8 @@ _ONE_FOR_ONE = {
 }
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
-    r"\\(times|cdot|%|,|;|!| |[()\[\]]|mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
+    r"\\(times|cdot|to|rightarrow|[%,;! ()\[\]]|mathrm|text|left|right|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)"
+    r"(?![a-z])"
 )
 _RAISED = re.compile(
     r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
@@ -84,6 +85,11 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
+_BRACKETED = re.compile(r"(?<=10)\s?_?\[\s?[-\u2212\u2013]\s?\]_?\s?\[(\d{1,2})\]")
+"""A power as some readers of PDFs write it: 10 _[-]_[3]."""
+
+_PICTURED = re.compile(r"!\[[^\]\n]{0,80}\]\(https?://[^)\s?]{1,200}\?(?:tex=)?([^)\s]{1,200})\)")
+_ENTITY = re.compile(r"&#?\w{2,8};")
 _APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])")
 """A formula whose characters a scanner set apart, $1 0 ^ { - 3 }$: no two digits of it touch; and the blanks in it."""
 
@@ -94,12 +100,16 @@ _TWICE = [
     re.compile(r"(?<![A-Za-z\d_.])(?P<one>\d{0,3}\.\d{1,8}?)(?P<again>(?P=one){1,2})(?![\d.])"),
 ]  # fmt: skip
 """A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9."""
+_TWICE_WHOLE = re.compile(r"(?<![\w.])(?P<one>\d{1,4}[km]?)(?P<again>(?P=one))(?![\w.])")
+"""The same of a whole number, which may be just such a one: 1212."""
 
 _SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
 _EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
 _STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
-_LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
-_GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
+_LATEX_WORDS = {
+    "times": "*", "cdot": "*", "%": "%", "to": " to ", "rightarrow": " to ", "eta": "η", "mu": "μ", "lambda": "λ",
+    "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ",
+}  # fmt: skip
 
 
 class Words(str):
@@ -173,8 +183,12 @@ def normalise(original: str, passages: Iterable[tuple[int, int]] | None = None) 
             origin.extend([start] * 2)
         _normalise(original, start, end, plain, origin, apart)
     told = "".join(plain)
+    times = 0
     for pattern in _TWICE:
-        told = pattern.sub(_once, told)
+        told, found = pattern.subn(_once, told)
+        times += found
+    if times > 1:
+        told = _TWICE_WHOLE.sub(_once, told)
     return Text(original, told, (*origin, len(original)))
 
 
@@ -215,18 +229,17 @@ def _normalise(
             index += 1
             continue
         raised = False
-        if original.startswith("...", index):
-            put(",", index)
-            index += 3
+        rewritten = next((m for first, way in _REWRITTEN if character in first and (m := way(original, index))), None)
+        if rewritten is not None:
+            put(rewritten[0], index)
+            index = rewritten[1]
             continue
-        if character == "→" or original.startswith("->", index):
-            put(" to ", index)
-            index += 1 if character == "→" else 2
-            continue
-        if character in "\\<{-\u2212\u2013 " and (match := _RAISED.match(original, index)):
-            inner, minus, begins, ends, sign = match.groups()
-            written = "".join(map(_one, inner or sign or "")).replace(" ", "")
-            put(written or ("^-" if minus else "^{" if begins else "}" if ends else ""), index)
+        if character == "!" and (match := _PICTURED.match(original, index)):
+            from urllib.parse import unquote_plus  # few texts have pictures, or entities, as numbers
+
+            written = normalise(unquote_plus(match[1])).plain
+            plain.extend(written)
+            origin.extend(match.start(1) + len(match[1]) * place // len(written) for place in range(len(written)))
             index = match.end()
             continue
         if skipped := _skipped(original, index) or int(index in apart):
@@ -244,19 +257,51 @@ def _normalise(
             put(";" if skip < 0 else " ", index)
             index += abs(skip)
             continue
-        if character == "\\" and (match := _LATEX.match(original, index)):
-            word = match.group(1)
-            put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)
-            index = match.end()
-            continue
         put(_one(character), index)
         index += 1
+
+
+def _rewriting(
+    pattern: re.Pattern[str], write: Callable[[re.Match[str]], str]
+) -> Callable[..., tuple[str, int] | None]:
+    """Return a function that gives what stands for a match at a place, and the place after it; None without one."""
+
+    def at(original: str, index: int) -> tuple[str, int] | None:
+        match = pattern.match(original, index)
+        return None if match is None else (write(match), match.end())
+
+    return at
+
+
+def _raised(match: re.Match[str]) -> str:
+    inner, minus, begins, ends, sign = match.groups()
+    written = "".join(map(_one, inner or sign or "")).replace(" ", "")
+    return written or ("^-" if minus else "^{" if begins else "}" if ends else "")
+
+
+def _named(match: re.Match[str]) -> str:
+    import html
+
+    return "".join(map(_one, html.unescape(match[0])))
+
+
+_REWRITTEN = (
+    (".", _rewriting(re.compile(r"\.\.\."), lambda _: ",")),
+    ("→-", _rewriting(re.compile(r"→|->"), lambda _: " to ")),
+    (" _[", _rewriting(_BRACKETED, lambda match: f"^-{match[1]}")),
+    ("&", _rewriting(_ENTITY, _named)),
+    ("\\<{-\u2212\u2013 ", _rewriting(_RAISED, _raised)),
+    ("\\", _rewriting(_LATEX, lambda match: _LATEX_WORDS.get(match[1], " "))),
+)
+"""The first characters of what is written otherwise, and how; the first that matches counts."""
 
 
 def _skipped(original: str, index: int) -> int:
     """Return how many characters at a place are a fence around prose or a formula, or an underscore of emphasis."""
     if original[index] == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
         return 2
+    if original.startswith("\\_", index):
+        return 1
     if original.startswith("```", index):
         return 4 if original[index + 3 : index + 4] == "\n" else 3
     return int(original[index] == "_" and _is_emphasis(original, index))
@@ -265,6 +310,8 @@ def _skipped(original: str, index: int) -> int:
 def _is_emphasis(original: str, index: int) -> bool:
     """Whether an underscore begins or ends emphasis, as in "_beta_ 1" and "0 _._ 9", and is no part of a name."""
     before, after = original[index - 1 : index] if index else " ", original[index + 1 : index + 2]
+    if before == "\\":
+        return False
     opens = not before.isalnum() and before not in ")}]_" and bool(after.strip()) and after != "_"
     closes = bool(before.strip()) and not after.isalnum() and after not in {"{", "(", "_"} and before not in ")}_"
     return opens or closes or before in "\u2212-\u00d7"
@@ -274,7 +321,7 @@ def _markup(original: str, index: int) -> int:
     """Return how many characters of markup stand at a place: 1 or 2 stars of emphasis, -1 for the mark of a list."""
     before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
     begun = original[index + 1 : index + 5].lstrip(" ")[:1]
-    if after == " " and (begun.isalpha() or (begun and begun in "*`")):
+    if after == " " and (begun.isalnum() or (begun and begun in "*`")):
         begun = index - 1
         while begun >= 0 and original[begun] in " \t":
             begun -= 1

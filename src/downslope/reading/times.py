@@ -86,7 +86,7 @@ def find_times(items: Sequence[Item]) -> list[Item]:
     items = [_as_key(items, place) for place in range(len(items))]
     index, code = 0, encode(items)
     while index < len(items):
-        told = _interval_at(items, code, index) or _time_at(items, code, index)
+        told = _interval_at(items, code, index) or _time_at(items, code, index) or _again(items, index, found)
         if told is None:
             found.append(items[index])
             index += 1
@@ -95,6 +95,21 @@ def find_times(items: Sequence[Item]) -> list[Item]:
         found.append(Item("time", time.prep or "bare", items[index].start, items[after - 1].end, data=time))
         index = after
     return found
+
+
+def _again(items: Sequence[Item], index: int, before: Sequence[Item]) -> tuple[Time, int] | None:
+    """Return a time without its unit after one with it: "to 0.01 after 20 epochs, and after 40 to 0.001"."""
+    prep, place = _preposition(items, index)
+    earlier = next((item.data for item in reversed(before[-14:]) if item.kind == "time"), None)
+    after = items[place + 1] if place + 1 < len(items) else None
+    if earlier is None or prep not in {"at", "after", "until"} or earlier.prep != prep or earlier.percent:
+        return None
+    number = items[place] if place < len(items) else None
+    later = number is not None and number.kind == "number" and earlier.values[-1] < number.value < 1e9
+    if not later or number is None or not float(number.value).is_integer():
+        return None
+    ends = after is None or after.kind in {"comma", "break", "close", "to"}
+    return (Time(prep, (number.value,), earlier.unit), place + 1) if ends else None
 
 
 def _as_key(items: Sequence[Item], place: int) -> Item:
@@ -130,7 +145,16 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     counted = "step" if prep == "step" else ""  # 在迭代60K和80K时
     prep = "at" if prep == "step" else prep
     item, before = items[place], items[index - 1] if index else None
-    if prep in {"at", "in"} and (listed := _bare_list(items, code, place)):
+    stepped = not prep and before is not None and before.is_a("schedule", "multistep")
+    if stepped and item.kind == "number" and 2 <= item.value < 1e7 and float(item.value).is_integer():
+        following = items[place + 1] if place + 1 < len(items) else None
+        if (
+            following is None
+            or following.kind in {"break", "with"}
+            or (following.kind == "comma" and not _goes_on(items, place))
+        ):
+            return Time("every", (item.value,), ""), place + 1  # "StepLR 30"
+    if (prep in {"at", "in"} or stepped) and (listed := _bare_list(items, code, place)):
         return listed
     if prep in {"at", "after"} and item.is_a("concept", "epochs_total", "steps_total"):  # "at training epochs 30, 60"
         return _unit_first(items, code, prep, place)
@@ -179,6 +203,11 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     return replace(found[0], prep="at" if point else "for"), found[1]
 
 
+def _goes_on(items: Sequence[Item], place: int) -> bool:
+    """Whether a number follows the comma behind a place, of the same list."""
+    return place + 2 < len(items) and items[place + 2].kind == "number" and not _unit(items, place + 3)
+
+
 def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | None:
     """Return "at 30 60 90" or "at [30, 60, 90]"."""
     match = _BARE.at(code, place)
@@ -187,7 +216,12 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
         return None
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
     behind = items[match.after] if match.after < len(items) else None
-    if not unit and behind is not None and behind.kind in {"unit", "word"} and not behind.is_a("word", "处", "时"):
+    if (
+        not unit
+        and behind is not None
+        and behind.kind in {"unit", "word"}
+        and not behind.is_a("word", "处", "时", "but", "while")
+    ):
         return None
     behind = items[match.after] if unit and match.after < len(items) else None
     later = behind is not None and behind.is_a("after") and behind.end - behind.start <= 2  # 在20k、30k次迭代后
@@ -205,7 +239,8 @@ def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
 def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
     """Return "epochs 30 and 60", "at epoch = 30"."""
     start = place + 1
-    if start < len(items) and items[start].is_a("is") and prep in {"at", "in", "after", "until"}:
+    several = [item.kind for item in items[start + 1 : start + 4]] == ["number", "comma", "number"]
+    if start < len(items) and items[start].is_a("is") and (prep in {"at", "in", "after", "until"} or several):
         start += 1
     if start >= len(items) or items[start].kind != "number":
         return None
@@ -410,7 +445,9 @@ def _follows(one: Item, other: Item) -> bool:
 
 def _whole(numbers: Sequence[Item]) -> bool:
     return all(
-        n.number is not None and not n.number.percent and (1 <= n.value < float("inf") or n.value == 0.5)
+        n.number is not None
+        and not n.number.percent
+        and (1 <= n.value < float("inf") or (n.value == 0.5 and n.end - n.start != 4 + n.number.spelled))
         for n in numbers
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from downslope.reading.code.calls import FRAMEWORKS
-from downslope.reading.code.gather import Gathering
+from downslope.reading.code.gather import FITTING, Gathering
 from downslope.reading.code.interpreter import Interpreter, constants
 from downslope.reading.code.looks import looks_like_python
 from downslope.reading.code.notebook import Notebook, is_notebook
@@ -69,8 +69,10 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None, beside: Se
 
 def _configured(part: Part, on: Interpreter, found: Found) -> None:
     """Take what a program that makes no optimizer sets: `cfg.SOLVER.BASE_LR = 0.1`, `self.max_epoch = 90`, options."""
-    for name, value in on.options.items():
-        on.enter((name,), value)
+    told = [made.kwargs for made in on.made if made.name in FITTING]
+    for table in (on.options, *told):
+        for name, value in table.items():
+            on.enter((name,), value)
     build = build_from(part, on.entries)
     rate, told = (
         {p: f for p, f in one.items() if p.startswith("sgd.lr")} for one in (found.fields, build.found.fields)

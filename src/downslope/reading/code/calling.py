@@ -11,7 +11,7 @@ from typing import Protocol
 from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.calls import NAME_OF, optimizer_of
+from downslope.reading.code.calls import field_of, optimizer_of
 from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.tree import name_of
@@ -211,7 +211,7 @@ class Calls(_Rest):
                 if (
                     not of_loader
                     and not LAYER.search(last)
-                    and not (OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train."))
+                    and not (OF_RATE.search(last) and field_of(keyword.arg).startswith("train."))
                 ):
                     self.note(keyword.arg, kwargs[keyword.arg])
             elif isinstance(value.data, dict):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from downslope.reading.code.values import words_of
 from downslope.reading.configuration.entries import squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
+from downslope.reading.configuration.names import concepts_of
 
 
 def optimizer_of(name: str) -> str:
@@ -248,8 +251,24 @@ NAMES = {
 }
 """A field -> variables, options and keywords whose name alone says it."""
 
-NAME_OF = {name: path for path, names in NAMES.items() for name in names.split()}
-"""A variable's name -> the field."""
+_NAME_OF = {name: path for path, names in NAMES.items() for name in names.split()}
+_BY_WORDS = {
+    "momentum": "sgd.momentum", "weight_decay": "sgd.weight_decay", "batch": "data.batch_size",
+    "epochs": "train.epochs", "accumulate": "train.accumulate", "smoothing": "train.label_smoothing",
+    "gamma": "lr.factor",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def field_of(name: str) -> str:
+    """Return the field that a name of a variable, an option or a keyword alone says, "" for none.
+
+    Example:
+        >>> field_of("total_epoch"), field_of("sgd_batchsize"), field_of("hidden_size")
+        ('train.epochs', 'data.batch_size', '')
+    """
+    told = (_BY_WORDS[concept] for concept in concepts_of(name) if concept in _BY_WORDS)
+    return _NAME_OF.get(name.lower()) or next(told, "")
 
 
 def is_foreign(path: str) -> bool:

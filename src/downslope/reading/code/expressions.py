@@ -12,7 +12,7 @@ from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
-from downslope.reading.code.calls import NAME_OF, is_foreign
+from downslope.reading.code.calls import field_of, is_foreign
 from downslope.reading.code.library import is_builtin
 from downslope.reading.code.tree import defaults_of
 from downslope.reading.code.values import (
@@ -34,6 +34,7 @@ from downslope.reading.code.values import (
     words_of,
 )
 from downslope.reading.code.written import items_of
+from downslope.reading.configuration.shapes import amount
 
 MOST_INNER = 100
 """Functions inside of others that are gone through although nobody calls them."""
@@ -164,10 +165,17 @@ class Expressions(Calls):
 
     def note(self, name: str, value: Value) -> None:
         """Note a literal that a telling name is given, for where nothing else says as much."""
-        path = NAME_OF.get(name.lower())
+        path = field_of(name)
         if self.aside or (self.timed and path == "sgd.lr"):
             return  # of one stretch of the run, or of something else
-        if path is not None and value.literal and value.data is not None and not isinstance(value.data, str | dict):
+        if isinstance(value.data, str) and path in {"train.epochs", "train.steps"}:
+            value = value.but(amount(value.data)[0])  # "90ep"
+        listed = isinstance(value.data, list | tuple)
+        fits = is_number(value.data) or isinstance(value.data, bool) or listed
+        fits = fits and not (
+            value.data == 0 and path == "sgd.weight_decay" and "w" not in name.lower()
+        )  # l2 = 0, a sum
+        if path and value.literal and not value.doubt and fits and listed == (path == "lr.milestones"):
             self.named.setdefault(path, value)
 
     def rate(self, optimizer: Value) -> Value:
@@ -249,7 +257,7 @@ class Expressions(Calls):
         if self.sampled_rate is None or not isinstance(data, Unknown | Ref):
             return value
         name = (data.hint if isinstance(data, Unknown) else data.path).rsplit(".", 1)[-1].lower()
-        return self.sampled_rate if NAME_OF.get(name) == "sgd.lr" else value
+        return self.sampled_rate if field_of(name) == "sgd.lr" else value
 
     def _unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
         operand = self.evaluate(node.operand, scope)
@@ -389,7 +397,7 @@ class Expressions(Calls):
         for parameter, default in defaults_of(node.args):
             place = self.program.place(parameter)[0], self.program.place(default)[1]
             defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
-            if not (of_rate and NAME_OF.get(parameter.arg.lower(), "").startswith("train.")):
+            if not (of_rate and field_of(parameter.arg).startswith("train.")):
                 self.note(parameter.arg, defaults[parameter.arg])
         found = Value(Function(node, scope, defaults))
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.calls import field_of
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts
 from downslope.reading.code.others import find_others
@@ -55,7 +55,7 @@ _FITS = {
     "num_epochs": "train.epochs", "max_iter": "train.epochs",
 }  # fmt: skip
 _BEGINNING = words_of("multistep exponential cosine polynomial linear inverse")
-_FITTING = words_of(
+FITTING = words_of(
     "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
     "StandardUpdater fit_dataloader "
     "MLPClassifier MLPRegressor SGDClassifier SGDRegressor NeuralNetClassifier NeuralNetRegressor "
@@ -78,8 +78,8 @@ class Gathering:
         self.found = Found()
         self.named = dict(on.named)
         for name, value in {**on.options, **on.parsed.attributes}.items():
-            if name in NAME_OF and _fits(NAME_OF[name], value):
-                self.named.setdefault(NAME_OF[name], value)
+            if (path := field_of(name)) and _fits(path, value):
+                self.named.setdefault(path, value)
         numbered = sorted((name, value) for name, value in on.options.items() if _NUMBERED.fullmatch(name))
         times = [value for _, value in numbered]
         if len(times) > 1 and all(is_number(one.data) for one in times):
@@ -107,6 +107,8 @@ class Gathering:
             unclear += [self.words(lr)[0] or "lr" for lr in (one.again[:1] if one is not None else [])]
             outside = next((made for made in self.on.made if made.inside and ADJUSTS.search(made.name)), None)
             unclear += [self.on.program.text[outside.start : outside.end][:120]] if outside is not None else []
+        if plan is not None and plan.then is not None and plan.then.kind == "constant" and unclear:
+            plan.then.goes_on = True
         for words in unclear:
             self.found.remarks.append(("rate_unrecognised", {"words": words}))
         measured = any(name == "rate_if_measured" for name, _ in self.found.remarks)
@@ -172,7 +174,8 @@ class Gathering:
         if plan.early:
             self.say("rate_early")
         if plan.goes_on:
-            self.say("rate_unrecognised", words=self.words(plan.fields["schedule"])[0][:120] or "lr")
+            told = plan.fields.get("schedule") or plan.fields["value"]
+            self.say("rate_unrecognised", words=self.words(told)[0][:120] or "lr")
             found = self.field(root, plan.fields.get("value"), "implied", ("rate_unrecognised",))
             return Plan("constant").put("value", found)
         rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
@@ -314,7 +317,7 @@ class Gathering:
             pair = made.args[1].data
             if len(pair) == 2 and str(pair[1].data) in {"epoch", "iteration"}:
                 found.append((f"train.{'epochs' if pair[1].data == 'epoch' else 'steps'}", pair[0]))
-        if made.name not in _FITTING and made.name not in _BY_PLACE:
+        if made.name not in FITTING and made.name not in _BY_PLACE:
             return found
         if ((made.name == "train" and self.found.framework == "mindspore") or made.name in _BY_PLACE) and made.args:
             found.append(("train.epochs", made.args[0]))
@@ -337,7 +340,7 @@ class Gathering:
             first = self.on.program.text[made.start : made.end][:400]
             around = f"{made.bound} {first}"
             rank = 0 if _FOR_TRAINING.search(around) else 1
-            if made.name in _FITTING:
+            if made.name in FITTING:
                 rank = 0
             elif _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
                 rank = 5
@@ -381,7 +384,7 @@ class Gathering:
                     self.put("train.clip_norm", given)
             elif _CLIPS_ALL.search(made.name) and (numeric := [one for one in made.args if number(one)]):
                 self.put("train.clip_norm", numeric[0])
-            elif made.name in _FITTING:
+            elif made.name in FITTING:
                 given = made.kwargs.get("gradient_clip_val") or made.kwargs.get("max_grad_norm")
                 if given is not None and number(given):
                     self.put("train.clip_norm", given)
@@ -469,7 +472,7 @@ class Gathering:
                 )
                 plan.put("times" if known else "every", times).put("factor" if known else "rate", factor)
                 plan.put("staircase", None if known else reason(True, "it drops at once"))
-        if plan is None and lr is not None and (one is None or number(one.settings.get("lr")) is None):
+        if plan is None and lr is not None and (one is None or not number(one.settings.get("lr"))):
             plan = Plan("constant", {"value": lr})
         for name, unit in (("epochs", "epoch"), ("steps", "step")):
             duration = self.named.get(f"lr.warmup_{name}")

@@ -43,6 +43,7 @@ from downslope.reading.code.values import (
     Value,
     is_known,
     join_sources,
+    numbers,
 )
 from downslope.reading.configuration.dictionaries import path_of
 from downslope.reading.configuration.entries import Entry
@@ -200,7 +201,7 @@ class Interpreter(Expressions):
         if isinstance(table, dict):
             for key, item in islice(table.items(), MOST_ITEMS):
                 self.enter((*path, str(key)), item)
-        elif path and value.start >= 0 and not value.file and (value.literal or is_number(table)):
+        elif path and value.start >= 0 and not value.file and (value.literal or is_number(table) or numbers(value)):
             data = [item.data for item in table] if isinstance(table, list | tuple) else table
             self.entries.append(Entry(path, data, value.start, value.end, derived=not value.literal))
 

@@ -111,7 +111,8 @@ def _number(on: Calls, name: str, args: list[Value], place: tuple[int, int]) -> 
         return (items or [first])[0]
     if not data or not all(map(is_number, data)):
         known = [item for item, one in zip(items or [], data, strict=False) if is_number(one)]
-        return known[0] if name in {"min", "max"} and len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
+        one = known[0].but(doubt=True) if len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
+        return one if name in {"min", "max"} else Value(UNKNOWN)
     found = apply(_NUMERIC[name], data, on.steps)
     same = found == first.data or (isinstance(first.data, str) and first.literal)
     return first.but(found) if same and name in _KEEPS else Value(found, *place, sources=sources)

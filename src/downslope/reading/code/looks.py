@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 
-from downslope.reading.code.calls import NAME_OF, optimizer_of
-from downslope.reading.code.pieces import LONGEST, parse_program
+from downslope.reading.arithmetic import is_number
+from downslope.reading.code.calls import field_of, optimizer_of
+from downslope.reading.code.pieces import LONGEST, STRING, parse_program
 from downslope.reading.code.tree import name_of
 
 _TELLING = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.For | ast.While | ast.With | ast.Try
@@ -37,6 +38,7 @@ def looks_like_python(text: str) -> bool:
 _PRINTS = re.compile(r"print|log|debug|info|warn|error|assert|raise|argument|option|parser|help|desc", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?:[A-Za-z][A-Za-z,'-]{0,40}\s{1,4}){6}|(?:[\u4e00-\u9fff][^\u4e00-\u9fff\n]{0,12}){8}")
 _MOST_SENTENCES = 100
+_ON_TRAINING = re.compile(r"\bSGD\b|\blr\b|learning rate|学习率", re.IGNORECASE)
 
 
 def sentences_in(text: str) -> list[tuple[int, int]]:
@@ -47,17 +49,24 @@ def sentences_in(text: str) -> list[tuple[int, int]]:
         >>> [text[start:end] for start, end in sentences_in(text)], sentences_in(f"lr = 0.1\n{text}")
         (['We train with SGD at a rate of 0.1.'], [])
     """
-    if not _SENTENCE.search(text[:LONGEST]):
+    if not (_SENTENCE.search(text[:LONGEST]) or _ON_TRAINING.search(text[:LONGEST])):
         return []
     found: list[tuple[int, int]] = []
     program = parse_program(text)
     for node in (one for statement in program.body for one in _parts_of(statement)):
         named = node.arg if isinstance(node, ast.keyword) else node.id if isinstance(node, ast.Name) else ""
         called = name_of(node.func) if isinstance(node, ast.Call) else ""
-        if (named or "").lower() in NAME_OF or optimizer_of(called):
+        if field_of(named or "") or optimizer_of(called):
             return []
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SENTENCE.search(node.value):
             found += _inside(*program.place(node), text)
+    numbers = (
+        isinstance(node, ast.Constant) and is_number(node.value) for one in program.body for node in ast.walk(one)
+    )
+    if program.body and not program.lost and not any(numbers):
+        comments = [match.span() for match in STRING.finditer(text, 0, LONGEST) if match[0][0] == "#"]
+        if any(_ON_TRAINING.search(text, *span) for span in comments):
+            found += [(start + 1, end) for start, end in comments]
     return sorted(found)[:_MOST_SENTENCES]
 
 

@@ -11,7 +11,7 @@ from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.library import PARTIAL
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
-from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, number
+from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, number, words_of
 
 _LOWER = frozenset({"optax", "jax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)
@@ -70,6 +70,8 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
         path = made.args[0].data.path
         made = replace(made, path=path, name=path.rpartition(".")[2], args=made.args[1:], doubt=made.doubt + 1)
         lowered = made.name.lower()
+    if made.name in _LINEAR:
+        return _of_linear(made)
     name = optimizer_of(made.name)
     if not name or (made.name.islower() and own not in _LOWER and not (made.kwargs.keys() & SETTING_OF.keys())):
         return None
@@ -85,6 +87,18 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
     if lowered in NESTEROV:
         one.settings.setdefault("nesterov", reason(True, f"{made.name} is Nesterov's form"))
     return one
+
+
+_LINEAR = words_of("SGDClassifier SGDRegressor")
+
+
+def _of_linear(made: Made) -> Optimizer:
+    """Return the SGD of scikit-learn's linear models, whose rate is `eta0` where it stays the same."""
+    told = {key: value for key, value in made.kwargs.items() if is_number(value.data)}
+    still = getattr(made.kwargs.get("learning_rate"), "data", "") == "constant"
+    squared = getattr(made.kwargs.get("penalty"), "data", "l2") == "l2"
+    pairs = (("lr", "eta0", still), ("weight_decay", "alpha", squared))
+    return Optimizer(made, "sgd", "", {name: told[key] for name, key, holds in pairs if holds and key in told})
 
 
 def _take(one: Optimizer, lowered: str) -> None:

@@ -26,7 +26,8 @@ _NO_CODE = re.compile(
 _OLD_EXCEPT = re.compile(r"^(\s*except\s+[\w.()]+)(\s*,\s*\w+)(\s*:.*)$")
 _OLD_ASYNC = re.compile(r"\basync(?=\s?=)")
 _CONTINUES = re.compile(r"[)\]}]|(?:elif|else|except|finally)\b")
-_STRING = re.compile(r"#[^\n]*|\"\"\"|'''|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[()\[\]{}]")
+STRING = re.compile(r"#[^\n]*|\"\"\"|'''|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[()\[\]{}]")
+_OPENS = re.compile(r":[ \t]{0,20}(?:#.*)?$")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -48,6 +49,7 @@ class Program:
         """Find the lines."""
         self.work = _WORK
         self.places: dict[int, tuple[int, int]] = {}
+        self.kept: list[ast.AST] = []
         self.lines = self.text.split("\n")
         self.starts = list(accumulate((len(line) + 1 for line in self.lines), initial=0))
 
@@ -100,7 +102,7 @@ def _add_tail(program: Program, lines: list[str]) -> int:
     """Add the rest of a call's arguments, or of a function's parameters, that a text begins with; return its length."""
     depth = 0
     for place, line in enumerate(lines[:_LONGEST_STATEMENT]):
-        for sign in _STRING.findall(line):
+        for sign in STRING.findall(line):
             depth += (sign in _CLOSING) - (sign in ")]}")
         if depth < 0:
             ends = line.rstrip().endswith(":")
@@ -118,7 +120,7 @@ def _inner_lines(lines: list[str]) -> frozenset[int]:
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
     found: set[int] = set()
     quotes, opened, depth = "", 0, 0
-    for match in _STRING.finditer(text):
+    for match in STRING.finditer(text):
         sign = match.group()
         if quotes:
             if sign != quotes:
@@ -270,7 +272,7 @@ def _repaired(lines: list[str], first: int, last: int) -> list[ast.stmt] | None:
     text = "\n".join(lines[first:last])
     found: list[str] = []
     quotes = ""
-    for match in _STRING.finditer(text):
+    for match in STRING.finditer(text):
         sign = match.group()
         if quotes or sign in {'"""', "'''"}:
             quotes = ("" if sign == quotes else quotes) if quotes else sign
@@ -280,6 +282,7 @@ def _repaired(lines: list[str], first: int, last: int) -> list[ast.stmt] | None:
             found.pop()
     if 0 < len(found) <= 8:
         return _parse_lines(lines, first, last, "\n" + "".join(reversed(found)))
-    if text.rstrip().endswith(":"):
-        return _parse_lines(lines, first, last, " pass")
+    end = next((line for line in reversed(lines[first:last]) if line.strip() and not line.lstrip().startswith("#")), "")
+    if _OPENS.search(end):
+        return _parse_lines(lines, first, last, f"\n{end[: len(end) - len(end.lstrip())]} pass")
     return None

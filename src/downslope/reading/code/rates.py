@@ -7,7 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from downslope.reading.arithmetic import is_number
+from downslope.reading.code.by_words import row_by_words
 from downslope.reading.code.calling import Change
+from downslope.reading.code.formulas import plan_of_formulas
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
 from downslope.reading.code.recognise import nice, recognise
@@ -53,6 +55,8 @@ def plan_rate(
     if own is not None and own.kind != "constant":
         return own
     base = base if base is not None and is_number(base.data) else None
+    if base is not None and not base.data:  # it is set later
+        base, own, schedules.unrecognised = None, None, True
     for plan in (
         _scheduled(on, one, schedules, base),
         _called_back(on, base, length, schedules),
@@ -73,7 +77,8 @@ def plan_rate(
         )
         if found is not None:
             return found
-    return own
+    found = plan_of_formulas(on)
+    return found.put("initial", base or named) if found is not None and base is not None else found or own
 
 
 def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, base: Value | None) -> Plan | None:
@@ -112,6 +117,7 @@ def _is_scheduler(made: Made) -> bool:
     own = "instance" in made.notes
     return (
         own
+        or row_by_words(made) is not None
         or made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup"))
         or made.name in _WRAPPERS | {"get_scheduler", "fit_one_cycle", "create_scheduler", "create_scheduler_v2"}
     )

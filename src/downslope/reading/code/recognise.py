@@ -93,6 +93,11 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
         if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
             start = nice(origin) if abs(origin) > _CLOSE * top else 0.0
             return Plan("warmup", {"duration": nice(duration), "start": start, "restart": restart}, then=shape)
+    if early:  # counted from the first step's end
+        later = [(0.0, 0.0), *((time + step, value) for time, value in samples)]
+        found = _with_warmup(later, [one for one in later if one[0] < end], end, 0)
+        if found is not None and found.then is not None and not found.then.goes_on:
+            return found
     top = origin + per_time * (duration - early * step)
     falls = all(one >= two for (_, one), (_, two) in pairwise(within))
     if not falls or rising < 2 or not _same(within[0][1], top, 1e-3):

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.calls import field_of
 from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, nice, recognise
 from downslope.reading.code.tree import unit_of
@@ -63,7 +63,7 @@ def sample_function(
         return None
     function = _returning(function)
     if length is None:  # as its own defaults say
-        told = [one.data for key, one in function.defaults.items() if NAME_OF.get(key.lower(), "").startswith("train.")]
+        told = [one.data for key, one in function.defaults.items() if field_of(key).startswith("train.")]
         length = next((one for one in told if is_number(one)), None)
 
     def at(time: float, before: Value) -> Value:
@@ -79,7 +79,7 @@ def sample_function(
                     arguments[parameter.arg] = Value(fake)
                 elif lowered in {"lr", "current_lr", "learning_rate", "old_lr", "cur_lr"}:
                     arguments[parameter.arg] = before
-                elif NAME_OF.get(lowered) == "sgd.lr" or lowered in {"init", "base", "initial"}:
+                elif field_of(lowered) == "sgd.lr" or lowered in {"init", "base", "initial"}:
                     arguments[parameter.arg] = base or pretended_rate()
         known = len(on.changes)
         on.sampled_rate = base or pretended_rate()
@@ -103,7 +103,7 @@ def _returning(function: Function) -> Function:
     """Return a function with the rate that it works out, where it is cut off before it gives or sets that."""
     nodes = [*ast.walk(function.node)]
     stored = [one for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
-    rate = next((one for one in stored if NAME_OF.get(one.id.lower()) == "sgd.lr"), None)
+    rate = next((one for one in stored if field_of(one.id) == "sgd.lr"), None)
     gives = any(isinstance(one, ast.Return | ast.Attribute | ast.Subscript) for one in nodes)
     if isinstance(function.node, ast.Lambda) or rate is None or gives:
         return function

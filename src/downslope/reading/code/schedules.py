@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 
 from downslope.reading.arithmetic import folded, is_number
 from downslope.reading.code.arithmetic import binary
+from downslope.reading.code.by_words import row_by_words
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
+from downslope.reading.code.formulas import plan_of_formula
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
-from downslope.reading.code.sampling import sample_function, sample_scheduler
+from downslope.reading.code.sampling import relative, sample_function, sample_scheduler
 from downslope.reading.code.values import (
     Function,
     Instance,
@@ -177,7 +179,9 @@ class Schedules:
     # by the table
 
     def _row(self, made: Made) -> Row | None:
-        return _row(framework_of(made.path) or self.framework, made.name)
+        known = _row(framework_of(made.path) or self.framework, made.name)
+        told = row_by_words(made) if known is None else None
+        return Row(told[0], [], told[1], {"unit": told[2]} if told[2] else {}) if told is not None else known
 
     def arguments(self, made: Made, names: list[str]) -> dict[str, Value]:
         """Return a call's arguments by name."""
@@ -346,7 +350,7 @@ class Schedules:
     def of_levels(self, times: Value, values: Value, unit: Value) -> Plan | None:
         """Return the schedule of levels between times."""
         rates = numbers(values)
-        if rates is None or not times.data or len(rates) != len(times.data) + 1:
+        if rates is None or not times.data or len(rates) != len(times.data) + 1 or len({*rates}) == 1:
             return None
         return Plan("levels", {"initial": values.data[0], "levels": values, "times": times, "unit": unit})
 
@@ -472,7 +476,12 @@ class Schedules:
             function = function.data[0]
         if function is None or not isinstance(function.data, Function):
             return None
-        return sample_function(self.on, function.data, _stepped(made), self.epochs, base, factor=True)
+        plan = sample_function(self.on, function.data, _stepped(made), self.epochs, base, factor=True)
+        node = function.data.node
+        if plan is None and isinstance(node, ast.Lambda) and node.args.args:
+            plan = plan_of_formula(self.on, node.body, node.args.args[0].arg)
+            plan = plan and relative(plan).put("initial", base)
+        return plan
 
     def _transformers(self, made: Made, base: Value | None) -> Plan | None:
         """Read transformers' schedules, which a word names, or the function's own name."""

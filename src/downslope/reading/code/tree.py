@@ -174,15 +174,25 @@ def falls_if_measured(body: Iterable[ast.stmt]) -> tuple[ast.BinOp | ast.AugAssi
             for one in ast.walk(ast.Module([*node.body, *node.orelse], [])):
                 target = one.targets[0] if isinstance(one, ast.Assign) else getattr(one, "target", None)
                 change = one if isinstance(one, ast.AugAssign) else getattr(one, "value", None)
-                key = target.slice if isinstance(target, ast.Subscript) else None
-                name = key.value if isinstance(key, ast.Constant) else name_of(target)
-                if (
-                    isinstance(change, ast.BinOp | ast.AugAssign)
-                    and isinstance(change.op, ast.Mult | ast.Div)
-                    and _RATE.fullmatch(str(name))
-                ):
+                told = isinstance(change, ast.BinOp | ast.AugAssign) and _RATE.fullmatch(key_of(target)) is not None
+                if told and isinstance(change, ast.BinOp | ast.AugAssign) and isinstance(change.op, ast.Mult | ast.Div):
                     return change, metric
     return None
+
+
+def key_of(node: Any) -> str:
+    """Return the last name of a name, an attribute or an item: of `group["lr"]`, lr."""
+    key = node.slice if isinstance(node, ast.Subscript) else None
+    return str(key.value) if isinstance(key, ast.Constant) else name_of(node)
+
+
+def formulas(body: Iterable[ast.stmt]) -> list[ast.expr]:
+    """Return what a learning rate is set to where that depends on the time: `lr = lr0 * 0.95 ** epoch`."""
+    assigned = [node for top in body for node in ast.walk(top) if isinstance(node, ast.Assign)]
+    found = [one.value for one in assigned if _RATE.fullmatch(key_of(one.targets[0])) or _sets_rate(one.targets[0])]
+    return [
+        one for one in found if isinstance(one, ast.BinOp | ast.Call) and any(unit_of(key_of(n)) for n in ast.walk(one))
+    ]
 
 
 _GRADIENT = re.compile(r"grad|^d_?[a-zA-Z]|^g_?[a-zA-Z]?\d*$|^g_|derivative|delta", re.IGNORECASE)

@@ -17,6 +17,7 @@ from downslope.reading.configuration.prototxt import read_prototxt
 from downslope.reading.configuration.rates import put_rate
 from downslope.reading.configuration.settings import find_settings, tell_system
 from downslope.reading.configuration.shell import Command, read_commands
+from downslope.reading.configuration.tables import read_table
 from downslope.reading.configuration.yaml_files import read_yaml
 from downslope.reading.findings import Found, Part
 
@@ -30,6 +31,7 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
     "pairs": read_pairs,
     "program": read_program,
     "dictionary": read_dictionaries,
+    "table": read_table,
 }
 
 
@@ -104,8 +106,9 @@ def _darknet_path(text: str, entry: Entry) -> tuple[str, ...]:
 def _joined(commands: list[Command]) -> list[Entry]:
     """Return the entries of several commands; those of later ones stand in lists, so that they rival the first."""
     found: list[Entry] = []
+    several = sum(bool(command.program) for command in commands) > 1
     for place, command in enumerate(commands):
-        tested = len(commands) > 1 and _HELD_OUT.search(" ".join(command.program))
+        tested = several and _HELD_OUT.search(" ".join(command.program))
         before = ("test",) if tested else (f"#{place}",) if place else ()
         found += [replace(one, path=(*before, *one.path)) for one in command.entries]
     return found

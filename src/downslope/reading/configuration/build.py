@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.configuration.entries import Entry, holds_number, squeezed
-from downslope.reading.configuration.keys import OPTIMIZERS
-from downslope.reading.configuration.settings import Setting, Settings, format_of, selected
+from downslope.reading.configuration.entries import Entry, holds_number, squeezed, words_of
+from downslope.reading.configuration.keys import FOREIGN, NAMING, OPTIMIZERS, STRUCTURE
+from downslope.reading.configuration.settings import Setting, Settings, format_of, meanings, schedules, selected
 from downslope.reading.findings import Found, Part
 from downslope.reading.order import tidy
 from downslope.reading.reading import ADAMS, DAMPENED, Field, Provenance
@@ -398,7 +398,21 @@ def _custom_keys(settings: Settings) -> list[tuple[str, str, Setting]]:
 
 
 def leave_unread(build: Build) -> None:
-    """Note where the numbers stand that were not used."""
+    """Note where the numbers stand that were not used, and where they stand in words: `scheduler: poly, power 0.9`."""
+    silent = not build.found.fields
     for entry in build.settings.entries:
         if entry.place not in build.settings.taken and holds_number(entry.value) and not isinstance(entry.value, bool):
-            build.found.unread.append((build.part.start + entry.start, build.part.start + entry.end))
+            place = build.part.start + entry.start, build.part.start + entry.end
+            foreign = words_of(entry.path) & (FOREIGN | STRUCTURE)
+            worded = isinstance(entry.value, str) and " " in entry.value.strip() and not foreign
+            told = meanings(entry.path[-1])
+            if squeezed(entry.path[-1]) in NAMING and any(schedules(squeezed(key)) for key in entry.path[-2:-1]):
+                told = ["policy"]
+            phrase = worded and (silent or _WORDED.intersection(told))
+            if phrase and "policy" in told:  # its key names the rate, whose value stands elsewhere
+                place = place[1] - len(entry.value.strip()) - 1, place[1]
+            (build.found.phrases if phrase else build.found.unread).append(place)
+
+
+_WORDED = frozenset({"optimizer", "policy", "lr", "times", "momentum", "weight_decay", "batch", "epochs"})
+"""What a value may say in words."""

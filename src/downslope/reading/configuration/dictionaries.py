@@ -24,8 +24,9 @@ def read_dictionaries(text: str) -> list[Entry]:
         [(('n',), 2), (('sgd', 'lr'), 0.2), (('sgd', 'steps'), [3, 6])]
     """
     whole = text.lstrip("\n")[:1] in {" ", "\t"}
-    as_it_is = None if ends_in_comma(text) else _parsed("if 1:\n" if whole else "", text, "")
-    before, tree, source = as_it_is or _piece(text) or ("", None, "")
+    piece = _piece(text) if ends_in_comma(text) else None
+    found = piece or _parsed("if 1:\n" if whole else "", text, "") or _piece(text)
+    before, tree, source = found or ("", None, "")
     if tree is None:
         return [one for one in read_literals(text) if not (one.path[-1] == "type" and one.value == "dict")]
     reader = _Walk(source)
@@ -49,7 +50,11 @@ def is_piece(text: str) -> bool:
 
 def ends_in_comma(text: str) -> bool:
     """Return whether something should follow: `a=1, b=2,` is no pair of tuples."""
-    return text.rstrip().rpartition("\n")[2].partition("#")[0].rstrip().endswith(",")
+    last = text.rstrip().rpartition("\n")[2].partition("#")[0].rstrip()
+    return last.endswith(",") or len(_LISTED.findall(text)) > 1
+
+
+_LISTED = re.compile(r"^\w[\w.]{0,60} ?=[^=\n(\[{][^\n(\[{]{0,80},[ \t]{0,9}(?:#[^\n]{0,200})?$", re.MULTILINE)
 
 
 _LONGEST_PIECE = 20_000

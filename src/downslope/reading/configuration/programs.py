@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, listed
 from downslope.reading.configuration.literals import bracket_end
+from downslope.reading.configuration.settings import meanings
 from downslope.reading.languages import LANGUAGES, tell_language
 from downslope.reading.order import covering
 
@@ -21,6 +22,7 @@ _ASSIGNED = (
     r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*"
     r"(?:\((?=[\d.e-]+\)))?"
 )
+_BOUND = r"(?:;[ \t]*\w{1,20}[ \t]*<=?|[,:]|to|until|\.\.=?)[ \t]*"
 _WAYS = [
     re.compile(way + _VALUE, re.MULTILINE)
     for way in (
@@ -30,18 +32,28 @@ _WAYS = [
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
         r"\.set_?(?P<key>[A-Za-z]\w{0,60})\([ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
-        r"(?<=[)\s\w])\.(?P<key>momentum|weight_?[dD]ecay|l2|learningRate|lr|nesterov|dampening|batchSize)\([ \t]*",
+        r"(?<=[)\s\w])(?P<built>\.)(?P<key>[a-z]\w{0,40})\([ \t]*",
+        r"\bfor\b[ \t(]{0,4}(?:\w{1,20} )?(?P<key>epochs?|ep)\b[ \t]*(?:=|in|<-)[ \t]*\w{1,20}[ \t]*" + _BOUND,
     )
 ]
-"""How a key is given a value: assigned or named in a call, declared, paired, defined, built."""
+"""How a key is given a value: assigned or named in a call, declared, paired, defined, built, counted up to."""
+
+_BUILT = frozenset({"lr", "momentum", "weight_decay", "nesterov", "dampening", "batch", "epochs", "clip"})
+"""What the methods that build options may set."""
 
 _HELPED = re.compile(r"(?P<key>--\w{1,60})[^\n(]{0,120}\(default " + _VALUE)
 _CALLED = re.compile(
-    r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|trainingOptions)"
-    rf"(?:[ \t]+\w+)?\([ \t]*(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
+    r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|Poly|trainingOptions)"
+    r"(?:\[\w{1,20}\]|<\w{1,20}>|[ \t]+\w+)?\([ \t]*"
+    rf"(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
 _SCHEDULER = re.compile(r"\b\w{0,60}(?:[sS]cheduler|StepLR)\w{0,30}\(")
-_PLACES = {"weightdecay": ("weight_decay",), "trainingoptions": ("optimizer",)}
+_PLACES = {
+    "weightdecay": ("weight_decay",),
+    "trainingoptions": ("optimizer",),
+    "poly": ("power", "max_decay_steps"),
+    "dlib": ("weight_decay", "momentum"),
+}
 """What the arguments by place of a call mean, where they are not a rate and a momentum."""
 
 _ROW = re.compile(rf"[{{\[]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})(?:\s*,\s*{_NUMBER})*\s*,?\s*[}}\]]")
@@ -62,13 +74,18 @@ def read_program(text: str) -> list[Entry]:
     if tell_language(text) == "r":  # whose names have dots
         clean = re.sub(r"(?<=[A-Za-z])\.(?=[A-Za-z])", "_", clean)
     matches = [*(match for way in _WAYS for match in way.finditer(clean)), *_HELPED.finditer(text)]
+    matches = [m for m in matches if "built" not in m.re.groupindex or _BUILT.intersection(meanings(m["key"]))]
     found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
     for match in _CALLED.finditer(clean):
         name = match["name"].lower()
         if match["name"] == "momentum" and match["two"] is None and clean[match.start() - 1 : match.start()] == ".":
             continue  # an option that is set
+        if name == "poly":
+            found.append(Entry(("lr_policy",), name, *match.span("name")))
         if name not in _PLACES:
             found.append(Entry(("optimizer", "name"), name.removesuffix("options"), *match.span("name")))
+        if name == "sgd" and "dnn_trainer" in clean:
+            name = "dlib"
         for key, group in zip(_PLACES.get(name, ("lr", "momentum")), ("one", "two"), strict=False):
             if match[group]:
                 found.append(Entry((key,), _read(match[group]), *match.span(group)))

@@ -24,7 +24,7 @@ def read_prototxt(text: str) -> list[Entry]:
     path: list[str] = []
     seen: list[dict[str, int]] = [{}]
     key: tuple[str, int] | None = None
-    listing = False
+    listing, titled = False, None
     for match in _TOKEN.finditer(text):
         if match.lastgroup == "blank" or len(entries) >= MOST:
             continue
@@ -34,9 +34,13 @@ def read_prototxt(text: str) -> list[Entry]:
                 key = (token.strip("\"'"), match.start())
                 continue
             value: Any = token[1:-1] if match.lastgroup == "string" else scalar(token)
-            _put(entries, (*path[:DEEPEST], key[0]), value, key[1], match.end())
+            titled = (*path[:DEEPEST], key[0]), (token, match.start())
+            _put(entries, titled[0], value, key[1], match.end())
             key = key if listing else None
             continue
+        if token == ":" and key is None and titled is not None:  # "solver.prototxt:" was a title
+            entries.pop(titled[0], None)
+            key = titled[1]
         listing = token == "[" or (listing and token != "]")
         if token in "{<":
             name = key[0] if key else "?"

@@ -293,6 +293,9 @@ class _Filling:
             kind = None
         if policy is None and self.system.name == "yolo":
             return self._yolo()
+        steps = times is not None or main.by_concept.get("every") or main.by_concept.get("power")
+        if policy is None and main.by_concept.get("patience") and not steps:  # whose keys all speak of the rate
+            kind = "plateau"
         if kind == "plateau":
             self._plateau()
         if kind in {"plateau", "constant"}:

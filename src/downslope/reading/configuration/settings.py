@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.configuration.entries import Entry, as_number, listed, squeezed, words_of
+from downslope.reading.configuration.entries import Entry, as_number, holds_number, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     BEFORE,
@@ -108,6 +108,15 @@ def _name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) < 80 and as_number(value) is None and "$" not in value
 
 
+def _policy(value: str) -> str:
+    return next((mark for mark, _ in POLICIES if mark in squeezed(value.rpartition(".")[2])), "")
+
+
+def _said(value: str) -> bool:
+    """Whether a value says in words what a name alone does not: "StepLR 30", "cosine, 5 epochs of warmup"."""
+    return " " in value.strip() and holds_number(value)
+
+
 def _count(value: Any) -> bool:
     return is_number(value) and 1 <= value < 1e8 and float(value).is_integer()
 
@@ -145,7 +154,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
     "nesterov": lambda value: isinstance(value, bool) or value in (0, 1),
     **dict.fromkeys(["optimizer", "warmup_method"], _name),
-    "policy": lambda value: _name(value) and any(mark in squeezed(value.rpartition(".")[2]) for mark, _ in POLICIES),
+    "policy": lambda value: _name(value) and not _said(value) and bool(_policy(value)),
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "bare_decay": _within(1e-5, 0.05),
     "milestones": lambda value: _numbers(value) or (_positive(value) and value > 1),
@@ -211,10 +220,16 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
     return ANY
 
 
-def means_something(key: str) -> bool:
-    """Return whether a key is one of a training's, wherever it stands."""
+def meanings(key: str) -> list[str]:
+    """Return what a key may mean wherever it stands, the likeliest first; nothing where it is none of a training's.
+
+    Example:
+        >>> meanings("opt.min_lr"), meanings("T_max"), meanings("colour")
+        (['final'], ['duration'], [])
+    """
     last = key.rpartition(".")[2]
-    return squeezed(last) in _index("") or bool(_index("").get(_own(last)) or concepts_of(last))
+    told = _patterns(_index(""), squeezed(last), last)
+    return [concept for pattern, concept, _ in told if concept and len(pattern) == 1]
 
 
 def find_settings(entries: list[Entry], system: System) -> Settings:
@@ -378,7 +393,7 @@ def _setting(
             continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
-            return Setting(concept, value, entry, said or _unit_of(entry.path[-1]), near, scheduler)
+            return Setting(concept, value, entry, said or unit_of_key(entry.path[-1]), near, scheduler)
     if entry.value is True and "cosine" in concepts_of(written) and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
@@ -484,8 +499,10 @@ def _structural(key: str, ancestors: tuple[str, ...]) -> bool:
     return any(squeezed(one.partition("#")[0]) == key and words_of([one]) & STRUCTURE for one in ancestors)
 
 
-def _unit_of(key: str) -> str:
+def unit_of_key(key: str) -> str:
+    """Return what a key says that it counts: "epoch", "step" or ""."""
     words = words_of([key.replace("_", " ").replace("-", " ")])
     if words & {"epoch", "epochs"} or squeezed(key).endswith(("epoch", "epochs")):
         return "epoch"
-    return "step" if words & {"iter", "iters", "iteration", "iterations", "update", "updates"} else ""
+    counted = words & {"iter", "iters", "iteration", "iterations"}
+    return "step" if counted or (words & {"update", "updates"} and words & {"max", "num", "total", "warmup"}) else ""
