@@ -10,22 +10,26 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from downslope.reading.draft import Draft
-from downslope.reading.numbers import Number, number_at, numbers_of
+from downslope.reading.facts import Board
+from downslope.reading.numbers import Number, numbers_of
 from downslope.reading.order import numbers_of as numbers_in
-from downslope.reading.text import Text, normalise
+from downslope.reading.text import Text, Words, normalise
+
+Span = tuple[int, int]
 
 WEIGHTS = Path(__file__).with_name("second_reading.npz")
 ROLES = (
-    "none", "lr", "final", "factor", "milestone", "every", "duration", "momentum", "weight_decay", "batch", "epochs", "steps",
+    "none", "lr", "final", "factor", "milestone", "every", "duration", "momentum", "weight_decay", "batch", "epochs",
+    "steps",
 )  # fmt: skip
 """What a number may be; "none" is everything else."""
 
@@ -49,15 +53,18 @@ _FILLED = {
 _LIMITS = {"sgd.lr": 10.0, "sgd.momentum": 1.0, "sgd.weight_decay": 0.1}
 """Below which a value is filled in."""
 
-_UNLIKELY, _SURE = 0.05, 0.4
-_LONGEST = 20_000
-"""Characters of an input that are read so: what people paste is shorter."""
+_UNLIKELY, _SURE = 0.05, 0.5
+_MOST, _LONGEST = 200, 2000
+"""Numbers that are asked for what no rule found, and characters of a stretch: what people paste has fewer."""
 BUCKETS = 1 << 14
 """Rows of weights; words share one by chance."""
 
 _BEFORE, _AFTER, _WORDS_BEFORE, _WORDS_AFTER = 90, 60, 12, 7
 """Characters and words before and after a number that it is told by."""
 _WORD = re.compile(r"[a-z]{1,40}|[\u4e00-\u9fff]|\d{1,40}|[^\w\s]|\n")
+_OR = r"(?:[-,/~、或和至到]|to|or|and|vs\.?|instead of|rather than)"
+_OTHER_AFTER = re.compile(rf"\s?{_OR}\s?(?:and |or )?[\d.]")
+_OTHER_BEFORE = re.compile(rf"[\d%]\s?{_OR}\s?(?:and |or )?$")
 _QUOTED = re.compile(r"[^\s,;:.=(){}\[\]，；：。（）]{0,40}[\s=:(]{0,3}$")
 
 
@@ -66,7 +73,7 @@ def role_of(path: str) -> str:
 
     Example:
         >>> role_of("sgd.lr.then.initial"), role_of("sgd.lr.duration"), role_of("train.clip_norm")
-        ("lr", "duration", "")
+        ('lr', 'duration', '')
     """
     return _ROLE_OF.get("sgd.lr" if path == "sgd.lr.then" else path.replace(".then.", "."), "")
 
@@ -79,13 +86,13 @@ def features(plain: str, number: Number) -> Iterator[str]:
         yield f"before{distance if distance < 3 else 3 + (distance - 3) // 3} {word}"
         if distance < 8:
             yield f"before {word}"
-    for one, next_one in zip(before[-7:], before[-6:], strict=False):
+    for one, next_one in pairwise(before[-7:]):
         yield f"before {one} {next_one}"
     for distance, word in enumerate(after):
         yield f"after{min(distance, 3)} {word}"
         if distance < 4:
             yield f"after {word}"
-    for one, next_one in zip(after[:2], after[1:3], strict=False):
+    for one, next_one in pairwise(after[:3]):
         yield f"after {one} {next_one}"
     if before and after:
         yield f"between {before[-1]} {after[0]}"
@@ -115,75 +122,98 @@ def _weights() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         return file["codes"].astype(np.float32) * file["scales"], file["bias"]
 
 
-def likelihoods(plain: str, numbers: Sequence[Number]) -> np.ndarray[Any, Any]:
-    """Return how likely it is that each number of a text, in its normalised form, has each role: (numbers, roles)."""
+class Place(NamedTuple):
+    """A number of the input, and the normalised text that it stands in."""
+
+    number: Number
+    text: Text
+    offset: int
+    """Of that text in the input."""
+
+
+def likelihoods(places: Sequence[Place]) -> np.ndarray[Any, Any]:
+    """Return how likely it is that each number has each role: (numbers, roles)."""
     weights, bias = _weights()
-    rows = [weights[[*map(bucket_of, features(plain, number))]].sum(0) + bias for number in numbers]
+    rows = [weights[[*map(bucket_of, features(one.text.plain, one.number))]].sum(0) + bias for one in places]
     scores = np.array(rows).reshape(-1, len(ROLES))
     powers = np.exp(scores - scores.max(1, keepdims=True, initial=-math.inf))
     return powers / powers.sum(1, keepdims=True)
 
 
-def read_again(draft: Draft, whole: str) -> None:
+def read_again(draft: Draft, board: Board, unread: Iterable[Span]) -> None:
     """Mark what is unlikely among a draft's stated fields, and fill in what is missing and likely.
 
     Args:
         draft: What the rules found in all parts of the input.
-        whole: The input.
+        board: The prose.
+        unread: Where numbers of the other parts stand that their readers made nothing of.
     """
-    text = normalise(whole[:_LONGEST])
-    _mark_unlikely(draft, text)
+    _mark_unlikely(draft)
     if draft.optimizer == "sgd":
-        _fill_in(draft, text)
+        _fill_in(draft, [*islice(_free(board, draft.text.original, unread), _MOST)])
 
 
-def _mark_unlikely(draft: Draft, text: Text) -> None:
+def numbers_within(original: str, start: int, end: int) -> Iterator[Place]:
+    """Yield the numbers of a stretch of the input, each with what stands around the stretch."""
+    offset = max(0, start - 2 * _BEFORE)
+    text = normalise(original[offset : end + 2 * _AFTER])
+    for number in numbers_of(text.plain):
+        if start <= text.origin[number.start] + offset < end and not math.isinf(number.value):
+            yield Place(number, text, offset)
+
+
+def _mark_unlikely(draft: Draft) -> None:
     for path, found in list(draft.fields.items()):
         role = role_of(path)
-        if not role or found.provenance != "stated" or not 0 <= found.start < found.end < len(text.original):
+        if role and found.provenance == "stated" and 0 <= found.start < found.end <= found.start + _LONGEST:
+            values = numbers_in(found.value)
+            meant = [
+                place
+                for place in numbers_within(draft.text.original, found.start, found.end)
+                if any(math.isclose(place.number.value, value, rel_tol=1e-6) for value in values)
+            ]
+            if meant and likelihoods(meant)[:, ROLES.index(role)].max() < _UNLIKELY:
+                draft.mark(path, "unlikely")
+
+
+def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place]:
+    """Yield the numbers that the rules made nothing of, not even another's value or a choice."""
+    for index, item in enumerate(board.items):
+        if item.number and index not in board.used and not math.isinf(item.value):
+            yield Place(Number(item.value, item.start, item.end), board.text, 0)
+    for start, end in unread:
+        if end - start <= _LONGEST:
+            yield from numbers_within(original, start, end)
+
+
+def _fill_in(draft: Draft, free: Sequence[Place]) -> None:
+    likely = likelihoods(free)
+    for path, others in _FILLED.items():
+        own = likely[:, ROLES.index(role_of(path))]
+        if draft.fields.keys() & {*others} or not len(own) or own.max() < _SURE:
             continue
-        meant = [one for one in _numbers_within(text, found.start, found.end) if _is_among(one, found.value)]
-        if meant and likelihoods(text.plain, meant)[:, ROLES.index(role)].max() < _UNLIKELY:
-            draft.mark(path, "unlikely")
-
-
-def _numbers_within(text: Text, start: int, end: int) -> list[Number]:
-    """Return the numbers of a stretch of the original."""
-    place, last = bisect_left(text.origin, start), bisect_left(text.origin, end)
-    found: list[Number] = []
-    while place < last:
-        number = number_at(text.plain, place) if text.plain[place] in "-.0123456789" else None
-        found += [] if number is None or math.isinf(number.value) else [number]
-        place = place + 1 if number is None else max(place + 1, number.end)
-    return found
-
-
-def _is_among(number: Number, value: Any) -> bool:
-    return any(math.isclose(number.value, one, rel_tol=1e-6) for one in numbers_in(value))
-
-
-def _fill_in(draft: Draft, text: Text) -> None:
-    missing = {path: role_of(path) for path, others in _FILLED.items() if not draft.fields.keys() & {*others}}
-    if not missing:
-        return
-    used = [(found.start, found.end, found.value) for found in draft.fields.values() if found.start >= 0]
-    free = [
-        number
-        for number in numbers_of(text.plain)
-        if not math.isinf(number.value)
-        and not any(
-            start <= text.origin[number.start] < end and _is_among(number, value) for start, end, value in used
-        )
-    ]
-    likely = likelihoods(text.plain, free)
-    for path, role in missing.items():
-        own = likely[:, ROLES.index(role)]
-        if not len(own) or own.max() < _SURE or draft.fields.keys() & {*_FILLED[path]}:
-            continue
-        number = free[int(own.argmax())]
+        number, text, offset = free[int(own.argmax())]
+        rivals = _numbers_like(free[int(own.argmax())], role_of(path), least=own.max() / 4)
         value = number.value if path.startswith("sgd.") else int(number.value)
-        if 0 < value < _LIMITS.get(path, math.inf) and value == number.value:
+        if rivals == {value} and 0 < value < _LIMITS.get(path, math.inf) and not _is_choice(text.plain, number):
             before = _QUOTED.search(text.plain, max(0, number.start - 43), number.start)
             words = text.words(before.start() if before else number.start, number.end)
-            draft.put(path, value, "implied", words)
+            draft.put(path, value, "implied", Words(words, words.start + offset, words.end + offset))
             draft.mark(path, "guessed")
+
+
+def _numbers_like(place: Place, role: str, least: float) -> set[float]:
+    """Return the numbers of the same text, used ones too, that are as likely to have a role."""
+    usable = (one for one in numbers_of(place.text.plain) if not math.isinf(one.value))
+    every = [place._replace(number=one) for one in islice(usable, _MOST)]
+    return {
+        one.number.value
+        for one, chance in zip(every, likelihoods(every)[:, ROLES.index(role)], strict=True)
+        if chance >= least
+    } | {place.number.value}
+
+
+def _is_choice(plain: str, number: Number) -> bool:
+    """Whether another number stands right beside it, as in choices, ranges and comparisons."""
+    before = _OTHER_BEFORE.search(plain, max(0, number.start - 24), number.start)
+    return bool(before or _OTHER_AFTER.match(plain, number.end))
