@@ -36,7 +36,7 @@ def test_wordings(text, expected):
 @pytest.mark.parametrize(
     ("text", "rate"),
     [
-        ("We train 50 epochs, switching from Adam (1e-3) to SGD (0.1) halfway.", None),
+        ("We train 50 epochs, switching from Adam (1e-3) to SGD (0.1) halfway.", 0.1),
         ("We switched from Adam (lr 0.001) to SGD (lr 0.05) after 30 epochs", 0.05),
         ("After 10 epochs we change from RMSProp with lr 0.01 to SGD with lr 0.2.", 0.2),
     ],

@@ -39,6 +39,7 @@ from downslope.reading.proof import prove
 from downslope.reading.reading import Field, Reading, Readings
 from downslope.reading.remarks import Remarks
 from downslope.reading.schedule_free import read_schedule_free
+from downslope.reading.second_reading import read_again
 from downslope.reading.sources import Sources, gather
 from downslope.reading.text import LONGEST, Text, choose_passages, normalise
 from downslope.reading.times import find_times
@@ -85,10 +86,11 @@ def read(
     combine(draft, findings)
     apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
+    listed = [*refuted, *(span for finding in findings for span in finding.unread)]
+    read_again(draft, board, listed[len(refuted) :])
     check(draft, board)
     read_schedule_free(draft)
     mark(draft)
-    listed = [*refuted, *(span for finding in findings for span in finding.unread)]
     unread = find_unread(board, draft, apart, listed)
     readings = [_located(reading, sources) for reading in find_alternatives(draft, unread)]
     return Readings(readings, [(name, text) for name, _, text in sources.pieces()])

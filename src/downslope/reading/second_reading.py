@@ -1,0 +1,219 @@
+"""A second reading of the numbers of a text, learned from examples: which setting each is, by the words around it.
+
+The readers by rules know what they were told. This one has an opinion of wordings, too, that no rule is for: every word
+near a number has a weight for each setting, found by SGD (tests/reading/learn.py). It is shown, not trusted: a stated
+value that it finds unlikely is marked; a setting that no rule found and it is rather sure of is implied, and marked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from downslope.reading.draft import Draft
+from downslope.reading.facts import Board
+from downslope.reading.numbers import Number, numbers_of
+from downslope.reading.order import numbers_of as numbers_in
+from downslope.reading.text import Text, Words, normalise
+
+Span = tuple[int, int]
+
+WEIGHTS = Path(__file__).with_name("second_reading.npz")
+ROLES = (
+    "none", "lr", "final", "factor", "milestone", "every", "duration", "momentum", "weight_decay", "batch", "epochs",
+    "steps",
+)  # fmt: skip
+"""What a number may be; "none" is everything else."""
+
+_ROLE_OF = {
+    "sgd.lr": "lr", "sgd.lr.initial": "lr", "sgd.lr.peak": "lr", "sgd.lr.final": "final", "sgd.lr.end": "final",
+    "sgd.lr.factor": "factor", "sgd.lr.rate": "factor", "sgd.lr.milestones": "milestone", "sgd.lr.every": "every",
+    "sgd.lr.duration": "duration", "sgd.momentum": "momentum", "sgd.weight_decay": "weight_decay",
+    "data.batch_size": "batch", "train.epochs": "epochs", "train.steps": "steps",
+}  # fmt: skip
+_LENGTHS = ("train.epochs", "train.steps")
+_FILLED = {
+    "sgd.lr": ("sgd.lr", "sgd.lr.initial", "sgd.lr.schedule", "sgd.lr.then.initial"),
+    "sgd.momentum": ("sgd.momentum",),
+    "sgd.weight_decay": ("sgd.weight_decay",),
+    "data.batch_size": ("data.batch_size",),
+    "train.epochs": _LENGTHS,
+    "train.steps": _LENGTHS,
+}
+"""Fields that are filled in, and the fields of which there is then none."""
+
+_LIMITS = {"sgd.lr": 10.0, "sgd.momentum": 1.0, "sgd.weight_decay": 0.1}
+"""Below which a value is filled in."""
+
+_UNLIKELY, _SURE = 0.05, 0.5
+_MOST, _LONGEST = 200, 2000
+"""Numbers that are asked for what no rule found, and characters of a stretch: what people paste has fewer."""
+BUCKETS = 1 << 14
+"""Rows of weights; words share one by chance."""
+
+_BEFORE, _AFTER, _WORDS_BEFORE, _WORDS_AFTER = 90, 60, 12, 7
+"""Characters and words before and after a number that it is told by."""
+_WORD = re.compile(r"[a-z]{1,40}|[\u4e00-\u9fff]|\d{1,40}|[^\w\s]|\n")
+_OR = r"(?:[-,/~、或和至到]|to|or|and|vs\.?|instead of|rather than)"
+_OTHER_AFTER = re.compile(rf"\s?{_OR}\s?(?:and |or )?[\d.]")
+_OTHER_BEFORE = re.compile(rf"[\d%]\s?{_OR}\s?(?:and |or )?$")
+_QUOTED = re.compile(r"[^\s,;:.=(){}\[\]，；：。（）]{0,40}[\s=:(]{0,3}$")
+
+
+def role_of(path: str) -> str:
+    """Return what the numbers of a field are; "" for fields of which nothing was learned.
+
+    Example:
+        >>> role_of("sgd.lr.then.initial"), role_of("sgd.lr.duration"), role_of("train.clip_norm")
+        ('lr', 'duration', '')
+    """
+    return _ROLE_OF.get("sgd.lr" if path == "sgd.lr.then" else path.replace(".then.", "."), "")
+
+
+def features(plain: str, number: Number) -> Iterator[str]:
+    """Yield what a number is told by: the words around it with how near they are, pairs of them, and its size."""
+    before = [*map(_word, _WORD.findall(plain[max(0, number.start - _BEFORE) : number.start]))][-_WORDS_BEFORE:]
+    after = [*map(_word, _WORD.findall(plain[number.end : number.end + _AFTER]))][:_WORDS_AFTER]
+    for distance, word in enumerate(reversed(before)):
+        yield f"before{distance if distance < 3 else 3 + (distance - 3) // 3} {word}"
+        if distance < 8:
+            yield f"before {word}"
+    for one, next_one in pairwise(before[-7:]):
+        yield f"before {one} {next_one}"
+    for distance, word in enumerate(after):
+        yield f"after{min(distance, 3)} {word}"
+        if distance < 4:
+            yield f"after {word}"
+    for one, next_one in pairwise(after[:3]):
+        yield f"after {one} {next_one}"
+    if before and after:
+        yield f"between {before[-1]} {after[0]}"
+    near = plain[max(0, number.start - 14) : number.start]
+    for place in range(len(near) - 3):
+        yield f"letters {near[place : place + 4]}"
+    value = min(abs(float(number.value)), 1e300)
+    yield f"size {math.floor(2 * math.log10(value)) if value else 'zero'}"
+    yield f"whole {value.is_integer()}"
+    yield f"power of two {value >= 2 and math.frexp(value)[0] == 0.5}"
+    yield f"value {value:g}"
+
+
+def _word(word: str) -> str:
+    return "#" if word.isdecimal() else word
+
+
+def bucket_of(feature: str) -> int:
+    """Return which row of weights a feature has."""
+    return zlib.crc32(feature.encode(errors="replace")) % BUCKETS
+
+
+@cache
+def _weights() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the weights, (buckets, roles), and biases, which the file has as bytes with a scale for each role."""
+    with np.load(WEIGHTS, allow_pickle=False) as file:
+        return file["codes"].astype(np.float32) * file["scales"], file["bias"]
+
+
+class Place(NamedTuple):
+    """A number of the input, and the normalised text that it stands in."""
+
+    number: Number
+    text: Text
+    offset: int
+    """Of that text in the input."""
+
+
+def likelihoods(places: Sequence[Place]) -> np.ndarray[Any, Any]:
+    """Return how likely it is that each number has each role: (numbers, roles)."""
+    weights, bias = _weights()
+    rows = [weights[[*map(bucket_of, features(one.text.plain, one.number))]].sum(0) + bias for one in places]
+    scores = np.array(rows).reshape(-1, len(ROLES))
+    powers = np.exp(scores - scores.max(1, keepdims=True, initial=-math.inf))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def read_again(draft: Draft, board: Board, unread: Iterable[Span]) -> None:
+    """Mark what is unlikely among a draft's stated fields, and fill in what is missing and likely.
+
+    Args:
+        draft: What the rules found in all parts of the input.
+        board: The prose.
+        unread: Where numbers of the other parts stand that their readers made nothing of.
+    """
+    _mark_unlikely(draft)
+    if draft.optimizer == "sgd":
+        _fill_in(draft, [*islice(_free(board, draft.text.original, unread), _MOST)])
+
+
+def numbers_within(original: str, start: int, end: int) -> Iterator[Place]:
+    """Yield the numbers of a stretch of the input, each with what stands around the stretch."""
+    offset = max(0, start - 2 * _BEFORE)
+    text = normalise(original[offset : end + 2 * _AFTER])
+    for number in numbers_of(text.plain):
+        if start <= text.origin[number.start] + offset < end and not math.isinf(number.value):
+            yield Place(number, text, offset)
+
+
+def _mark_unlikely(draft: Draft) -> None:
+    for path, found in list(draft.fields.items()):
+        role = role_of(path)
+        if role and found.provenance == "stated" and 0 <= found.start < found.end <= found.start + _LONGEST:
+            values = numbers_in(found.value)
+            meant = [
+                place
+                for place in numbers_within(draft.text.original, found.start, found.end)
+                if any(math.isclose(place.number.value, value, rel_tol=1e-6) for value in values)
+            ]
+            if meant and likelihoods(meant)[:, ROLES.index(role)].max() < _UNLIKELY:
+                draft.mark(path, "unlikely")
+
+
+def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place]:
+    """Yield the numbers that the rules made nothing of, not even another's value or a choice."""
+    for index, item in enumerate(board.items):
+        if item.number and index not in board.used and not math.isinf(item.value):
+            yield Place(Number(item.value, item.start, item.end), board.text, 0)
+    for start, end in unread:
+        if end - start <= _LONGEST:
+            yield from numbers_within(original, start, end)
+
+
+def _fill_in(draft: Draft, free: Sequence[Place]) -> None:
+    likely = likelihoods(free)
+    for path, others in _FILLED.items():
+        own = likely[:, ROLES.index(role_of(path))]
+        if draft.fields.keys() & {*others} or not len(own) or own.max() < _SURE:
+            continue
+        number, text, offset = free[int(own.argmax())]
+        rivals = _numbers_like(free[int(own.argmax())], role_of(path), least=own.max() / 4)
+        value = number.value if path.startswith("sgd.") else int(number.value)
+        if rivals == {value} and 0 < value < _LIMITS.get(path, math.inf) and not _is_choice(text.plain, number):
+            before = _QUOTED.search(text.plain, max(0, number.start - 43), number.start)
+            words = text.words(before.start() if before else number.start, number.end)
+            draft.put(path, value, "implied", Words(words, words.start + offset, words.end + offset))
+            draft.mark(path, "guessed")
+
+
+def _numbers_like(place: Place, role: str, least: float) -> set[float]:
+    """Return the numbers of the same text, used ones too, that are as likely to have a role."""
+    usable = (one for one in numbers_of(place.text.plain) if not math.isinf(one.value))
+    every = [place._replace(number=one) for one in islice(usable, _MOST)]
+    return {
+        one.number.value
+        for one, chance in zip(every, likelihoods(every)[:, ROLES.index(role)], strict=True)
+        if chance >= least
+    } | {place.number.value}
+
+
+def _is_choice(plain: str, number: Number) -> bool:
+    """Whether another number stands right beside it, as in choices, ranges and comparisons."""
+    before = _OTHER_BEFORE.search(plain, max(0, number.start - 24), number.start)
+    return bool(before or _OTHER_AFTER.match(plain, number.end))
