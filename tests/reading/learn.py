@@ -20,7 +20,7 @@ from downslope import read
 from downslope.numpy import SGD
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import numbers_of as numbers_in
-from downslope.reading.second_reading import BUCKETS, ROLES, WEIGHTS, bucket_of, features, role_of
+from downslope.reading.second_reading import BUCKETS, ROLES, WEIGHTS, Place, buckets_of, pack, role_of
 from downslope.reading.text import normalise
 from downslope.schedules import Cosine
 
@@ -42,7 +42,7 @@ def texts():
 
 
 def examples(text):
-    """Yield (number, role, normalised text) of the numbers of a text whose role is beyond doubt."""
+    """Yield (place, role) of the numbers of a text whose role is beyond doubt."""
     reading = read(text)[0]
     if not reading.fields:
         return
@@ -55,9 +55,9 @@ def examples(text):
         here = {role for one, role in stated if one.start <= place < one.end and _is_of(number.value, one.value, role)}
         elsewhere = any(_is_of(number.value, one.value, role) for one, role in stated)
         if len(here) == 1:
-            yield number, here.pop() or "none", whole.plain
+            yield Place(number, whole, 0), here.pop() or "none"
         elif not here and not elsewhere:
-            yield number, "none", whole.plain
+            yield Place(number, whole, 0), "none"
 
 
 def _is_of(number, value, role):
@@ -69,9 +69,8 @@ def _is_of(number, value, role):
 
 def learn(rows, roles, decay):
     """Return the weights (buckets, roles) and biases of a softmax regression, by full-batch SGD with momentum."""
-    columns = [[*map(bucket_of, row)] for row in rows]
-    ends = np.cumsum([0, *map(len, columns)])
-    inputs = csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(columns), ends), (len(rows), BUCKETS))
+    ends = np.cumsum([0, *map(len, rows)])
+    inputs = csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(rows), ends), (len(rows), BUCKETS))
     wanted = np.eye(len(ROLES), dtype=np.float32)[[ROLES.index(role) for role in roles]]
     params = {"weights": np.zeros((BUCKETS, len(ROLES)), np.float32), "bias": np.zeros(len(ROLES), np.float32)}
     optimizer = SGD(params, lr=Cosine(0.3, 0.0, STEPS), momentum=0.9, nesterov=True, weight_decay=decay)
@@ -89,13 +88,13 @@ def learn(rows, roles, decay):
 
 
 def gather():
-    """Return the features and the role of every number of the texts."""
+    """Return the buckets and the role of every number of the texts."""
     rows, roles = [], []
     second, downslope.reading.read_again = downslope.reading.read_again, lambda *_: None  # the rules alone teach
     try:
         for text in texts():
-            for number, role, plain in examples(text):
-                rows.append([*features(plain, number)])
+            for place, role in examples(text):
+                rows.append(buckets_of(place))
                 roles.append(role)
     finally:
         downslope.reading.read_again = second
@@ -107,8 +106,8 @@ def main():
     rows, roles = gather()
     print(f"{len(rows):,} numbers: {dict(Counter(roles).most_common())}")
     weights, bias = learn(rows, roles, DECAY)
-    scales = np.abs(weights).max(0) / 127
-    np.savez_compressed(WEIGHTS, codes=np.rint(weights / scales).astype(np.int8), scales=scales, bias=bias)
+    units = np.abs(weights).max(0) / 127
+    WEIGHTS.write_bytes(pack(np.rint(weights / units).astype(np.int8).tobytes(), units, bias))
     print(f"{WEIGHTS.name}: {WEIGHTS.stat().st_size:,} bytes")
 
 

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
+from downslope.core.files import MIB, read_regular
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board
 from downslope.reading.numbers import Number, numbers_of
@@ -26,7 +25,7 @@ from downslope.reading.text import Text, Words, normalise
 
 Span = tuple[int, int]
 
-WEIGHTS = Path(__file__).with_name("second_reading.npz")
+WEIGHTS = Path(__file__).with_name("second_reading.bin")
 ROLES = (
     "none", "lr", "final", "factor", "milestone", "every", "duration", "momentum", "weight_decay", "batch", "epochs",
     "steps",
@@ -68,6 +67,15 @@ _OTHER_BEFORE = re.compile(rf"[\d%]\s?{_OR}\s?(?:and |or )?$")
 _QUOTED = re.compile(r"[^\s,;:.=(){}\[\]，；：。（）]{0,40}[\s=:(]{0,3}$")
 
 
+class Place(NamedTuple):
+    """A number of the input, and the normalised text that it stands in."""
+
+    number: Number
+    text: Text
+    offset: int
+    """Of that text in the input."""
+
+
 def role_of(path: str) -> str:
     """Return what the numbers of a field are; "" for fields of which nothing was learned.
 
@@ -78,7 +86,13 @@ def role_of(path: str) -> str:
     return _ROLE_OF.get("sgd.lr" if path == "sgd.lr.then" else path.replace(".then.", "."), "")
 
 
-def features(plain: str, number: Number) -> Iterator[str]:
+def buckets_of(place: Place) -> list[int]:
+    """Return which weights a number has: those of what it is told by."""
+    told = _features(place.text.plain, place.number)
+    return [zlib.crc32(feature.encode(errors="replace")) % BUCKETS for feature in told]
+
+
+def _features(plain: str, number: Number) -> Iterator[str]:
     """Yield what a number is told by: the words around it with how near they are, pairs of them, and its size."""
     before = [*map(_word, _WORD.findall(plain[max(0, number.start - _BEFORE) : number.start]))][-_WORDS_BEFORE:]
     after = [*map(_word, _WORD.findall(plain[number.end : number.end + _AFTER]))][:_WORDS_AFTER]
@@ -110,34 +124,39 @@ def _word(word: str) -> str:
     return "#" if word.isdecimal() else word
 
 
-def bucket_of(feature: str) -> int:
-    """Return which row of weights a feature has."""
-    return zlib.crc32(feature.encode(errors="replace")) % BUCKETS
+class _Weights(NamedTuple):
+    """A weight for every bucket and role, in bytes of which each role has its own unit, and a bias for each role."""
+
+    codes: memoryview
+    units: list[float]
+    biases: list[float]
+
+
+def pack(codes: bytes, units: Iterable[float], biases: Iterable[float]) -> bytes:
+    """Return the content of the file of weights: a line of units, a line of biases, and the codes, compressed."""
+    lines = [" ".join(f"{number:.6g}" for number in numbers) for numbers in (units, biases)]
+    return "\n".join([*lines, ""]).encode() + zlib.compress(codes, 9)
 
 
 @cache
-def _weights() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return the weights, (buckets, roles), and biases, which the file has as bytes with a scale for each role."""
-    with np.load(WEIGHTS, allow_pickle=False) as file:
-        return file["codes"].astype(np.float32) * file["scales"], file["bias"]
+def _weights() -> _Weights:
+    units, biases, codes = read_regular(WEIGHTS, limit=MIB).split(b"\n", 2)
+    bytes_of_codes = memoryview(zlib.decompress(codes)).cast("b")
+    return _Weights(bytes_of_codes, [*map(float, units.split())], [*map(float, biases.split())])
 
 
-class Place(NamedTuple):
-    """A number of the input, and the normalised text that it stands in."""
+def likelihoods(place: Place) -> list[float]:
+    """Return how likely it is that a number has each role."""
+    codes, units, biases = _weights()
+    rows = [codes[bucket * len(ROLES) : (bucket + 1) * len(ROLES)] for bucket in buckets_of(place)]
+    sums = map(sum, zip(*rows, strict=True))
+    scores = [total * unit + bias for total, unit, bias in zip(sums, units, biases, strict=True)]
+    powers = [math.exp(score - max(scores)) for score in scores]
+    return [power / sum(powers) for power in powers]
 
-    number: Number
-    text: Text
-    offset: int
-    """Of that text in the input."""
 
-
-def likelihoods(places: Sequence[Place]) -> np.ndarray[Any, Any]:
-    """Return how likely it is that each number has each role: (numbers, roles)."""
-    weights, bias = _weights()
-    rows = [weights[[*map(bucket_of, features(one.text.plain, one.number))]].sum(0) + bias for one in places]
-    scores = np.array(rows).reshape(-1, len(ROLES))
-    powers = np.exp(scores - scores.max(1, keepdims=True, initial=-math.inf))
-    return powers / powers.sum(1, keepdims=True)
+def _likelihood(place: Place, role: str) -> float:
+    return likelihoods(place)[ROLES.index(role)]
 
 
 def read_again(draft: Draft, board: Board, unread: Iterable[Span]) -> None:
@@ -172,7 +191,7 @@ def _mark_unlikely(draft: Draft) -> None:
                 for place in numbers_within(draft.text.original, found.start, found.end)
                 if any(math.isclose(place.number.value, value, rel_tol=1e-6) for value in values)
             ]
-            if meant and likelihoods(meant)[:, ROLES.index(role)].max() < _UNLIKELY:
+            if meant and max(_likelihood(place, role) for place in meant) < _UNLIKELY:
                 draft.mark(path, "unlikely")
 
 
@@ -187,30 +206,27 @@ def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place
 
 
 def _fill_in(draft: Draft, free: Sequence[Place]) -> None:
-    likely = likelihoods(free)
+    likely = [likelihoods(place) for place in free]
     for path, others in _FILLED.items():
-        own = likely[:, ROLES.index(role_of(path))]
-        if draft.fields.keys() & {*others} or not len(own) or own.max() < _SURE:
+        role = ROLES.index(role_of(path))
+        best = max(range(len(free)), key=lambda index: likely[index][role], default=None)
+        if best is None or likely[best][role] < _SURE or draft.fields.keys() & {*others}:
             continue
-        number, text, offset = free[int(own.argmax())]
-        rivals = _numbers_like(free[int(own.argmax())], role_of(path), least=own.max() / 4)
+        number, text, offset = free[best]
         value = number.value if path.startswith("sgd.") else int(number.value)
-        if rivals == {value} and 0 < value < _LIMITS.get(path, math.inf) and not _is_choice(text.plain, number):
+        is_alone = _numbers_like(free[best], role, likely[best][role] / 4) == {value}
+        if is_alone and 0 < value < _LIMITS.get(path, math.inf) and not _is_choice(text.plain, number):
             before = _QUOTED.search(text.plain, max(0, number.start - 43), number.start)
             words = text.words(before.start() if before else number.start, number.end)
             draft.put(path, value, "implied", Words(words, words.start + offset, words.end + offset))
             draft.mark(path, "guessed")
 
 
-def _numbers_like(place: Place, role: str, least: float) -> set[float]:
-    """Return the numbers of the same text, used ones too, that are as likely to have a role."""
+def _numbers_like(place: Place, role: int, least: float) -> set[float]:
+    """Return the numbers of the same text, used ones too, of which a role is so likely."""
     usable = (one for one in numbers_of(place.text.plain) if not math.isinf(one.value))
-    every = [place._replace(number=one) for one in islice(usable, _MOST)]
-    return {
-        one.number.value
-        for one, chance in zip(every, likelihoods(every)[:, ROLES.index(role)], strict=True)
-        if chance >= least
-    } | {place.number.value}
+    every = [place, *(place._replace(number=one) for one in islice(usable, _MOST))]
+    return {one.number.value for one in every if likelihoods(one)[role] >= least}
 
 
 def _is_choice(plain: str, number: Number) -> bool:

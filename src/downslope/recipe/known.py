@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import os
 import re
-from importlib import resources
 from pathlib import Path
+
+from downslope.core.files import read_text
 
 DEFAULT = "digits"
 """What `downslope train` trains when it is given no recipe."""
 
+_LIBRARY = Path(__file__).with_name("library")
 _GIVEN = re.compile(r"(?:\./)?(?:recipes/)?([a-z0-9][a-z0-9-]*)(?:\.toml)?")
 
 
 def known_recipes() -> list[str]:
     """Return the names of the recipes, in order."""
-    names = (path.name for path in resources.files("downslope.recipe").joinpath("library").iterdir())
+    names = (path.name for path in _LIBRARY.iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def known_text(name: str) -> str:
     """Return the TOML of one of `known_recipes()`."""
-    return resources.files("downslope.recipe").joinpath("library", f"{name}.toml").read_text(encoding="utf-8")
+    return read_text(_LIBRARY / f"{name}.toml")
 
 
 def comes_with_package(given: str | os.PathLike[str] | None) -> str | None:
