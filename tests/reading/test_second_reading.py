@@ -54,6 +54,7 @@ def test_a_likely_number_that_no_rule_knows_is_filled_in_and_marked():
     assert (field.value, field.provenance, field.marks, field.words) == (0.02, "implied", ("guessed",), "speed 0.02")
     assert text[field.start : field.end] == field.words
     assert "sgd.lr" in marked_fields(reading)
+    assert "The learning rate is not stated." not in reading.remarks
 
 
 @pytest.mark.parametrize(

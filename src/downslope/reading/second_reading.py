@@ -220,6 +220,7 @@ def _fill_in(draft: Draft, free: Sequence[Place]) -> None:
             words = text.words(before.start() if before else number.start, number.end)
             draft.put(path, value, "implied", Words(words, words.start + offset, words.end + offset))
             draft.mark(path, "guessed")
+            draft.remarks.drop({"no_lr"} if path == "sgd.lr" else ())
 
 
 def _numbers_like(place: Place, role: int, least: float) -> set[float]:
