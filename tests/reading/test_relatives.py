@@ -1,4 +1,4 @@
-"""SGD's linear relatives in words, configurations and code: quasi-hyperbolic momentum."""
+"""SGD's linear relatives in words, configurations and code: quasi-hyperbolic momentum, trust ratios, adaptive clipping."""
 
 import pytest
 
@@ -73,3 +73,46 @@ def test_lars_of_unknown_coefficient_is_no_recipe():
     assert read("We use LARS with lr 4.8 and momentum 0.9 for 90 epochs.")[0].optimizer == "lars"
     text = "python train.py --opt sgd --lr 0.1 --clip-mode norm --clip-grad 1.0 --epochs 30"
     assert fields(text)["train.clip_norm"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            "from apex.parallel.LARC import LARC\nopt = LARC(torch.optim.SGD(ps, lr=0.6, momentum=0.9), 0.002, clip=False)\n",
+            {"sgd.lr": 0.6, "sgd.trust_coefficient": 0.002},
+        ),
+        (
+            "from apex.parallel import LARC\nopt = torch.optim.SGD(ps, lr=0.6)\nopt = LARC(opt)\n",
+            {"sgd.trust_coefficient": 0.02, "sgd.trust_clip": True},
+        ),
+        (
+            "import optax\ntx = optax.lars(learning_rate=4.8, weight_decay=1e-6, trust_coefficient=0.002)\n",
+            {"sgd.lr": 4.8, "sgd.momentum": 0.9, "sgd.weight_decay": 1e-6, "sgd.trust_coefficient": 0.002},
+        ),
+        (
+            "from timm.optim import Lars\nopt = Lars(ps, lr=0.6, momentum=0.9, trust_coeff=0.003, trust_clip=True)\n",
+            {"sgd.lr": 0.6, "sgd.trust_coefficient": 0.003, "sgd.trust_clip": True},
+        ),
+        (
+            "opt = torch.optim.SGD(ps, lr=0.1)\nfor x in data:\n    adaptive_clip_grad(ps, clip_factor=0.03)\n    opt.step()\n",
+            {"sgd.lr": 0.1, "sgd.adaptive_clip": 0.03},
+        ),
+        (
+            "import optax\ntx = optax.chain(optax.adaptive_grad_clip(0.02), optax.sgd(0.1))\n",
+            {"sgd.lr": 0.1, "sgd.adaptive_clip": 0.02},
+        ),
+    ],
+)
+def test_trust_ratios_and_adaptive_clipping_in_code(code, expected):
+    """Calls of Apex, optax and timm; what another framework does otherwise is remarked on."""
+    reading = read(code)[0]
+    assert reading.optimizer == "sgd"
+    assert {path: reading.fields[path].value for path in expected if path in reading.fields} == expected
+
+
+def test_lars_without_its_coefficient_stays_lars():
+    """A trust ratio whose coefficient is not told is no recipe of SGD."""
+    reading = read("from timm.optim import Lars\nopt = Lars(ps, lr=0.6, momentum=0.9)\n")[0]
+    assert reading.optimizer == "lars"
+    assert "sgd.trust_coefficient" not in reading.fields

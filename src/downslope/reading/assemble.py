@@ -12,7 +12,7 @@ from downslope.reading.draft import Draft
 from downslope.reading.facts import SGD, Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import RATES, tidy, whole
-from downslope.reading.reading import ADAMS, DAMPENED, title_of
+from downslope.reading.reading import ADAMS, APEX, DAMPENED, ONLY_LOWER, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
@@ -440,8 +440,8 @@ def _put_factors(draft: Draft) -> None:
         if _in_range(draft, "sgd.trust_coefficient", fact, 1e-9, 1e6):
             draft.state("sgd.trust_coefficient", float(fact.value), fact)
     if "larc" in named:
-        draft.put("sgd.trust_coefficient", 0.02, "implied", "Apex's LARC has a trust coefficient of 0.02")
-        draft.put("sgd.trust_clip", True, "implied", "LARC lets the trust ratio only lower lr")
+        draft.put("sgd.trust_coefficient", 0.02, "implied", APEX)
+        draft.put("sgd.trust_clip", True, "implied", ONLY_LOWER)
 
 
 def _put_clip(draft: Draft) -> None:

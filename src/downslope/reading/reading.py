@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Provenance = Literal["stated", "implied", "assumed"]
 DAMPENED = "QHM dampens its velocity by momentum, from the first step on"
+APEX = "Apex's LARC has a trust coefficient of 0.02"
+ONLY_LOWER = "LARC lets the trust ratio only lower lr"
 ADAMS = frozenset({"adam", "adamw", "nadam", "radam", "adamax"})
 """Optimizers whose settings stand in a recipe's table `adam`."""
 

@@ -31,6 +31,7 @@ SETTINGS = {
     "nesterov": "nesterov use_nesterov nesterovs_momentum",
     "dampening": "dampening",
     "nu": "nu",
+    "trust": "trust_coefficient trust_coeff trust_coef",
     "beta1": "beta1 beta_1 b1 adam_beta1",
     "beta2": "beta2 beta_2 b2 adam_beta2",
     "eps": "eps epsilon adam_epsilon",
@@ -42,7 +43,7 @@ SETTINGS = {
 SETTING_OF = {name: setting for setting, names in SETTINGS.items() for name in names.split()}
 """A keyword of an optimizer -> the setting."""
 
-DEFAULTS = {"momentumsgd": 0.9, "correctedmomentumsgd": 0.9, "nesterovag": 0.9, "flax.momentum": 0.9}
+DEFAULTS = {"optax.lars": 0.9, "momentumsgd": 0.9, "correctedmomentumsgd": 0.9, "nesterovag": 0.9, "flax.momentum": 0.9}
 """An optimizer -> the momentum that it has where none is given."""
 
 SIGNATURES = {
@@ -84,6 +85,7 @@ SIGNATURES = {
     "keras.rmsprop": "lr rho momentum eps",
     "rmspropoptimizer": "lr rho momentum eps",
     "lars": "params lr momentum",
+    "optax.lars": "lr weight_decay weight_decay_mask trust",
     "qhm": "params lr momentum nu weight_decay weight_decay_type",
     "polyoptimizer": "params lr weight_decay max_step lr_power",
 }

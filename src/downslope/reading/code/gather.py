@@ -21,7 +21,7 @@ from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, n
 from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
-from downslope.reading.reading import ADAMS, DAMPENED, Field
+from downslope.reading.reading import ADAMS, APEX, DAMPENED, ONLY_LOWER, Field
 from downslope.reading.remarks import shown
 
 _LONGEST_WORDS = 200
@@ -30,6 +30,7 @@ _STEPS = 1000
 _NUMBERED = re.compile(r"(?:lr_?)?(?:decay|drop|milestone|boundary)_?(?:step|epoch|iter)?_?\d|lr_?(?:step|epoch)_?\d")
 _RANGES = {
     "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.nu": (0.0, 1.0000001),
+    "sgd.trust_coefficient": (1e-9, 1e6), "sgd.adaptive_clip": (1e-9, 1e3),
     "sgd.weight_decay": (0.0, 1e3), "data.batch_size": (1, 1e8),
     "train.label_smoothing": (1e-9, 1.0), "train.ema": (0.5, 1.0), "train.accumulate": (2, 1e6),
     "data.augment.mixup": (1e-9, 1e3), "data.augment.cutmix": (1e-9, 1e3), "data.augment.erase": (1e-9, 1.0000001),
@@ -46,6 +47,8 @@ _CLIPS = {
     "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"),
     "ClipGradByGlobalNorm": (0, "clip_norm"), "clip_global_norm": (1, "max_norm"),
 }  # fmt: skip
+_CLIPS_EACH = {"adaptive_clip_grad": (1, "clip_factor"), "adaptive_grad_clip": (0, "clipping")}
+"""Calls of adaptive clipping, which go by rows of a weight: the place and the name of its share."""
 _CLIPS_ALL = re.compile(r"^(?=.*clip)(?=.*norm)(?=.*(?:global|grad))", re.IGNORECASE)
 """Names of calls that clip all gradients together by their norm."""
 
@@ -229,6 +232,7 @@ class Gathering:
         if one.made.name.lower() == "qhm" and momentum is not None:
             self.put("sgd.dampening", reason(momentum.value, DAMPENED))
             self.put("sgd.undampened_first_step", reason(False, DAMPENED))
+        self._trust(one)
         inside = one.settings.get("lr_in_velocity")
         if inside is not None and inside.data is True:
             self.put("sgd.lr_in_velocity", inside)
@@ -243,6 +247,20 @@ class Gathering:
                 self.put("rmsprop.decay", one.settings.get("rho"))
         self._decay(one)
         return one
+
+    def _trust(self, one: Optimizer) -> None:
+        """Put the trust ratio of LARS, where its coefficient is given, and of Apex's LARC, which goes around SGD."""
+        around = next((made for made in self.on.made if made.name == "LARC"), None)
+        trust, clip = one.settings.get("trust") if one.name == "lars" else None, one.settings.get("trust_clip")
+        if around is not None and self.found.optimizer in {"sgd", "larc"}:
+            trust = around.argument("trust_coefficient", 1) or reason(0.02, APEX)
+            clip = around.argument("clip", 2) or reason(True, ONLY_LOWER)
+        if trust is not None and is_number(trust.data):
+            self.found.optimizer = "sgd"
+            self.put("sgd.trust_coefficient", trust)
+            self.found.remarks += [("other_trust", {})] if self.found.framework in {"timm", "optax"} else []
+            if clip is not None and clip.data is True:
+                self.put("sgd.trust_clip", clip)
 
     def _compiled(self, found: list[Optimizer]) -> list[Optimizer]:
         """Return the optimizers that a model is compiled with, where some are and others are only made."""
@@ -375,7 +393,13 @@ class Gathering:
 
     def _clip(self) -> None:
         for made in self.on.made:
-            if made.name in _CLIPS:
+            if made.name in _CLIPS_EACH:
+                place, keyword = _CLIPS_EACH[made.name]
+                given = made.argument(keyword, place)
+                if given is not None and is_number(given.data):
+                    self.put("sgd.adaptive_clip", given)
+                    self.found.remarks.append(("row_by_row", {}))
+            elif made.name in _CLIPS:
                 place, names = _CLIPS[made.name]
                 given = next((made.kwargs[name] for name in names.split() if name in made.kwargs), None)
                 if given is None and made.args and -len(made.args) <= place < len(made.args):
@@ -533,13 +557,18 @@ def _differ(one: Value | None, other: Value | None) -> bool:
     )
 
 
+_FLAGS = frozenset(
+    {"nesterov", "staircase", "restart", "flip", "trivial", "lr_in_velocity", "undampened_first_step", "trust_clip"}
+)
+
+
 def _fits(path: str, value: Value) -> bool:
     """Return whether a value is of the field's type and in its range."""
     data = value.data
     name = path.rsplit(".", 1)[-1]
     if name in {"times", "levels", "mean", "deviation", "resized_crop", "milestones"}:
         return numbers(value) is not None
-    if name in {"nesterov", "staircase", "restart", "flip", "trivial", "lr_in_velocity", "undampened_first_step"}:
+    if name in _FLAGS:
         return isinstance(data, bool)
     if name in {"schedule", "unit", "shape", "decay", "metric", "precision"} and isinstance(data, str):
         return True

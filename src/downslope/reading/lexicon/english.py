@@ -19,7 +19,7 @@ ENGLISH = {
         "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
         "trust": "trust coefficient|trust ratio coefficient|trust coeff|lars coefficient|lars trust coefficient",
-        "agc": "adaptive gradient clipping|agc|adaptive clipping|adaptive gradient clip|adaptive gradient clipping factor",
+        "agc": "adaptive gradient clipping|agc|adaptive clipping|adaptive gradient clip|adaptive gradient clipping factor|agc clip factor|clip factor",
         "nu": "nu|ν|immediate discount factor|immediate discount",
         "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
