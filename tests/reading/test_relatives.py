@@ -116,3 +116,17 @@ def test_lars_without_its_coefficient_stays_lars():
     reading = read("from timm.optim import Lars\nopt = Lars(ps, lr=0.6, momentum=0.9)\n")[0]
     assert reading.optimizer == "lars"
     assert "sgd.trust_coefficient" not in reading.fields
+
+
+def test_how_long_weights_last_counts_dampening_and_trust_ratios():
+    """The paper's QHM forgets within 10,000 steps, and LARS as each tensor's ratio has it: no mark on either."""
+    for text in (
+        "QHM with lr 1.0, nu 0.7, momentum 0.999 and weight decay 1e-4",
+        "SGD, lr 0.5, momentum 0.99, dampening 0.99, weight decay 1e-3",
+        "LARS with lr 20, trust coefficient 0.001, momentum 0.9, weight decay 1e-3",
+    ):
+        reading = read(text)[0]
+        assert "large_weight_decay" not in reading.fields["sgd.weight_decay"].marks
+        assert not any("implausible" in remark for remark in reading.remarks)
+    plain = read("SGD with lr 0.5, momentum 0.99 and weight decay 1e-3")[0]
+    assert "large_weight_decay" in plain.fields["sgd.weight_decay"].marks

@@ -180,12 +180,17 @@ def _timescale(draft: Draft, reading: Reading) -> None:
     decay, momentum = draft.value("sgd.weight_decay"), draft.value("sgd.momentum") or 0.0
     if draft.optimizer != "sgd" or lr is None or not decay or draft.value("sgd.schedule_free"):
         return
+    if draft.value("sgd.trust_coefficient") is not None or momentum >= 1:  # each tensor has a decay of its own
+        return
     way = draft.value("sgd.decay")
+    dampening, nu = draft.value("sgd.dampening") or 0.0, draft.value("sgd.nu")
+    gain = (1 - dampening) / (1 - momentum)  # of a constant gradient, in the long run
+    gain = gain if nu is None else 1 - nu + nu * gain
     shrinks = decay if way == "independent" else lr * decay
     if not shrinks:  # the product of two tiny numbers
         return
-    steps = (1 - momentum if way == "coupled" else 1) / shrinks
-    if steps < 100:
+    steps = (1 / gain if way == "coupled" and gain else 1) / shrinks
+    if steps < 100 and not dampening and nu is None:
         if fate := _fate(draft, decay, momentum, way or "coupled"):
             reading.remarks.append(_say(draft, "wd_literal", value=shown(decay), fate=fate))
             field = reading.fields["sgd.weight_decay"]
