@@ -14,65 +14,87 @@ def _words(words: str) -> frozenset[str]:
 
 
 GENERIC: dict[str, str] = {
-    "lr": "lr0 eta0 lrrate initialrate lr.initial learningrate.initial lr.init lr.base learningrate.base η cosinebaselr learningratespermb",
+    "lr": "lr0 eta0 lrrate initialrate lr.initial learningrate.initial lr.init lr.base learningrate.base η "
+    "cosinebaselr learningratespermb",
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
     "final": "endingrate endvalue",
     "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
     "momentum": "momentumpermb",
-    "weight_decay": "regularizer.coeff regularizer.factor regularizerparams.scale l2regularizer.weight wtdecay weightpenalty",
+    "weight_decay": "regularizer.coeff regularizer.factor regularizerparams.scale l2regularizer.weight wtdecay "
+    "weightpenalty",
     "batch": "imsperbatch mbsize batchesize tbatchsize nbatch sizeofbatch",
-    "device_batch": "samplespergpu imspergpu imgspergpu imagespergpu microbatchsize localbatchsize trainmicrobatchsizepergpu traindataloader.batchsize videospergpu devicebatchsize",
-    "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices trainer.gpus",
+    "device_batch": "samplespergpu imspergpu imgspergpu imagespergpu microbatchsize localbatchsize "
+    "trainmicrobatchsizepergpu traindataloader.batchsize videospergpu devicebatchsize",
+    "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices "
+    "trainer.gpus",
     "accumulate": "accumgradbatches accumulategradbatches itersize updatefreq",
     "epochs": "epochs trainepochs trainingepochs endepoch trainer.maxepochs",
     "epochs_flag": "epoch",
-    "steps": "totalsteps iterations trainsteps totaliters trainingsteps iters trainiters trainiter maxbatches trainer.maxsteps trainingiterations",
+    "steps": "totalsteps iterations trainsteps totaliters trainingsteps iters trainiters trainiter maxbatches "
+    "trainer.maxsteps trainingiterations",
     "nesterov": "isnesterov",
     "dampening": "dampening optimizerdampening",
     "trust": "trustcoefficient trustcoeff larstrustcoefficient larscoefficient larscoeff larstrustcoeff",
     "nu": "nu qhmnu optimizernu",
-    "clip": "clip globalclipnorm gradientclipval gradclip.maxnorm clipgrad.maxnorm gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm gradientthreshold",
+    "clip": "clip globalclipnorm gradientclipval gradclip.maxnorm clipgrad.maxnorm gradclip.clipnorm clipl2norm "
+    "gradnorm trainer.gradnorm gradientthreshold",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay "
-    "emamodel.decay emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay emaalpha",
+    "emamodel.decay emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay "
+    "weightema.decay emaalpha",
     "smoothing": "smoothing labelsmootheps labelsmoothepsilon",
-    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled amp.useamp enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
+    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled "
+    "amp.useamp enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
     "mixup": "mixup mixupalpha",
     "cutmix": "cutmix cutmixalpha",
     "erase": "randomerase reprob randomerasing randomerasingprob randomeraseprob",
     "optimizer": "solvertype optimizingmethod solvername whichoptimizer",
-    "policy": "schedule lrdecaystyle scheduletype lrdecay scheduler.decay learningratescheduler.decay lrscheduler.decay lradjust lradj learningpolicy decaytype whichscheduler",
-    "gamma": "gamma lrdecay learningratedecay lrshrink stepgamma learningratescheduler.factor scheduler.factor lrscheduler.factor lrdrop.factor droprate.lr stepdecay decaylrto lrshift",
+    "policy": "schedule lrdecaystyle scheduletype lrdecay scheduler.decay learningratescheduler.decay "
+    "lrscheduler.decay lradjust lradj learningpolicy decaytype whichscheduler",
+    "gamma": "gamma lrdecay learningratedecay lrshrink stepgamma learningratescheduler.factor scheduler.factor "
+    "lrscheduler.factor lrdrop.factor droprate.lr stepdecay decaylrto lrshift",
     "scales": "scales lrs relativelrs decayrates multipliers",
-    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues piecewisevalues steplrs lrstepvalues",
+    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
+    "piecewisevalues steplrs lrstepvalues",
     "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps schedule boundaries "
-    "decaymilestones decaysteps lrdecaysteps lrstepsepochs stepepochs epochstep lrdrop lrdecay lrstepepochs lrdecayat decayat steplist schedule.step epochlist",
+    "decaymilestones decaysteps lrdecaysteps lrstepsepochs stepepochs epochstep lrdrop lrdecay lrstepepochs "
+    "lrdecayat decayat steplist schedule.step epochlist",
     "milestones": "stepvalue multisteps lrdrops decaymilestones lrstepvalues lrmultisteps",
-    "every": "stepsize numepochsperdecay epochstep lrdrop lrconfig.step scheduler.step lrscheduler.step lrdecaysteps decaysteps learningratedecaysteps learningratedecayepochs",
+    "every": "stepsize numepochsperdecay epochstep lrdrop lrconfig.step scheduler.step lrscheduler.step "
+    "lrdecaysteps decaysteps learningratedecaysteps learningratedecayepochs",
     "every_flag": "step",
-    "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps lrscheduler.maxepochs lrschedulertmax totalnumupdate",
+    "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial "
+    "maxdecaysteps lrscheduler.maxepochs lrschedulertmax totalnumupdate",
     "power": "polyexp lrpolyexp",
-    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup warmuptime",
+    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup "
+    "warmuptime",
     "warmup_epochs": "warmup.epochs warmup.epoch warmup.numepochs",
     "warmup_steps": "burnin warmupbatches numwarmup warmup.steps warmup.iters warmup.iterations warmup.numsteps",
-    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr warmup.startlearningrate warmup.minlr warmup.initiallr",
-    "warmup_end": "warmupendlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr lrwarmupend warmupmaxlr endwarmuplr",
-    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor warmup.factor warmup.startfactor",
-    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction warmup.ratio warmup.fraction",
-    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle warmup.type warmup.method warmup.mode warmup.name warmup.policy",
+    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr "
+    "warmup.startlearningrate warmup.minlr warmup.initiallr",
+    "warmup_end": "warmupendlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr lrwarmupend warmupmaxlr "
+    "endwarmuplr",
+    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart "
+    "lrwarmupfactor warmup.factor warmup.startfactor",
+    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac "
+    "lrwarmupfraction warmup.ratio warmup.fraction",
+    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle "
+    "warmup.type warmup.method warmup.mode warmup.name warmup.policy",
     "beta1": "beta1 adambeta1 optimizerbeta1",
     "beta2": "beta2 adambeta2 optimizerbeta2",
     "betas": "betas adambetas optbetas",
     "eps": "adamepsilon opteps optimizer.eps optimizer.epsilon adameps",
     "rho": "rmspropdecay optimizer.alpha optimizer.rho",
-    "patience": "scheduler.patience learningratescheduler.patience lrscheduler.patience lrpatience patiencelr lrschedulerpatience plateaupatience",
+    "patience": "scheduler.patience learningratescheduler.patience lrscheduler.patience lrpatience patiencelr "
+    "lrschedulerpatience plateaupatience",
     "by_epoch": "byepoch",
     "staircase": "staircase",
     "pct_start": "pctstart",
     "div_factor": "divfactor",
     "final_div_factor": "finaldivfactor",
     "no_bias_and_norm_decay": "nowd nobiasdecay nobiasbnwd nobndecay nobiasbndecay nonormdecay nowdbn nowdbias "
-    "onedimparamnoweightdecay nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
+    "onedimparamnoweightdecay nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay "
+    "noweightdecaybn",
     "no_decay_names": "noweightdecayname noweightdecaynames noweightdecay skipweightdecay noweightdecaylist "
     "nodecaykeys nodecay excludefromweightdecay weightdecayexclude skipkeywords noweightdecaykeys",
     "norm_decay": "normweightdecay bnweightdecay weightdecaynorm bn.weightdecay bnwd wdbn",
@@ -128,7 +150,8 @@ FOREIGN = _words(
 
 STRUCTURE = _words(
     "model backbone neck head heads encoder decoder network net arch architecture layer layers module modules block blocks data "
-    "dataset datasets feature extractor bottleneck fpn rpn roi bbox mask convolutional yolo maxpool conv attention transformer embedding tokenizer generator unet resnet vit lstm rnn"
+    "dataset datasets feature extractor bottleneck fpn rpn roi bbox mask convolutional yolo maxpool "
+    "conv attention transformer embedding tokenizer generator unet resnet vit lstm rnn"
 )
 """Words of keys whose tables are about a model or data: in them only an optimizer's own table counts, and of data the batch."""
 
@@ -199,13 +222,15 @@ SYSTEMS: tuple[System, ...] = (
     System("detectron", "solver.lrpolicy solver.maxiter",
         {"times": "solver.steps", "device_batch": "train.imsperbatch", "": "train.scales"}, unit="step",
         defaults={"gamma": 0.1, "momentum": 0.9}, restart=False),
-    System("slowfast", "solver.baselr solver.maxepoch | optim.baselr optim.maxepoch | solver.lrpolicy solver.baselr | optim.lrpolicy optim.baselr",
+    System("slowfast", "solver.baselr solver.maxepoch | optim.baselr optim.maxepoch | solver.lrpolicy solver.baselr "
+        "| optim.lrpolicy optim.baselr",
         {"times": "solver.steps optim.steps", "gamma": "optim.lrmult", "scales": "solver.lrs", "final": "optim.minlr",
         "batch": "train.batchsize"}, unit="epoch", defaults={"nesterov": True}, restart=False),
     System("detectron2", "solver.baselr",
         {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"}, unit="step",
         defaults={"gamma": 0.1, "momentum": 0.9}, restart=False),
-    System("caffe", "lrpolicy baselr | solvermode baselr | baselr maxiter snapshot | baselr stepsize | testiter baselr | baselr iterssize",
+    System("caffe", "lrpolicy baselr | solvermode baselr | baselr maxiter snapshot | baselr stepsize | testiter "
+        "baselr | baselr iterssize",
         {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize", "rho": "rmsdecay", "beta2": "momentum2",
         "eps": "delta"}, unit="step", restart=False, framework="caffe"),
     System("darknet", "maxbatches | burnin | subdivisions batch | policy learningrate scales",
@@ -213,7 +238,8 @@ SYSTEMS: tuple[System, ...] = (
         "milestones": "steps", "every": "step", "gamma": "scale gamma", "": "subdivisions sgdrcycle sgdrmult"},
         unit="step", restart=False, framework="darknet"),
     System("openmmlab", "lrconfig.policy | optimwrapper.optimizer.type | optimwrapper.optimizer.lr | "
-        "paramscheduler.type | optimizer.paramwisecfg | optimizer.type lrconfig.step | traincfg.maxepochs | runner.maxepochs optimizer.type | paramwisecfg",
+        "paramscheduler.type | optimizer.paramwisecfg | optimizer.type lrconfig.step | traincfg.maxepochs | "
+        "runner.maxepochs optimizer.type | paramwisecfg",
         {"warmup_factor": "lrconfig.warmupratio", "warmup_steps": "lrconfig.warmupiters",
         "warmup_method": "lrconfig.warmup", "warmup_by_epoch": "lrconfig.warmupbyepoch",
         "epochs": "runner.maxepochs totalepochs traincfg.maxepochs maxepochs",
@@ -221,20 +247,24 @@ SYSTEMS: tuple[System, ...] = (
         "device_batch": "samplespergpu traindataloader.batchsize imgspergpu videospergpu data.samplespergpu",
         "": "valinterval interval"}, unit="epoch", defaults={"gamma": 0.1, "power": 1.0}, restart=False,
         per_device=True),
-    System("paddledetection", "learningrate.baselr | optimizerbuilder.optimizer.type | optimizerbuilder.optimizer.momentum",
+    System("paddledetection", "learningrate.baselr | optimizerbuilder.optimizer.type | "
+        "optimizerbuilder.optimizer.momentum",
         {"epochs": "epoch", "device_batch": "trainreader.batchsize", "steps": "maxiters"}, unit="epoch",
         defaults={"gamma": 0.1}, restart=False, per_device=True),
-    System("paddleclas", "optimizer.lr.name | optimizer.lr.learningrate | optimizer.lr.values | learningrate.params.lr",
+    System("paddleclas", "optimizer.lr.name | optimizer.lr.learningrate | optimizer.lr.values | "
+        "learningrate.params.lr",
         {"epochs": "global.epochs epochs", "times": "lr.decayepochs lr.boundaries",
         "device_batch": "train.sampler.batchsize train.batchsize",
         "policy": "optimizer.lr.name learningrate.function", "optimizer": "optimizer.name optimizer.function"},
         unit="epoch", defaults={"warmup_start": 0.0}, per_device=True),
-    System("paddleseg", "iters lrscheduler.type | iters lrscheduler.learningrate | lrscheduler.learningrate optimizer.type | lrscheduler.endlr",
+    System("paddleseg", "iters lrscheduler.type | iters lrscheduler.learningrate | lrscheduler.learningrate "
+        "optimizer.type | lrscheduler.endlr",
         {"steps": "iters", "duration": "decaysteps"}, unit="step", per_device=True),
     System("yolo", "lr0 lrf | lr0 warmupepochs | lr0 warmupbiaslr",
         {"final_fraction": "lrf", "policy": "", "batch": "batch batchsize",
         "": "warmupmomentum warmupbiaslr patience"}, unit="epoch", defaults={"nesterov": True}, restart=False),
-    System("fairseq", "$fairseq-train | $fairseq-hydra-train | maxupdate lr | lrshrink lr | optimization.lr | warmupupdates | maxtokens lr | criterion arch task",
+    System("fairseq", "$fairseq-train | $fairseq-hydra-train | maxupdate lr | lrshrink lr | optimization.lr | "
+        "warmupupdates | maxtokens lr | criterion arch task",
         {"": "minlr minlossscale", "times": "", "clip": "clipnorm"}, unit="epoch", defaults={"power": 1.0}),
     System("gluoncv", "lrmode numgpus | lrmode lr | lrdecayepoch numgpus | rectrain",
         {"milestones": "lrdecayepoch lrdecayepochs", "gamma": "lrdecay", "every": "lrdecayperiod",
@@ -244,17 +274,22 @@ SYSTEMS: tuple[System, ...] = (
         {"gamma": "train.step", "device_batch": "train.batchsize", "devices": "gpuworldsize",
         "": "ddpconfig.worldsize"}, unit="epoch", defaults={"gamma": 0.1}, per_device=True),
     System("mindspore", "datasetsinkmode | multistepdecaymilestones | epochsize lrmax | epochsize lrinit | "
-        "epochsize lrend | epochsize lrdecaymode | epochsize lossscale | epochsize keepcheckpointmax | epochsize savecheckpoint | epochsize savecheckpointepochs",
+        "epochsize lrend | epochsize lrdecaymode | epochsize lossscale | epochsize keepcheckpointmax | "
+        "epochsize savecheckpoint | epochsize savecheckpointepochs",
         {"epochs": "epochsize", "lr": "lrmax", "warmup_start": "lrinit"}, unit="epoch"),
-    System("torchvision", "lrstepsize lrgamma | lrwarmupepochs | lrwarmupdecay | normweightdecay | lrwarmupmethod | lrstepsize epochs lr",
+    System("torchvision", "lrstepsize lrgamma | lrwarmupepochs | lrwarmupdecay | normweightdecay | lrwarmupmethod | "
+        "lrstepsize epochs lr",
         unit="epoch", defaults={"gamma": 0.1, "momentum": 0.9}, per_device=True),
-    System("timm", "sched opt | sched decayepochs | sched warmuplr | cooldownepochs | modelema sched | sched epochs lr",
+    System("timm", "sched opt | sched decayepochs | sched warmuplr | cooldownepochs | modelema sched | sched epochs "
+        "lr",
         {"every": "decayepochs", "milestones": "decaymilestones", "gamma": "decayrate"}, unit="epoch", restart=False,
         per_device=True),
-    System("transformers", "perdevicetrainbatchsize | numtrainepochs | lrschedulertype learningrate | savestrategy learningrate",
+    System("transformers", "perdevicetrainbatchsize | numtrainepochs | lrschedulertype learningrate | savestrategy "
+        "learningrate",
         {"fraction": "warmupratio", "policy": "lrschedulertype", "": "lrschedulerkwargs"}, unit="step",
         per_device=True),
-    System("tensorflow", "trainconfig.batchsize | momentumoptimizer.momentumoptimizervalue | manualsteplearningrate.initiallearningrate | cosinedecaylearningrate.learningratebase | "
+    System("tensorflow", "trainconfig.batchsize | momentumoptimizer.momentumoptimizervalue | "
+        "manualsteplearningrate.initiallearningrate | cosinedecaylearningrate.learningratebase | "
         "trainconfig.numsteps",
         {"lr": "constantlearningrate.learningrate initiallearningrate learningratebase",
         "": "secondstagebatchsize firststageminibatchsize schedule.learningrate schedule.step",
