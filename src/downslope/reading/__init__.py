@@ -86,12 +86,12 @@ def read(
     combine(draft, findings)
     apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
-    listed = [*refuted, *(span for finding in findings for span in finding.unread)]
-    read_again(draft, board, listed[len(refuted) :])
+    unused = [span for finding in findings for span in finding.unread]
+    read_again(draft, board, unused)
     check(draft, board)
     read_schedule_free(draft)
     mark(draft)
-    unread = find_unread(board, draft, apart, listed)
+    unread = find_unread(board, draft, apart, [*refuted, *unused])
     readings = [_located(reading, sources) for reading in find_alternatives(draft, unread)]
     return Readings(readings, [(name, text) for name, _, text in sources.pieces()])
 

@@ -180,8 +180,8 @@ def _timescale(draft: Draft, reading: Reading) -> None:
     decay, momentum = draft.value("sgd.weight_decay"), draft.value("sgd.momentum") or 0.0
     if draft.optimizer != "sgd" or lr is None or not decay or draft.value("sgd.schedule_free"):
         return
-    if draft.value("sgd.trust_coefficient") is not None or momentum >= 1:  # each tensor has a decay of its own
-        return
+    if draft.value("sgd.trust_coefficient") is not None or momentum >= 1:
+        return  # each tensor forgets at a rate of its own; or no velocity ever forgets
     way = draft.value("sgd.decay")
     dampening, nu = draft.value("sgd.dampening") or 0.0, draft.value("sgd.nu")
     gain = (1 - dampening) / (1 - momentum)  # of a constant gradient, in the long run

@@ -150,9 +150,11 @@ def likelihoods(place: Place) -> list[float]:
     codes, units, biases = _weights()
     rows = [codes[bucket * len(ROLES) : (bucket + 1) * len(ROLES)] for bucket in buckets_of(place)]
     sums = map(sum, zip(*rows, strict=True))
-    scores = [total * unit + bias for total, unit, bias in zip(sums, units, biases, strict=True)]
-    powers = [math.exp(score - max(scores)) for score in scores]
-    return [power / sum(powers) for power in powers]
+    scores = [one * unit + bias for one, unit, bias in zip(sums, units, biases, strict=True)]
+    top = max(scores)
+    powers = [math.exp(score - top) for score in scores]
+    total = sum(powers)
+    return [power / total for power in powers]
 
 
 def _likelihood(place: Place, role: str) -> float:
