@@ -44,8 +44,11 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None, beside: Se
     for other in beside:
         text = parse_program(other.text)
         named.update({name: _moved(value, text, other) for name, value in constants(text).items()})
-    interpreter = Interpreter(program, _values(flags or {}), beside=named)
+    interpreter = Interpreter(program, given := _values(flags or {}), beside=named)
     interpreter.go()
+    if interpreter.missed & interpreter.options.keys():  # declared further down, or in what nobody calls
+        interpreter = Interpreter(program, given, beside=named, known=interpreter.options)
+        interpreter.go()
     found = Gathering(interpreter, _framework(program)).go()
     told = [(field.start, field.end) for field in found.fields.values() if field.start >= 0 and not field.file]
     found.unread = find_unused(program, told)

@@ -125,6 +125,7 @@ class Calls(_Rest):
         steps: Steps of an epoch, where they are pretended to be known; else None.
         beside: What other modules that are given, or the end of this text, name.
         options: Options that the program declares, by name, with their defaults or flags.
+        missed: Options that were asked for before they were declared.
         made: What calls of other modules returned, in order.
         changes: New learning rates, in order.
         lengths: How long loops go on, in order.
@@ -136,10 +137,13 @@ class Calls(_Rest):
         flags: Mapping[str, Value],
         steps: int | None = None,
         beside: Mapping[str, Value] | None = None,
+        known: Mapping[str, Value] | None = None,
     ) -> None:
-        """Begin with nothing known."""
+        """Begin with nothing known but options that are declared further down."""
         self.program, self.flags, self.steps, self.beside = program, flags, steps, beside or {}
-        self.options: dict[str, Value] = {}
+        self.known = known or {}
+        self.options: dict[str, Value] = dict(self.known)
+        self.missed: set[str] = set()
         self.made: list[Made] = []
         self.changes: list[Change] = []
         self.called_changes = 0

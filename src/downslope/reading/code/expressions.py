@@ -114,6 +114,7 @@ class Expressions(Calls):
             option = self._option(name)
             if option is not None:
                 return option
+            self.missed.add(name)
         if isinstance(data, Ref) and name in self.beside and not is_foreign(path):
             return self.beside[name]
         if name == "param_groups":

@@ -73,9 +73,10 @@ class Interpreter(Expressions):
         flags: Mapping[str, Value],
         steps: int | None = None,
         beside: Mapping[str, Value] | None = None,
+        known: Mapping[str, Value] | None = None,
     ) -> None:
         """Find which functions change a learning rate."""
-        super().__init__(program, flags, steps, beside)
+        super().__init__(program, flags, steps, beside, known)
         self.changing = changing_functions(program.body)
         self.trains = cache(lambda node: trains([node]))
         self.changes_rate = cache(lambda node: changes_rate(node, self.changing))

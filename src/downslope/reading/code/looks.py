@@ -11,6 +11,7 @@ from downslope.reading.code.pieces import LONGEST, STRING, parse_program
 from downslope.reading.code.tree import name_of
 
 _TELLING = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.For | ast.While | ast.With | ast.Try
+_SURE = ast.FunctionDef | ast.ClassDef
 _WORDS = re.compile(r"[=(\[]|\b(?:import|def|class|for|return)\b")
 
 
@@ -27,6 +28,8 @@ def looks_like_python(text: str) -> bool:
     lost = sum(end - start for start, end in program.lost)
     if lost * 5 > len(text.strip()):
         return False
+    if lost * 50 < len(text) and any(isinstance(node, _SURE) for node in program.body):
+        return True
     telling = 0
     for node in program.body:
         value = node.value if isinstance(node, ast.Assign | ast.Expr | ast.Return) else None

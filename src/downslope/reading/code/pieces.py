@@ -84,18 +84,62 @@ def parse_program(text: str) -> Program:
     end = len(text) if len(text) <= LONGEST else text.rfind("\n", 0, LONGEST) + 1 or LONGEST
     program = Program(text[:end])
     tree = _parse(program.text)
-    if tree is not None:
-        program.body = tree
-        return program
-    lines = [_python(line) for line in _without_prompts(program.lines)]
-    tree = _parse("\n".join(lines))
-    if tree is not None:
-        program.body = tree
-    else:
-        first = _add_tail(program, lines)
-        if first < len(lines):
-            _add_pieces(program, lines, _inner_lines(lines), (first, len(lines)), _DEEPEST)
+    if tree is None:
+        lines = [_python(line) for line in _without_prompts(program.lines)]
+        tree = _parse("\n".join(lines))
+        if tree is None:
+            lines = _without_loose_ends(lines)
+            first = _add_tail(program, lines)
+            if first < len(lines):
+                _add_pieces(program, lines, _inner_lines(lines), (first, len(lines)), _DEEPEST)
+    program.body = [one for statement in [*program.body, *(tree or [])] for one in _with_what_follows(statement)]
     return program
+
+
+def _with_what_follows(statement: ast.stmt) -> list[ast.stmt]:
+    """Return a definition, and behind it what stands after its last word: of a piece, from further down in a file."""
+    if isinstance(statement, ast.ClassDef):
+        return [statement, *(one for inner in statement.body for one in _with_what_follows(inner)[1:])]
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        body = statement.body
+        ends = next((place for place, one in enumerate(body, 1) if isinstance(one, ast.Return)), len(body))
+        statement.body, later = body[:ends], body[ends:]
+        return [statement, *later]
+    return [statement]
+
+
+def _without_loose_ends(lines: list[str]) -> list[str]:
+    """Return lines with a condition for an `else` whose `if` is missing, and without a text that is only opened."""
+    found = list(lines)
+    blocks: list[int] = []  # indentations of statements that an `else` may go on
+    opened = -1
+    for place, line in enumerate(lines):
+        words = line.lstrip()
+        if line.count('"""') == 1:
+            opens = words.startswith('"""') and len(words.rstrip()) > 3  # one that ends has its words before it
+            if opens and opened >= 0:
+                found[opened] = ""
+            opened = place if opens else -1
+        if not words or words[0] in ")]}#":
+            continue
+        indent = len(line) - len(words)
+        while blocks and blocks[-1] > indent:
+            blocks.pop()
+        goes_on = _GOES_ON.match(words)
+        if goes_on and blocks[-1:] != [indent]:
+            test = "if  " if goes_on[0] == "elif" else "if _".ljust(len(goes_on[0]))
+            found[place] = line[:indent] + test + words[goes_on.end() :]
+        if blocks[-1:] == [indent]:
+            blocks.pop()
+        if goes_on or _BEGINS.match(words):
+            blocks.append(indent)
+    if opened >= 0:
+        found[opened] = ""
+    return found
+
+
+_GOES_ON = re.compile(r"elif\b|(?:else|except\b[^:\n]{0,80}|finally)(?=\s{0,9}:)")
+_BEGINS = re.compile(r"(?:if|for|while|try)\b")
 
 
 def _add_tail(program: Program, lines: list[str]) -> int:
@@ -191,10 +235,12 @@ def _parse_lines(lines: list[str], first: int, last: int, closing: str = "") -> 
 
 def _add_pieces(program: Program, lines: list[str], inner: frozenset[int], span: tuple[int, int], depth: int) -> None:
     """Add what parses of some lines; a piece begins at each line of the least indentation."""
-    _add_chunks(program, lines, list(_chunks(lines, inner, *span)), depth)
+    _add_chunks(program, lines, inner, list(_chunks(lines, inner, *span)), depth)
 
 
-def _add_chunks(program: Program, lines: list[str], chunks: list[tuple[int, int]], depth: int) -> None:
+def _add_chunks(
+    program: Program, lines: list[str], inner: frozenset[int], chunks: list[tuple[int, int]], depth: int
+) -> None:
     """Add pieces that lie beside each other: together where they parse together, else each half of them."""
     start, end = chunks[0][0], chunks[-1][1]
     program.work -= sum(map(len, lines[start:end])) + 400
@@ -204,16 +250,23 @@ def _add_chunks(program: Program, lines: list[str], chunks: list[tuple[int, int]
     tree = _parse_lines(lines, start, end)
     if tree is None and len(chunks) > 1:
         middle = len(chunks) // 2
-        _add_chunks(program, lines, chunks[:middle], depth)
-        _add_chunks(program, lines, chunks[middle:], depth)
+        _add_chunks(program, lines, inner, chunks[:middle], depth)
+        _add_chunks(program, lines, inner, chunks[middle:], depth)
         return
     if tree is None and sum(map(len, lines[start:end])) < _LONGEST_REPAIRED:
         tree = _repaired(lines, start, end) or _patched(program, lines, start, end)
     if tree is not None:
         program.body += tree
     elif end - start > 1 and depth > 0:
-        _add_pieces(program, lines, frozenset(), (start, start + 1), 0)
-        _add_pieces(program, lines, frozenset(), (start + 1, end), depth - 1)
+        smaller = list(_chunks(lines, inner, start, end))
+        if len(smaller) > 1:  # each of the indentation that is the least here
+            _add_chunks(program, lines, inner, smaller, depth - 1)
+            return
+        first = next((place for place in range(start + 1, end) if place not in inner), end)
+        if first == end or _parse_lines(lines, start, first) is None:
+            first, inner = start + 1, frozenset()
+        _add_pieces(program, lines, inner, (start, first), 0)
+        _add_pieces(program, lines, inner, (first, end), depth - 1)
     elif any(line.strip() for line in lines[start:end]):
         program.lost.append((program.starts[start], program.starts[end] - 1))
 

@@ -324,7 +324,7 @@ def _within_epochs(
     shapes: list[Plan] = []
     sources: dict[int, Value] = {}
     for steps in PRETENDED:
-        again = Interpreter(on.program, on.flags, steps, on.beside)
+        again = Interpreter(on.program, on.flags, steps, on.beside, on.known)
         again.go()
         again_one = Optimizer(
             next(
