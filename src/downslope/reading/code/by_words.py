@@ -27,8 +27,9 @@ def row_by_words(made: Made) -> tuple[str, dict[str, str], str] | None:
         >>> row_by_words(Made("WarmupPolyLR", "WarmupPolyLR", [], given, 0, 0))
         ('polynomial', {'warmup': 'warmup_epochs', 'final': 'min_lr', 'power': 'power'}, 'epoch')
     """
-    name = squeezed(made.name)
-    kind = next((kind for mark, kind in POLICIES if mark in name), None) if _SCHEDULES.search(made.name) else None
+    words = [one.data for one in [*made.args[:2], *made.kwargs.values()] if one and isinstance(one.data, str)]
+    names = [squeezed(made.name), *map(squeezed, words)] if _SCHEDULES.search(made.name) else []
+    kind = next((kind for name in names for mark, kind in POLICIES if mark in name), None)
     if not kind or kind in {"plateau", "cyclic", "onecycle"}:
         return None
     listed = any(isinstance(value.data, list | tuple) for value in made.kwargs.values() if value)

@@ -158,6 +158,7 @@ class Calls(_Rest):
         self.doubt = 0
         self.unsure = 0
         self.timed = self.aside = 0
+        self.of_rate = False
         self.called: set[int] = set()
         self.inner: list[Value] = []
         self.tests: list[str] = []
@@ -211,7 +212,7 @@ class Calls(_Rest):
             value = self.evaluate(keyword.value, scope)
             if keyword.arg is not None:
                 kwargs[keyword.arg] = value.within(*self.program.place(keyword))
-                of_loader = keyword.arg == "batch_size" and value.literal
+                of_loader = value.literal and field_of(keyword.arg) == "data.batch_size"
                 if (
                     not of_loader
                     and not LAYER.search(last)

@@ -139,6 +139,8 @@ ROWS = {
     "paddle.PolynomialDecay": "polynomial learning_rate decay_steps end_lr=0.0001 power=1.0 cycle",
     "paddle.exponential_decay": "exponential learning_rate decay_steps decay_rate staircase",
     "paddle.polynomial_decay": "polynomial learning_rate decay_steps end_learning_rate=0.0001 power=1.0 cycle",
+    "paddle.CosineDecay": "cosine learning_rate step_each_epoch duration<epochs final=0.0 unit='epoch'",
+    "paddle.cosine_decay": "cosine learning_rate step_each_epoch duration<epochs final=0.0 unit='epoch'",
     "paddle.InverseTimeDecay": "inverse learning_rate gamma",
     "mindspore.ExponentialDecayLR": "exponential learning_rate decay_rate decay_steps is_stair=False",
     "mindspore.CosineDecayLR": "cosine min_lr max_lr decay_steps",

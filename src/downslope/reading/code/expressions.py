@@ -394,7 +394,7 @@ class Expressions(Calls):
     def function(self, node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Value:
         """A function, with what its parameters default to."""
         defaults: dict[str, Value] = {}
-        of_rate = OF_RATE.search(getattr(node, "name", ""))
+        of_rate = self.of_rate or OF_RATE.search(getattr(node, "name", ""))
         for parameter, default in defaults_of(node.args):
             place = self.program.place(parameter)[0], self.program.place(default)[1]
             defaults[parameter.arg] = self.evaluate(default, scope).within(*place)

@@ -26,9 +26,10 @@ def plan_of_formulas(on: Interpreter) -> Plan | None:
     return next((plan for node in formulas(on.program.body) if (plan := plan_of_formula(on, node)) is not None), None)
 
 
-def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "") -> Plan | None:
+def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "", around: Scope | None = None) -> Plan | None:
     """Return the schedule of a formula; `time` is the name that counts epochs or steps, where it is known."""
-    roles = _Roles(on, time)
+    around = around or on.globals
+    roles = _Roles(on, time, around)
     formula = roles.put(deepcopy(node))
     on.program.kept.append(formula)  # its place is known by its identity
     if not roles.unit or roles.unknown:
@@ -39,7 +40,7 @@ def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "") -> Plan | N
     for length in _LENGTHS:
         samples: list[tuple[float, float]] = []
         for moment in range(length + length // 2 if not roles.whole else length):
-            scope = Scope({"_time": Value(moment), "_whole": Value(length), "_rate": pretended_rate()}, on.globals)
+            scope = Scope({"_time": Value(moment), "_whole": Value(length), "_rate": pretended_rate()}, around)
             found = on.evaluate(formula, scope)
             if not is_number(found.data):
                 return None
@@ -60,13 +61,14 @@ def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "") -> Plan | N
 class _Roles:
     """Puts names for what counts time, for the length of the run and for the rate that it begins with."""
 
-    def __init__(self, on: Interpreter, time: str) -> None:
-        self.on, self.time, self.unit, self.whole, self.unknown = on, time, "", False, False
+    def __init__(self, on: Interpreter, time: str, around: Scope) -> None:
+        self.on, self.time, self.around = on, time, around
+        self.unit, self.whole, self.unknown = "", False, False
 
     def put(self, node: ast.expr) -> ast.expr:
         """Return a formula with these names in it; a function that is called keeps its own."""
         if isinstance(node, ast.BinOp):
-            known = is_number(self.on.evaluate(node.right, self.on.globals).data)
+            known = is_number(self.on.evaluate(node.right, self.around).data)
             over = isinstance(node.op, ast.Div) and self._counts(node.left) and not self._counts(node.right)
             self.whole |= over and not known
             node.left = self.put(node.left)  # what the time is divided by is all of it
@@ -92,7 +94,7 @@ class _Roles:
         return bool(_WHOLE.intersection(meanings(name))) or field_of(name).startswith("train.")
 
     def _named(self, node: ast.expr) -> ast.expr:
-        value = self.on.evaluate(node, self.on.globals)
+        value = self.on.evaluate(node, self.around)
         if is_number(value.data):
             return node
         name = key_of(node)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code.arithmetic import compare, concrete
-from downslope.reading.code.calling import Change, Frame, Length, Loop, either
-from downslope.reading.code.calls import is_foreign, optimizer_of
+from downslope.reading.code.calling import OF_RATE, Change, Frame, Length, Loop, either
+from downslope.reading.code.calls import field_of, is_foreign, optimizer_of
 from downslope.reading.code.expressions import MOST_INNER, Expressions
 from downslope.reading.code.options import declared_defaults
 from downslope.reading.code.pieces import Program
@@ -55,7 +55,7 @@ _GROWTH = 1.5
 _COUNTED = {"epoch": "epochs", "EPOCH": "epochs", "STEPS": "max_steps", "ITERATIONS": "max_steps"}
 _DEEPEST = 8
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
-_TABLE = re.compile(r"^[A-Z]{1,2}$|(?:Config|Cfg|Args|Params|Options|Settings|Dict)$")
+_TABLE = re.compile(r"^[A-Z]{1,2}$|(?:Config|Cfg|Args|[Pp]arams|Options|Settings|Dict)$")
 """Names of classes that only hold settings."""
 
 _ASIDE = frozenset({"warmup", "early", "stopping", "ema", "test", "eval", "evaluation", "validation", "teacher"})
@@ -87,7 +87,8 @@ class Interpreter(Expressions):
         self.calls.append(frame)
         try:
             for statement in self.program.body:  # of a piece, also behind the end of the function that it begins in
-                if self.run([statement], self.globals, frame) == "raise":
+                self.run([statement], self.globals, frame)
+                if self.budget < 0:
                     break
             self.doubt += 1
             self.called_changes = len(self.changes)
@@ -159,7 +160,11 @@ class Interpreter(Expressions):
 
     def _update(self, node: ast.AugAssign, scope: Scope, frame: Frame) -> str:
         old = self.evaluate(node.target, scope)
-        self.assign(node.target, self.operate(node.op, old, self.evaluate(node.value, scope), node), scope)
+        value = self.operate(node.op, old, self.evaluate(node.value, scope), node)
+        self.assign(node.target, value, scope)
+        path = field_of(name_of(node.target))
+        if path in self.named and self.named[path].data == old.data and is_number(value.data) and not self.loops:
+            self.named[path] = value
         return ""
 
     def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
@@ -202,7 +207,7 @@ class Interpreter(Expressions):
         if isinstance(table, dict):
             for key, item in islice(table.items(), MOST_ITEMS):
                 self.enter((*path, str(key)), item)
-        elif path and value.start >= 0 and not value.file and (value.literal or is_number(table) or numbers(value)):
+        elif path and value.start >= 0 and not value.file and (value.literal or is_number(table) or isinstance(table, bool) or numbers(value)):
             data = [item.data for item in table] if isinstance(table, list | tuple) else table
             self.entries.append(Entry(path, data, value.start, value.end, derived=not value.literal))
 
@@ -371,9 +376,9 @@ class Interpreter(Expressions):
     def _class_definition(self, node: ast.ClassDef, scope: Scope, frame: Frame) -> str:
         inner = Scope({}, scope)
         aside = bool(words_in([node.name]) & _ASIDE)
-        self.aside += aside
+        self.aside, self.of_rate = self.aside + aside, OF_RATE.search(node.name) is not None
         self.run(node.body, inner, Frame())
-        self.aside -= aside
+        self.aside, self.of_rate = self.aside - aside, False
         fields = [
             one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
         ]
@@ -593,7 +598,9 @@ def _is_optimizer(made: Made) -> bool:
 
 def _latest(on: Interpreter) -> int:
     """Return the largest number in a list of the program's options: a milestone may lie after the end."""
-    listed = [item.data for value in on.options.values() if isinstance(value.data, list | tuple) for item in value.data]
+    told = [value for name, value in on.globals.names.items() if field_of(name) == "lr.milestones"]
+    lists = [value.data for value in [*on.options.values(), *told] if isinstance(value.data, list | tuple)]
+    listed = [item.data for many in lists for item in many]
     texts = [
         value.data
         for value in on.options.values()

@@ -178,7 +178,7 @@ def _values(
     before = base
     for time in times:
         found = at(time, before)
-        if not is_number(found.data):
+        if not is_number(found.data) or (found.doubt and not before.doubt):
             if time < end and (found.data is not None or not samples):
                 return [], {}, end
             end = min(time, end)

@@ -479,7 +479,7 @@ class Schedules:
         plan = sample_function(self.on, function.data, _stepped(made), self.epochs, base, factor=True)
         node = function.data.node
         if plan is None and isinstance(node, ast.Lambda) and node.args.args:
-            plan = plan_of_formula(self.on, node.body, node.args.args[0].arg)
+            plan = plan_of_formula(self.on, node.body, node.args.args[0].arg, function.data.scope)
             plan = plan and relative(plan).put("initial", base)
         return plan
 
