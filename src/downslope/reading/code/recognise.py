@@ -13,6 +13,8 @@ Samples = Sequence[tuple[float, float]]
 """(time, value), by time."""
 
 _CLOSE = 1e-6
+_STILL = 1e-4
+"""What a rate changes by where too little of its way is seen to tell it."""
 _MOST_LEVELS = 40
 _POWERS = (0.9, 2.0, 0.5, 3.0, 4.0, 1.5, 0.75)
 
@@ -177,7 +179,7 @@ def _smooth(inside: Samples, end: float) -> Plan | None:
     """Return a smooth way: a line, a power, a cosine, an exponential, an inverse."""
     first = inside[0][1]
     last_time, last = inside[-1]
-    if len(inside) < 4:
+    if len(inside) < 4 or all(_same(value, first, _STILL) for _, value in inside):
         return None
     candidates: list[Plan] = []
     settled = next((time for time, value in inside if _same(value, last)), last_time)

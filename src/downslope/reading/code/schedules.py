@@ -16,7 +16,7 @@ from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.formulas import plan_of_formula
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
-from downslope.reading.code.sampling import relative, sample_function, sample_scheduler
+from downslope.reading.code.sampling import relative, sample_function, sample_scheduler, time_parameter
 from downslope.reading.code.values import (
     Function,
     Instance,
@@ -476,7 +476,8 @@ class Schedules:
             function = function.data[0]
         if function is None or not isinstance(function.data, Function):
             return None
-        plan = sample_function(self.on, function.data, _stepped(made), self.epochs, base, factor=True)
+        unit = time_parameter(function.data)[1] if "stepped" not in made.notes else ""
+        plan = sample_function(self.on, function.data, unit or _stepped(made), self.epochs, base, factor=True)
         node = function.data.node
         if plan is None and isinstance(node, ast.Lambda) and node.args.args:
             plan = plan_of_formula(self.on, node.body, node.args.args[0].arg, function.data.scope)
