@@ -68,6 +68,8 @@ def length(data: Any) -> Any:
     if isinstance(data, str | list | tuple | dict):
         return len(data)
     hint = _hint(data).lower()
+    if hint in {"ds", "train"}:
+        return PerEpoch(1, examples=True)
     if any(word in hint for word in _LOADER):
         return PerEpoch(1)
     return PerEpoch(1, examples=True) if any(word in hint for word in _DATA) else Unknown("len")
@@ -203,7 +205,7 @@ NUMERIC: dict[str, Callable[..., Any]] = {
     "maximum": max,
     "add": operator.add,
     "subtract": operator.sub,
-    "multiply": operator.mul,
+    **dict.fromkeys(["multiply", "scalar_mul"], operator.mul),
     "divide": operator.truediv,
     "floor_divide": operator.floordiv,
     "rsqrt": lambda x: 1 / math.sqrt(x),

@@ -19,6 +19,7 @@ from downslope.reading.code.values import (
     Builtin,
     Class,
     Function,
+    Groups,
     Instance,
     Made,
     Namespace,
@@ -66,6 +67,7 @@ class Change:
     late: bool = False
     inside: bool = False
     key: str = "lr"
+    group: int = 0
 
 
 @dataclass
@@ -108,7 +110,7 @@ class _Rest(Protocol):
     def assign(self, target: ast.expr, value: Value, scope: Scope) -> None: ...
     def enter(self, path: tuple[str, ...], value: Value) -> None: ...
     def penalize(self, one: Value, two: Value) -> None: ...
-    def change(self, optimizer: Value, value: Value, key: str = "lr") -> None: ...
+    def change(self, optimizer: Value, value: Value, key: str = "lr", group: int = 0) -> None: ...
     def evaluate(self, node: ast.expr | None, scope: Scope) -> Value: ...
     def truth(self, value: Value) -> bool | None: ...
     def get(self, of: Value, name: str) -> Value: ...
@@ -144,6 +146,7 @@ class Calls(_Rest):
         self.known = known or {}
         self.options: dict[str, Value] = dict(self.known)
         self.missed: set[str] = set()
+        self.aliases: dict[str, str] = {}
         self.made: list[Made] = []
         self.changes: list[Change] = []
         self.called_changes = 0
@@ -187,6 +190,12 @@ class Calls(_Rest):
             callee = self.evaluate(func, scope)
         args, kwargs = self.arguments(node, scope)
         place = self.program.place(node)
+        if receiver is not None and isinstance(receiver.data, Groups) and last == "update":
+            given = args[0].data if args and isinstance(args[0].data, dict) else {}
+            for key, value in {**given, **kwargs}.items():
+                self.change(receiver.data.optimizer, value, str(key), receiver.data.place)
+        if isinstance(callee.data, Made) and args and optimizer_of(callee.data.name) and not receiver:
+            self.change(callee, args[0])  # of objax: `optimizer(lr, gradients)`
         if receiver is not None and isinstance(receiver.data, Namespace) and last in {"_get_kwargs", "items"}:
             receiver, last = Value(receiver.data.attributes), "items"
         if receiver is not None and (is_known(receiver.data) or isinstance(receiver.data, Builtin)):

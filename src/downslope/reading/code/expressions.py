@@ -204,7 +204,7 @@ class Expressions(Calls):
         if isinstance(data, Groups):
             if isinstance(key, str):
                 return self.rate(data.optimizer) if key in {"lr", "initial_lr"} else Value(Unknown(key))
-            return of
+            return Value(Groups(data.optimizer, key)) if isinstance(key, int) and key > 0 else of
         if isinstance(data, dict):
             return (data.get(key) if isinstance(key, str | int | float) else None) or Value(Unknown(str(key)))
         if isinstance(data, list | tuple) and isinstance(key, int) and -len(data) <= key < len(data):
@@ -222,6 +222,10 @@ class Expressions(Calls):
         """Return the result of an operator, whose words are the whole expression."""
         left, right = self.loosened(left), self.loosened(right)
         start, end = self.program.place(node)
+        many, one = (left, right) if isinstance(left.data, list) else (right, left)
+        if isinstance(one.data, float) and isinstance(many.data, list):  # an array's, for Python's have no such
+            items = [self.operate(op, *((item, one) if many is left else (one, item)), node) for item in many.data]
+            return Value(items, start, end, sources=join_sources([left.sources, right.sources]))
         if isinstance(op, ast.Mult):
             self.penalize(left, right)
         data = arithmetic.binary(op, left.data, right.data, self.steps)
@@ -347,6 +351,10 @@ class Expressions(Calls):
             if isinstance(key.data, str | int | float | PerEpoch):
                 found[key.data] = value.within(self.program.place(key_node)[0], self.program.place(value_node)[1])
                 self.note(str(key.data), found[key.data])
+            if isinstance(key.data, Made) and key.data.name.startswith("placeholder"):
+                told = [key.data.bound, *(one.data for one in key.data.kwargs.values() if isinstance(one.data, str))]
+                if self.loops and any(field_of(one) == "sgd.lr" for one in told):
+                    self.change(Value(Unknown("optimizer")), value)
             if key.data == "params" and isinstance(value_node, ast.Name):
                 found["params_name"] = Value(value_node.id)
         if self.tests and "params" in found:

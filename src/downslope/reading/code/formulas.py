@@ -7,7 +7,7 @@ from copy import deepcopy
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calls import field_of
-from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import recognise
 from downslope.reading.code.sampling import alike, relative, with_words
 from downslope.reading.code.tree import RATE_KEYS, formulas, key_of, unit_of
@@ -37,9 +37,10 @@ def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "", around: Sco
     place = on.program.place(node)
     shapes: list[Plan] = []
     sources: dict[int, Value] = {}
-    for length in _LENGTHS:
+    for length in [roles.length] if roles.length > 1 else _LENGTHS:
         samples: list[tuple[float, float]] = []
-        for moment in range(length + length // 2 if not roles.whole else length):
+        long = range(length + length // 2 if not roles.whole else length)
+        for moment in [time for time in telling_times(length, on) if time < length] if roles.length > 1 else long:
             scope = Scope({"_time": Value(moment), "_whole": Value(length), "_rate": pretended_rate()}, around)
             found = on.evaluate(formula, scope)
             if not is_number(found.data):
@@ -52,7 +53,7 @@ def plan_of_formula(on: Interpreter, node: ast.expr, time: str = "", around: Sco
         if roles.whole:
             shape.fields.pop("duration", None)
         shapes.append(shape)
-    if not alike(*shapes):
+    if len(shapes) > 1 and not alike(*shapes):
         return None
     plan = with_words(shapes[0], roles.unit, sources, None, place)
     return relative(plan) if NOWHERE in sources else plan
@@ -63,14 +64,16 @@ class _Roles:
 
     def __init__(self, on: Interpreter, time: str, around: Scope) -> None:
         self.on, self.time, self.around = on, time, around
-        self.unit, self.whole, self.unknown = "", False, False
+        self.unit, self.whole, self.unknown, self.length = "", False, False, 0
 
     def put(self, node: ast.expr) -> ast.expr:
         """Return a formula with these names in it; a function that is called keeps its own."""
         if isinstance(node, ast.BinOp):
-            known = is_number(self.on.evaluate(node.right, self.around).data)
+            divisor = self.on.evaluate(node.right, self.around).data
+            known = is_number(divisor)
             over = isinstance(node.op, ast.Div) and self._counts(node.left) and not self._counts(node.right)
             self.whole |= over and not known
+            self.length = int(divisor) if over and known and isinstance(node.op, ast.Div) else self.length
             node.left = self.put(node.left)  # what the time is divided by is all of it
             node.right = self._as("_whole", node.right) if over and not known else self.put(node.right)
         elif isinstance(node, ast.UnaryOp):

@@ -337,6 +337,8 @@ class Gathering:
                 found.append((f"train.{'epochs' if pair[1].data == 'epoch' else 'steps'}", pair[0]))
         if made.name not in FITTING and made.name not in _BY_PLACE:
             return found
+        if made.name.startswith("fit") and self.on.program.text[made.start : made.start + 5].startswith("learn"):
+            found += [("train.epochs", one) for one in made.args[:1]]  # of fastai
         if ((made.name == "train" and self.found.framework == "mindspore") or made.name in _BY_PLACE) and made.args:
             found.append(("train.epochs", made.args[0]))
         if made.name == "train" and "steps" in made.kwargs:
@@ -375,6 +377,8 @@ class Gathering:
         for name in ("per_device_train_batch_size", "per_gpu_train_batch_size"):
             if name in made.kwargs:
                 return made.kwargs[name], ("per_device",)
+        if "bs" in made.kwargs and "Loader" in made.path:
+            return made.kwargs["bs"], ()
         if made.name in {"train", "fit"} and "batch" in made.kwargs:
             return made.kwargs["batch"], ()
         if "batch_size" in made.kwargs and not lowered.startswith(("predict", "evaluate")):

@@ -235,7 +235,7 @@ class Interpreter(Expressions):
         data = of.data
         if isinstance(data, Groups):
             if isinstance(key, str):
-                self.change(data.optimizer, value, key)
+                self.change(data.optimizer, value, key, data.place)
         elif isinstance(data, dict):
             if isinstance(key, str | int | float):
                 data[key] = value
@@ -249,7 +249,7 @@ class Interpreter(Expressions):
             if "group" in path or "optim" in path:
                 self.change(of, value)
 
-    def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
+    def change(self, optimizer: Value, value: Value, key: str = "lr", group: int = 0) -> None:
         """Note that something sets the learning rate, or another setting, of an optimizer."""
         value = self.loosened(value)
         value = value.also(join_sources(self.control)) if self.control else value
@@ -261,10 +261,10 @@ class Interpreter(Expressions):
         unsure = bool(self.loops) and self.unsure > self.loops[0].unsure
         late = epoch is not None and epoch.trained
         key = "lr" if key in RATE_KEYS else key
-        self.changes.append(Change(optimizer, value, at, index, beyond, unsure, late, bool(self.loops), key))
-        if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure:
+        self.changes.append(Change(optimizer, value, at, index, beyond, unsure, late, bool(self.loops), key, group))
+        if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure and not group:
             optimizer.data.notes["lr"] = value
-        elif key in RATE_KEYS and not unsure and self.loops:
+        elif key in RATE_KEYS and not unsure and self.loops and not group:
             self.loose_rate = value
 
     def _condition(self, node: ast.If, scope: Scope, frame: Frame) -> str:

@@ -85,6 +85,8 @@ def is_builtin(name: str) -> bool:
 def call_builtin(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
     """Call one of Python's functions."""
     if name in _NUMERIC:
+        if name == "round" and len(args) == 2 and (number(args[1]) or 0) > 2:
+            return args[0]  # its digits are all that matter
         return Value(UNKNOWN) if "key" in kwargs or not args else _number(on, name, args, place)
     method = _CALLS.get(name)
     if method is None or not (args or name == "dict"):
@@ -412,6 +414,9 @@ def _computed(
         return _number(on, name[:3], args, place)
     if name in {"sum", "count_nonzero"} and args and isinstance(args[0].data, list):
         return _number(on, "sum", args[:1], place)
+    if name == "take" and len(args) == 2 and isinstance(args[0].data, list) and isinstance(args[1].data, int):
+        fits = 0 <= args[1].data < len(args[0].data)
+        return args[0].data[args[1].data].also(sources) if fits else Value(UNKNOWN)
     if name in _PLACES and len(args) == 2:
         many, one = args if isinstance(args[0].data, list) else args[::-1]
         op = ast.Lt() if kwargs.get("side", Value(_PLACES[name])).data == "left" else ast.LtE()
@@ -428,7 +433,7 @@ def _computed(
     if name in CASTS and (args or "value" in kwargs):
         first = args[0] if args else kwargs["value"]
         if is_known(first.data) or isinstance(first.data, PerEpoch):
-            return first
+            return first.but(list(first.data)) if isinstance(first.data, tuple) else first
     if name in {"loads", "literal_eval", "safe_load"} and args:
         return from_words(args[0])
     if name == "where" and len(args) == 3:

@@ -52,6 +52,7 @@ def call_parser(
     elif name == "set_defaults":
         on.options.update(kwargs)
     elif name in {"parse_args", "parse_known_args"}:
+        on.options.update(_given(on, args[0].data) if args and isinstance(args[0].data, list) else {})
         table = Value(Namespace(dict(on.options)))
         on.parsed = table.data
         return table if name == "parse_args" else Value([table, Value([])])
@@ -88,6 +89,21 @@ def _add_argument(on: Calls, args: list[Value], kwargs: dict[str, Value]) -> Non
                 action == "store_true", given.start, given.end, literal=True, file=given.file, words=given.words
             )
     on.options[name] = _typed(on, value, kwargs.get("type"), kwargs.get("nargs"))
+    on.aliases.update(dict.fromkeys(map(plain_name, names), name))
+
+
+def _given(on: Calls, words: list[Value]) -> dict[str, Value]:
+    """Return the options that a list of a command's words sets: `parse_args(["--lr", "0.1", "-e", "90"])`."""
+    found: dict[str, Value] = {}
+    name = ""
+    for word in words:
+        told = on.aliases.get(plain_name(word.data), "") if isinstance(word.data, str) and word.data[:1] == "-" else ""
+        if told:
+            name, found[told] = told, word.but(True)
+        elif name and isinstance(word.data, str):
+            number = number_in(word.data)
+            found[name] = word if number is None else word.but(number)
+    return found
 
 
 def plain_name(flag: str) -> str:

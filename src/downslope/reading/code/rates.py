@@ -266,7 +266,11 @@ def _of_optimizer(changes: list[Change], one: Optimizer | None) -> list[Change]:
         other = isinstance(data, Made) and one is not None and data.start != one.made.start and data.name in _NAMES
         if change.key == "lr" and not other:
             found.append(change)
-    return found
+    base = one.settings.get("lr") if one is not None else None
+    first = {change.group: change.value.data for change in reversed(found)}
+    main = next((group for group, rate in sorted(first.items()) if base is not None and rate == base.data), 0)
+    main = main if main in first else min(first, default=0)
+    return [change for change in found if change.group == main]
 
 
 _NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"})

@@ -45,6 +45,7 @@ def sample_function(
     base: Value | None,
     *,
     factor: bool = False,
+    again: bool = False,
     more: dict[str, Value] | None = None,
 ) -> Plan | None:
     """Return the schedule that a function of the epoch or step gives, or sets.
@@ -56,6 +57,7 @@ def sample_function(
         length: How many of these the run has, or None.
         base: The learning rate that it begins with, as far as it is known.
         factor: Whether it gives a factor on `base`.
+        again: Whether that is one on the rate before, from the second time on.
         more: Further arguments.
     """
     name, _ = time_parameter(function)
@@ -88,6 +90,9 @@ def sample_function(
         if isinstance(found.data, list | tuple) and found.data:
             found = found.data[0]
         if is_number(found.data) and factor:
+            if again:
+                made = before.data * found.data if time else before.data
+                return Value(made, found.start, found.end, sources=join_sources([before.sources, found.sources]))
             if base is None or not is_number(base.data):
                 return found.also({NOWHERE: Value(1.0, NOWHERE, NOWHERE)})
             return Value(found.data * base.data, found.start, found.end, sources=found.sources)

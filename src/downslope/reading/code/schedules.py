@@ -118,7 +118,7 @@ class Schedules:
         **dict.fromkeys(["SequentialLR", "join_schedules", "LRSequential"], "_in_turn"),
         "ChainedScheduler": "_chained",
         "OneCycleLR": "_one_cycle",
-        **dict.fromkeys(["LambdaLR", "LambdaDecay"], "_by_function"),
+        **dict.fromkeys(["LambdaLR", "LambdaDecay", "MultiplicativeLR", "MultiplicativeDecay"], "_by_function"),
         **dict.fromkeys(
             words_of(
                 "get_scheduler get_linear_schedule_with_warmup get_cosine_schedule_with_warmup get_constant_schedule "
@@ -477,7 +477,10 @@ class Schedules:
         if function is None or not isinstance(function.data, Function):
             return None
         unit = time_parameter(function.data)[1] if "stepped" not in made.notes else ""
-        plan = sample_function(self.on, function.data, unit or _stepped(made), self.epochs, base, factor=True)
+        again = made.name.startswith("Multiplicative")
+        plan = sample_function(
+            self.on, function.data, unit or _stepped(made), self.epochs, base, factor=True, again=again
+        )
         node = function.data.node
         if plan is None and isinstance(node, ast.Lambda) and node.args.args:
             plan = plan_of_formula(self.on, node.body, node.args.args[0].arg, function.data.scope)

@@ -21,6 +21,8 @@ ADJUSTS = re.compile(
     re.IGNORECASE,
 )
 """Functions that change a learning rate, by their names."""
+_OPTIMIZER = re.compile(r"optimizer|opt")
+"""What is called as an optimizer is: `optimizer(lr, gradients)`."""
 RATE_KEYS = frozenset({"lr", "learning_rate", "learningrate"})
 
 
@@ -128,8 +130,14 @@ def _sets_rate(node: ast.AST) -> bool:
             else name_of(node)
         )
         return str(key) in RATE_KEYS
+    if isinstance(node, ast.Dict):  # what a graph is fed with
+        return any(isinstance(key, ast.Name | ast.Attribute) and _RATE.fullmatch(name_of(key)) for key in node.keys)
     if isinstance(node, ast.Call):
         name = name_of(node.func)
+        if name == "update":
+            return any(keyword.arg in RATE_KEYS for keyword in node.keywords)
+        if _OPTIMIZER.fullmatch(name) and node.args:
+            return True
         return name in _SETS or bool(optimizer_of(name)) or bool(ADJUSTS.search(name))
     return False
 

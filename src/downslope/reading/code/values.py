@@ -231,6 +231,7 @@ class Groups:
     """The parameter groups of an optimizer, one of them by its number, or all at once."""
 
     optimizer: Value
+    place: int = 0
 
 
 @dataclass(frozen=True)
