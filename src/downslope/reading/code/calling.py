@@ -14,7 +14,7 @@ from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calls import field_of, optimizer_of
 from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
-from downslope.reading.code.tree import name_of
+from downslope.reading.code.tree import name_of, unit_of
 from downslope.reading.code.values import (
     Builtin,
     Class,
@@ -163,6 +163,7 @@ class Calls(_Rest):
         self.timed = self.aside = 0
         self.of_rate = False
         self.called: set[int] = set()
+        self.chosen: set[int] = set()
         self.inner: list[Value] = []
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
@@ -303,6 +304,12 @@ class Calls(_Rest):
         candidates = [*frame.maybe, *([frame.result] if frame.result is not None else [])]
         if not candidates:
             return Value(None)
+        if OF_RATE.search(function.name) and isinstance(candidates[-1].data, Unknown):
+            bound = self._bind(function, args, kwargs)
+            times = [name for name, one in bound.items() if isinstance(one.data, Unknown | Ref) and unit_of(name)]
+            if len(times) == 1:  # a rate by the step of a graph
+                del bound[times[0]]
+                return Value(Function(function.node, function.scope, bound, function.owner))
         found = candidates[-1]
         for other in reversed(candidates[:-1]):
             found = either(other, found)

@@ -46,6 +46,8 @@ _CONFIGURATIONS = words_of(
     "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
 )
 _SETTINGS = re.compile(r"config|cfg|arg|option|param|setting", re.IGNORECASE)
+_SCALES = re.compile(r"(?:lr|decay)_?(?:mult|scale|ratio|factor|multiplier)")
+"""What groups of parameters hold that tells them apart: 1 of the main one."""
 _CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
 
 
@@ -202,6 +204,8 @@ class Expressions(Calls):
             return Value(data if isinstance(data, Groups) else UNKNOWN)
         key = self.evaluate(node.slice, scope).data
         if isinstance(data, Groups):
+            if isinstance(key, str) and _SCALES.fullmatch(key):
+                return Value(1)
             if isinstance(key, str):
                 return self.rate(data.optimizer) if key in {"lr", "initial_lr"} else Value(Unknown(key))
             return Value(Groups(data.optimizer, key)) if isinstance(key, int) and key > 0 else of
@@ -268,7 +272,8 @@ class Expressions(Calls):
         operand = self.evaluate(node.operand, scope)
         if isinstance(node.op, ast.Not):
             truth = self.truth(operand)
-            return Value(UNKNOWN if truth is None else not truth, sources=operand.sources)
+            place = self.program.place(node)
+            return Value(UNKNOWN if truth is None else not truth, *place, sources=operand.sources)
         if isinstance(node.op, ast.USub) and is_number(operand.data):
             start, end = self.program.place(node)
             found = Value(

@@ -18,6 +18,7 @@ from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, reason
 from downslope.reading.code.tree import ADJUSTS, falls_if_measured, written_rates
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, number, numbers, words_of
+from downslope.reading.code.written import from_words
 from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
@@ -81,7 +82,10 @@ class Gathering:
         self.found = Found()
         self.named = dict(on.named)
         for name, value in {**on.options, **on.parsed.attributes}.items():
-            if (path := field_of(name)) and _fits(path, value):
+            path = field_of(name)
+            if path == "lr.milestones" and isinstance(value.data, str):
+                value = from_words(value)
+            if path and _fits(path, value):
                 self.named.setdefault(path, value)
         numbered = sorted((name, value) for name, value in on.options.items() if _NUMBERED.fullmatch(name))
         times = [value for _, value in numbered]
@@ -136,6 +140,8 @@ class Gathering:
         lr, last = self.named.get("sgd.lr"), plan.then or plan
         if lr is not None and lr.literal and last.kind in _BEGINNING and "initial" not in last.fields:
             last.fields["initial"] = Value(lr.data, lr.start, lr.end)
+        if last.kind == "multistep" and "times" not in last.fields:
+            last.put("times", self.named.get("lr.milestones"))
 
     # putting
 

@@ -93,7 +93,8 @@ class Interpreter(Expressions):
             self.doubt += 1
             self.called_changes = len(self.changes)
             named = sorted(self.globals.names.items(), key=lambda item: "config" not in item[0].lower())
-            for value in [*(value for _, value in named), *self.inner]:
+            told = sorted((value for _, value in named), key=lambda one: id(_node(one)) not in self.chosen)
+            for value in [*told, *self.inner]:
                 if isinstance(value.data, Function) and id(value.data.node) not in self.called:
                     self.call_function(value.data, [], self._flags_for(value.data))
                 elif isinstance(value.data, Class) and value.data.name:
@@ -172,6 +173,8 @@ class Interpreter(Expressions):
         if self.control:
             value = value.also(join_sources(self.control))
         if isinstance(target, ast.Name):
+            if isinstance(value.data, Function) and "optim" in target.id.lower():
+                self.chosen.add(id(value.data.node))
             if isinstance(value.data, Made) and not value.data.bound:
                 value.data.bound = target.id
             self.note(target.id, value)
@@ -383,6 +386,9 @@ class Interpreter(Expressions):
             one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
         ]
         bases = [self.evaluate(base, scope) for base in node.bases[:8]]
+        init = inner.names.get("__init__")
+        if init is not None and isinstance(init.data, Function) and _TABLE.search(node.name):
+            self.enter((), Value(init.data.defaults))
         scope.put(node.name, Value(Class(node.name, inner.names, bases, fields)))
         return ""
 
@@ -588,6 +594,10 @@ def constants(program: Program) -> dict[str, Value]:
     on.run([one for one in program.body if isinstance(one, kinds)], on.globals, Frame())
     names = {name: value for name, value in on.globals.names.items() if not isinstance(value.data, Unknown | Ref)}
     return {name: value for name, value in names.items() if name != "__name__" and not isinstance(value.data, Made)}
+
+
+def _node(value: Value) -> ast.AST | None:
+    return value.data.node if isinstance(value.data, Function) else None
 
 
 def _is_optimizer(made: Made) -> bool:

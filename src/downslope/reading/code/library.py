@@ -111,6 +111,9 @@ def _number(on: Calls, name: str, args: list[Value], place: tuple[int, int]) -> 
         data = [int(one) if isinstance(one, bool) else one for one in data]
     if data and isinstance(data[0], PerEpoch) and (name not in _OVER_ITEMS or (name == "max" and is_number(data[-1]))):
         return (items or [first])[0]
+    made = next((item for item in items or [] if isinstance(item.data, Made | Function)), None)
+    if made is not None and len(data) == 2 and name in {"min", "max"}:
+        return made  # with a floor
     if not data or not all(map(is_number, data)):
         known = [item for item, one in zip(items or [], data, strict=False) if is_number(one)]
         one = known[0].but(doubt=True) if len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
@@ -354,6 +357,8 @@ def call_outside(
             return on.call_function(target.data, [Value(UNKNOWN), *more] if more else [], dict(on.flags))
     if receiver is not None and isinstance(receiver.data, Unknown) and receiver.data.hint == "super":
         return _call_super(on, name, args, kwargs)
+    if name == "set_default" and len(args) == 2 and isinstance(args[0].data, str):
+        on.options[args[0].data] = on.flags.get(args[0].data) or args[1].within(args[0].start, args[1].end)
     if name == "set_learning_rate" and args and receiver is not None:
         on.change(receiver, args[-1])
     if name == "set_value" and len(args) == 2:

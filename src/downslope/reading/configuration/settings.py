@@ -422,7 +422,8 @@ def _patterns(
 _RATES = frozenset({"lr", "policy", "times", "gamma"})
 _OF_UNIT = {
     ("length", "epoch"): "epochs", ("length", "step"): "steps", ("warmup", "epoch"): "warmup_epochs",
-    ("warmup", "step"): "warmup_steps", ("warmup", "part"): "warmup_ratio",
+    ("warmup", "step"): "warmup_steps", ("warmup", "part"): "warmup_ratio", ("steps", "epoch"): "epochs",
+    ("epochs", "step"): "steps", ("warmup_steps", "epoch"): "warmup_epochs", ("warmup_epochs", "step"): "warmup_steps",
 }  # fmt: skip
 """What a time means that is written with its unit."""
 

@@ -103,6 +103,9 @@ def amount(value: Any) -> tuple[Any, str]:
         parts = [amount(one) for one in value]
         units = {unit for _, unit in parts}
         return ([one for one, _ in parts], units.pop()) if len(units) == 1 else (value, "")
+    if isinstance(value, str) and "," in value and len(value) < 400:
+        several, unit = amount([one.strip() for one in value.split(",")])
+        return (several, unit) if unit else (value, "")
     match = _AMOUNT.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 40 else None
     number = as_number(match[1]) if match else None
     return (value, "") if match is None or number is None else (number, _UNITS.get(match[2], "step"))
