@@ -259,7 +259,7 @@ _NAME_OF = {name: path for path, names in NAMES.items() for name in names.split(
 _BY_WORDS = {
     "momentum": "sgd.momentum", "weight_decay": "sgd.weight_decay", "batch": "data.batch_size",
     "epochs": "train.epochs", "accumulate": "train.accumulate", "smoothing": "train.label_smoothing",
-    "gamma": "lr.factor",
+    "gamma": "lr.factor", "milestones": "lr.milestones", "times": "lr.milestones",
 }  # fmt: skip
 
 

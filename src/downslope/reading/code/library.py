@@ -346,7 +346,7 @@ def call_outside(
     computed = _computed(on, name, args, kwargs, place, sources)
     if computed is not None:
         return computed
-    table = make_namespace(name, args, kwargs)
+    table = None if path.startswith(("tf.", "tensorflow.")) else make_namespace(name, args, kwargs)
     if table is not None:
         on.tables.append(table.data.attributes)
         return table

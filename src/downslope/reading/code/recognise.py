@@ -221,10 +221,9 @@ def _decays(inside: Samples) -> list[Plan]:
         )
     ]
     if first > second:
-        gamma = nice((first / second - 1) / (t1 - t0))
-        found.append(Plan("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))
-        half = nice(((first / second) ** 2 - 1) / (t1 - t0))
-        found.append(Plan("inverse", {"initial": nice(first), "gamma": half, "power": 0.5}))
+        for power in (1.0, 0.5, 0.75):
+            gamma = nice(((first / second) ** (1 / power) - 1) / (t1 - t0))
+            found.append(Plan("inverse", {"initial": nice(first), "gamma": gamma, "power": power}))
     return found
 
 
