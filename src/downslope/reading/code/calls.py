@@ -251,7 +251,7 @@ NAMES = {
     "lr.warmup_steps": "warmup_steps warmup_iters num_warmup_steps n_warmup_steps",
     "lr.warmup_start": "warmup_lr_init warmup_start_lr warmup_init_lr",
     "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_step lr_decay_epochs "
-    "lr_drop_epochs",
+    "lr_drop_epochs lr_step_epochs step_epochs lr_decay_epoch",
 }
 """A field -> variables, options and keywords whose name alone says it."""
 
@@ -259,7 +259,7 @@ _NAME_OF = {name: path for path, names in NAMES.items() for name in names.split(
 _BY_WORDS = {
     "momentum": "sgd.momentum", "weight_decay": "sgd.weight_decay", "batch": "data.batch_size",
     "epochs": "train.epochs", "accumulate": "train.accumulate", "smoothing": "train.label_smoothing",
-    "gamma": "lr.factor", "milestones": "lr.milestones", "times": "lr.milestones",
+    "gamma": "lr.factor",
 }  # fmt: skip
 
 

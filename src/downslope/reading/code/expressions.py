@@ -173,6 +173,8 @@ class Expressions(Calls):
             return  # of one stretch of the run, or of something else
         if isinstance(value.data, str) and path in {"train.epochs", "train.steps"}:
             value = value.but(amount(value.data)[0])  # "90ep"
+        if is_number(value.data) and value.data <= 0 and path.startswith(("data.", "train.")):
+            return  # what is counted begins so
         listed = isinstance(value.data, list | tuple)
         fits = is_number(value.data) or isinstance(value.data, bool) or listed
         fits = fits and not (

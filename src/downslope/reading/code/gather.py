@@ -19,6 +19,7 @@ from downslope.reading.code.schedules import PER_STEP, Schedules, framework_of, 
 from downslope.reading.code.tree import ADJUSTS, falls_if_measured, written_rates
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, number, numbers, words_of
 from downslope.reading.code.written import from_words
+from downslope.reading.configuration.names import concepts_of
 from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
@@ -28,6 +29,7 @@ from downslope.reading.remarks import shown
 _LONGEST_WORDS = 200
 _STEPS = 1000
 """The first milestone that counts steps where nothing says what is counted."""
+_TIMES = frozenset({"milestones", "times"})
 _NUMBERED = re.compile(r"(?:lr_?)?(?:decay|drop|milestone|boundary)_?(?:step|epoch|iter)?_?\d|lr_?(?:step|epoch)_?\d")
 _RANGES = {
     "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.nu": (0.0, 1.0000001),
@@ -82,7 +84,7 @@ class Gathering:
         self.found = Found()
         self.named = dict(on.named)
         for name, value in {**on.options, **on.parsed.attributes}.items():
-            path = field_of(name)
+            path = field_of(name) or ("lr.times" if _TIMES.intersection(concepts_of(name)) else "")
             if path == "lr.milestones" and isinstance(value.data, str):
                 value = from_words(value)
             if path and _fits(path, value):
@@ -141,7 +143,7 @@ class Gathering:
         if lr is not None and lr.literal and last.kind in _BEGINNING and "initial" not in last.fields:
             last.fields["initial"] = Value(lr.data, lr.start, lr.end)
         if last.kind == "multistep" and "times" not in last.fields:
-            last.put("times", self.named.get("lr.milestones"))
+            last.put("times", self.named.get("lr.milestones") or self.named.get("lr.times"))
 
     # putting
 
@@ -494,6 +496,7 @@ class Gathering:
     def _named_plan(self, one: Optimizer | None) -> Plan | None:
         """Return the schedule that names of variables and keywords say, where nothing else tells of the rate."""
         lr, times, factor = (self.named.get(name) for name in ("sgd.lr", "lr.milestones", "lr.factor"))
+        times = times or (self.named.get("lr.times") if factor is not None else None)
         plan = None
         if times is not None:
             known = numbers(times)

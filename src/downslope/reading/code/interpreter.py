@@ -48,6 +48,7 @@ from downslope.reading.code.values import (
 from downslope.reading.configuration.dictionaries import path_of
 from downslope.reading.configuration.entries import Entry
 from downslope.reading.configuration.entries import words_of as words_in
+from downslope.reading.configuration.keys import FOREIGN, STRUCTURE
 
 _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
@@ -193,7 +194,8 @@ class Interpreter(Expressions):
                 self.assign(one, item, scope)
         elif isinstance(target, ast.Attribute):
             self.enter(path_of(target)[1:], value)
-            self.note(target.attr, value)
+            if not words_in(path_of(target)[1:-1]) & (FOREIGN | STRUCTURE):
+                self.note(target.attr, value)
             self._set(self.evaluate(target.value, scope), target.attr, value)
         elif isinstance(target, ast.Subscript):
             self.enter(path_of(target)[1:], value)

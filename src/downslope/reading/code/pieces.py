@@ -109,10 +109,10 @@ def _with_what_follows(statement: ast.stmt) -> list[ast.stmt]:
 
 
 def _without_loose_ends(lines: list[str]) -> list[str]:
-    """Return lines with a condition for an `else` whose `if` is missing, and without a text that is only opened."""
+    """Return lines with what blocks lack that were cut: an `if` before `else`, a body, the end of a text."""
     found = list(lines)
     blocks: list[int] = []  # indentations of statements that an `else` may go on
-    opened = -1
+    opened, bare = -1, (-1, -1)
     for place, line in enumerate(lines):
         words = line.lstrip()
         if line.count('"""') == 1:
@@ -125,6 +125,9 @@ def _without_loose_ends(lines: list[str]) -> list[str]:
         indent = len(line) - len(words)
         while blocks and blocks[-1] > indent:
             blocks.pop()
+        if bare[0] >= 0 and indent <= bare[1]:
+            found[bare[0]] = f"{found[bare[0]].rstrip()} pass"
+        bare = (place, indent) if words.rstrip()[-1] == ":" and _BLOCK.match(words) else (-1, -1)
         goes_on = _GOES_ON.match(words)
         if goes_on and blocks[-1:] != [indent]:
             test = "if  " if goes_on[0] == "elif" else "if _".ljust(len(goes_on[0]))
@@ -140,6 +143,7 @@ def _without_loose_ends(lines: list[str]) -> list[str]:
 
 _GOES_ON = re.compile(r"elif\b|(?:else|except\b[^:\n]{0,80}|finally)(?=\s{0,9}:)")
 _BEGINS = re.compile(r"(?:if|for|while|try)\b")
+_BLOCK = re.compile(r"(?:if|elif|else|for|while|with|try|except|finally|def|class)\b")
 
 
 def _add_tail(program: Program, lines: list[str]) -> int:

@@ -29,7 +29,7 @@ GENERIC: dict[str, str] = {
     "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices "
     "trainer.gpus",
     "accumulate": "accumgradbatches accumulategradbatches itersize updatefreq",
-    "epochs": "epochs trainepochs trainingepochs endepoch trainer.maxepochs",
+    "epochs": "epochs epochsiters trainepochs trainingepochs endepoch trainer.maxepochs",
     "epochs_flag": "epoch",
     "steps": "totalsteps iterations trainsteps totaliters trainingsteps iters trainiters trainiter maxbatches "
     "trainer.maxsteps trainingiterations",
@@ -69,8 +69,8 @@ GENERIC: dict[str, str] = {
     "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen twarmup "
     "warmuptime",
     "warmup_epochs": "warmup.epochs warmup.epoch warmup.numepochs",
-    "warmup_steps": "burnin warmupbatches numwarmup warmup.steps warmup.iters warmup.iterations warmup.numsteps",
-    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr "
+    "warmup_steps": "burnin warmupbatches numwarmup warmup.steps warmup.iter warmup.iters warmup.iterations warmup.numsteps",
+    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr warmup.lr "
     "warmup.startlearningrate warmup.minlr warmup.initiallr",
     "warmup_end": "warmupendlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr lrwarmupend warmupmaxlr "
     "endwarmuplr",
@@ -156,7 +156,7 @@ STRUCTURE = _words(
 """Words of keys whose tables are about a model or data: in them only an optimizer's own table counts, and of data the batch."""
 
 SHORT_FLAGS: dict[str, str] = {
-    "-b": "batch", "-bs": "batch", "-bsz": "batch", "-lr": "lr", "-wd": "weight_decay", "-e": "epochs", "-ep": "epochs",
+    "-b": "batch", "--b": "batch", "-bs": "batch", "-bsz": "batch", "-lr": "lr", "-wd": "weight_decay", "-e": "epochs", "-ep": "epochs",
     "-np": "devices", "-epochs": "epochs", "-mom": "momentum", "-m": "momentum", "-l": "lr",
 }  # fmt: skip
 """Flags of one dash."""

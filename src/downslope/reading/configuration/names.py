@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 _WORDS = {
-    "lr": "lr lrs learningrate learningrates learnrate lrate eta",
+    "lr": "lr lrs learningrate learningrates learnrate lrate lrnrate eta",
     "batch": "batch batchsize bs bsz bsize minibatch batchsz",
     "size": "size sz mini effective global",
     "epoch": "epoch epochs",
@@ -43,7 +43,7 @@ _WORDS = {
     "named": "name type method mode kind algorithm algo scheme",
     "device": "gpu gpus device card worker replica rank",
     "cosine": "cosine cos cosineannealing",
-    "": "train training trn learning sgd solver value param params hyper hp use for my main model net network the arg "
+    "": "train training trn tr learning sgd solver value param params hyper hp use for my main model net network the arg "
     "cfg",
     "elsewise": "clipgradient",  # of MXNet, which clips each element
 }

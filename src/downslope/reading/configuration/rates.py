@@ -281,7 +281,7 @@ class _Filling:
         kind = kind_of(policy.value) if policy is not None else None
         times = main.first("milestones", "times")
         if main.by_concept.get("values") and kind in {None, "multistep", "step"}:
-            return self._levels(times)
+            return self._levels(times or main.first("every"))
         if policy is not None and kind == "":
             self.build.say("no_word", words=self.build.words(policy.entry))
             return None
@@ -298,6 +298,9 @@ class _Filling:
             kind = "plateau"
         if kind == "plateau":
             self._plateau()
+        word_of_warmup = kind == "constant" and "warmup" in word
+        if word_of_warmup and times is not None and isinstance(times.value, list):
+            return self._multistep(times)
         if kind in {"plateau", "constant"}:
             return None
         if kind in RAMPS or kind == "onecycle":

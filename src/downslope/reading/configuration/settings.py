@@ -253,6 +253,7 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
     if system.name == "tensorflow":
         _add_tensorflow(settings)
     _add_levels(settings)
+    _drop_foreign_momentum(settings)
     for found in settings.by_concept.values():
         _last_wins(found)
         found.sort(key=lambda one: one.rank)
@@ -325,6 +326,16 @@ def _add_tensorflow(settings: Settings) -> None:
             settings.taken |= {one.place for found in levels.values() for one in found}
 
 
+def _drop_foreign_momentum(settings: Settings) -> None:
+    """Drop the momentum of tables about something else, where the optimizer's own table gives its rate."""
+    rates, found = settings.by_concept.get("lr", []), settings.by_concept.get("momentum", [])
+    if any(one.rank == 0 for one in rates):
+        kept = [one for one in found if one.rank == 0 or len(bare_path(one.entry.path)) == 1]
+        settings.by_concept["momentum"] = kept
+        if not kept:
+            del settings.by_concept["momentum"]
+
+
 def _last_wins(found: list[Setting]) -> None:
     """Keep the last of the settings at one path: what is written twice was overwritten."""
     last = {setting.entry.path: setting for setting in found}
@@ -385,6 +396,9 @@ def _setting(
         if concept.endswith("_flag") and not (value >= 2 and (written.startswith("--") or concept == "epochs_flag")):
             continue
         outer = [one for parent in keys[-2:-1] for one in _patterns(index, parent, parent)]
+        about_rate = any(schedules(key) or _optimizes(key) or "lr" in key for key in keys[:-1])
+        if concept == "values" and pattern == ("values",) and len(keys) > 1 and not about_rate:
+            continue  # of anything
         if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
             continue  # those that another setting is searched among
         if concept == "bare_decay" and any(map(schedules, keys[:-1])):
@@ -397,7 +411,8 @@ def _setting(
     if entry.value is True and "cosine" in concepts_of(written) and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
-        parent = keys[-2]
+        listed_by_name = len(keys) > 2 and schedules(keys[-3]) and keys[-3].endswith("s")
+        parent = keys[-3] if listed_by_name and not _optimizes(keys[-2]) else keys[-2]
         concept = "optimizer" if _optimizes(parent) else "policy" if schedules(parent) else ""
         if parent == "solver" and squeezed(value) not in OPTIMIZERS:
             concept = ""
@@ -470,10 +485,11 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
 
 _OF_DATA = frozenset(["data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "reader", "datamodule"])
 _MODELS = frozenset({"model", "network", "net", "arch", "architecture", "config", "params"})
-_OF_MODEL = frozenset({"lr", "weight_decay", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"})
+_OF_MODEL = frozenset({"lr", "weight_decay", "momentum", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"})
 """What a table about the whole model may say of its training."""
 
 _AT_HOME = {
+    **dict.fromkeys(["batch", "device_batch"], frozenset({"sampler"})),
     "ema": frozenset({"ema"}),
     "smoothing": frozenset({"loss", "losses", "criterion"}),
     **dict.fromkeys(

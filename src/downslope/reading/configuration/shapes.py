@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.entries import Entry, as_number, listed, scalar, squeezed
 from downslope.reading.configuration.literals import read_literals
+from downslope.reading.order import tidy
 
 _TYPES = frozenset({"str", "string", "int", "integer", "float", "double", "number", "bool", "boolean", "list"})
 _NAMES = frozenset({"name", "key", "param", "parameter", "arg", "argument", "option", "dest", "flag"})
@@ -45,6 +47,10 @@ def _names(entry: Entry) -> bool:
 def _made(entry: Entry, rows: dict[tuple[str, ...], Entry]) -> Iterator[Entry]:
     value: Any = entry.value
     row = rows.get(entry.path[:-1])
+    if squeezed(entry.path[-1]).startswith("oneminus") and is_number(value):
+        key = entry.path[-1][entry.path[-1].lower().index("minus") + 5 :].lstrip("_-")
+        entry = replace(entry, path=(*entry.path[:-1], key), value=tidy(1 - value), derived=True)
+        value = entry.value
     named = _USED.match(value) if isinstance(value, str) and "optim" in squeezed(entry.path[-1]) else None
     if named:
         yield replace(entry, value=named["name"].rpartition(".")[2])
