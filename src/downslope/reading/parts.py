@@ -12,7 +12,7 @@ import textwrap
 import warnings
 from dataclasses import replace
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from downslope.reading.decorated import find_runs
 from downslope.reading.findings import Kind, Part
@@ -309,6 +309,10 @@ def _told_by_lines(lines: list[str]) -> str:
     blocks = sum(bool(_BLOCK.match(line)) for line in lines)
     items = sum(bool(_ITEM.match(line)) and not _KEY.match(line) for line in lines)
     unlike_yaml = any(one["colon"] is None for line in lines if (one := _BLOCK.match(line)))
+    unlike_yaml = unlike_yaml or any(  # there commas part what stands in braces
+        one.rstrip().endswith("{") and _BLOCK.match(one) and _KEY.match(two) and two.rstrip()[-1] not in ",{"
+        for one, two in pairwise(lines)
+    )
     told = len(lines) - comments
     if sections and assigned + len(keys) and sections + assigned + len(keys) + items >= 0.7 * told:
         return "toml" if not any("%" in line or ":" in line.split("=")[0] for line in lines[:50]) else "ini"
