@@ -116,6 +116,7 @@ def _number(on: Calls, name: str, args: list[Value], place: tuple[int, int]) -> 
         return made  # with a floor
     if not data or not all(map(is_number, data)):
         known = [item for item, one in zip(items or [], data, strict=False) if is_number(one)]
+        known = known if on.sampled_rate is None else []
         one = known[0].but(doubt=True) if len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
         return one if name in {"min", "max"} else Value(UNKNOWN)
     found = apply(_NUMERIC[name], data, on.steps)

@@ -114,7 +114,9 @@ def _take(one: Optimizer, lowered: str) -> None:
         names = [name for name in names if name not in {"params", "loss"}]  # written without them, as people do
     given = {SETTING_OF.get(name, name): arg for name, arg in zip(names, args, strict=False)}
     for keyword, value in made.kwargs.items():
-        if keyword == "decay" and lowered in {"rmspropoptimizer", "rmsprop"}:
+        if keyword == "eta" and made.kwargs.keys() & {"lr", "learning_rate"}:
+            given["trust"] = value  # the coefficient of LARS
+        elif keyword == "decay" and lowered in {"rmspropoptimizer", "rmsprop"}:
             given["rho"] = value
         else:
             given[SETTING_OF.get(keyword, keyword)] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -13,8 +14,17 @@ from downslope.reading.code.formulas import plan_of_formulas
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
 from downslope.reading.code.recognise import nice, recognise
-from downslope.reading.code.sampling import PRETENDED, alike, relative, sample_function, time_parameter, with_words
+from downslope.reading.code.sampling import (
+    PRETENDED,
+    alike,
+    relative,
+    sample_function,
+    sample_shift,
+    time_parameter,
+    with_words,
+)
 from downslope.reading.code.schedules import Schedules, reason
+from downslope.reading.code.tree import name_of
 from downslope.reading.code.values import (
     NOWHERE,
     Class,
@@ -61,6 +71,7 @@ def plan_rate(
         _scheduled(on, one, schedules, base),
         _called_back(on, base, length, schedules),
         _shifted(on, base, schedules),
+        _shifted_by_function(on, base, length),
         _listed(on, schedules),
         _of_trainer(one, base, schedules),
         _changed(on, one, base, length, schedules),
@@ -162,6 +173,15 @@ def _shifted(on: Interpreter, base: Value | None, schedules: Schedules) -> Plan 
 
 
 _SHIFTS = "ExponentialShift at times"
+
+
+def _shifted_by_function(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
+    """Return what a function does that Chainer's `make_shift` decorates."""
+    for value in [*on.globals.names.values(), *on.inner]:
+        decorators = getattr(value.data.node, "decorator_list", []) if isinstance(value.data, Function) else []
+        if any(isinstance(one, ast.Call) and name_of(one.func) == "make_shift" for one in decorators):
+            return sample_shift(on, value.data, length, _steps(on), base)
+    return None
 
 
 def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules) -> Plan | None:
@@ -279,6 +299,8 @@ _NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"
 def _steps(on: Interpreter) -> float | None:
     named = [on.named["train.steps"]] if "train.steps" in on.named else []
     told = [*(one.value for one in on.lengths if one.unit == "step"), *named]
+    pairs = [one.args[1].data for one in on.made if one.name == "Trainer" and len(one.args) > 1]
+    told += [one[0] for one in pairs if isinstance(one, list | tuple) and len(one) == 2 and one[1].data == "iteration"]
     return next((value.data for value in told if is_number(value.data)), None)
 
 

@@ -12,7 +12,16 @@ from downslope.reading.code.calls import field_of
 from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, nice, recognise
 from downslope.reading.code.tree import unit_of
-from downslope.reading.code.values import NOWHERE, Function, Made, Value, find_in_class, join_sources, pretended_rate
+from downslope.reading.code.values import (
+    NOWHERE,
+    Function,
+    Made,
+    Namespace,
+    Value,
+    find_in_class,
+    join_sources,
+    pretended_rate,
+)
 from downslope.reading.plan import Plan
 
 _MOST_EPOCHS = 400
@@ -104,6 +113,23 @@ def sample_function(
     return _sampled(on, at, function.node, unit, length, base or pretended_rate())
 
 
+def sample_shift(
+    on: Interpreter, function: Function, length: float | None, steps: float | None, base: Value | None
+) -> Plan | None:
+    """Return the schedule that a function of Chainer's trainer gives, which asks it for its epoch or iteration."""
+    asked = {node.attr for node in ast.walk(function.node) if isinstance(node, ast.Attribute)}
+    counted = [name for name in ("epoch", "iteration") if name in asked]
+    if len(counted) != 1:
+        return None
+
+    def at(time: float, before: Value) -> Value:
+        updater = Value(Namespace({counted[0]: Value(int(time))}))
+        return on.call_function(function, [Value(Namespace({"updater": updater}))], {})
+
+    unit = "epoch" if counted[0] == "epoch" else "step"
+    return _sampled(on, at, function.node, unit, length if unit == "epoch" else steps, base or pretended_rate())
+
+
 def _returning(function: Function) -> Function:
     """Return a function with the rate that it works out, where it is cut off before it gives or sets that."""
     nodes = [*ast.walk(function.node)]
@@ -183,7 +209,7 @@ def _values(
     before = base
     for time in times:
         found = at(time, before)
-        if not is_number(found.data) or (found.doubt and not before.doubt):
+        if not is_number(found.data):
             if time < end and (found.data is not None or not samples):
                 return [], {}, end
             end = min(time, end)

@@ -225,6 +225,9 @@ class Schedules:
                 listed = [Value(one, value.start, value.end) for one in counted]
                 told[name] = value.but(listed if parts is value.data else counted[0])
                 told["unit"] = reason(said, "")
+        if row.kind == "exponential" and ((number(told.get("every")) or 1) < 1 or (number(told.get("rate")) or 0) > 2):
+            self.not_recognised(made.start, made.end)  # another's of the same name, with its own arguments
+            return None
         plan = Plan(row.kind, {name: told[name] for name in own if name in told and _usable(told[name])})
         if "total" in told:
             plan.fields.pop("duration", None)
