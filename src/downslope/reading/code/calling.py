@@ -34,6 +34,7 @@ from downslope.reading.code.values import (
     words_of,
 )
 from downslope.reading.configuration.entries import Entry
+from downslope.reading.configuration.entries import words_of as words_in
 
 BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
@@ -49,6 +50,9 @@ _SILENT = words_of(
 LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
 """Names of layers, averages and options, whose settings are not the optimizer's."""
 
+
+_BESIDE = words_of("warmup pretrain pretraining find finder test eval evaluate validate")
+"""Words of functions that train for something else than the training itself."""
 
 OF_RATE = re.compile(r"LR$|lr_|_lr|learning_?rate|sched|decay|warmup", re.IGNORECASE)
 """Calls and functions about a learning rate, whose lengths need not be the training's."""
@@ -115,7 +119,7 @@ class _Rest(Protocol):
     def truth(self, value: Value) -> bool | None: ...
     def get(self, of: Value, name: str) -> Value: ...
     def rate(self, optimizer: Value) -> Value: ...
-    def note(self, name: str, value: Value) -> None: ...
+    def note(self, name: str, value: Value, table: dict[str, Value] | None = None) -> None: ...
 
 
 class Calls(_Rest):
@@ -167,6 +171,7 @@ class Calls(_Rest):
         self.inner: list[Value] = []
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
+        self.usual: dict[str, Value] = {}
         self.parsed = Namespace({})
         self.entries: list[Entry] = []
         self.tables: list[dict[str, Value]] = []
@@ -292,6 +297,8 @@ class Calls(_Rest):
         frame = Frame(function)
         self.calls.append(frame)
         control, self.control = self.control, []
+        beside = bool(words_in([function.name]) & _BESIDE)
+        self.doubt += beside
         try:
             if isinstance(function.node, ast.Lambda):
                 return self.evaluate(function.node.body, scope)
@@ -299,6 +306,7 @@ class Calls(_Rest):
         finally:
             self.calls.pop()
             self.control = control
+            self.doubt -= beside
         if frame.yields:
             return Value(frame.yields)
         candidates = [*frame.maybe, *([frame.result] if frame.result is not None else [])]

@@ -166,7 +166,7 @@ class Expressions(Calls):
             return Value(Namespace(data.kwargs))
         return data.kwargs.get(name) or self._get_unknown(Unknown(data.bound or data.name), name)
 
-    def note(self, name: str, value: Value) -> None:
+    def note(self, name: str, value: Value, table: dict[str, Value] | None = None) -> None:
         """Note a literal that a telling name is given, for where nothing else says as much."""
         path = field_of(name)
         if self.aside or (self.timed and path == "sgd.lr"):
@@ -181,7 +181,7 @@ class Expressions(Calls):
             value.data == 0 and path == "sgd.weight_decay" and "w" not in name.lower()
         )  # l2 = 0, a sum
         if path and value.literal and not value.doubt and fits and listed == (path == "lr.milestones"):
-            self.named.setdefault(path, value)
+            (self.named if table is None else table).setdefault(path, value)
 
     def rate(self, optimizer: Value) -> Value:
         """Return the learning rate that an optimizer has now."""
@@ -414,7 +414,7 @@ class Expressions(Calls):
             place = self.program.place(parameter)[0], self.program.place(default)[1]
             defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
             if not (of_rate and field_of(parameter.arg).startswith("train.")):
-                self.note(parameter.arg, defaults[parameter.arg])
+                self.note(parameter.arg, defaults[parameter.arg], self.usual)
         found = Value(Function(node, scope, defaults))
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:
             self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`

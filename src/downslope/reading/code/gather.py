@@ -89,6 +89,7 @@ class Gathering:
                 value = from_words(value)
             if path and _fits(path, value):
                 self.named.setdefault(path, value)
+        self.named = {**on.usual, **self.named}
         numbered = sorted((name, value) for name, value in on.options.items() if _NUMBERED.fullmatch(name))
         times = [value for _, value in numbered]
         if len(times) > 1 and all(is_number(one.data) for one in times):

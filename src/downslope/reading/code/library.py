@@ -207,6 +207,12 @@ def _is_key(data: Any) -> bool:
 _TYPES = {"int": int, "float": float, "str": str, "list": list, "tuple": tuple, "dict": dict, "bool": bool}
 
 
+def _next(call: Call) -> Value:
+    first = call.args[0]
+    items = first.data if isinstance(first.data, list) else [first]
+    return next(iter([*items, *call.args[1:]]), Value(UNKNOWN)).also(first.sources)
+
+
 def _isinstance(call: Call) -> Value:
     data, kind = call.args[0].data, call.args[1].data if len(call.args) > 1 else None
     if is_known(data) and isinstance(kind, Builtin):
@@ -253,7 +259,7 @@ _CALLS: dict[str, Callable[[Call], Value]] = {
     "reversed": _over(lambda items: items[::-1]), "filter": lambda call: (*call.args[1:2], Value(UNKNOWN))[0],
     "getattr": _getattr, "setattr": _setattr, "hasattr": _hasattr, "vars": _vars, "dict": _dict,
     "eval": lambda call: from_words(call.args[0]), "isinstance": _isinstance,
-    "super": lambda _: Value(Unknown("super")), "iter": lambda call: call.args[0], "next": lambda call: call.args[0],
+    "super": lambda _: Value(Unknown("super")), "iter": lambda call: call.args[0], "next": _next,
     "any": _quantified(stops=True), "all": _quantified(stops=False), "str": _words, "bool": _flag,
 }  # fmt: skip
 

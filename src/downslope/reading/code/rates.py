@@ -297,7 +297,8 @@ _NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"
 
 
 def _steps(on: Interpreter) -> float | None:
-    named = [on.named["train.steps"]] if "train.steps" in on.named else []
+    known = {**on.usual, **on.named}
+    named = [known["train.steps"]] if "train.steps" in known else []
     told = [*(one.value for one in on.lengths if one.unit == "step"), *named]
     pairs = [one.args[1].data for one in on.made if one.name == "Trainer" and len(one.args) > 1]
     told += [one[0] for one in pairs if isinstance(one, list | tuple) and len(one) == 2 and one[1].data == "iteration"]

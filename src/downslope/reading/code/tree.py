@@ -14,7 +14,7 @@ EPOCH = re.compile(r"epochs?$|epoch_?|^ep$|^e$|^t$")
 STEP = re.compile(
     r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)"
 )
-_PASSED = words_of("tqdm track progress_bar reversed iter cycle islice log_every prange list mit master_bar")
+_PASSED = words_of("tqdm track progress_bar iter cycle islice log_every prange list mit master_bar")
 _SETS = words_of("set_learning_rate set_value assign set_lr")
 ADJUSTS = re.compile(
     r"(?:adjust|set|update|change|step|decay|warmup)_?(?:learning_?rate|lr)|^lr_sched|^get_(?:learning_?rate|lr)$",
