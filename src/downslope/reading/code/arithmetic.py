@@ -33,7 +33,7 @@ _EXAMPLES = re.compile(
 """Names of the examples of an epoch."""
 _FIRST = re.compile(r"(?:start|begin|resume|initial|init|first)_?epoch")
 """Names of the epoch that a run begins with: 0, unless it goes on with another."""
-_STEPS = words_of("num_batches epoch_size n_batches epoch_iters niter_per_ep batch_num nbatch nbatches")
+_STEPS = words_of("num_batches epoch_size n_batches epoch_iters niter_per_ep batch_num nbatch nbatches spe")
 _OF_EPOCH = re.compile(
     r"(?:n|num|max|train)?_?n?(?:steps?|it|iters?|iterations|batch(?:es)?|updates?)_(?:per|in|an|each|every)_?(?:train_)?ep(?:ochs?)?|"
     r"epoch_(?:steps?|len|length|iterations|batches)"

@@ -102,7 +102,7 @@ class Length:
 
     unit: str
     value: Value
-    doubt: int
+    doubt: float
     start: float = 0
 
 

@@ -320,7 +320,7 @@ class Gathering:
     # data and length
 
     def _length(self) -> None:
-        choices: list[tuple[int, int, str, Value]] = []
+        choices: list[tuple[float, int, str, Value]] = []
         for order, length in enumerate(self.on.lengths):
             value, path = length.value, f"train.{'epochs' if length.unit == 'epoch' else 'steps'}"
             if isinstance(value.data, PerEpoch) and not value.data.steps:

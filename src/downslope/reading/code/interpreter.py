@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from downslope.reading.arithmetic import MOST_ITEMS, is_number
-from downslope.reading.code.arithmetic import compare, concrete
+from downslope.reading.code.arithmetic import compare, concrete, length
 from downslope.reading.code.calling import OF_RATE, Change, Frame, Length, Loop, either
 from downslope.reading.code.calls import field_of, is_foreign, optimizer_of
 from downslope.reading.code.expressions import MOST_INNER, Expressions
@@ -23,6 +23,7 @@ from downslope.reading.code.tree import (
     holds_loop,
     name_of,
     pattern_of,
+    repeats,
     tells_time,
     trains,
     unit_of,
@@ -512,9 +513,11 @@ class _Rounds:
         self.count = self._count(span, start, stop)
         per_epoch = isinstance(stop, PerEpoch) and stop.epochs == 1
         training = trains(node.body)
-        if unit_of(name) == "epoch" or (training and holds_loop(node.body) and unit_of(name) != "step"):
+        named = unit_of(name) == "epoch"
+        outer = training and (_goes_over_data(node.body) or (holds_loop(node.body) and unit_of(name) != "step"))
+        if named or (outer and not repeats(node.body)):
             self.kind = "epoch"
-        elif not training or per_epoch:
+        elif not training or per_epoch or repeats(node.body):
             self.kind = "step" if per_epoch else "other"
         if (
             self.kind != "other"
@@ -522,7 +525,8 @@ class _Rounds:
             and self.count is not None
             and not any(loop.beyond for loop in on.loops)
         ):
-            on.lengths.append(Length(self.kind, self.count, on.doubt, self.start))
+            doubt = on.doubt + (0.5 if self.kind == "epoch" and not named else 0)
+            on.lengths.append(Length(self.kind, self.count, doubt, self.start))
 
     def _count(self, span: Span, start: Any, stop: Any) -> Value | None:
         """Return how many rounds a range has, by the literal that says it where there is one."""
@@ -587,6 +591,12 @@ class _Rounds:
         if signal == "return" and self.kind != "other":
             return ""  # an early end, under a condition on what was measured
         return signal if signal in {"return", "raise"} else ""
+
+
+def _goes_over_data(body: list[ast.stmt]) -> bool:
+    """Return whether statements hold a loop that trains on all batches."""
+    loops = [node for one in body for node in ast.walk(one) if isinstance(node, ast.For) and trains(node.body)]
+    return any(isinstance(length(Unknown(name_of(unwrapped(loop.iter)[0]))), PerEpoch) for loop in loops)
 
 
 def constants(program: Program) -> dict[str, Value]:

@@ -107,6 +107,12 @@ def holds_loop(body: Iterable[ast.stmt]) -> bool:
     return False
 
 
+def repeats(body: Iterable[ast.stmt]) -> bool:
+    """Return whether statements hold a loop over epochs: then they are a whole training, and not one epoch of it."""
+    loops = [node for one in body for node in ast.walk(one) if isinstance(node, ast.For)]
+    return any(unit_of(name_of(loop.target)) == "epoch" for loop in loops)
+
+
 def tells_time(test: ast.expr) -> bool:
     """Return whether a condition is about epochs or steps."""
     return any(unit_of(name_of(node)) for node in ast.walk(test))
