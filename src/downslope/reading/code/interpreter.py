@@ -88,6 +88,9 @@ class Interpreter(Expressions):
         frame = Frame()
         self.calls.append(frame)
         try:
+            for statement in self.program.body:  # a piece may call what stands further down in it
+                if isinstance(statement, ast.FunctionDef):
+                    self.globals.put(statement.name, self.function(statement, self.globals))
             for statement in self.program.body:  # of a piece, also behind the end of the function that it begins in
                 self.run([statement], self.globals, frame)
                 if self.budget < 0:
