@@ -112,9 +112,14 @@ GENERIC: dict[str, str] = {
 """A concept -> the keys that mean it anywhere."""
 
 LEVELS = _words(
-    "lrschedule schedule lrsteps learningrateschedule lrscheduler lrdecay lrmap lrlevels learningrates lrs lr"
+    "lrschedule schedule lrsteps learningrateschedule lrscheduler lrdecay lrmap lrlevels learningrates lrs lr "
+    "learningrate"
 )
 """Keys whose pairs, or whose numbers with their values, are times and the rates from then on."""
+
+ROW_TIMES = _words("epoch step iter iteration at from start startepoch fromepoch beginepoch startstep")
+ROW_RATES = _words("lr learningrate rate baselr")
+"""Keys of the rows of a list: when a rate begins, and the rate."""
 
 NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind", "classname", "method"])
 """Keys that name what their table is."""

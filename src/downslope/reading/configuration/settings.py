@@ -21,6 +21,8 @@ from downslope.reading.configuration.keys import (
     OPTIMIZING,
     PASSED_OVER,
     POLICIES,
+    ROW_RATES,
+    ROW_TIMES,
     SCHEDULING,
     SHORT_FLAGS,
     STRUCTURE,
@@ -281,11 +283,14 @@ _MOST_LEVELS = 60
 
 def _add_levels(settings: Settings) -> None:
     """Add `lr_schedule: [[0, 0.1], [30, 0.01]]` and `lr_schedule: {0: 0.1, 30: 0.01}` as lists of rates and times."""
-    tables: dict[tuple[str, ...], list[tuple[float, float, Entry]]] = {}
+    tables = _rows_of_levels(settings)
     for entry in settings.entries:
         key = squeezed(entry.path[-1])
         value: Any = entry.value
         if key in LEVELS and isinstance(value, list) and all(_numbers(row) and len(row) == 2 for row in value):
+            ends = [row[1] for row in value]
+            if ends == sorted(ends) and ends[0] >= 1 > value[0][0]:  # each rate with its end
+                value = [[time, row[0]] for time, row in zip([0, *ends], value, strict=False)]
             tables.setdefault(entry.path, []).extend((*row, entry) for row in value)
         elif len(entry.path) > 1 and key.isdigit() and squeezed(entry.path[-2]) in LEVELS and is_number(value):
             tables.setdefault(entry.path[:-1], []).append((float(key), entry.value, entry))
@@ -301,6 +306,29 @@ def _add_levels(settings: Settings) -> None:
             joined = Setting(concept, list(found), Entry(path, list(found), start, end), rank=0)
             settings.by_concept.setdefault(concept, []).append(joined)
         settings.taken |= {one.place for one in entries}
+
+
+def _rows_of_levels(settings: Settings) -> dict[tuple[str, ...], list[tuple[float, float, Entry]]]:
+    """Return the tables whose rows each have a time and a rate: `[{epoch: 0, lr: 0.1}, {epoch: 30, lr: 0.01}]`."""
+    rows: dict[tuple[str, ...], dict[str, Entry]] = {}
+    for entry in settings.entries:
+        kind = "time" if (key := squeezed(entry.path[-1])) in ROW_TIMES else "rate" if key in ROW_RATES else ""
+        if kind and entry.path[-2:-1] and entry.path[-2].startswith("#") and is_number(entry.value):
+            rows.setdefault(entry.path[:-1], {})[kind] = entry
+    tables: dict[tuple[str, ...], list[tuple[float, float, Entry]]] = {}
+    for path, row in rows.items():
+        if len(row) == 2:
+            tables.setdefault(path[:-1] or path, []).append((row["time"].value, row["rate"].value, row["rate"]))
+    tables = {path: found for path, found in tables.items() if len(found) > 1 and 0 <= found[0][0] <= 1}
+    times = {row["time"].place for path, row in rows.items() if path[:-1] in tables}
+    settings.taken |= times
+    for found in settings.by_concept.values():  # a row's time is no length of the whole training, itself no schedule
+        found[:] = [
+            replace(one, scheduler=() if one.scheduler[:-1] in tables else one.scheduler)
+            for one in found
+            if one.entry.place not in times
+        ]
+    return tables
 
 
 def _add_tensorflow(settings: Settings) -> None:
