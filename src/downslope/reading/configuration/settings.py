@@ -306,6 +306,12 @@ def _add_levels(settings: Settings) -> None:
             joined = Setting(concept, list(found), Entry(path, list(found), start, end), rank=0)
             settings.by_concept.setdefault(concept, []).append(joined)
         settings.taken |= {one.place for one in entries}
+    by_concept = settings.by_concept
+    listed = "lr" if any(isinstance(one.value, list) for one in by_concept.get("lr", ())) else "scales"
+    if (by_concept.get("times") or by_concept.get("milestones")) and not by_concept.get("values"):
+        rates = [one for one in by_concept.get(listed, ()) if _numbers(one.value) and len(one.value) > 1]
+        if rates and (listed == "lr" or not by_concept.get("lr")):  # each of its stages has its own
+            by_concept["values"] = by_concept.pop(listed)
 
 
 def _rows_of_levels(settings: Settings) -> dict[tuple[str, ...], list[tuple[float, float, Entry]]]:
