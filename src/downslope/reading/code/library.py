@@ -498,6 +498,8 @@ def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value
 def _note_step(on: Calls, name: str, receiver: Value | None) -> None:
     """Note in which loop something is stepped, and that training has gone on in it."""
     data = receiver.data if receiver is not None else None
+    if isinstance(data, Instance):
+        data = next((one for one in on.made[::-1] if getattr(one.notes.get("instance"), "data", None) is data), data)
     scheduler = isinstance(data, Made) and ("LR" in data.name or "chedul" in data.name or "warmup" in data.name.lower())
     if isinstance(data, Made) and name == "step" and on.loops:
         data.notes.setdefault("stepped", on.loops[-1].kind)

@@ -20,6 +20,7 @@ from downslope.reading.code.sampling import (
     relative,
     sample_function,
     sample_shift,
+    steps_of,
     time_parameter,
     with_words,
 )
@@ -180,7 +181,7 @@ def _shifted_by_function(on: Interpreter, base: Value | None, length: float | No
     for value in [*on.globals.names.values(), *on.inner]:
         decorators = getattr(value.data.node, "decorator_list", []) if isinstance(value.data, Function) else []
         if any(isinstance(one, ast.Call) and name_of(one.func) == "make_shift" for one in decorators):
-            return sample_shift(on, value.data, length, _steps(on), base)
+            return sample_shift(on, value.data, length, base)
     return None
 
 
@@ -265,7 +266,7 @@ def _changed(
         plan = _within_epochs(on, one, base, length, place)
     else:
         unit = "epoch" if timed[0].epoch is not None else "step"
-        end = length if unit == "epoch" else _steps(on)
+        end = length if unit == "epoch" else steps_of(on)
         shape, sources = _recognised(timed, base, end, (on.reach.get(unit, -1), on.rounds.get(unit, 0)))
         plan = with_words(shape, unit, sources, base, place) if shape is not None else None
         if plan is not None and NOWHERE in sources:
@@ -294,15 +295,6 @@ def _of_optimizer(changes: list[Change], one: Optimizer | None) -> list[Change]:
 
 
 _NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"})
-
-
-def _steps(on: Interpreter) -> float | None:
-    known = {**on.usual, **on.named}
-    named = [known["train.steps"]] if "train.steps" in known else []
-    told = [*(one.value for one in on.lengths if one.unit == "step"), *named]
-    pairs = [one.args[1].data for one in on.made if one.name == "Trainer" and len(one.args) > 1]
-    told += [one[0] for one in pairs if isinstance(one, list | tuple) and len(one) == 2 and one[1].data == "iteration"]
-    return next((value.data for value in told if is_number(value.data)), None)
 
 
 def _recognised(
@@ -397,7 +389,7 @@ def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | 
         name, unit = time_parameter(function)
         if not name or not any(word in told.lower() for word in _TELLING):
             continue
-        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else _steps(on), base)
+        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else None, base)
         if plan is not None and plan.kind != "constant":
             return plan
     return None

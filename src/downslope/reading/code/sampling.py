@@ -46,6 +46,16 @@ def time_parameter(function: Function) -> tuple[str, str]:
     return next((one for one in counted if one[1] == "epoch"), counted[0] if counted else ("", ""))
 
 
+def steps_of(on: Interpreter) -> float | None:
+    """Return how many steps a program trains for, as far as it says so."""
+    known = {**on.usual, **on.named}
+    named = [known["train.steps"]] if "train.steps" in known else []
+    told = [*(one.value for one in on.lengths if one.unit == "step"), *named]
+    pairs = [one.args[1].data for one in on.made if one.name == "Trainer" and len(one.args) > 1]
+    told += [one[0] for one in pairs if isinstance(one, list | tuple) and len(one) == 2 and one[1].data == "iteration"]
+    return next((value.data for value in told if is_number(value.data)), None)
+
+
 def sample_function(
     on: Interpreter,
     function: Function,
@@ -114,7 +124,7 @@ def sample_function(
 
 
 def sample_shift(
-    on: Interpreter, function: Function, length: float | None, steps: float | None, base: Value | None
+    on: Interpreter, function: Function, length: float | None, base: Value | None
 ) -> Plan | None:
     """Return the schedule that a function of Chainer's trainer gives, which asks it for its epoch or iteration."""
     asked = {node.attr for node in ast.walk(function.node) if isinstance(node, ast.Attribute)}
@@ -127,7 +137,7 @@ def sample_shift(
         return on.call_function(function, [Value(Namespace({"updater": updater}))], {})
 
     unit = "epoch" if counted[0] == "epoch" else "step"
-    return _sampled(on, at, function.node, unit, length if unit == "epoch" else steps, base or pretended_rate())
+    return _sampled(on, at, function.node, unit, length if unit == "epoch" else None, base or pretended_rate())
 
 
 def _returning(function: Function) -> Function:
@@ -169,6 +179,8 @@ def _sampled(
 ) -> Plan | None:
     changes, lengths, budget = len(on.changes), len(on.lengths), on.budget
     steps, on.steps = on.steps, None
+    in_epochs = unit == "step" and length is not None and length < 1000
+    length = steps_of(on) if unit == "step" and length is None else length
     place = on.program.place(node)
     try:
         for pretended in ((None,), PRETENDED):
@@ -176,16 +188,15 @@ def _sampled(
             sources: dict[int, Value] = {}
             for per_epoch in pretended:
                 on.steps, on.budget = per_epoch, _SAMPLE_BUDGET
-                end = length if length is not None else float(_UNKNOWN_LENGTH)
-                if per_epoch is not None and unit == "step" and length is not None and length < 1000:
-                    end = length * per_epoch
-                samples, sources, end = _values(on, at, end, base)
+                whole = length if length is None or not in_epochs else length * per_epoch if per_epoch else None
+                end = whole if whole is not None else float(_UNKNOWN_LENGTH)
+                samples, sources, end = _values(on, at, end, base, whole is not None)
                 for _ in range(3):
                     largest = _largest(sources, 1e7 if unit == "step" else 2000)
-                    if length is None and samples and largest >= end:
+                    if whole is None and samples and largest >= end:
                         samples, sources, end = _values(on, at, 1.5 * largest, base)
                 shape = recognise(samples, end) if samples else None
-                if shape is not None and length is None and _longest(shape) >= end - 1:
+                if shape is not None and whole is None and _longest(shape) >= end - 1:
                     shape = None  # a way to the end of a run whose length is not known
                 if shape is not None:
                     shapes.append(shape)
@@ -200,7 +211,7 @@ def _sampled(
 
 
 def _values(
-    on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value
+    on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value, sure: bool = False
 ) -> tuple[Samples, dict[int, Value], float]:
     """Return the values at all epochs of the run and some after it, what they are made of, and the end of the run."""
     times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(end, on)
@@ -210,8 +221,11 @@ def _values(
     for time in times:
         found = at(time, before)
         if not is_number(found.data):
-            if time < end and (found.data is not None or not samples):
+            defined = samples and samples[-1][0] >= _UNKNOWN_LENGTH and not sure and on.budget > 0
+            if time < end and not defined and (found.data is not None or not samples):
                 return [], {}, end
+            if defined:  # a formula that is not defined any more
+                end = samples[-1][0]
             end = min(time, end)
             break
         samples.append((time, found.data))

@@ -565,7 +565,10 @@ def _usable(value: Value) -> bool:
 
 
 def _stepped(made: Made) -> str:
-    return "step" if made.notes.get("stepped") == "step" else "epoch"
+    own = made.notes.get("instance")
+    names = " ".join(own.data.attributes).lower() if own is not None and "stepped" not in made.notes else ""
+    counts = "iter" in names and "epoch" not in names.replace("last_epoch", "")
+    return "step" if counts or made.notes.get("stepped") == "step" else "epoch"
 
 
 def _ratio_of_names(words: str) -> float | None:
