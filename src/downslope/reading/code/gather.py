@@ -85,10 +85,9 @@ class Gathering:
         self.named = dict(on.named)
         for name, value in {**on.options, **on.parsed.attributes}.items():
             path = field_of(name) or ("lr.times" if _TIMES.intersection(concepts_of(name)) else "")
-            if path == "lr.milestones" and isinstance(value.data, str):
-                value = from_words(value)
-            if path and _fits(path, value):
-                self.named.setdefault(path, value)
+            told = from_words(value) if path == "lr.milestones" and isinstance(value.data, str) else value
+            if path and _fits(path, told):
+                self.named.setdefault(path, told)
         self.named = {**on.usual, **self.named}
         numbered = sorted((name, value) for name, value in on.options.items() if _NUMBERED.fullmatch(name))
         times = [value for _, value in numbered]

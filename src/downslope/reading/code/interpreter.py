@@ -216,7 +216,9 @@ class Interpreter(Expressions):
         if isinstance(table, dict):
             for key, item in islice(table.items(), MOST_ITEMS):
                 self.enter((*path, str(key)), item)
-        elif path and value.start >= 0 and not value.file and (value.literal or is_number(table) or isinstance(table, bool) or numbers(value)):
+            return
+        told = value.literal or is_number(table) or isinstance(table, bool) or numbers(value)
+        if path and value.start >= 0 and not value.file and told:
             data = [item.data for item in table] if isinstance(table, list | tuple) else table
             self.entries.append(Entry(path, data, value.start, value.end, derived=not value.literal))
 

@@ -48,8 +48,8 @@ def recognise(samples: Samples, end: float) -> Plan | None:
     except ArithmeticError:  # values so far apart are no schedule
         return None
     if found is not None and found.kind == "linear" and found.fields["initial"] < found.fields["final"]:
-        if found.fields["duration"] < end and found.fields["final"] == nice(samples[-1][1]):
-            told = {"duration": found.fields["duration"], "start": found.fields["initial"]}
+        told = {"duration": found.fields["duration"], "start": found.fields["initial"]}
+        if told["duration"] < end and found.fields["final"] == nice(samples[-1][1]):
             return Plan("warmup", told, then=Plan("constant", {"value": found.fields["final"]}))
     return found
 

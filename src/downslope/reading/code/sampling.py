@@ -83,6 +83,7 @@ def sample_function(
     if not name:
         return None
     function = _returning(function)
+    in_epochs = unit == "step" and length is not None
     if length is None:  # as its own defaults say
         told = [one.data for key, one in function.defaults.items() if field_of(key).startswith("train.")]
         length = next((one for one in told if is_number(one)), None)
@@ -120,19 +121,17 @@ def sample_function(
             return on.changes[-1].value  # of an optimizer that an object holds
         return fake.notes["lr"] if set_instead and not factor else found
 
-    return _sampled(on, at, function.node, unit, length, base or pretended_rate())
+    return _sampled(on, at, function.node, unit, length, base or pretended_rate(), in_epochs=in_epochs)
 
 
-def sample_shift(
-    on: Interpreter, function: Function, length: float | None, base: Value | None
-) -> Plan | None:
+def sample_shift(on: Interpreter, function: Function, length: float | None, base: Value | None) -> Plan | None:
     """Return the schedule that a function of Chainer's trainer gives, which asks it for its epoch or iteration."""
     asked = {node.attr for node in ast.walk(function.node) if isinstance(node, ast.Attribute)}
     counted = [name for name in ("epoch", "iteration") if name in asked]
     if len(counted) != 1:
         return None
 
-    def at(time: float, before: Value) -> Value:
+    def at(time: float, _: Value) -> Value:
         updater = Value(Namespace({counted[0]: Value(int(time))}))
         return on.call_function(function, [Value(Namespace({"updater": updater}))], {})
 
@@ -171,15 +170,21 @@ def sample_scheduler(
         found = on.call_function(method.data.bound_to(scheduler), [], {})
         return found.data[0] if isinstance(found.data, list | tuple) and found.data else found
 
-    return _sampled(on, at, method.data.node, unit, length, begun)
+    return _sampled(on, at, method.data.node, unit, length, begun, in_epochs=unit == "step" and length is not None)
 
 
 def _sampled(
-    on: Interpreter, at: Callable[[float, Value], Value], node: ast.AST, unit: str, length: float | None, base: Value
+    on: Interpreter,
+    at: Callable[[float, Value], Value],
+    node: ast.AST,
+    unit: str,
+    length: float | None,
+    base: Value,
+    *,
+    in_epochs: bool = False,
 ) -> Plan | None:
     changes, lengths, budget = len(on.changes), len(on.lengths), on.budget
     steps, on.steps = on.steps, None
-    in_epochs = unit == "step" and length is not None and length < 1000
     length = steps_of(on) if unit == "step" and length is None else length
     place = on.program.place(node)
     try:
@@ -190,11 +195,11 @@ def _sampled(
                 on.steps, on.budget = per_epoch, _SAMPLE_BUDGET
                 whole = length if length is None or not in_epochs else length * per_epoch if per_epoch else None
                 end = whole if whole is not None else float(_UNKNOWN_LENGTH)
-                samples, sources, end = _values(on, at, end, base, whole is not None)
+                samples, sources, end = _values(on, at, end, base, sure=whole is not None)
                 for _ in range(3):
                     largest = _largest(sources, 1e7 if unit == "step" else 2000)
                     if whole is None and samples and largest >= end:
-                        samples, sources, end = _values(on, at, 1.5 * largest, base)
+                        samples, sources, end = _values(on, at, 1.5 * largest, base, sure=False)
                 shape = recognise(samples, end) if samples else None
                 if shape is not None and whole is None and _longest(shape) >= end - 1:
                     shape = None  # a way to the end of a run whose length is not known
@@ -211,7 +216,7 @@ def _sampled(
 
 
 def _values(
-    on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value, sure: bool = False
+    on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value, *, sure: bool
 ) -> tuple[Samples, dict[int, Value], float]:
     """Return the values at all epochs of the run and some after it, what they are made of, and the end of the run."""
     times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(end, on)

@@ -43,8 +43,8 @@ _WORDS = {
     "named": "name type method mode kind algorithm algo scheme",
     "device": "gpu gpus device card worker replica rank",
     "cosine": "cosine cos cosineannealing",
-    "": "train training trn tr learning sgd solver value param params hyper hp use for my main model net network the arg "
-    "cfg",
+    "": "train training trn tr learning sgd solver value param params hyper hp use for my main model net network the "
+    "arg cfg",
     "elsewise": "clipgradient",  # of MXNet, which clips each element
 }
 _CLASS = {word: kind for kind, words in _WORDS.items() for word in words.split()}

@@ -307,19 +307,20 @@ def _add_levels(settings: Settings) -> None:
             settings.by_concept.setdefault(concept, []).append(joined)
         settings.taken |= {one.place for one in entries}
     by_concept = settings.by_concept
-    listed = "lr" if any(isinstance(one.value, list) for one in by_concept.get("lr", ())) else "scales"
     if (by_concept.get("times") or by_concept.get("milestones")) and not by_concept.get("values"):
-        rates = [one for one in by_concept.get(listed, ()) if _numbers(one.value) and len(one.value) > 1]
-        if rates and (listed == "lr" or not by_concept.get("lr")):  # each of its stages has its own
-            by_concept["values"] = by_concept.pop(listed)
+        rates = [one for one in by_concept.get("lr", ()) if _numbers(one.value) and len(one.value) > 1]
+        named = [one for one in by_concept.get("scales", ()) if squeezed(one.entry.path[-1]) in LEVELS]
+        if rates or (named and not by_concept.get("lr")):  # each stage has its own
+            by_concept["values"] = by_concept.pop("lr" if rates else "scales")
 
 
 def _rows_of_levels(settings: Settings) -> dict[tuple[str, ...], list[tuple[float, float, Entry]]]:
     """Return the tables whose rows each have a time and a rate: `[{epoch: 0, lr: 0.1}, {epoch: 30, lr: 0.01}]`."""
     rows: dict[tuple[str, ...], dict[str, Entry]] = {}
-    for entry in settings.entries:
+    told = (one for one in settings.entries if len(one.path) > 1)
+    for entry in told:
         kind = "time" if (key := squeezed(entry.path[-1])) in ROW_TIMES else "rate" if key in ROW_RATES else ""
-        if kind and entry.path[-2:-1] and entry.path[-2].startswith("#") and is_number(entry.value):
+        if kind and entry.path[-2].startswith("#") and is_number(entry.value):
             rows.setdefault(entry.path[:-1], {})[kind] = entry
     tables: dict[tuple[str, ...], list[tuple[float, float, Entry]]] = {}
     for path, row in rows.items():
@@ -361,13 +362,15 @@ def _add_tensorflow(settings: Settings) -> None:
 
 
 def _drop_foreign_momentum(settings: Settings) -> None:
-    """Drop the momentum of tables about something else, where the optimizer's own table gives its rate."""
+    """Drop the momentum of tables about something else: where the optimizer's own, or none beside it, gives a rate."""
     rates, found = settings.by_concept.get("lr", []), settings.by_concept.get("momentum", [])
+    tables = {one.entry.path[:-1] for one in rates}
+    kept = [one for one in found if one.rank < _OF_A_MODEL or one.entry.path[:-1] in tables]
     if any(one.rank == 0 for one in rates):
         kept = [one for one in found if one.rank == 0 or len(bare_path(one.entry.path)) == 1]
-        settings.by_concept["momentum"] = kept
-        if not kept:
-            del settings.by_concept["momentum"]
+    settings.by_concept["momentum"] = kept
+    if not kept:
+        del settings.by_concept["momentum"]
 
 
 def _last_wins(found: list[Setting]) -> None:
@@ -510,7 +513,7 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
             return None
         if last_structure >= 0 and not optimizing:
             if len(ancestors) == 1 and concept in _OF_MODEL and words <= _MODELS:
-                return 3
+                return _OF_A_MODEL
             return 2 if concept in {"batch", "device_batch"} and words & _OF_DATA else None
         return 0 if optimizing else 1
 
@@ -519,7 +522,10 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
 
 _OF_DATA = frozenset(["data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "reader", "datamodule"])
 _MODELS = frozenset({"model", "network", "net", "arch", "architecture", "config", "params"})
-_OF_MODEL = frozenset({"lr", "weight_decay", "momentum", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"})
+_OF_MODEL = frozenset(
+    {"lr", "weight_decay", "momentum", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"}
+)
+_OF_A_MODEL = 3
 """What a table about the whole model may say of its training."""
 
 _AT_HOME = {
