@@ -434,7 +434,7 @@ def _setting(
             continue
         outer = [one for parent in keys[-2:-1] for one in _patterns(index, parent, parent)]
         about_rate = any(schedules(key) or _optimizes(key) or "lr" in key for key in keys[:-1])
-        if concept == "values" and pattern == ("values",) and len(keys) > 1 and not about_rate:
+        if concept == "values" and pattern == ("values",) and not about_rate and keys[:-1]:
             continue  # of anything
         if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
             continue  # those that another setting is searched among
@@ -448,8 +448,9 @@ def _setting(
     if entry.value is True and "cosine" in concepts_of(written) and rank("policy") is not None:
         return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
-        listed_by_name = len(keys) > 2 and schedules(keys[-3]) and keys[-3].endswith("s")
-        parent = keys[-3] if listed_by_name and not _optimizes(keys[-2]) else keys[-2]
+        above = "".join(keys[-3:-2])
+        listed_by_name = schedules(above) and above.endswith("s")
+        parent = above if listed_by_name and not _optimizes(keys[-2]) else keys[-2]
         concept = "optimizer" if _optimizes(parent) else "policy" if schedules(parent) else ""
         if parent == "solver" and squeezed(value) not in OPTIMIZERS:
             concept = ""
