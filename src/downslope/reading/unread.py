@@ -17,6 +17,9 @@ from downslope.reading.text import cut_words
 
 _NUMBER = re.compile(r"(?<![\w.])(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?%?", re.ASCII)
 _WORD = re.compile(r"[\w%^-]+", re.ASCII)
+_ADDED = re.compile(r"\.?\s?[+-]")
+"""What follows the 1 of 1 / (1 + gamma * step), which is no setting."""
+
 _LEFT, _RIGHT = 5, 3
 """Items of a phrase before and after its number, at most."""
 _ENDS = frozenset({"comma", "break", "open", "close", "and", "number", "time", "unusable", "to", "or"})
@@ -95,7 +98,12 @@ def _of_gaps(board: Board, inside: Callable[[int, int], bool], told: _Told) -> I
     """Yield the phrases of what is no item: numbers in formulas."""
     for match in _NUMBER.finditer(board.text.plain):
         start, end = board.text.origin[match.start()], board.text.origin[match.end() - 1] + 1
-        if not inside(start, end) and not told.has(start, end, _value_of(match.group()), board.text.original):
+        constant = match.group() in {"1", "1.0"} and _ADDED.match(board.text.plain, match.end())
+        if (
+            not constant
+            and not inside(start, end)
+            and not told.has(start, end, _value_of(match.group()), board.text.original)
+        ):
             yield _line(board.text.original, start, end)
 
 

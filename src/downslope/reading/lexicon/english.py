@@ -264,6 +264,7 @@ ENGLISH = {
         "video clip|frame clip|audio clip|each clip|per clip|clip length|nonlinear|scale jittering|random scale|scale augmentation|run time|cross entropy loss|multi scale|drop in|"
         "batch of experiments|constant factor|increase the|error signal|log softmax|reduce overfitting|"
         "to reduce|reduces overfitting|exponential linear|exponential linear unit|scaled linearly|scale linearly|"
+        "linearly scale|linearly scales|linearly scaling|"
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
