@@ -23,7 +23,7 @@ _LEVEL = Rules(
     {
         "from to at": "from start=number to value=number span=time:at,after",
         "at, from to": "span=time:at,after said{0,4} from start=number to value=number",
-        "each at its own": "to? value=several span=times:at,after,until,for",
+        "each at its own": "(to|open)? value=several close? span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from|for:for){0,3} "
         "span=(span|point) close?",

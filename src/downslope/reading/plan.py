@@ -140,8 +140,10 @@ def _alone(plan: Plan, warmup: Plan | None, known: dict[str, Field], say: Say) -
     total = total_of(known)
     if plan.kind == "levels":
         _tell_levels(plan)
-    if plan.kind == "exponential" and 0 < (plan.value("rate") or 1) < LEAST_FACTOR and plan.value("every") in {None, 1}:
-        _make_inverse(plan, say)
+    factor = _FACTORS.get(plan.kind, "")
+    timed = "times" in plan.fields or "milestones" in plan.fields or plan.value("every") not in {None, 1}
+    if 0 < (plan.value(factor) or 1) < LEAST_FACTOR and not timed:
+        _make_inverse(plan, factor, say)
     if plan.kind in _FACTORS and _FACTORS[plan.kind] not in plan.fields:
         say("no_factor")
     if plan.kind in {"multistep", "sequence"}:
@@ -161,9 +163,9 @@ def _alone(plan: Plan, warmup: Plan | None, known: dict[str, Field], say: Say) -
     return _held(plan)
 
 
-def _make_inverse(plan: Plan, say: Say) -> None:
+def _make_inverse(plan: Plan, factor: str, say: Say) -> None:
     """Make a decay that is far too small for a factor what Keras and Torch7 mean by it: lr / (1 + decay * step)."""
-    rate = plan.fields.pop("rate")
+    rate = plan.fields.pop(factor)
     say("inverse_decay", decay=shown(rate.value))
     for name in ("every", "staircase", "unit"):
         plan.fields.pop(name, None)

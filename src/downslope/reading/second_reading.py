@@ -12,6 +12,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
@@ -234,6 +235,9 @@ def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place
     for index, item in enumerate(board.items):
         if item.number and index not in board.used and not math.isinf(item.value):
             yield Place(Number(item.value, item.start, item.end), board.text, 0)
+        elif item.kind == "time" and item.key in {"at", "bare"} and index not in board.used:
+            for one in numbers_of(board.text.plain[item.start : item.end]):
+                yield Place(replace(one, start=item.start + one.start, end=item.start + one.end), board.text, 0)
     for start, end in unread:
         if end - start <= _LONGEST:
             yield from numbers_within(original, start, end)

@@ -88,10 +88,11 @@ def find_times(items: Sequence[Item]) -> list[Item]:
     found: list[Item] = []
     items = [_as_key(items, place) for place in range(len(items))]
     index, code = 0, encode(items)
+    bounded = any(item.is_a("word", "<", "≤", ">", "≥") for item in items)
     while index < len(items):
         told = (
             _interval_at(items, code, index)
-            or _bound_at(items, code, index)
+            or (_bound_at(items, code, index) if bounded else None)
             or _time_at(items, code, index)
             or _again(items, index, found)
         )
@@ -266,13 +267,19 @@ def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tupl
     several = [item.kind for item in items[start + 1 : start + 4]] == ["number", "comma", "number"]
     if start < len(items) and items[start].is_a("is") and (prep in {"at", "in", "after", "until"} or several):
         start += 1
+    opened = start + 2 < len(items) and items[start].is_a("open", "[") and items[start + 2].kind == "comma"
+    start += opened  # "at epochs [30, 60]"
     if start >= len(items) or items[start].kind != "number":
         return None
     numbers, after = _list(items, code, start, units=True)
+    if opened:
+        if len(numbers) < 2 or after >= len(items) or items[after].kind != "close":
+            return None
+        after += 1
     if len(numbers) > 1 and _unit(items, after) and items[after - 2].kind == "comma":
         numbers, after = numbers[:-1], after - 2  # "at epoch 80, 100 epochs"
-    zero = prep == "at" and [n.value for n in numbers] == [0]
-    if not (zero or _whole(numbers)) or (_unit(items, after) and len(numbers) == 1 and not prep):
+    zero = prep == "at" and numbers[0].value == 0 and (opened or len(numbers) == 1)
+    if not (_whole(numbers[zero:])) or (_unit(items, after) and len(numbers) == 1 and not prep):
         return None
     prep = {"total": "until", "in": "at"}.get(prep, prep or "at")
     return Time(prep, tuple(n.value for n in numbers), _UNITS[items[place].key]), after
