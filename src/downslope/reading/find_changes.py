@@ -41,7 +41,9 @@ _HEADS = Rules(
 _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
 _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
-_AMOUNT_BEFORE = Pattern("(word:做,按|is|by|with) word{0,2} amount=number (word:的|by){1,2} verb:reduce,multiply")
+_AMOUNT_BEFORE = Pattern(
+    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by|unit:times){1,3} verb:reduce,multiply"
+)
 _ARGUMENTS = Rules(
     {
         "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
@@ -61,7 +63,8 @@ _ARGUMENTS = Rules(
 )
 _TIME_BEFORE = Rules(
     {
-        "a time": "when=(time:every,at,after|times:at,after) between{0,10} (by word? number (word:的|by){1,2})? verb",
+        "a time": "when=(time:every,at,after|times:at,after) between{0,10} "
+        "(by word? number (word:的|by|unit:times){1,3})? verb",
         "bare": "when=time:bare (for:next|word:时){0,1} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
     },

@@ -255,13 +255,14 @@ def _is_part(plain: str, place: int) -> bool:
 
 
 def _is_named(items: list[Item], number: Number) -> bool:
-    """Whether a number is the end of a name that no rule knows: CIFAR-10."""
+    """Whether a number is the end of a name that no rule knows: CIFAR-10, conv3-1."""
     if len(items) < 2 or not items[-1].is_a("word", "-") or items[-1].end != number.start:
         return False
-    name = items[-2]
-    return (
-        name.kind == "word" and name.end == items[-1].start and name.key.isalpha() and float(number.value).is_integer()
-    )
+    name, before = items[-2], items[-3] if len(items) > 2 else None
+    if before is not None and name.kind == before.kind == "word" and before.end == name.start and name.key.isdecimal():
+        name = before
+    joined = items[-2].end == items[-1].start
+    return name.kind == "word" and joined and name.key.isalpha() and float(number.value).is_integer()
 
 
 _CITED = frozenset({

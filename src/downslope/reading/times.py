@@ -328,7 +328,8 @@ def _with_unit(
     unit = _unit(items, after)
     han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
     if not unit and han and prep in {"at", "after"} and values[0] >= 100:
-        return Time(prep, values, "step"), after + 1
+        later = after + 1 < len(items) and items[after + 1].is_a("after")  # 在18K迭代后
+        return Time("after" if later else prep, values, "step"), after + 1 + later
     long = following.end - following.start > (9 if values[0] >= 1000 else 11)
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not unit and not many:
