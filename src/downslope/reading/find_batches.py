@@ -44,7 +44,7 @@ _TOLD = [
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",
         "number=number unit:example each:every unit:step",
-        "number=number unit:example word{0,2} concept:batch",
+        "number=number unit:example word{0,4} number? word? concept:batch",
         "number=number word:-? word:sized,sample,image,example (concept:batch|unit:batches)",
     )
 ]
@@ -65,6 +65,7 @@ _AT_ONCE = re.compile(
 """What is seen at once: 一次取16张图."""
 
 _SEEN_BY = re.compile(r"batch|批|(?:per|each|every) (?:step|iteration|update)")
+_REGIONS = re.compile(r"\s?个?\s?(?:rois?|anchors?|锚|候选|区域|proposals?|box|边?框|regions?)")
 _LETTER = Pattern("word:b is number=number")
 
 
@@ -118,6 +119,7 @@ def find_batches(board: Board) -> None:
             if (
                 not counted
                 and _may_be(board, match["number"], least)
+                and _REGIONS.match(board.text.plain, board.items[match["number"]].end) is None
                 and (pattern is _LETTER or _SEEN_BY.search(words))
             ):
                 board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))

@@ -26,7 +26,7 @@ _LEVEL = Rules(
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
         "span=(span|point) close?",
-        "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
+        "trained with": "value=number word? concept:lr? word{0,2} verb:train word{0,5} span=(time:bare,total|span)",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
@@ -239,28 +239,33 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
         return
     falls = run[0].rule == "one after another" and all(one.value > other.value for one, other in pairwise(levels))
     between = board.text.plain[board.items[run[0].first].start : board.items[run[-1].after - 1].end]
-    if _SUBJECTS.search(between):
+    told = {frozenset(_SUBJECTS.findall(_plain(board, match))) for match in run}
+    if _SUBJECTS.search(between) and told != {frozenset(_SUBJECTS.findall(between))}:
         return  # "4 epochs with 1e-3, whereas pretraining used 0.1 for 90 epochs"
     if not (timed or falls) or not _is_lr(board, run, stated) or not all(_counts(board, match) for match in run):
         return
     begins = bool(timed) and not (point and (to or first.start != 0))
-    told = _timeline(levels, begins=begins) if timed else ([], None)
+    line = _timeline(levels, begins=begins) if timed else ([], None)
     units = {level.unit for level in levels if level.unit}
     percents = {level.percent for level in timed}
     least, most = min(level.value for level in levels), max(level.value for level in levels)
     if most >= 2 and least < 0.5:  # a time taken for a rate
         return
-    if told is None or len(units) > 1 or len(percents) > 1 or (timed and len(told[0]) != len(levels) - begins):
+    if line is None or len(units) > 1 or len(percents) > 1 or (timed and len(line[0]) != len(levels) - begins):
         return
-    fact = Levels("levels", "lr", None, rates=[level.value for level in levels], changes=told[0], begins=begins)
+    fact = Levels("levels", "lr", None, rates=[level.value for level in levels], changes=line[0], begins=begins)
     fact.unit, fact.percent = "".join(units), True in percents
-    fact.total = None if fact.percent else told[1]
+    fact.total = None if fact.percent else line[1]
     board.note(fact, [place for match in run for place in range(match.first, match.after)])
     if begins:
         place = first.place
         named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
         places = [named.first if named else place, place]
         board.note(Value("value", "lr", first.value, role="initial"), places)
+
+
+def _plain(board: Board, match: Match) -> str:
+    return board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
 
 
 def _timeline(levels: list[Level], *, begins: bool) -> tuple[list[float], float | None] | None:

@@ -44,6 +44,7 @@ _KEY_LINE = re.compile(
 
 _OF_RATE = re.compile(r"\blr\b|learning|学习率")
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
+_PERIOD = re.compile(r"(?:设置|设定|取|设)?[为是=:]?\s?\d{1,6}\s?(?:个?\s?epoch|轮|代|个?周期|次|个?step|步)")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
@@ -173,6 +174,8 @@ def find_items(plain: str) -> list[Item]:
             if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
                 items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
             end = tokens[after - 1][2]
+            if (kind, key) == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
+                key = "lr_every"  # 步长为30个epoch
             if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
                 kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
             items.append(Item(kind, key, start, end))
@@ -222,10 +225,14 @@ _STALL = re.compile(
     r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
     r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
     rf" {_BETTER}(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
+    r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:基本|几乎|保持|都|也){0,2}不变"
     r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
     rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
 )
 """A measured value that does not get better, as far as nobody has written it down in a lexicon."""
+
+
+_WAITED = re.compile(r"(?:连续|超过)\s?\d{1,3}\s?(?:个?epochs?|轮|代|次|个?周期)\s?(?:内|都|均|仍|后)?$")
 
 
 def _with_stalls(items: list[Item], plain: str) -> list[Item]:
@@ -240,7 +247,8 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
         while after < len(items) and items[after].end <= match.end():
             after += 1
         near = [*found[-12:], *items[after : after + 8]]
-        measured = any(item.kind == "when" for item in near) and not any(i.kind == "break" for i in items[place:after])
+        waited = _WAITED.search(plain, max(0, match.start() - 12), match.start()) is not None
+        measured = (waited or any(item.kind == "when" for item in near)) and not any(i.kind == "break" for i in items[place:after])
         owned = any(item.is_a("concept", "lr") for item in items[after : after + 1])
         if after > place and items[after - 1].end == match.end() and measured and not owned:
             found.append(Item("when", "plateau", match.start(), match.end()))

@@ -77,6 +77,7 @@ class Time:
     percent: bool = False
 
 
+_SEVERAL = (["number", "comma", "number"], ["number", "and", "number"])
 _CLOSING = frozenset({"break", "comma", "and", "close", "verb", "at"})
 
 
@@ -239,7 +240,7 @@ def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
 def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
     """Return "epochs 30 and 60", "at epoch = 30"."""
     start = place + 1
-    several = [item.kind for item in items[start + 1 : start + 4]] == ["number", "comma", "number"]
+    several = [item.kind for item in items[start + 1 : start + 4]] in _SEVERAL
     if start < len(items) and items[start].is_a("is") and (prep in {"at", "in", "after", "until"} or several):
         start += 1
     if start >= len(items) or items[start].kind != "number":
@@ -295,7 +296,7 @@ def _with_unit(
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
     han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
-    if not unit and han and prep in {"at", "after"} and values[0] >= 100:
+    if not unit and han and prep in {"at", "after", "first", "next"} and values[0] >= 100:
         return Time(prep, values, "step"), after + 1
     long = following.end - following.start > (9 if values[0] >= 1000 else 11)
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
@@ -313,6 +314,8 @@ def _with_unit(
         return Time("for", values, unit or "step"), after + 1
     if behind is not None and behind.is_a("after") and prep in {"", "for", "at", "first"}:
         return Time("after", values, unit or "step"), after + 1
+    if not prep and behind is not None and behind.is_a("word", "时", "处"):
+        return Time("at", values, unit or "step"), after + 1  # 6万次时
     return Time(prep, values, unit or "step"), after
 
 
@@ -392,6 +395,8 @@ def _later_phase(items: Sequence[Item], index: int) -> bool:
     item = items[index]
     before = items[index - 1] if index else None
     alone = before is None or before.kind in {"comma", "break", "and"}
+    if before is not None and before.is_a("verb", "train"):
+        alone = any(one.is_a("for", "first") for one in items[max(0, index - 25) : index])
     return item.end - item.start <= 2 and alone and index + 1 < len(items) and items[index + 1].kind == "number"
 
 
