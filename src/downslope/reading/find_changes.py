@@ -25,7 +25,8 @@ _PARTS = {
 _HEADS = Rules(
     {
         "verb": "verb",
-        "keyed": "concept:lr_decay unit:epoch,step is{0,2} points=(number ((comma|and|slash){1,2} number){1,10})",
+        "keyed": "(concept:lr_decay unit=unit:epoch,step|concept:lr_every) is{0,2} open? "
+        "points=(number ((comma|and|slash){1,2} number){1,10})",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
@@ -49,6 +50,7 @@ _ARGUMENTS = Rules(
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
         "of it": "concept:lr amount=number",
+        "symbol": "concept:gamma (comma|word){0,5} is amount=number",
         "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
         "ratio": "of_it",
         "shape": "schedule",
@@ -141,10 +143,8 @@ def find_changes(board: Board) -> None:
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
             if plateaus:
-                change.plateau = plateaus[0]
-                frame.places |= {
-                    p for p in range(first, last) if plateaus[0].start <= board.items[p].start < plateaus[0].end
-                }
+                change.plateau = told = max(plateaus, key=lambda p: (p.patience is not None, p.metric != ""))
+                frame.places |= {p for p in range(first, last) if told.start <= board.items[p].start < told.end}
             if not _add(board, frame, place, first, last):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
@@ -173,7 +173,8 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
             return None
     if head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
         places = [p for p in range(*head.groups["points"]) if board.items[p].number]
-        change.at.append(Time("at", tuple(board.items[p].value for p in places), board.items[place + 1].key))
+        unit = board.items[head["unit"]].key if "unit" in head else ""
+        change.at.append(Time("at", tuple(board.items[p].value for p in places), unit))
         change.listed = True
         frame.places.update(places)
     return frame, place
@@ -231,7 +232,7 @@ def _is_object(board: Board, place: int, last: int) -> bool:
 
 _SUBJECTS = re.compile(
     r"\b(?:rewards?|pixels?|images?|inputs?|features?|gradients?|loss|losses|logits?|targets?|labels?|returns?|scores?|advantages?)\b"
-    r"|奖励|像素|图像|图片|输入|特征|梯度|损失|分数|数据|样本"
+    r"|目标函数|损失函数|奖励|像素|图像|图片|输入|特征|梯度|损失|分数|数据|样本"
 )
 """What else than a learning rate is divided or scaled."""
 

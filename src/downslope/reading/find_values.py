@@ -149,7 +149,7 @@ def _pairs(board: Board) -> None:
     """Find the two betas: "betas (0.9, 0.999)", "(β1, β2) = (0.5, 0.999)", "β1 = β2 = 0.9"."""
     for match in board.matches(_PAIR):
         one, two = match["one"], match["two"]
-        if all(0 <= board.items[place].value < 1 for place in (one, two)):
+        if 0 <= board.items[one].value < 1 and 0.1 <= board.items[two].value < 1:
             betas = Value("value", "betas", board.items[one].value, second=board.items[two].value)
             board.note(betas, range(match.first, match.after))
     named = [fact for fact in board.facts if isinstance(fact, Mention) and fact.key == "rmsprop"]

@@ -36,6 +36,14 @@ def _is_other(name: str) -> bool:
 
 
 _END = "\0"
+_GOES = "衰减|减小|减少|降低|下降|缩小|缩减|下调|调低|退火|增加|增大|上升|提升|提高|升高|增长|爬升|上调|调整|更新|更改|变|降|减|升|增|改|调"
+_TO = re.compile(rf"(?:线性|逐渐|逐步|缓慢|平滑)?地?(?:{_GOES})(?:到|至|为|成)(?!了|本)")
+_OF_BEFORE = re.compile(
+    rf"(?:{_GOES})(?:到|至|为|成)(?:其|它)?(?:自身|原来|原先|原有|原始|之前|先前|此前|以前|当前|目前|初始|(?:上|前)一?个?(?:次|轮|周期|阶段|步|代|epoch))"
+    "(?:值|学习率|大小)?的"
+)
+"""How Chinese says where a change leads, and that its number is a part of what was before."""
+
 _KEY_LINE = re.compile(
     r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}"
     r"(?:: ?[^\s:]|(?<=[a-z ])- ?[\d.]{1,9}(?:e-\d)? {0,4}(?:\n|$))"
@@ -152,6 +160,8 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         found, after = _longest(tokens, index)
+        if found != ("concept", "weight_decay") and token in _GOES:
+            found, after = _composed(plain, tokens, index, found, after)
         name = _IDENTIFIER.match(plain, start)
         if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
             items.append(Item("word", name[0], start, name.end()))  # warmup_momentum
@@ -171,12 +181,12 @@ def find_items(plain: str) -> list[Item]:
             continue
         if found is not None:
             kind, key = found
-            if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
+            if kind == "to" and plain.startswith("线性", start) and plain[start + 2] in "降下衰减递缩退":
                 items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
             end = tokens[after - 1][2]
             if (kind, key) == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
                 key = "lr_every"  # 步长为30个epoch
-            if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
+            if kind == "to" and plain[start] in "降减缩衰递下变调" and _is_part(plain, end):
                 kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
             items.append(Item(kind, key, start, end))
             if kind == "schedule" and _OF_RATE.search(plain, start, end):
@@ -189,6 +199,18 @@ def find_items(plain: str) -> list[Item]:
         index, here = index + 1, end
     kept = [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
     return _with_stalls(_without_glosses(_without_citations(kept)), plain)
+
+
+def _composed(
+    plain: str, tokens: list[tuple[str, int, int]], index: int, found: tuple[str, str] | None, after: int
+) -> tuple[tuple[str, str] | None, int]:
+    """Return what stands at a place, a phrase of the lexicons or 降至, 缩小为之前的, whichever is longer."""
+    start = tokens[index][1]
+    for pattern, made in ((_OF_BEFORE, ("verb", "divide")), (_TO, ("to", "to"))):
+        match = pattern.match(plain, start)
+        if match is not None and (found is None or match.end() > tokens[after - 1][2]):
+            return made, next(place for place in range(index, len(tokens)) if tokens[place][2] == match.end()) + 1
+    return found, after
 
 
 _GLOSSED = frozenset({"word", "unit", "concept", "target", "mod", "is"})
@@ -310,7 +332,9 @@ def _after_citation(items: list[Item], place: int, before: Item | None) -> int:
             opened = items[after - 1].kind == "open" and after < last and items[after + 1].kind == "close"
             return after + 1 + opened
     elif item.is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
-        if before is not None and before.kind == "is" and before.end == item.start:  # milestones=[30, 60]
+        several = before is not None and before.end - before.start == 1 and items[place + 2 : place + 3]
+        listed = before is not None and (before.end == item.start or (several and several[0].kind == "comma"))
+        if before is not None and before.kind == "is" and listed:  # milestones=[30, 60], 为 [30, 60]
             return place
         most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
         while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
