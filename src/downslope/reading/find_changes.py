@@ -72,7 +72,7 @@ _ANOTHERS_TIME = Pattern(
 )
 _FOR_SOMETHING = Pattern("(for:for|at:in|word:on,with) (word|target)")
 _STOPS = ("optimizer", "target", "no", "end", "verb")
-_BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
+_BARE_FACTOR = Pattern("((by:factor|concept:lr_decay,gamma) is?|concept:lr star) value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")

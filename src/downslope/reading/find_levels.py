@@ -26,7 +26,8 @@ _LEVEL = Rules(
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
         "span=(span|point) close?",
-        "trained with": "value=number word? concept:lr? word{0,2} verb:train word{0,5} span=(time:bare,total|span)",
+        "trained with": "value=(number and number|number) word? concept:lr? word{0,2} verb:train word{0,5} span=(time:bare,total|span)",
+        "in stages": "value=number (comma|and) word{0,2} verb:train word? span=time:bare (break|comma|close)",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
@@ -61,6 +62,9 @@ _SUBJECTS = re.compile(
     r"\b(?:pre-?train|fine-?tun|whereas|while|teacher|student|discriminator|generator)|教师|学生|预训练|微调|判别|生成器"
 )
 """Words between two rates that belong to different trainings or networks."""
+
+_STAGE = re.compile(r"(?:第[一二三四1-4]个?(?:阶段|步)|先|首先|然后|接着|随后|最后|再)[^;]{0,40}$")
+"""How Chinese begins a stage of one training."""
 
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
@@ -165,6 +169,8 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
     if (by and match.rule != "trained with") or (left is not None and left.is_a("word", "-")):
         return False
     if not all(_is_rate(item) for item in items[first:after] if item.number):
+        return False
+    if match.rule == "in stages" and not _STAGE.search(board.text.plain[: items[first].start]):
         return False
     if after < len(items) and (items[after].kind in {"unit", "star", "slash"} or items[after].is_a("verb", "multiply")):
         return False

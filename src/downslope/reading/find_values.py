@@ -215,6 +215,8 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
         return True
     if following is None:
         return False
+    if key == "lr" and following.is_a("by", "factor") and items[number - 1].kind in {"by", "with"}:
+        return True  # 学习率以0.1的倍率下降
     if following.kind == "unit":
         return (
             following.key in {"ignored", "times"}

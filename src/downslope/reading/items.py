@@ -37,7 +37,16 @@ def _is_other(name: str) -> bool:
 
 _END = "\0"
 _GOES = "衰减|减小|减少|降低|下降|缩小|缩减|下调|调低|退火|增加|增大|上升|提升|提高|升高|增长|爬升|上调|调整|更新|更改|变|降|减|升|增|改|调"
-_TO = re.compile(rf"(?:线性|逐渐|逐步|缓慢|平滑)?地?(?:{_GOES})(?:到|至|为|成)(?!了|本)")
+_TO = re.compile(rf"(?:{_GOES})(?:到|至|为|成)(?!了|本)")
+_STEMS = {
+    "余弦": "cosine", "余玄": "cosine", "指数": "exponential", "线性": "linear", "多项式": "polynomial",
+    "poly": "polynomial", "分段常数": "multistep", "分段": "multistep", "阶梯": "multistep", "多步": "multistep",
+    "阶跃": "multistep", "分步": "multistep", "步长": "multistep", "阶段性": "multistep",
+}  # fmt: skip
+_SHAPE = re.compile(
+    rf"({'|'.join(_STEMS)})[式级型状]?地?(?:学习率)?(?:衰减|下降|退火|递减|降低|减小|减少)(?:学习率)?"
+    "(?:的?方式|的?方法|策略|算法|法|调度器?|机制|函数|曲线)?"
+)
 _OF_BEFORE = re.compile(
     rf"(?:{_GOES})(?:到|至|为|成)(?:其|它)?(?:自身|原来|原先|原有|原始|之前|先前|此前|以前|当前|目前|初始|(?:上|前)一?个?(?:次|轮|周期|阶段|步|代|epoch))"
     "(?:值|学习率|大小)?的"
@@ -160,7 +169,7 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         found, after = _longest(tokens, index)
-        if found != ("concept", "weight_decay") and token in _GOES:
+        if token in _GOES or token in _SHAPE.pattern:
             found, after = _composed(plain, tokens, index, found, after)
         name = _IDENTIFIER.match(plain, start)
         if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
@@ -181,8 +190,6 @@ def find_items(plain: str) -> list[Item]:
             continue
         if found is not None:
             kind, key = found
-            if kind == "to" and plain.startswith("线性", start) and plain[start + 2] in "降下衰减递缩退":
-                items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
             end = tokens[after - 1][2]
             if (kind, key) == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
                 key = "lr_every"  # 步长为30个epoch
@@ -206,10 +213,10 @@ def _composed(
 ) -> tuple[tuple[str, str] | None, int]:
     """Return what stands at a place, a phrase of the lexicons or 降至, 缩小为之前的, whichever is longer."""
     start = tokens[index][1]
-    for pattern, made in ((_OF_BEFORE, ("verb", "divide")), (_TO, ("to", "to"))):
+    for pattern, made in ((_OF_BEFORE, ("verb", "divide")), (_TO, ("to", "to")), (_SHAPE, None)):
         match = pattern.match(plain, start)
         if match is not None and (found is None or match.end() > tokens[after - 1][2]):
-            return made, next(place for place in range(index, len(tokens)) if tokens[place][2] == match.end()) + 1
+            return made or ("schedule", _STEMS[match[1]]), next(place for place in range(index, len(tokens)) if tokens[place][2] == match.end()) + 1
     return found, after
 
 

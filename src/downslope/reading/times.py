@@ -38,7 +38,7 @@ _PERIOD = Rules(
 _BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close? unit=plain?", **_PARTS)
 _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
-_NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain){1,4}) number=number", **_PARTS)
+_NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain is?){1,4}) number=number", **_PARTS)
 _FILLERS = Pattern(
     "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} "
     "(for:next word:的?)?"
@@ -118,6 +118,10 @@ def _as_key(items: Sequence[Item], place: int) -> Item:
     item, after = items[place], items[place + 1 : place + 3]
     if item.is_a("for", "first") and [i.kind for i in after] == ["is", "number"]:
         return replace(item, kind="mod", key="initial")
+    beside = [i.kind for i in items[max(0, place - 1) : place]] + [i.kind for i in items[place + 2 : place + 3]]
+    if item.is_a("unit", "epoch") and item.end - item.start == len("epochs") and beside[-1:] == ["comma"]:
+        if beside[0] in {"comma", "break", "is", "open"} and after[0].kind == "number":
+            return replace(item, kind="concept", key="epochs_total")  # "epochs 100, batch 16"
     if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
         return item
     sign, number = after
@@ -363,6 +367,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             prep = "" if apart else "every"
         elif item.is_a("after", "after") and _later_phase(items, index):
             prep = "next"
+        elif item.is_a("after") and prep == "next":
+            pass  # 再之后20000次
         elif item.is_a("at") or item.is_a("after"):
             prep = prep if prep == "after" else {"in": "in", "step": "step"}.get(item.key, item.kind)
         elif not prep and item.is_a("to") and item.end - item.start == 1 and _arrives(items, index):
