@@ -137,7 +137,8 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
                 board.note(Value("value", board.items[key].key, board.items[rest[0]].value), rest[:1])
     for match in _NEXT_TO.find(code, first, last):
         if board.free_number(match["value"]):
-            group = Group("group", board.items[match["target"]].key, float(board.items[match["value"]].value), what="lr")
+            value = float(board.items[match["value"]].value)
+            group = Group("group", board.items[match["target"]].key, value, what="lr")
             board.note(group, [match["target"], match["value"]])
     for match in _DECAYED.find(code, first, last):
         value, places = float(board.items[match["value"]].value), range(match.first, match.after)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from downslope.reading.lexicon.chinese import CHINESE
+from downslope.reading.lexicon.chinese import CHINESE, COMPOSED, STEMS
 from downslope.reading.lexicon.english import ENGLISH
 from downslope.reading.numbers import Number, number_at
 
@@ -36,23 +36,6 @@ def _is_other(name: str) -> bool:
 
 
 _END = "\0"
-_GOES = "衰减|减小|减少|降低|下降|缩小|缩减|下调|调低|退火|增加|增大|上升|提升|提高|升高|增长|爬升|上调|调整|更新|更改|变|降|减|升|增|改|调"
-_TO = re.compile(rf"(?:{_GOES})(?:到|至|为|成)(?!了|本)")
-_STEMS = {
-    "余弦": "cosine", "余玄": "cosine", "指数": "exponential", "线性": "linear", "多项式": "polynomial",
-    "poly": "polynomial", "分段常数": "multistep", "分段": "multistep", "阶梯": "multistep", "多步": "multistep",
-    "阶跃": "multistep", "分步": "multistep", "步长": "multistep", "阶段性": "multistep",
-}  # fmt: skip
-_SHAPE = re.compile(
-    rf"({'|'.join(_STEMS)})[式级型状]?地?(?:学习率)?(?:衰减|下降|退火|递减|降低|减小|减少)(?:学习率)?"
-    "(?:的?方式|的?方法|策略|算法|法|调度器?|机制|函数|曲线)?"
-)
-_OF_BEFORE = re.compile(
-    rf"(?:{_GOES})(?:到|至|为|成)(?:其|它)?(?:自身|原来|原先|原有|原始|之前|先前|此前|以前|当前|目前|初始|(?:上|前)一?个?(?:次|轮|周期|阶段|步|代|epoch))"
-    "(?:值|学习率|大小)?的"
-)
-"""How Chinese says where a change leads, and that its number is a part of what was before."""
-
 _KEY_LINE = re.compile(
     r"[ ]{0,20}(?:[-*+] |\d{1,2}[.)] )?[^\W\d][^:=,;.\n]{0,40}"
     r"(?:: ?[^\s:]|(?<=[a-z ])- ?[\d.]{1,9}(?:e-\d)? {0,4}(?:\n|$))"
@@ -169,7 +152,7 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         found, after = _longest(tokens, index)
-        if token in _GOES or token in _SHAPE.pattern:
+        if token in _BEGINNINGS:
             found, after = _composed(plain, tokens, index, found, after)
         name = _IDENTIFIER.match(plain, start)
         if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
@@ -208,15 +191,20 @@ def find_items(plain: str) -> list[Item]:
     return _with_stalls(_without_glosses(_without_citations(kept)), plain)
 
 
+_COMPOSED = [(re.compile(pattern), kind, key) for kind, key, pattern in COMPOSED]
+_BEGINNINGS = frozenset(character for _, _, pattern in COMPOSED for character in pattern)
+
+
 def _composed(
     plain: str, tokens: list[tuple[str, int, int]], index: int, found: tuple[str, str] | None, after: int
 ) -> tuple[tuple[str, str] | None, int]:
-    """Return what stands at a place, a phrase of the lexicons or 降至, 缩小为之前的, whichever is longer."""
-    start = tokens[index][1]
-    for pattern, made in ((_OF_BEFORE, ("verb", "divide")), (_TO, ("to", "to")), (_SHAPE, None)):
-        match = pattern.match(plain, start)
-        if match is not None and (found is None or match.end() > tokens[after - 1][2]):
-            return made or ("schedule", _STEMS[match[1]]), next(place for place in range(index, len(tokens)) if tokens[place][2] == match.end()) + 1
+    """Return what stands at a place, a phrase of the lexicons or one put together, whichever is longer."""
+    end = tokens[after - 1][2] if found else 0
+    for pattern, kind, key in _COMPOSED:
+        match = pattern.match(plain, tokens[index][1])
+        if match is not None and match.end() > end:
+            found, end = (kind, key or STEMS[match[1]]), match.end()
+            after = next(place for place in range(index, len(tokens)) if tokens[place][2] >= end) + 1
     return found, after
 
 
@@ -277,7 +265,8 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
             after += 1
         near = [*found[-12:], *items[after : after + 8]]
         waited = _WAITED.search(plain, max(0, match.start() - 12), match.start()) is not None
-        measured = (waited or any(item.kind == "when" for item in near)) and not any(i.kind == "break" for i in items[place:after])
+        measured = waited or any(item.kind == "when" for item in near)
+        measured = measured and not any(item.kind == "break" for item in items[place:after])
         owned = any(item.is_a("concept", "lr") for item in items[after : after + 1])
         if after > place and items[after - 1].end == match.end() and measured and not owned:
             found.append(Item("when", "plateau", match.start(), match.end()))

@@ -77,6 +77,7 @@ class Time:
     percent: bool = False
 
 
+_LISTED_COUNT = ["number", "comma"]
 _SEVERAL = (["number", "comma", "number"], ["number", "and", "number"])
 _CLOSING = frozenset({"break", "comma", "and", "close", "verb", "at"})
 
@@ -118,10 +119,14 @@ def _as_key(items: Sequence[Item], place: int) -> Item:
     item, after = items[place], items[place + 1 : place + 3]
     if item.is_a("for", "first") and [i.kind for i in after] == ["is", "number"]:
         return replace(item, kind="mod", key="initial")
-    beside = [i.kind for i in items[max(0, place - 1) : place]] + [i.kind for i in items[place + 2 : place + 3]]
-    if item.is_a("unit", "epoch") and item.end - item.start == len("epochs") and beside[-1:] == ["comma"]:
-        if beside[0] in {"comma", "break", "is", "open"} and after[0].kind == "number":
-            return replace(item, kind="concept", key="epochs_total")  # "epochs 100, batch 16"
+    begins = place > 0 and items[place - 1].kind in {"comma", "break", "is", "open"}
+    if (
+        begins
+        and item.is_a("unit", "epoch")
+        and item.end - item.start == 6
+        and [i.kind for i in after] == _LISTED_COUNT
+    ):
+        return replace(item, kind="concept", key="epochs_total")  # "epochs 100, batch 16"
     if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
         return item
     sign, number = after
