@@ -525,6 +525,8 @@ def _spread(board: Board, refused: set[int]) -> None:
         if item.data.prep not in {"at", "after"} or len(item.data.values) < 2 or not _may_be_milestones(board, place):
             continue
         board.used.add(place)
+        if item.data.unit == "step" and item.data.values[-1] < 10:
+            continue  # 第1步和第2步
         untimed = [c for c in changes if c.value is not None and not (c.at or c.every or c.plateau)]
         if untimed:
             untimed[0].at.append(item.data)

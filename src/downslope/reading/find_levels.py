@@ -26,7 +26,7 @@ _LEVEL = Rules(
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
         "span=(span|point) close?",
-        "trained with": "value=(number and number|number) word? concept:lr? word{0,2} verb:train word{0,5} "
+        "trained with": "value=(number and number|number) word? concept:lr? (word|for:next){0,2} verb:train word{0,5} "
         "span=(time:bare,total|span)",
         "in stages": "value=number (comma|and) word{0,2} verb:train word? span=time:bare (break|comma|close)",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",

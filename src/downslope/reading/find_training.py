@@ -55,6 +55,14 @@ _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
         True,
     ),
     "data.augment.trivial": ((r"trivial-?\s?augment(?:wide)?",), True),
+    "train.accumulate": (
+        (
+            r"gradient[- ]accumulation(?: steps?)?(?: of| is| was| set to| for| over|=|:)? ?(?P<number>\d{1,4})(?![\d.])",
+            r"accumulat\w+ (?:the )?gradients? (?:over|for|of|across) (?P<number>\d{1,4}) (?:steps|batches|mini-?batches|iterations)",
+            r"梯度(?:累积|累加|累计)(?:的)?(?:步数|次数|步长)?(?:设置|设定|设)?(?:为|是|=|:)?\s?(?P<number>\d{1,4})(?![\d.])",
+        ),
+        None,
+    ),
     "train.precision": (
         (
             r"(?P<bfloat16>bf16|bfloat16)|(?P<float16>fp16|float16|half[- ]precision|半精度)",
@@ -119,5 +127,5 @@ def _value(path: str, match: re.Match[str], value: Any) -> tuple[Any, bool] | No
     number = number_at(match.string, match.start("number"))
     if number is None or not 0 <= number.value <= _MOST.get(path, 10**9):
         return None
-    whole = path in {"data.augment.crop", "seed"}
+    whole = path in {"data.augment.crop", "seed", "train.accumulate"}
     return (int(number.value) if whole else float(number.value)), False

@@ -36,6 +36,7 @@ _BEGIN = Rules(
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
+_RISES_ONLY = Pattern("length=time:first (word|is|at){0,3} from low=number (schedule|word|is){0,3} verb:increase")
 _RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
 _WHEN = Rules(
     {
@@ -198,6 +199,12 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
             peak = Amount(items[risen["peak"]].value, items[risen["peak"]].start, items[risen["peak"]].end)
             length = items[risen["length"]].data
             board.note(Warmup("warmup", "lr", None, length=length, peak=peak), [risen["length"], risen["peak"]])
+            return
+        only = next(_RISES_ONLY.find(code, first, last), None)
+        if only is not None and subject_of(board, first, only.first) == "lr":
+            begin = Amount(items[only["low"]].value, items[only["low"]].start, items[only["low"]].end)
+            length = items[only["length"]].data
+            board.note(Warmup("warmup", "lr", None, length=length, begin=begin), [only["length"], only["low"]])
             return
         match = next((m for m in _RISING.find(code, first, last) if subject_of(board, first, m.first) == "lr"), None)
         if match is None:

@@ -249,7 +249,7 @@ _STALL = re.compile(
 """A measured value that does not get better, as far as nobody has written it down in a lexicon."""
 
 
-_WAITED = re.compile(r"(?:连续|超过)\s?\d{1,3}\s?(?:个?epochs?|轮|代|次|个?周期)\s?(?:内|都|均|仍|后)?$")
+_WAITED = re.compile(r"(?:连续|超过)?\s?\d{1,3}\s?(?:个?epochs?|轮|代|次|个?周期)\s?(?:内|都|均|仍|后)?$")
 
 
 def _with_stalls(items: list[Item], plain: str) -> list[Item]:

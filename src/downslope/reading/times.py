@@ -305,7 +305,7 @@ def _with_unit(
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
     han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
-    if not unit and han and prep in {"at", "after", "first", "next"} and values[0] >= 100:
+    if not unit and han and prep in {"at", "after", "first", "next", "total"} and values[0] >= 100:
         return Time(prep, values, "step"), after + 1
     long = following.end - following.start > (9 if values[0] >= 1000 else 11)
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
