@@ -74,7 +74,9 @@ def find_batches(board: Board) -> None:
     shared = False
     for pattern in _PER_DEVICE:
         for match in board.matches(pattern):
-            fresh = not board.used.intersection(_places(match))
+            after = board.items[match["device"] + 1] if match["device"] + 1 < len(board.items) else None
+            others = match["device"] > match["number"] and after is not None and after.kind == "number"
+            fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU 2幅)
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
                 board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
                 shared = True

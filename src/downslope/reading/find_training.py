@@ -26,6 +26,7 @@ def _named(names: str) -> tuple[str, ...]:
 
 _SEVERAL = r"(?!\d|\.\d|\s?[,/、和]\s?\d|\s?(?:and|to|-|different|runs|seeds|个))"
 _IS = r"(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)"
+_COUNT = r"(?: of| is| was| set to| for| over| across|=|:|(?:设置|设定|设)?[为是])?\s?(?P<number>\d{1,4})(?![\d.])"
 _PIXELS = r"(?:\s|-|pixels?|px|zeros?|像素|个|by|of|with|each|on|all|four|sides?)*"
 _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
     "train.label_smoothing": (_named(r"label[- ]?smoothing|label[- ]?smooth|标签平滑"), None),
@@ -57,9 +58,9 @@ _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
     "data.augment.trivial": ((r"trivial-?\s?augment(?:wide)?",), True),
     "train.accumulate": (
         (
-            r"gradient[- ]accumulation(?: steps?)?(?: of| is| was| set to| for| over|=|:)? ?(?P<number>\d{1,4})(?![\d.])",
-            r"accumulat\w+ (?:the )?gradients? (?:over|for|of|across) (?P<number>\d{1,4}) (?:steps|batches|mini-?batches|iterations)",
-            r"梯度(?:累积|累加|累计)(?:的)?(?:步数|次数|步长)?(?:设置|设定|设)?(?:为|是|=|:)?\s?(?P<number>\d{1,4})(?![\d.])",
+            rf"gradient[- ]accumulation(?: steps?)?{_COUNT}",
+            rf"accumulat\w+ (?:the )?gradients?{_COUNT} (?:steps|batches|mini-?batches|iterations)",
+            rf"梯度累[积加计](?:的)?(?:步数|次数|步长)?{_COUNT}",
         ),
         None,
     ),

@@ -214,7 +214,7 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     if latin and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
         return True
     if key == "lr" and items[number].number.fraction and items[number - 1].is_a("word", "的"):  # type: ignore[union-attr]
-        return True  # 学习率（预训练时的1/10）
+        return True  # 学习率(预训练时的1/10)
     if following is None:
         return False
     if key == "lr" and following.is_a("by", "factor") and items[number - 1].kind in {"by", "with"}:

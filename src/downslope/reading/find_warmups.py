@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board
 from downslope.reading.find_courses import subject_of
 from downslope.reading.items import Item
@@ -58,10 +60,22 @@ def find_warmups(board: Board) -> None:
             board.used.update(times)
             if heads[0] not in board.used:
                 board.add("off", "warmup", None, [heads[0]])
+        elif heads and _is_anothers(board, first, last):
+            board.used.update(heads)
         elif heads and heads[0] not in board.used:
             _named(board, code, heads, first, last)
         else:
             _rising(board, code, first, last)
+
+
+_ANOTHERS = re.compile(r"冻结|freez|frozen|分阶段|[控权]制?权重|损失(?:的)?权重|函数来")
+
+
+def _is_anothers(board: Board, first: int, last: int) -> bool:
+    """Whether a sentence warms up something else than the learning rate: 预热阶段冻结主干, 高斯预热函数来控制权重."""
+    told = any(item.is_a("concept", "lr") or item.kind in {"schedule", "time"} for item in board.items[first:last])
+    words = board.text.plain[board.items[first].start : board.items[last - 1].end]
+    return not told and _ANOTHERS.search(words) is not None
 
 
 def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> None:

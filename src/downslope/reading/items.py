@@ -13,7 +13,7 @@ from downslope.reading.lexicon.english import ENGLISH
 from downslope.reading.numbers import Number, number_at
 
 _TOKEN = re.compile(
-    r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
+    r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])(?!\de-\d)\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
 )
 _NAME = re.compile(r"[^\W\u4e00-\u9fff]+")
 _JOINERS = frozenset("-_")

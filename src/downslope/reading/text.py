@@ -260,7 +260,7 @@ def _normalise(
         between = (
             character == "，" and original[index - 1 : index].isdigit() and original[index + 1 : index + 2].isdigit()
         )
-        put(", " if between else _one(character), index)  # 批大小4，300轮 is no 4,300
+        put(", " if between else _one(character), index)  # not 4,300
         index += 1
 
 
