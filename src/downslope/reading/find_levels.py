@@ -28,7 +28,7 @@ _LEVEL = Rules(
         "span=(span|point) close?",
         "trained with": "value=(number and number|number) word? concept:lr? (word|for:next){0,2} verb:train word{0,5} "
         "span=(time:bare,total|span)",
-        "in stages": "value=number (comma|and) word{0,2} verb:train word? span=time:bare (break|comma|close)",
+        "in stages": "value=number (comma|and) word{0,2} verb:train word? span=time:bare (break|comma|close)?",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",

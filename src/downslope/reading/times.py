@@ -21,6 +21,9 @@ _INTERVALS = Rules(
         "from the right": "lead unit=plain open:round low=number comma high=number close:square",
         "unit first": "lead unit=plain is? low=number (word:-,~|to) plain? high=number",
         "unit last": "lead low=number (word:-,~|to) at? high=number word:个? unit=plain",
+        "in the middle": "lead low=number (word:<,≤ is?) unit=plain (word:<,≤ is?) high=number word:时?",
+        "below": "lead unit=plain (word:<,≤ is?) high=number word:时",
+        "above": "lead unit=plain word:>,≥ is? low=number word:时",
     },
     lead="(at|for:for,first|mod:total){0,2}",
     **_PARTS,
@@ -140,10 +143,14 @@ def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, in
     match = _INTERVALS.at(code, index)
     if match is None:
         return None
+    unit = _UNITS[items[match["unit"]].key]
+    if match.rule in {"below", "above"}:
+        value = items[match.after - 2].value
+        return (Time("until" if match.rule == "below" else "after", (value,), unit), match.after) if value >= 1 else None
     low, high = (items[match[name]].value for name in ("low", "high"))
     if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
         return None
-    return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
+    return Time("between", (low, high), unit), match.after
 
 
 def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
@@ -439,7 +446,8 @@ def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bo
         if not (_follows(numbers[-1], number) or (each and number.value >= 1)):
             break
         if inner and not (
-            units and (inner[0] == unit or match.after >= len(items) or between[-1].kind == "unit" or not kinds)
+            units
+            and (inner[0] == unit or match.after >= len(items) or between[-1].kind in {"unit", "is"} or not kinds)
         ):
             break
         if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":
