@@ -40,7 +40,8 @@ _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
 _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
 _AMOUNT_BEFORE = Pattern(
-    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by){1,2} word:进,行{0,2} verb:reduce,multiply"
+    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by){1,2} "
+    "(time:at,every|times:at)? word:进,行{0,2} verb:reduce,multiply"
 )
 _ARGUMENTS = Rules(
     {

@@ -146,7 +146,8 @@ def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, in
     unit = _UNITS[items[match["unit"]].key]
     if match.rule in {"below", "above"}:
         value = items[match.after - 2].value
-        return (Time("until" if match.rule == "below" else "after", (value,), unit), match.after) if value >= 1 else None
+        told = Time("until" if match.rule == "below" else "after", (value,), unit)
+        return (told, match.after) if value >= 1 else None
     low, high = (items[match[name]].value for name in ("low", "high"))
     if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
         return None
@@ -446,8 +447,7 @@ def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bo
         if not (_follows(numbers[-1], number) or (each and number.value >= 1)):
             break
         if inner and not (
-            units
-            and (inner[0] == unit or match.after >= len(items) or between[-1].kind in {"unit", "is"} or not kinds)
+            units and (inner[0] == unit or match.after >= len(items) or between[-1].kind in {"unit", "is"} or not kinds)
         ):
             break
         if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":
