@@ -79,8 +79,6 @@ NONE = [
     ("batch normalization with momentum 0.99, lr 0.1", {"data.batch_size": None, "sgd.momentum": None}),
     ("we use batch sizes in {64, 128, 256}", {"data.batch_size": None}),
     ("a batch size of 64 or 128", {"data.batch_size": None}),
-    ("lr 0.1, a mini-batch of 128 RoIs per image", {"data.batch_size": None}),
-    ("学习率0.1，每个小批量包含64个候选区域", {"data.batch_size": None}),
     ("batch size 32-64", {"data.batch_size": None}),
 ]
 

@@ -249,9 +249,13 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
         return
     falls = run[0].rule == "one after another" and all(one.value > other.value for one, other in pairwise(levels))
     between = board.text.plain[board.items[run[0].first].start : board.items[run[-1].after - 1].end]
-    told = {frozenset(_SUBJECTS.findall(_plain(board, match))) for match in run}
-    if _SUBJECTS.search(between) and told != {frozenset(_SUBJECTS.findall(between))}:
+    subjects = {frozenset(_SUBJECTS.findall(_plain(board, match))) for match in run}
+    if _SUBJECTS.search(between) and subjects != {frozenset(_SUBJECTS.findall(between))}:
         return  # "4 epochs with 1e-3, whereas pretraining used 0.1 for 90 epochs"
+    near = board.items[max(0, run[0].first - 12) : run[-1].after + 12]
+    told = any(item.is_a("verb", "multiply", "divide", "halve") or item.kind == "star" for item in near)
+    if not timed and told and any(item.is_a("time", "every") for item in near):
+        return  # "times 0.1 every 30 epochs: 0.1 -> 0.01 -> 0.001"
     if not (timed or falls) or not _is_lr(board, run, stated) or not all(_counts(board, match) for match in run):
         return
     begins = bool(timed) and not (point and (to or first.start != 0))

@@ -54,7 +54,7 @@ _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separato
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
 _PAIR = Pattern(
-    "(concept:betas|concept:momentum? target:norm word:值?|concept:beta1 separator concept:beta2) "
+    "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum|concept:beta1 separator concept:beta2) "
     "(is|close|open|word:的,values,coefficients|mod){0,5} one=number (separator{1,2}|slash) two=number close?",
     separator="(and|comma)",
 )
@@ -147,8 +147,11 @@ def _matches(board: Board, pattern: Pattern) -> list[tuple[int, int, Match]]:
 
 def _pairs(board: Board) -> None:
     """Find the two betas: "betas (0.9, 0.999)", "(β1, β2) = (0.5, 0.999)", "β1 = β2 = 0.9"."""
+    adams = any(isinstance(fact, Mention) and fact.key in {"adam", "adamw"} for fact in board.facts)
     for match in board.matches(_PAIR):
         one, two = match["one"], match["two"]
+        if "momentum" in match and (not adams or board.items[one].value >= board.items[two].value):
+            continue
         if 0 <= board.items[one].value < 1 and 0.1 <= board.items[two].value < 1:
             betas = Value("value", "betas", board.items[one].value, second=board.items[two].value)
             board.note(betas, range(match.first, match.after))

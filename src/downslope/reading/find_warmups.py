@@ -42,7 +42,9 @@ _BEGIN = Rules(
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
-_RISES_ONLY = Pattern("length=time:first (word|is|at){0,3} from low=number (schedule|word|is){0,3} verb:increase")
+_RISES_ONLY = Pattern(
+    "length=time:first (word|is|at|concept:lr){0,3} from low=number (schedule|word|is){0,3} verb:increase (comma|break)"
+)
 _RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
 _WHEN = Rules(
     {

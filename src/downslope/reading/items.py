@@ -276,6 +276,7 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
 
 def _is_part(plain: str, place: int) -> bool:
     """Whether a part of something stands at a place: a fraction, a percentage, so many times."""
+    place += plain[place : place + 1] == " "
     number = number_at(plain, place) if plain[place : place + 1].strip() else None
     return number is not None and (number.fraction or number.percent or number.times) and 0 < number.value < 1
 

@@ -38,6 +38,7 @@ _PERIOD = Rules(
         "every other epoch": "other=other unit=unit",
         "every epoch": "unit=unit",
         "every 3M samples": "number=number unit=unit:example",
+        "每100k迭代": "number=number word:个? unit=verb:train",
     },
     **_PARTS,
 )
@@ -456,6 +457,8 @@ def _period(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | 
         return None
     value = items[match["number"]].value if "number" in match else 2 if "other" in match else 1
     unit = _UNITS.get(items[match["unit"]].key, "example")
+    if match.rule == "每100k迭代" and value >= 100 and items[match["unit"]].end - items[match["unit"]].start == 2:
+        unit = "step"
     if not 0 < value < float("inf") or (unit == "example" and value < 10_000):  # "a rate per 1024 examples"
         return None
     after = match.after
