@@ -54,7 +54,8 @@ _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separato
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
 _PAIR = Pattern(
-    "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum|concept:beta1 separator concept:beta2) "
+    "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum"
+    "|concept:beta1 separator concept:beta2) "
     "(is|close|open|word:的,values,coefficients|mod){0,5} one=number (separator{1,2}|slash) two=number close?",
     separator="(and|comma)",
 )
