@@ -17,7 +17,8 @@ from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _PARTS = {
-    "between": "(word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule|number of_it|for|of_it|target|when"
+    "between": "(open mod:initial is? number close|word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule"
+    "|number of_it|for|of_it|target|when"
     "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
     "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
     "fill": "(word|is|mod:peak,final,total|by|at){0,3}",
