@@ -28,6 +28,10 @@ CHANGES = [
     ("初始学习率0.1，余弦式下降，训练60轮", "schedule=cosine initial=0.1 epochs=60"),
     ("学习率0.1，按余弦递减算法调整，共60轮", "schedule=cosine initial=0.1 epochs=60"),
     ("初始学习率为0.1，使用线性递减策略，共训练40轮", "schedule=linear initial=0.1 epochs=40"),
+    ("初始学习率为 0.2，并在第 30和45 轮衰减为 0.2 倍", "schedule=multistep initial=0.2 factor=0.2 milestones=[30,45] unit=epoch"),
+    ("初始学习率为 0.003，每个20k迭代除以5", "schedule=exponential initial=0.003 rate=0.2 every=20000 unit=step"),
+    ("每12个epoch，学习率乘以0.1：初始学习率0.5 → 0.05 → 0.005", "schedule=exponential initial=0.5 rate=0.1 every=12 unit=epoch"),
+    ("使用线性学习率调度，初始学习率0.1，共30轮", "schedule=linear initial=0.1 epochs=30"),
     ("初始学习率0.1，采用阶梯式下降策略，每8轮乘以0.7", "schedule=exponential initial=0.1 rate=0.7 every=8 unit=epoch"),
 ]  # fmt: skip
 
@@ -53,11 +57,16 @@ SETTINGS = [
     ("批处理样本数为40，最大训练周期数为35，学习率0.1", "batch=40 epochs=35 lr=0.1"),
     ("参数如下：epochs 100，batch 16，lr0 0.01，momentum 0.937", "epochs=100 batch=16 lr=0.01 momentum=0.937"),
     ("lr2e-3，batch为24，共500k迭代", "lr=0.002 batch=24 steps=500000"),
+    ("批量大小設為 4,096，學習率設為 0.4，動量為 0.9", "batch=4096 lr=0.4 momentum=0.9"),
+    ("采用AdamW优化，动量参数为 0.9 与 0.98，学习率为 3e-4", "beta1=0.9 beta2=0.98 lr=0.0003"),
     ("学习率0.1，梯度累积8步，批大小4", "lr=0.1 accumulate=8 batch=4"),
     ("we accumulate gradients over 4 iterations, lr 0.1, batch size 16", "lr=0.1 accumulate=4 batch=16"),
 ]  # fmt: skip
 
 NONE = [
+    ("学习率的设置见图3，动量的设置见表2-1，批大小为16", "batch=16"),
+    ("在4个GPU上使用512的小批量（算法 1 中的N），学习率0.1", "batch=512 lr=0.1"),
+    ("学习率为0.1，损失在线性假设下平均下降", "lr=0.1"),
     ("优化多项式逻辑回归目标，学习率为0.01", "lr=0.01"),
     ("采用多项式核函数的SVM与本文方法对比，学习率0.1", "lr=0.1"),
     ("池化步长为2，卷积步长为1，学习率为0.01", "lr=0.01"),
