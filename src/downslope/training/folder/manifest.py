@@ -58,9 +58,18 @@ class GroupSettings(Struct):
     lr: float | Scheduled | None = None
 
 
+class DataTable(Struct):
+    """Its data; what the options are is the data set's affair."""
+
+    name: str
+    options: dict[str, Any]
+    augment: dict[str, Any] | None = None
+
+
 class RecipeTable(Struct):
     """A recipe, as far as it is compared with another; its options may be anything."""
 
+    data: DataTable
     sgd: Settings
     groups: list[GroupSettings]
     train: dict[str, Any]
