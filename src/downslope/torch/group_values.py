@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from downslope.core import tensor_factors
-from downslope.core.checks import as_float, check_range
+from downslope.core.checks import as_float, check_flag, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
@@ -230,6 +230,11 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
             values[name] = group[schedule_key(name)]
         elif isinstance(values[name], Tensor):
             values[name] = one_element(name, values[name])
+    for name in ("nu", "trust_coefficient", "adaptive_clip"):
+        if values[name] is not None and not isinstance(values[name], Schedule):
+            as_float(name, values[name])
+    if values["trust_clip"] is not None:
+        check_flag("trust_clip", values["trust_clip"])
     inside, sentences = within_settings(values)
     Settings(**inside)
     for name in _LIKE_LR:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError, StateError
 from downslope.core.rule import StepScalars
 from downslope.core.schedule_free import (
@@ -456,12 +457,24 @@ def _as_ours(state_dict: Any, ours: list[dict[str, Any]], *, keep: bool) -> Any:
                 f"momentum of group {index} is {own['momentum']!r} here and {group.get('momentum')!r} in the state: "
                 "where y lies between z and x depends on it. Use the same, or begin anew with the model's weights at x."
             )
+        if not keep:
+            loaded = {name: group[name] for name in (*_SHARED, *_OWN, *_OF_SGD_ALONE) if name in group}
+            no_schedules = dict.fromkeys(map(group_values.schedule_key, group_values.SCHEDULABLE))
+            try:
+                _check({**own, **loaded, **no_schedules}, f"group {index}: ")
+            except SettingsError as error:
+                raise StateError(f"the state holds hyperparameters that are not allowed: {error}") from None
     return {**state_dict, "param_groups": found}
 
 
 def _group_as_ours(group: Mapping[str, Any]) -> dict[str, Any]:
     if "k" not in group:
         return dict(group)
+    for name in ("lr_max", "weight_sum", "scheduled_lr"):
+        try:
+            as_float(name, group.get(name))
+        except SettingsError as error:
+            raise StateError(f"the state is not one of schedulefree.SGDScheduleFree: {error}") from None
     others = {key: copy.deepcopy(value) for key, value in group.items() if key not in ("k", "lr_max")}
     counts = {"step": group["k"], "skipped": 0, "largest_lr": float(max(group["lr_max"], 0.0))}
     usual = {name: group_values.DEFAULTS[name] for name in group_values.HYPERPARAMETERS if name not in group}

@@ -180,9 +180,14 @@ def _check_form(state_dict: Any) -> None:
         )
     homes: dict[Hashable, int] = {}
     for index, group in enumerate(state_dict["param_groups"]):
+        if not isinstance(names := group.get("param_names", ()), list | tuple):
+            raise StateError(
+                f"`param_names` of group {index} of the state must be a list of names; got {shown(repr(names))}; "
+                "nothing was loaded."
+            )
         for key in group["params"]:
             # twice within one group is a parameter that was given twice, which torch allows
-            if not isinstance(key, Hashable) or homes.setdefault(key, index) != index:
+            if not isinstance(key, Hashable) or isinstance(key, Tensor) or homes.setdefault(key, index) != index:
                 raise StateError(
                     f"the state lists parameter {shown(repr(key))} twice, or it is no index; nothing was loaded."
                 )
@@ -280,6 +285,10 @@ def _new_state(
             match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
         elif foreign:
             state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
+        unread = [f"the {word} of {name} {why}" for word in _OWN_WORDS if (why := _unread(entry.get(word), param))]
+        if unread:
+            match.problems += sorted(unread)
+            continue
         _add_own(state, name, param, entry, options, roundings[id(param)], match)
         if entry.get(AVERAGE) is not None:
             problem = misfit_of_average(entry[AVERAGE], param, homes[id(param)])
@@ -394,6 +403,15 @@ def _add_compensation(state: defaultdict[Any, Any], param: Tensor, compensation:
     if problem is None:
         state[param][COMPENSATION] = torch.empty_like(param, requires_grad=False).copy_(compensation.detach())
     return problem
+
+
+def _unread(value: Any, param: Tensor) -> str | None:
+    """Return why the numbers of a tensor in a state cannot be copied, or None."""
+    if not isinstance(value, Tensor):
+        return None  # which those who take it see
+    if value.layout is not torch.strided:
+        return f"is {value.layout}, and must be dense"
+    return 'is on the device "meta", where there are no numbers' if value.is_meta and not param.is_meta else None
 
 
 def _misfit(param: Tensor, velocity: Any) -> str | None:
