@@ -331,7 +331,7 @@ def test_the_verdict_is_what_a_run_shows(a, data):
         ("train.early_stop.patience", "3", "train.early_stop is None in A, { patience = 3, "),
         ("train.spike.factor", "3.0", "train.spike is None in A, { factor = 3.0, "),
         ("data.validation", "0.2", "data.validation is None in A, 0.2 in B"),
-        ("data.options.missing", '"drop"', "data.options is {} in A, { missing = \"drop\" } in B"),
+        ("data.options.missing", '"drop"', 'data.options is {} in A, { missing = "drop" } in B'),
         ("model.hidden", "[9]", "model.hidden is (128,) in A, (9,) in B"),
     ],
 )

@@ -76,6 +76,8 @@ def toml_line(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
         table = cast("Mapping[str, Any]", value)
+        if not table:
+            return "{}"
         return "{ " + ", ".join(f"{key} = {toml_line(item)}" for key, item in table.items()) + " }"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml_line, cast('list[Any]', value)))}]"

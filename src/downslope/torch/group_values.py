@@ -230,11 +230,7 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
             values[name] = group[schedule_key(name)]
         elif isinstance(values[name], Tensor):
             values[name] = one_element(name, values[name])
-    for name in ("nu", "trust_coefficient", "adaptive_clip"):
-        if values[name] is not None and not isinstance(values[name], Schedule):
-            as_float(name, values[name])
-    if values["trust_clip"] is not None:
-        check_flag("trust_clip", values["trust_clip"])
+    _check_kinds(values)
     inside, sentences = within_settings(values)
     Settings(**inside)
     for name in _LIKE_LR:
@@ -243,6 +239,15 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
     if not isinstance(group.get("name"), str | None):
         raise SettingsError(f"`name` must be text; got {shown(repr(group['name']))}.")
     return sentences
+
+
+def _check_kinds(values: Mapping[str, Any]) -> None:
+    """Raise if what may be None is neither that nor a number or a flag: of a tensor nobody could ask whether it is."""
+    for name in ("nu", "trust_coefficient", "adaptive_clip"):
+        if values[name] is not None and not isinstance(values[name], Schedule):
+            as_float(name, values[name])
+    if values["trust_clip"] is not None:
+        check_flag("trust_clip", values["trust_clip"])
 
 
 def _like_lr(name: str, group: Mapping[str, Any]) -> float:
