@@ -207,9 +207,8 @@ def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: st
         if item_kind is not None and is_dataclass(item_kind):
             if not isinstance(value, list):
                 brackets = f" Write [[{key}]], with two brackets." if isinstance(value, dict) else ""
-                raise RecipeError(
-                    f"{source.place(path, key)}: `{key}` must be a list; got {shown(repr(value))}.{brackets}"
-                )
+                got = shown(f"{value!r}")
+                raise RecipeError(f"{source.place(path, key)}: `{key}` must be a list; got {got}.{brackets}")
             items = cast("list[Any]", value)
             return tuple(_table(item_kind, item, source, (*path, key), str(i)) for i, item in enumerate(items))
     return _leaf(hint, alternatives, value, source, path, key)
@@ -228,7 +227,7 @@ def _schedule(value: Any, source: Source, path: tuple[str, ...], key: str) -> An
         raise RecipeError(
             f"{source.place(path, key)}: `{label}` must be a number or a schedule such as "
             f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = 20, unit = "epoch" }}; '
-            f"got {shown(repr(value))}."
+            f"got {shown(f'{value!r}')}."
         )
     table = cast("dict[str, Any]", value)
     name = table["schedule"]
