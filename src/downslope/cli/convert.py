@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from downslope.cli.arguments import CommandParser, UsageError, count, file_path, written_file
+from downslope.cli.arguments import CommandParser, UsageError, count, count_or_none, file_path, written_file
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of
 from downslope.core.settings import Settings
@@ -103,8 +103,10 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
         help="the source's settings: a recipe (.toml), a Caffe solver (.prototxt) or a Keras configuration (.json) "
         "(default: what IN says)",
     )
-    parser.add_argument("--step", metavar="N", type=_steps, help="steps taken (default: what IN says)")
-    parser.add_argument("--until", metavar="N", type=_steps, help="the last step to look at (default: 100000 ahead)")
+    parser.add_argument("--step", metavar="N", type=count_or_none, help="steps taken (default: what IN says)")
+    parser.add_argument(
+        "--until", metavar="N", type=count_or_none, help="the last step to look at (default: 100000 ahead)"
+    )
     parser.add_argument(
         "--steps-per-epoch", metavar="N", type=count, help="needed where a recipe's schedule is in epochs"
     )
@@ -239,9 +241,3 @@ def _short(settings: Settings) -> str:
 
 def _is_keras(convention: str) -> bool:
     return convention in {"keras", "downslope.keras", "tfa", "tf1"}
-
-
-def _steps(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {text!r}")
-    return int(text)

@@ -12,6 +12,7 @@ from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.cli.streams import terminal_width
 from downslope.core.columns import wrap
 from downslope.core.errors import DownslopeError, SettingsError
+from downslope.core.shown import shown
 from downslope.core.sparkline import blocks_for
 from downslope.explaining.language import words_of
 from downslope.explaining.schedule_free import AverageExplanation
@@ -155,5 +156,5 @@ def _curvatures(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"must be a number, or several separated by commas such as 0.5,20; got {text!r}"
+            f"must be a number, or several separated by commas such as 0.5,20; got {shown(repr(text))}"
         ) from None
