@@ -177,11 +177,18 @@ def _check_step_known(step: int | None, pair: tuple[Settings, Settings]) -> None
 
 def _of(settings: PerParameter | None, name: str) -> Settings | None:
     """Return the settings of one parameter."""
-    if not isinstance(settings, Mapping):
-        return settings
-    if name not in settings:
-        raise StateError(f"there are no settings for the parameter `{name}`.{did_you_mean(name, settings)}")
-    return settings[name]
+    found: Any = settings
+    if isinstance(settings, Mapping):
+        if name not in settings:
+            raise StateError(
+                f"there are no settings for the parameter `{shown(name)}`.{did_you_mean(str(name), map(str, settings))}"
+            )
+        found = settings[name]
+    if not isinstance(found, Settings | None):
+        raise SettingsError(
+            f"settings must be a Settings, or a dictionary with one for each parameter; got {shown(repr(found))}."
+        )
+    return found
 
 
 def _source_side(source: str | Settings, settings: Settings | None, arguments: Mapping[str, Any]) -> Side:
