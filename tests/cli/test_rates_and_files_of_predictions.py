@@ -215,6 +215,9 @@ def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     assert [row["predicted"] for row in indexed] == [row["predicted"] for row in table]
     assert "must end in .csv, .parquet, .json or .jsonl" in fail([*words, "--output", "found.xlsx"], capsys)
     assert "is the input itself" in fail([*words, "--output", "new.csv"], capsys)
+    Path("learn.csv").write_text("kept")
+    assert "is what the run learned from" in fail([*words, "--output", "learn.csv"], capsys)
+    assert Path("learn.csv").read_text() == "kept"
     assert "there is no folder nowhere" in fail([*words, "--output", "nowhere/found.csv"], capsys)
     assert "has no column `nme`, but --id names it. Did you mean `name`?" in fail([*words[:-1], "nme"], capsys)
     assert "--id names a column of the file given with --input" in fail(["predict", "run", "--id", "name"], capsys)

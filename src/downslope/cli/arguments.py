@@ -353,12 +353,25 @@ def written_file(text: str) -> Path:
                 f"{shown(text)}: there is no folder {shown(path.parent)}. Make it first, or give another place"
             )
         refuse_irregular(path)
+        _refuse_part_of_run(path)
     except DownslopeError as error:
         raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}, and would be replaced. Give a file") from None
     except (OSError, ValueError) as error:  # a name too long, or with a byte that no name has
         why = getattr(error, "strerror", None) or error
         raise argparse.ArgumentTypeError(f"{shown(text)}: no file can be called so: {why}") from None
     return path
+
+
+def _refuse_part_of_run(path: Path) -> None:
+    """Raise if writing to a file would replace one that a run is made of."""
+    if not path.exists():
+        return
+    from downslope.training.folder.names import CHECKPOINTS, OWN_FILES, run_around
+
+    where = path.resolve()
+    run = run_around(where)
+    if run is not None and (where.name in OWN_FILES or CHECKPOINTS in where.relative_to(run).parts):
+        raise argparse.ArgumentTypeError(f"{shown(path)}: is a file of the run {shown(run)}. Give another place")
 
 
 def written_page(text: str) -> Path:
