@@ -22,12 +22,15 @@ _PARTS = {
 _LEVEL = Rules(
     {
         "from to at": "from start=number to value=number span=time:at,after",
-        "each at its own": "to? value=several span=times:at,after,until,for",
+        "at, from to": "span=time:at,after said{0,4} from start=number to value=number",
+        "each at its own": "(to|open)? value=several close? span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
-        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
+        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from|for:for){0,3} "
         "span=(span|point) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
+        "else": "rest=word:else,otherwise,elsewhere,否则,其余 (comma|is|concept:lr|to|for:for){0,2} value=number",
+        "otherwise": "value=number comma? rest=word:otherwise,else,elsewhere,afterward,afterwards,否则,其余",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
         "followed by": "(by|and)? span=time:bare,next (is|word|verb:train){0,3} (with|at) "

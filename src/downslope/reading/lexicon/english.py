@@ -200,7 +200,7 @@ ENGLISH = {
         "fails to improve|stop decreasing|levels off|stopped dropping|ceases to improve|doesn't improve|"
         "didn't improve|not decreased|not decrease|stalls|stall|flattens|has not improved|failed to improve|"
         "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|reducelronplateau|reduce lr on plateau|upon plateau|plateau schedule|bottoms out|"
-        "stopped changing|increases on the validation set|no progress|without improvement|without any improvement|"
+        "stopped changing|increases on the validation set|no progress|without progress|without any progress|no decrease|without improvement|without any improvement|"
         "without an improvement|no significant improvement|no further improvement|without further improvement|not fallen|not dropped|"
         "not gone down|not go down|doesn't go down|stops going down|not get better|not getting better|"
         "stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
@@ -264,6 +264,7 @@ ENGLISH = {
         "video clip|frame clip|audio clip|each clip|per clip|clip length|nonlinear|scale jittering|random scale|scale augmentation|run time|cross entropy loss|multi scale|drop in|"
         "batch of experiments|constant factor|increase the|error signal|log softmax|reduce overfitting|"
         "to reduce|reduces overfitting|exponential linear|exponential linear unit|scaled linearly|scale linearly|"
+        "linearly scale|linearly scales|linearly scaling|"
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
