@@ -283,3 +283,22 @@ def test_what_dampened_decay_pulls_like_is_chinese(capsys):
     settings = "lr=0.1, momentum=0.9, dampening=0.5, weight_decay=0.001"
     words = ["compare", f"torch: SGD({settings})", f"downslope: Settings({settings}, decay='decoupled')"]
     assert "weight_decay_coupled (1 - dampening) / (1 - momentum)，即 5 倍" in in_chinese(words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "system"),
+    [
+        ("lr=Linear(0.1, 0, 9), momentum=0.9, lr_in_velocity=True", "torch"),
+        ("lr=Linear(0.1, 0, 9), momentum=0.9", "keras"),
+        ("lr=0.1, momentum=0.9, nu=0.5", "keras"),
+        ("lr=0.1, momentum=0.9, trust_coefficient=0.01", "torch"),
+        ("lr=0.1, momentum=Linear(0.5, 0.9, 9)", "torch"),
+        ("lr=0.1, momentum=0.9, dampening=0.5, nesterov=True", "keras"),
+        ("lr=0.1, momentum=0.9, adaptive_clip=0.01", "keras"),
+    ],
+)
+def test_why_a_system_cannot_is_chinese(arguments, system, capsys):
+    """Each reason for which an advised list of arguments is none."""
+    text = in_chinese(["compare", f"downslope: Settings({arguments})", f"{system}: SGD(lr=0.2)"], capsys)
+    assert f"{system} 无法表示" in text
+    assert not english_in(text)
