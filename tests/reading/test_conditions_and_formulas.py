@@ -3,7 +3,7 @@
 import pytest
 
 from downslope import read
-from reading.neighbours import differences, faults, periods, steps
+from reading.neighbours import differences, faults, periods, steps, warmup
 
 RATES = [
     ("step-wise decay: lr=0.1 for steps<40k; 0.01 for 40k<=steps<60k; 0.001 otherwise; SGD", steps(0.1, 0.1, [40000, 60000], "step")),
@@ -19,6 +19,14 @@ RATES = [
     ("Total epochs 36; LR 0.01; LR steps 24 and 33; factor 0.2; SGD", steps(0.01, 0.2, [24, 33], epochs=36)),
     ("optimizer: sgd lr: 0.1 momentum: 0.9 epochs: 160 lr_steps: [80, 120] lr_gamma: 0.3", steps(0.1, 0.3, [80, 120], epochs=160)),
     ("learning rate lr = 0.1 * 0.2 ** (epoch // 30); SGD", periods(0.1, 0.2, 30)),
+    ("LR schedule [(0, 0.1), (80, 0.01), (120, 0.001)], SGD", steps(0.1, 0.1, [80, 120])),
+    ("boundaries and lr: (3000, 0.01) (6000, 0.001), SGD initial lr 0.1", steps(0.1, 0.1, [3000, 6000], "step")),
+    ("Every 50 epochs the lr (initially 0.03) drops to a third. SGD", periods(0.03, 1 / 3, 50)),
+    ("When I change the learning rate from 0.1 to 0.01 with SGD the accuracy improves", {"schedule": None, "lr": None}),
+    ("SGD. LR: 0.1 (cosine to 0). Epochs: 100.", {"schedule": "cosine", "initial": 0.1, "final": 0, "epochs": 100}),
+    ("SGD lr 0.1, batch 20, bptt 35, 40 epochs", {"lr": 0.1, "epochs": 40}),
+    ("an initial rate of 0.08, SGD (B = 10, 30 epochs)", {"lr": 0.08, "epochs": 30}),
+    ("After a warm-up phase of 1000 iterations with lr 1e-4, lr is 1e-2. SGD", warmup(1000, "step", start=1e-4, then=1e-2)),
     ("SGD, lr 0.01, after 20 epochs without progress on the validation set the learning rate is divided by 2",
      {"lr": 0.01, "plateau.factor": 0.5, "plateau.patience": 20}),
 ]  # fmt: skip

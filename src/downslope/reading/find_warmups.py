@@ -12,7 +12,8 @@ from downslope.reading.schedule_facts import Amount, Course, Warmup
 from downslope.reading.times import Time
 
 _PARTS = {
-    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|open|close)",
+    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|cited|open|close)",
+    "cited": "open (word|and){1,4} number close",
     "ramp": "((from|to|by|is|concept:lr) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(
@@ -35,9 +36,11 @@ _BEGIN = Rules(
     {
         "from": "(from|is) (word:a,the|concept:lr|is|mod:initial,base){0,4} value=number",
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
+        "beside its length": "time (with|at) word:a,the? concept:lr (is|of_it)? value=number",
         "of its own": "concept:warmup concept:lr (is|mod:initial){0,2} value=number",
     }
 )
+_STATED = Pattern("concept:lr (is|mod|to){0,2} rate=number")
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
@@ -141,6 +144,8 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
     for place in range(max(first, head - 8), min(last - 1, head + 12)):
         item = items[place]
         begin = _BEGIN.at(code, place, last)
+        if begin is not None and begin.rule == "beside its length" and not _rises_later(board, code, begin, last):
+            begin = None
         if (
             begin is not None
             and (begin.rule != "from" or item.kind == "from" or _starts(board, item))
@@ -167,6 +172,12 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
             item.is_a("schedule", *_STOPS) or item.is_a("verb", "divide", "reduce", "halve", "multiply")
         ):
             return
+
+
+def _rises_later(board: Board, code: str, begin: Match, last: int) -> bool:
+    """Whether a higher rate is told of behind a warmup's own: "1000 iterations with lr 1e-4, then lr is 1e-2"."""
+    later = _STATED.find(code, begin.after, last)
+    return any(board.items[match["rate"]].value > board.items[begin["value"]].value for match in later)
 
 
 def _starts(board: Board, item: Item) -> bool:

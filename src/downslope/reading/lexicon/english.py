@@ -5,13 +5,13 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "initial rate|starting rate|learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
         "nesterov": "nesterov|nag|nesterov accelerated gradient|nesterov's accelerated gradient|accelerated gradient|"
         "nesterov's|nesterov's method|nesterov's accelerated gradient method|nesterov acceleration|use nesterov",
-        "weight_decay": "weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
+        "weight_decay": "wdecay|weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
         "weight decay parameter|weight decay strength|decay of the weights|weight decaying|decoupled weight decay|λ|lambda|"
         "weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
