@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from downslope.core import tensor_factors
-from downslope.core.checks import as_float, check_flag, check_range
+from downslope.core.checks import as_float, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
@@ -246,8 +246,8 @@ def _check_kinds(values: Mapping[str, Any]) -> None:
     for name in ("nu", "trust_coefficient", "adaptive_clip"):
         if values[name] is not None and not isinstance(values[name], Schedule):
             as_float(name, values[name])
-    if values["trust_clip"] is not None:
-        check_flag("trust_clip", values["trust_clip"])
+    if not isinstance(values["trust_clip"], bool | None):
+        raise SettingsError(f"`trust_clip` must be True or False; got {shown(repr(values['trust_clip']))}.")
 
 
 def _like_lr(name: str, group: Mapping[str, Any]) -> float:
