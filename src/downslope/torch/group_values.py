@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from downslope.core import tensor_factors
+from downslope.core.averages import checked_ema
 from downslope.core.checks import as_float, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
@@ -40,7 +41,7 @@ from downslope.core.synonyms import our_words
 from downslope.core.tensor_factors import TensorFactors
 from downslope.kernel.coefficients import six_coefficients
 from downslope.torch import parameters
-from downslope.torch.options import check_implementation, checked_ema, checked_rounding
+from downslope.torch.options import check_implementation, checked_rounding
 
 _PLAIN = (bool, int, float, str)
 _FIXED = (float, bool, str, type(None), Real)

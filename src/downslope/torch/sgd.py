@@ -21,6 +21,7 @@ from torch.compiler import is_compiling
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from downslope.core.averages import checked_ema
 from downslope.core.blocks import WORTH_CODES
 from downslope.core.errors import ImplementationError, SettingsError
 from downslope.core.rule import StepScalars
@@ -54,7 +55,6 @@ from downslope.torch.options import (
     check_not_scaled_late,
     check_rounding_has_a_use,
     check_step_in_backward,
-    checked_ema,
     checked_grad_scale,
     checked_rounding,
 )
