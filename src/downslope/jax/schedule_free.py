@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from downslope.core.averages import check_not_schedule_free
 from downslope.core.errors import SettingsError, StateError
 from downslope.core.schedule_free import ScheduleFree, ScheduleFreeScalars, evaluation_point, scalars_of_average
 from downslope.core.schedules.schedule import Schedule
@@ -61,6 +62,7 @@ def schedule_free_sgd(
     maximize: bool = False,
     settings: ScheduleFree | None = None,
     velocity_dtype: Any = None,
+    ema: None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Return schedule-free SGD as an optax transformation of any pytree; the parameters that it moves are y.
 
@@ -78,6 +80,7 @@ def schedule_free_sgd(
         maximize: Whether to ascend.
         settings: All of these at once.
         velocity_dtype: Format of z - y, such as jnp.float32; None for that of each parameter.
+        ema: None alone: x is an average already.
 
     Raises:
         SettingsError: If a value is not allowed. `init` and `update` raise it for trees that do not fit.
@@ -101,6 +104,7 @@ def schedule_free_sgd(
         settings = ScheduleFree(**given)
     elif not isinstance(settings, ScheduleFree) or ScheduleFree(**given) != ScheduleFree():
         raise SettingsError("`settings` must be a ScheduleFree, and holds all hyperparameters. Give nothing beside it.")
+    check_not_schedule_free(ema)
     settings.at(0)  # raises where a schedule is in epochs
     dtype = checked_velocity_dtype(velocity_dtype)
     if dtype == "int8":
