@@ -221,12 +221,7 @@ class SGD:
                 "lr, momentum and weight decay give a factor that float32 cannot hold, in which velocities of 8 bits "
                 "are computed. Use smaller ones, or velocity_dtype None."
             )
-        unfit = [name for name in coded if is_shared or not _is_row_major(self.params[name])]
-        if self._fused and unfit:
-            raise SettingsError(
-                f"`fused=True`: parameter `{unfit[0]}`, whose velocity is of 8 bits, is not for the kernel, which "
-                "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
-            )
+        self._check_can_be_fused(name for name in coded if is_shared or not _is_row_major(self.params[name]))
         rest = {name: grad for name, grad in given.items() if self.params[name].size < WORTH_CODES}
         if is_shared and len(given) > 1:  # their order counts, whatever the form of their velocities
             self._averages = NO_AVERAGES  # which are of what all have made of the memory
@@ -256,6 +251,13 @@ class SGD:
         if kept:
             outside = {coded[row[-1]] for row in left}
             self._averaged_within = {*self._averaged_within, *(name for name in coded if name not in outside)}
+
+    def _check_can_be_fused(self, unfit: Iterable[str]) -> None:
+        if self._fused and (name := next(iter(unfit), None)) is not None:
+            raise SettingsError(
+                f"`fused=True`: parameter `{name}`, whose velocity is of 8 bits, is not for the kernel, which "
+                "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
+            )
 
     def _step_prepared(self, native: Any, given: Mapping[str, Array]) -> None:
         """Step checked gradients, each parameter by the kernel if it can be made ready for it, else by the rule."""
@@ -643,13 +645,11 @@ def _misfits_of_averages(averages: Any, params: Mapping[str, Array], *, is_kept:
         return [f"`average` must be a dictionary of arrays by name; got {type(averages).__name__}"]
     if averages and not is_kept:
         return ["`average` has no place here, where none is kept (ema=None)"]
-    return [
-        f"unexpected: the average of `{shown(name)}`"
-        if name not in params
-        else f"the average of `{shown(name)}` {problem}"
+    problems = {
+        name: misfit_of_average(average, params[name]) if name in params else "is that of no parameter"
         for name, average in averages.items()
-        if name not in params or (problem := misfit_of_average(average, params[name])) is not None
-    ]
+    }
+    return [f"the average of `{shown(name)}` {problem}" for name, problem in problems.items() if problem is not None]
 
 
 def _is_floating(dtype: np.dtype[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""`downslope.jax.sgd(ema=...)`: an average of the parameters with NumPy's bits, compiled and not, by every way of a step."""
+"""`downslope.jax.sgd(ema=...)`: an average of the parameters with NumPy's bits, by every way of a step."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_states_with_and_without() -> None:
     plain, keeping = sgd(1.0, 0.9), sgd(1.0, 0.9, ema=0.5)
     _, state = plain.update(grads, plain.init(params), params)
     for _ in range(2):
-        updates, state = keeping.update(grads, state, params)
+        _, state = keeping.update(grads, state, params)
     assert isinstance(state, AveragingSGDState)
     assert jnp.all(state.average["w"] == 1.9 + 0.5 * (2.71 - 1.9))
     with pytest.warns(UserWarning, match="rounded 1 velocity"):

@@ -128,7 +128,7 @@ def test_memory_that_is_shared_is_averaged_as_it_is_in_the_end() -> None:
 
 
 def test_what_is_refused() -> None:
-    """Decays that are none, schedule-free SGD, reading what is not kept, steps at the average, states that do not fit."""
+    """Decays that are none, schedule-free SGD, reading what is not kept, steps at the average, unfit states."""
     params = {"w": np.zeros(3, np.float32)}
     for ema in (0, 1, 1.5, "0.9", True):
         with pytest.raises(SettingsError, match=r"`ema` must be in \(0, 1\) such as 0.999"):
@@ -167,7 +167,7 @@ def test_what_is_refused() -> None:
             optimizer.step({"w": np.ones(3, np.float32)})
         np.testing.assert_array_equal(params["w"], before)
         optimizer.average["w"] = kept
-    with pytest.raises(StateError, match="unexpected: the average of `x`"):
+    with pytest.raises(StateError, match="the average of `x` is that of no parameter"):
         optimizer.load_state_dict({**state, "average": {"x": kept}})
     optimizer.load_state_dict({**state, "average": {"w": np.full(3, 0.5, np.float16)}})
     assert optimizer.average["w"].dtype == np.float32

@@ -1,4 +1,4 @@
-"""An average of the weights that moves with every step, of NumPy arrays, and what every optimizer says of such averages.
+"""An average of the weights that moves with every step, of NumPy arrays, and what every optimizer says of such.
 
     average <- average + (1 - ema) * (param - average)
 
@@ -9,7 +9,7 @@ compiled kernel's give the same bits.
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from downslope.core.errors import SettingsError, StateError
 from downslope.core.shown import shown
@@ -30,8 +30,9 @@ def checked_ema(value: Any) -> float | None:
     """Return the decay of an average of the weights if it is one, None for none, else raise `SettingsError`."""
     if value is None or (type(value) is float and 0 < value < 1):
         return value
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
-        return float(value)
+    number = value if isinstance(value, Real) else None
+    if number is not None and value is not True and 0 < float(number) < 1:
+        return float(number)
     raise SettingsError(f"`ema` must be in (0, 1) such as 0.999, or None for no average; got {shown(repr(value))}.")
 
 
@@ -92,6 +93,7 @@ def misfit_of_average(average: Any, param: Array, *, can_move: bool = False) -> 
 
     if not isinstance(average, np.ndarray):
         return f"must be an array; got {type(average).__name__}"
+    average = cast("Array", average)
     if average.shape != param.shape:
         return f"has shape {average.shape}, the parameter {param.shape}"
     wide = average_dtype(param.dtype)

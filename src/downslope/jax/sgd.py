@@ -133,10 +133,10 @@ def sgd(
             reads it.
 
     Returns:
-        A transformation with state `SGDState`, with `ema` `AveragingSGDState`, whose `update` takes extra arguments, as `optax.sgd`'s does. Narrow
-        formats are computed in float32; updates are rounded once to their parameter's format (the gradient's, without
-        parameters), velocities to their own. A gradient that is None leaves its parameter's velocity as it is, and its
-        update is None.
+        A transformation with state `SGDState`, with `ema` `AveragingSGDState`, whose `update` takes extra arguments, as
+        `optax.sgd`'s does. Narrow formats are computed in float32; updates are rounded once to their parameter's format
+        (the gradient's, without parameters), velocities to their own. A gradient that is None leaves its parameter's
+        velocity as it is, and its update is None.
 
     Raises:
         SettingsError: If a value is not allowed. `init` and `update` raise it for trees that do not fit, GroupError for
@@ -243,7 +243,9 @@ class SGDRule:
                 delta, velocity = step_row(row, known)
             deltas.append(delta)
             velocities.append(velocity)
-        moved = [row.param if is_hole(delta) else moved_by(delta, row.param) for delta, row in self._averaged(deltas, rows)]
+        moved = [
+            row.param if is_hole(delta) else moved_by(delta, row.param) for delta, row in self._averaged(deltas, rows)
+        ]
         return tree.unflatten(deltas), self.next_state(state, rows, tree, velocities, moved)
 
     def _averaged(self, deltas: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, Row]]:
@@ -253,7 +255,7 @@ class SGDRule:
     def next_state(
         self, state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[Any], moved: Sequence[Any]
     ) -> SGDState | AveragingSGDState:
-        """Return the state after a step, by what the parameters are then; they are asked for where averages are kept."""
+        """Return the state after a step, by what the parameters are then, which averages ask for."""
         started = None
         if state.started is not None:
             flags = [row.started for row in rows]

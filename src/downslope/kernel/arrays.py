@@ -85,7 +85,11 @@ def prepare(
     A gradient is only read, so it may be copied into another format, layout or memory; parameters never are.
     """
     if native is None:
-        copied = _copies(grads) if find_overlaps(_written(grads, params, velocity, averages), grads.values())[0] else dict(grads)
+        copied = (
+            _copies(grads)
+            if find_overlaps(_written(grads, params, velocity, averages), grads.values())[0]
+            else dict(grads)
+        )
         return Prepared(None, list(grads), copied, {}, "there is no compiled kernel here")
     step = collect(native, grads, params, velocity, {}, settings, averages)
     fresh = {name: np.zeros_like(params[name]) for name in step.missing}
