@@ -34,7 +34,7 @@ from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
 from downslope.core.synonyms import refuse_unknown
-from downslope.core.tensor_factors import factors_of
+from downslope.core.tensor_factors import TensorFactors, clipped_by_unit, factors_of
 from downslope.kernel import backend, load_native, use_threads
 from downslope.kernel.arrays import (
     NO_AVERAGES,
@@ -51,6 +51,8 @@ from downslope.kernel.arrays import (
     step_codes_in_numpy,
 )
 
+_Norms = tuple[TensorFactors, float, float]
+"""Factors on the gradient of a parameter, its norm and the parameter's."""
 _MOST_KNOWN = 256
 """Coefficients kept, by settings: who sets other settings at every step is not to fill the memory with old ones."""
 
@@ -127,7 +129,7 @@ class SGD:
         """Settings of each parameter, by name."""
         for group, names in zip(groups, assigned, strict=False):
             self.settings |= dict.fromkeys(names, group.apply(settings))
-        self._norms: dict[int, tuple[float, float]] = {}
+        self._norms: dict[int, _Norms] = {}
         self._has_factors = any(factors_of(own).given for own in self.settings.values())
         for own in self.settings.values():
             own.at(0)  # raises where a schedule is in epochs
@@ -163,7 +165,8 @@ class SGD:
             self._check_averages()
             self._averages = Averages(self.average, 1.0 - self._ema)
         native = None if self._fused is False else load_native()
-        self._norms = self._norms_of(self._checked(grads)) if self._has_factors else {}
+        if self._has_factors:
+            grads, self._norms = self._with_norms(self._checked(grads))
         if self._keeps_codes:
             self._step_with_codes(native, self._checked(grads))
         elif native is None or not self._step_at_once(native, grads):
@@ -317,20 +320,24 @@ class SGD:
                 "settings with a trust ratio or adaptive clipping were put into `settings` of an optimizer that has "
                 "none. Make the optimizer with them."
             )
-        return scalars if norms is None else factors_of(settings).of(scalars, *norms)
+        return scalars if norms is None else norms[0].of(scalars, *norms[1:])
 
-    def _norms_of(self, grads: Mapping[str, Array]) -> dict[int, tuple[float, float]]:
-        """Return the norms of gradient and parameter where a step asks for them, by the id of the settings.
+    def _with_norms(self, grads: dict[str, Array]) -> tuple[dict[str, Array], dict[int, _Norms]]:
+        """Return the gradients, those that are clipped unit by unit as they are then, and by the id of settings norms.
 
-        Such settings are one parameter's alone.
+        Such settings, where a step asks for norms, are one parameter's alone.
         """
-        norms: dict[int, tuple[float, float]] = {}
+        norms: dict[int, _Norms] = {}
         for name, grad in grads.items():
-            if factors_of(self.settings[name]).given:
+            param, factors = self.params[name], factors_of(self.settings[name])
+            if factors.given:
                 if id(self.settings[name]) in norms:
                     self.settings[name] = replace(self.settings[name])
-                norms[id(self.settings[name])] = _norm(grad), _norm(self.params[name])
-        return norms
+                if factors.by_unit and param.ndim > 1:
+                    grads[name] = clipped_by_unit(grad, param, factors.adaptive_clip or 0.0)
+                    factors = factors._replace(adaptive_clip=None)
+                norms[id(self.settings[name])] = factors, _norm(grads[name]), _norm(param)
+        return grads, norms
 
     def _checked(self, grads: Mapping[str, Any]) -> dict[str, Array]:
         """Return the gradients there are, as arrays, after checking everything that a person can get wrong."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +94,7 @@ def sgd(
     trust_coefficient: Number | None = None,
     trust_clip: bool | None = None,
     adaptive_clip: Number | None = None,
+    adaptive_clip_by: Literal["tensor", "unit"] | None = None,
     settings: Settings | None = None,
     groups: Sequence[Group] = (),
     velocity_dtype: Any = None,
@@ -121,6 +122,8 @@ def sgd(
             `update` needs the parameters.
         trust_clip: LARC: the trust ratio only lowers lr.
         adaptive_clip: Largest norm of each leaf's gradient, as a share of its parameter's.
+        adaptive_clip_by: "unit" for norms of each slice of one output, by optax's axes: of a leaf of two or three axes
+            the first is summed over, of more all but the last.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
             positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
@@ -168,6 +171,7 @@ def sgd(
         "trust_coefficient": trust_coefficient,
         "trust_clip": trust_clip,
         "adaptive_clip": adaptive_clip,
+        "adaptive_clip_by": adaptive_clip_by,
     }
     common = checked_hyperparameters(given, settings)
     if isinstance(groups, set | frozenset):

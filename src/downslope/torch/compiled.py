@@ -124,7 +124,7 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     entries = [replace(entry, param=param) for entry, param in zip(entries, params, strict=True)]
     entries = mark_shared_memory(groups, entries, grads)
     grads, factor = multiplied(grads, factor)
-    both = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
+    both, grads = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
     rest = _step_by_kernel(groups, options, entries, grads, both)
     apply(groups, state, options, [entries[i] for i in rest], [grads[i] for i in rest], both)
     moved = {id(homes[position][2]): param for position, param in zip(positions, params, strict=True)}
