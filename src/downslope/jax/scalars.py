@@ -171,6 +171,10 @@ class ScalarsOfStep:
         self._six: dict[int, tuple[Six, Six]] = {}
         self._cast: dict[tuple[int, Any], StepScalars] = {}
 
+    def again(self) -> ScalarsOfStep:
+        """Return those of the same step, to be worked out within another program."""
+        return ScalarsOfStep(self.count)
+
     def scalars_for(self, hyperparameters: Hyperparameters, started: Any) -> Callable[[Any], StepScalars]:
         """Return a function from the format that a parameter is computed in to its scalars.
 

@@ -239,7 +239,7 @@ class SGDRule:
     ) -> tuple[Any, SGDState | AveragingSGDState]:
         """Return what is to be added to the parameters, and the next state."""
         rows, tree = self.rows_of(updates, state, params)
-        known = ScalarsOfStep(state.count)
+        known = self.scalars_of(state)
         deltas, velocities = [], []
         for row in rows:
             delta, velocity = row.grad, row.velocity
@@ -250,14 +250,24 @@ class SGDRule:
         moved = [
             row.param if is_hole(delta) else moved_by(delta, row.param) for delta, row in self._averaged(deltas, rows)
         ]
-        return tree.unflatten(deltas), self.next_state(state, rows, tree, velocities, moved)
+        return tree.unflatten(deltas), self.next_state(state, rows, tree, velocities, moved, known)
+
+    def scalars_of(self, state: Any) -> ScalarsOfStep:
+        """Return the scalars of a step from a state."""
+        return ScalarsOfStep(state.count)
 
     def _averaged(self, deltas: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, Row]]:
         """Return each update and its row, where averages are kept."""
         return [] if self._ema is None else list(zip(deltas, rows, strict=True))
 
     def next_state(
-        self, state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[Any], moved: Sequence[Any]
+        self,
+        state: Any,
+        rows: Sequence[Row],
+        tree: Any,
+        velocities: Sequence[Any],
+        moved: Sequence[Any],
+        known: ScalarsOfStep,
     ) -> SGDState | AveragingSGDState:
         """Return the state after a step, by what the parameters are then, which averages ask for."""
         started = None
@@ -267,7 +277,7 @@ class SGDRule:
                 f if f is None or is_hole(row.grad) else jnp.ones_like(f) for f, row in zip(flags, rows, strict=True)
             ]
             started = tree.unflatten(marked)
-        count = jnp.asarray(state.count)
+        count = jnp.asarray(known.count)
         after = SGDState(count=optax.safe_increment(count), velocity=tree.unflatten(velocities), started=started)
         if self._ema is None:
             return after

@@ -66,11 +66,11 @@ def take_step(optimizer: optax.GradientTransformation, grads: Any, state: Any, p
         updates, state = optimizer.update(grads, state, params)
         return jax.tree.map(lambda u, p: p if is_hole(u) else moved_by(u, p), updates, params, is_leaf=is_hole), state
     rows, tree = rule.rows_of(grads, state, params)
-    known = ScalarsOfStep(state.count)
+    known = rule.scalars_of(state)
     results = _steps([row for row in rows if not is_hole(row.grad)], known)
     stepped = [(row.param, row.velocity) if is_hole(row.grad) else next(results) for row in rows]
     new_params, velocities = zip(*stepped, strict=True) if stepped else ((), ())
-    return tree.unflatten(new_params), rule.next_state(state, rows, tree, velocities, new_params)
+    return tree.unflatten(new_params), rule.next_state(state, rows, tree, velocities, new_params, known)
 
 
 def _steps(rows: Sequence[Row], known: ScalarsOfStep) -> Iterator[tuple[Any, Any]]:
@@ -91,7 +91,7 @@ def _by_one_call(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) ->
     rows = [*with_velocity, *(row for row in rows if row.velocity is None)]  # as the kernel's entry wants them
 
     def plain(params: Sequence[Any], grads: Sequence[Any], velocities: Sequence[Any]) -> list[Any]:
-        own = ScalarsOfStep(known.count)  # scalars of the enclosing program are of no use within this one
+        own = known.again()  # scalars of the enclosing program are of no use within this one
         velocities = [*velocities, *[None] * (len(params) - len(velocities))]
         given = zip(rows, params, grads, velocities, strict=True)
         moved = [_by_rule(row._replace(param=p, grad=g, velocity=v), own) for row, p, g, v in given]

@@ -239,8 +239,8 @@ class StepPlan:
             if self.state is CHECKED:
                 self.state = self._limit
         if self.rest:
-            grads: list[Any] = [own_grads.get(id(entry), _get_grad(entry.param)) for entry in self.rest]
-            apply(groups, state, options, self.rest, grads, both)
+            of_rest: list[Any] = [own_grads.get(id(entry), _get_grad(entry.param)) for entry in self.rest]
+            apply(groups, state, options, self.rest, of_rest, both)
         if self._has_other_averages:
             follow(groups, state, self._averaged)
 
