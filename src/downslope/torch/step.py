@@ -48,6 +48,7 @@ from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
+from downslope.kernel.rows import Row
 from downslope.torch import group_values
 from downslope.torch.average import AVERAGE, average_of, follow, outside_of_kernel, weight_of
 from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, zero_codes
@@ -558,29 +559,31 @@ def _is_known(entry: Entry) -> bool:
     )
 
 
-def _row(entry: Entry, kind: int | None, state: State) -> tuple[Any, ...]:
+def _row(entry: Entry, kind: int | None, state: State) -> Row:
     """Return what the kernel's plan is told of a parameter, which it only watches if it has no kind."""
     param = entry.param
     has_state = any(tensor is not None for tensor in (entry.velocity, entry.compensation, entry.average))
-    return (
-        param,
-        getattr(param, SPEC) if is_distributed(param) else None,
-        state[param] if has_state else None,
-        entry.velocity,
-        entry.compensation,
-        kind,
-        ROUNDINGS[entry.rounding],
-        entry.position,
-        first_element(param) % 2**32 if entry.rounding == "stochastic" else 0,
-        *more_of(entry),
+    return row_of(entry, kind)._replace(
+        spec=getattr(param, SPEC) if is_distributed(param) else None,
+        state=state[param] if has_state else None,
+        first=first_element(param) % 2**32 if entry.rounding == "stochastic" else 0,
     )
 
 
-def more_of(entry: Entry) -> tuple[Any, ...]:
-    """Return the last fields of what the kernel is told of a parameter, which few have: scales; average and weight."""
-    if entry.average is not None:
-        return entry.scales, entry.average, entry.weight
-    return () if entry.scales is None else (entry.scales,)
+def row_of(entry: Entry, kind: int | None, grad: Tensor | None = None) -> Row:
+    """Return what the kernel is told of a parameter."""
+    return Row(
+        param=entry.param,
+        grad=grad,
+        velocity=entry.velocity,
+        compensation=entry.compensation,
+        scales=entry.scales,
+        average=entry.average,
+        kind=kind,
+        rounding=ROUNDINGS[entry.rounding],
+        place=entry.position,
+        weight=entry.weight or 0.0,
+    )
 
 
 def _written(entries: Sequence[Entry]) -> list[Tensor]:
