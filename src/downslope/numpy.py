@@ -163,7 +163,7 @@ class SGD:
             raise StateError(AT_AVERAGE)
         if self._ema is not None:
             self._check_averages()
-            self._averages = Averages(self.average, 1.0 - self._ema)
+            self._averages, self._averaged_within = Averages(self.average, 1.0 - self._ema), ()
         native = None if self._fused is False else load_native()
         if self._has_factors:
             grads, self._norms = self._with_norms(self._checked(grads))

@@ -563,27 +563,17 @@ def _row(entry: Entry, kind: int | None, state: State) -> Row:
     """Return what the kernel's plan is told of a parameter, which it only watches if it has no kind."""
     param = entry.param
     has_state = any(tensor is not None for tensor in (entry.velocity, entry.compensation, entry.average))
-    return row_of(entry, kind)._replace(
-        spec=getattr(param, SPEC) if is_distributed(param) else None,
-        state=state[param] if has_state else None,
-        first=first_element(param) % 2**32 if entry.rounding == "stochastic" else 0,
-    )
+    spec = getattr(param, SPEC) if is_distributed(param) else None
+    first = first_element(param) % 2**32 if entry.rounding == "stochastic" else 0
+    return row_of(entry, kind, None, spec, state[param] if has_state else None, first)
 
 
-def row_of(entry: Entry, kind: int | None, grad: Tensor | None = None) -> Row:
-    """Return what the kernel is told of a parameter."""
-    return Row(
-        param=entry.param,
-        grad=grad,
-        velocity=entry.velocity,
-        compensation=entry.compensation,
-        scales=entry.scales,
-        average=entry.average,
-        kind=kind,
-        rounding=ROUNDINGS[entry.rounding],
-        place=entry.position,
-        weight=entry.weight or 0.0,
-    )
+def row_of(
+    entry: Entry, kind: int | None, grad: Tensor | None, spec: Any = None, state: Any = None, first: int = 0
+) -> Row:
+    """Return what the kernel is told of a parameter; the fields in their order, since a plan has many."""
+    tensors = entry.param, grad, spec, state, entry.velocity, entry.compensation, entry.scales, entry.average
+    return Row(*tensors, kind, ROUNDINGS[entry.rounding], entry.position, first, entry.weight or 0.0)
 
 
 def _written(entries: Sequence[Entry]) -> list[Tensor]:

@@ -78,16 +78,7 @@ def fit(
         return False
     tensors = (param, grad, velocity, compensation, scales, average)
     return all(tensor is None or is_plain(tensor) for tensor in tensors) and native.fit(
-        EXCHANGE,
-        Row(
-            param=param,
-            grad=grad,
-            velocity=velocity,
-            compensation=compensation,
-            scales=scales,
-            average=average,
-            rounding=ROUNDINGS[rounding],
-        ),
+        EXCHANGE, Row(param, grad, None, None, *tensors[2:], None, ROUNDINGS[rounding])
     )
 
 
