@@ -155,6 +155,9 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         return  # of something else: "rises to 1e-4 from warmup_bias_lr = 0.1"
     shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")
     over = items[match["over"]].data if "over" in match else None
+    before_it = items[max(first, match.first - 3) : match.first]
+    if not (shape or over) and any(board.plain(item).startswith(_AT_ONCE) for item in before_it):
+        return  # "when I change the learning rate from 0.1 to 0.01"
     within = next((item.data for item in reversed(between) if item.kind == "time"), None)
     if within is not None and over is not None and within.prep == over.prep == "at":
         length = over.values[0] - within.values[0]
