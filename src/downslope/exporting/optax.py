@@ -159,7 +159,8 @@ def _on_the_gradient(program: _Program, form: Settings, masked: list[str], *, de
         if decays:
             program.remarks.append(
                 "The trust ratio divides by the norm of grad + weight_decay * param, as in optax.lars; the recipe's by "
-                "the sum of both norms, which is never less: here the ratio is the larger one."
+                "the sum of both norms, which is never less: here the ratio is the larger one. Where grad alone is 0, "
+                "the recipe's ratio is 1."
             )
     return links
 
