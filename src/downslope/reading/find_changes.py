@@ -31,7 +31,7 @@ _HEADS = Rules(
         "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
         "step": "schedule:multistep (word|is|with|concept:lr){0,2} (time:every,at,after|times:at,after)",
-        "steps": "schedule:multistep (is|with|open|concept:lr){0,3} "
+        "steps": "(schedule:multistep (is|with|open|concept:lr){0,3}|concept:lr (word|is){0,3} unit:step is open) "
         "points=(number ((comma|and|slash){1,2} number){1,10})",
         "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
@@ -232,7 +232,10 @@ def _is_object(board: Board, place: int, last: int) -> bool:
     manner = word.endswith(("ly", "wise")) or word in _PLAIN_SUBJECTS or len(word) < 4
     following = board.items[place + 1] if place + 1 < last else None
     return (
-        word.isascii() and word.isalpha() and not (ours or manner) and following is not None and following.kind == "by"
+        word.isalpha()
+        and not (ours or (manner and word.isascii()))
+        and following is not None
+        and (following.kind == "by" or board.plain(following) == ":")
     )
 
 

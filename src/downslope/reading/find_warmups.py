@@ -12,7 +12,8 @@ from downslope.reading.schedule_facts import Amount, Course, Warmup
 from downslope.reading.times import Time
 
 _PARTS = {
-    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|open|close)",
+    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|cited|open|close)",
+    "cited": "open (word|and){1,4} number close",
     "ramp": "((from|to|by|is|concept:lr) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(

@@ -177,7 +177,8 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
             or (following.kind == "comma" and not _goes_on(items, place))
         ):
             return Time("every", (item.value,), ""), place + 1  # "StepLR 30"
-    if (prep in {"at", "in"} or stepped) and (listed := _bare_list(items, code, place)):
+    bracketed = prep == "after" and item.kind == "open"  # "after (30, 50, 60) epochs"
+    if (prep in {"at", "in"} or stepped or bracketed) and (listed := _bare_list(items, code, place)):
         return listed
     if prep in {"at", "after"} and item.is_a("concept", "epochs_total", "steps_total"):  # "at training epochs 30, 60"
         return _unit_first(items, code, prep, place)
