@@ -223,3 +223,16 @@ def test_velocities_that_are_no_fractions_are_refused(dtype):
             convert_state({"w": array}, source="torch", target="keras", lr=0.1, momentum=0.9)
     for allowed in ("float16", "float64", "complex64", ">f4"):
         convert_state({"w": np.ones(2, allowed)}, source="torch", target="keras", lr=0.1, momentum=0.9)
+
+
+def test_averages_of_a_state_come_along_as_they_are():
+    """They are of no convention: NumPy's state with `ema` is one again, whatever became of the velocities."""
+    params = {"w": np.ones(2)}
+    optimizer = downslope.numpy.SGD(params, lr=0.5, momentum=0.5, ema=0.5)
+    for _ in range(2):
+        optimizer.step({"w": np.ones(2)})
+    converted = convert_state(optimizer.state_dict(), "downslope", "keras", settings=Settings(lr=0.5, momentum=0.5))
+    assert converted.velocity["w"].tolist() == [-0.75] * 2
+    assert converted.state["average"]["w"].tolist() == [0.125] * 2  # of 0.5 and -0.25
+    with pytest.raises(StateError, match="must be an array or None; got int"):
+        convert_state({"step": 1, "velocity": {}, "average": 3}, "torch", "keras", lr=0.1)

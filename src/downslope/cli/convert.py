@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from downslope.converting.snapshot import Snapshot
     from downslope.converting.state import ConvertedState
 
+_AVERAGING = ("downslope", "downslope.keras", "keras")
+"""Systems whose optimizers keep averages of the weights."""
 _KERAS_ENDINGS = (".keras", ".weights.h5")
 
 
@@ -50,7 +52,11 @@ def execute(words: Sequence[str]) -> int:
         until=arguments.until,
     )
     result = replace(moved, convention=target, velocity=converted.velocity, settings=None)
-    notes = [*moved.notes, *_write(arguments.output, result, like)]
+    notes = list(moved.notes)
+    if moved.average and like is None and target not in _AVERAGING:
+        result = replace(result, average={})
+        notes.append(f"left out: averages of the weights (ema), which {target} does not keep in its optimizer")
+    notes += _write(arguments.output, result, like)
     _tell(arguments, before, moved, converted)
     print_notes(notes)
     return 0
@@ -192,6 +198,8 @@ def _write(path: Path, snapshot: Snapshot, like: KerasFile | None) -> list[str]:
 def _tell(arguments: argparse.Namespace, before: Snapshot, after: Snapshot, converted: ConvertedState) -> None:
     velocities = sum(velocity is not None for velocity in before.velocity.values())
     held = [f"{velocities} velocit{'y' if velocities == 1 else 'ies'}"]
+    if before.average:
+        held.append(count_of(len(before.average), "average") + " of the weights")
     if before.params:
         held.append(count_of(len(before.params), "array") + " of the model")
     held.append("the step is not known" if before.step is None else f"after {count_of(before.step, 'step')}")

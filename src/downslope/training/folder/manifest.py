@@ -93,6 +93,7 @@ class ParameterGroup(Struct):
     trust_coefficient: float | None = None
     trust_clip: bool | None = None
     adaptive_clip: float | None = None
+    adaptive_clip_by: str | None = None
     decay: str = ""
     lr_in_velocity: bool = False
     undampened_first_step: bool = True
