@@ -22,9 +22,15 @@ using namespace downslope;
 constexpr std::uint64_t expected_hash = 0xe56d9bad74540af5;
 constexpr std::uint64_t expected_hash_of_averages = 0x1c30c191342ae189;
 
-// FNV-1a.
+// FNV-1a, of bytes that are read eight at a time: sanitizers look at every read.
 std::uint64_t hash_of(const std::vector<char>& bytes, std::uint64_t hash) {
-  for (const unsigned char byte : bytes) hash = (hash ^ byte) * 1099511628211ull;
+  std::size_t at = 0;
+  for (; at + 8 <= bytes.size(); at += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, bytes.data() + at, 8);
+    for (int i = 0; i < 8; ++i) hash = (hash ^ (eight >> 8 * i & 0xff)) * 1099511628211ull;
+  }
+  for (; at < bytes.size(); ++at) hash = (hash ^ static_cast<unsigned char>(bytes[at])) * 1099511628211ull;
   return hash;
 }
 
