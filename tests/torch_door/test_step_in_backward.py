@@ -6,26 +6,18 @@ import copy
 import gc
 import pickle
 import weakref
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from in_backward_pairs import OPTIONS, assert_same, loss_of, mlp, pair
-from test_conformance_torch import CaseModel
+from test_conformance_torch import CaseModel, given_at
 from torch_runs import assert_same_bits, velocities
 
-from cases import CASES, Case, gradients
+from cases import CASES, Case
 from downslope.core.errors import StateError
 from downslope.schedules import Exponential
 from downslope.torch import SGD
-
-
-@cache
-def given_at(step: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Return the table's gradients of a step, which are the same for every case that has one then."""
-    given = gradients(CASES[0], step, "float64")
-    return {name: torch.as_tensor(grad).to(dtype) for name, grad in given.items()}
 
 
 def pull(model: torch.nn.Module, case: Case, step: int, dtype: torch.dtype) -> None:
