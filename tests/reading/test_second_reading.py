@@ -58,6 +58,41 @@ def test_a_likely_number_that_no_rule_knows_is_filled_in_and_marked():
 
 
 @pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("epochs = 900\nbatch_size = 16\nlearning_rate = 2.5\nfit.SGD(data, epochs, batch_size, learning_rate)\n", "sgd.lr", 2.5),
+        ("rate = StepDecay(learning_rate=0.05, step_size=800, gamma=0.1)\nopt = lib.Momentum(rate, 0.9)\n", "sgd.lr.initial", 0.05),
+    ],
+)  # fmt: skip
+def test_an_unlikely_value_gives_way_to_a_very_likely_one(text, path, value):
+    """What stands in an argument's place, and is no such value by its words, gives way to the number that is."""
+    reading = read(text)[0]
+    field = reading.fields[path]
+    assert (field.value, field.provenance, field.marks) == (value, "implied", ("guessed",))
+    assert text[field.start : field.end] == field.words
+    assert path in marked_fields(reading)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("optimizer = mylib.SGD(params, 0.01, 0.5, 3)", "sgd.lr", 0.01),
+        ("FedProx needs mu=0.01 with plain SGD at lr 0.03", "sgd.momentum", 0.01),
+    ],
+)
+def test_an_unlikely_value_without_a_rival_stays(text, path, value):
+    """No other number is called what it is called."""
+    assert read(text)[0].fields[path].value == value
+
+
+def test_a_schedule_without_its_rate_gets_the_likely_one():
+    """Its first rate is filled in where nothing gives it, and the remark that it is missing goes."""
+    text = "Pictures in packs of 96, learning speed 0.02, halved every 30 epochs, SGD with momentum 0.9"
+    field = read(text)[0].fields["sgd.lr.initial"]
+    assert (field.value, field.provenance, field.marks) == (0.02, "implied", ("guessed",))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "learning rates of 0.1 or 0.01 were tried",

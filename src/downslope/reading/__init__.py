@@ -87,7 +87,7 @@ def read(
     apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
     unused = [span for finding in findings for span in finding.unread]
-    read_again(draft, board, unused)
+    refuted += read_again(draft, board, unused)
     check(draft, board)
     read_schedule_free(draft)
     mark(draft)

@@ -73,7 +73,7 @@ def _scaled(draft: Draft, fact: Value, reference: float, end: int, plain: list[V
 
 
 _LINEAR = (
-    "linear scaling", "scaled linearly", "scale linearly", "scales linearly", "linearly scaled", "linearly with",
+    "linear scaling", "scaled linearly", "scale linearly", "scales linearly", "linearly scale", "linearly with",
     "scale the learning rate linearly", "线性缩放", "线性放大", "线性扩大",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from downslope.reading.assemble_steps import knots_plan, levels_plan, steps_plan
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Fact
 from downslope.reading.order import tidy, whole
-from downslope.reading.plan import LENGTHS, RAMPS, Plan, complete, told, total_of
+from downslope.reading.plan import LEAST_FACTOR, LENGTHS, RAMPS, Plan, complete, told, total_of
 from downslope.reading.reading import Field
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup, whole_patience
 from downslope.reading.times import Time
@@ -95,7 +95,9 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
     if shape == "inverse":
         for name, keys in (("gamma", ("gamma", "lr_decay")), ("power", ("power",))):
             _take_first(draft, named, name, *keys)
-        return named.put("initial", rate)
+        if isinstance(fact, Shape) and fact.unit:
+            named.tell(draft.words(fact), unit=fact.unit)
+        return _over_steps(draft, named, changes).put("initial", rate)
     if shape == "cyclic":
         draft.remarks.say("restarts")
         return _ramp(draft, Plan("cosine").tell(_say(draft, fact), schedule="cosine"), fact, rate, changes, warmup)
@@ -108,6 +110,19 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
         draft.fields |= complete(_plateau(draft, plateaus), draft.fields, draft.remarks.say)
         return None
     return _untimed(draft, rate, changes, named, fact)
+
+
+def _over_steps(draft: Draft, plan: Plan, changes: list[Change]) -> Plan:
+    """Put gamma where it is called a rate, divided by the steps it is for: "decay rate 0.5, decay steps 1000"."""
+    rate = next((change for change in changes if change.noun and change.value), None)
+    period = next((fact for fact in draft.values("lr_every") if fact.value > 1), None)
+    if rate is not None and rate.value is not None:
+        plan.tell(draft.words(rate), gamma=rate.value)
+    if period is not None and "gamma" in plan.fields:
+        found = plan.fields["gamma"]
+        words = f"{found.words}; {draft.words(period)}"
+        plan.fields["gamma"] = told(tidy(found.value / period.value), words, "implied")
+    return plan
 
 
 def _exponential_course(draft: Draft, falling: Course) -> Plan:
@@ -269,6 +284,8 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
         plan.tell(words, every=whole(period.value))
         plan.tell(words, named_so, unit=period.unit or ("step" if steps else "epoch"))
         return plan.tell(f"it drops at once: {words}", "implied", staircase=True)
+    if factor.value < LEAST_FACTOR:
+        return plan
     per_epoch = factor.value >= 0.9
     usual, other = "such a rate is usually per epoch", "as in the recipe that comes along, digits"
     every, unit, said = (1, "epoch", ("one epoch", "一轮")) if per_epoch else (1000, "step", ("1000 steps", "1000 步"))

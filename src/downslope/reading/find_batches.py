@@ -26,6 +26,9 @@ _PER_DEVICE = [
 """How many examples one device takes."""
 
 _EACH_OF = Pattern("count=number word{0,2} device=device star number=number unit:example", **_PARTS)
+_EACH = Pattern("concept:batch (is|of_it)? number=number each:every (is|with|at|comma|break|close)")
+"""Of devices that go by their names: "4 V100s with batch size 64 each"."""
+
 _COUNT = Pattern("number=number word{0,5} device=device", **_PARTS)
 _TOTAL = [
     Pattern(pattern)
@@ -84,6 +87,11 @@ def find_batches(board: Board) -> None:
         if _is_device(board, match["device"]) and _may_be(board, match["number"]) and _may_be(board, match["count"]):
             total = board.items[match["count"]].value * board.items[match["number"]].value
             board.note(Value("value", "batch", total, product=True), _places(match))
+    named = _MODELS.search(board.text.plain)
+    for match in board.matches(_EACH) if named else ():
+        if not board.used.intersection(_places(match)) and _may_be(board, match["number"]):
+            board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
+            shared = True
     for match in board.matches(_COUNT):
         number, device = board.items[match["number"]], board.items[match["device"]]
         model = _MODEL.search(board.text.plain, max(0, number.start - 12), number.start)  # RTX 3090 GPUs

@@ -17,7 +17,8 @@ from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _PARTS = {
-    "between": "(word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule|number of_it|for|of_it|target|when"
+    "between": "(open mod:initial is? number close|word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule"
+    "|number of_it|for|of_it|target|when"
     "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
     "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
     "fill": "(word|is|mod:peak,final,total|by|at){0,3}",
@@ -30,6 +31,8 @@ _HEADS = Rules(
         "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
         "step": "schedule:multistep (word|is|with|concept:lr){0,2} (time:every,at,after|times:at,after)",
+        "steps": "(schedule:multistep (is|with|open|concept:lr){0,3}|concept:lr (word|is){0,3} unit:step is open) "
+        "points=(number ((comma|and|slash){1,2} number){1,10})",
         "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
@@ -122,7 +125,7 @@ def find_changes(board: Board) -> None:
         previous = first
         for begin in range(first, last):
             head = _HEADS.at(code, begin, last)
-            if head is None or (begin in board.used and head.rule not in {"step", "stepped"}):
+            if head is None or (begin in board.used and head.rule not in {"step", "steps", "stepped"}):
                 continue
             begun = _begin(board, head, begin)
             if begun is None:
@@ -131,7 +134,7 @@ def find_changes(board: Board) -> None:
             if head.rule == "verb" and not _is_about_lr(board, first, place, last):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
                 continue
-            if frame.change.listed:
+            if head.rule in {"keyed", "steps"}:
                 board.note(frame.change, sorted(frame.places))
                 continue
             change = frame.change
@@ -163,7 +166,8 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
     item = board.items[place]
     change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
     change.shape = item.key if head.rule == "stepped" else ""
-    named = head.rule == "step" and board.plain(item).endswith("lr")
+    called = board.plain(item)  # MultiStepLR, lr_steps
+    named = head.rule == "step" and (called.startswith("lr") or called.endswith("lr"))
     frame = _Frame(change, {place}, noun=head.rule == "noun", named=named)
     if signed:
         owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
@@ -171,10 +175,13 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
             return None
         if not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
             return None
-    if head.rule == "keyed":  # "LR decay epochs: 60, 120, 160"
+    if head.rule in {"keyed", "steps"}:  # "LR decay epochs: 60, 120, 160", "LR steps 24 and 33"
         places = [p for p in range(*head.groups["points"]) if board.items[p].number]
-        change.at.append(Time("at", tuple(board.items[p].value for p in places), board.items[place + 1].key))
-        change.listed = True
+        values = tuple(board.items[p].value for p in places)
+        if values[0] < 1 or any(one >= other for one, other in pairwise(values)):
+            return None
+        change.at.append(Time("at", values, board.items[place + 1].key if head.rule == "keyed" else ""))
+        change.listed, change.bare = head.rule == "keyed", head.rule == "steps"
         frame.places.update(places)
     return frame, place
 
@@ -225,7 +232,10 @@ def _is_object(board: Board, place: int, last: int) -> bool:
     manner = word.endswith(("ly", "wise")) or word in _PLAIN_SUBJECTS or len(word) < 4
     following = board.items[place + 1] if place + 1 < last else None
     return (
-        word.isascii() and word.isalpha() and not (ours or manner) and following is not None and following.kind == "by"
+        word.isalpha()
+        and not (ours or (manner and word.isascii()))
+        and following is not None
+        and (following.kind == "by" or board.plain(following) == ":")
     )
 
 

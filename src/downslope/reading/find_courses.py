@@ -45,6 +45,7 @@ _CYCLE = re.compile(
 """How long the first cycle of a schedule with restarts is."""
 
 _DENIED = Pattern("no:no,instead .?")
+_OFF = Pattern("schedule (concept:lr|schedule|word:scheduler){0,2} is no:no")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
 """Words for a change at once, which is no course."""
 
@@ -109,7 +110,8 @@ def _is_part(board: Board, place: int) -> bool:
 
 
 def _is_denied(code: str, place: int) -> bool:
-    return any(_DENIED.at(code, left, place) is not None for left in range(max(0, place - 2), place))
+    before = any(_DENIED.at(code, left, place) is not None for left in range(max(0, place - 2), place))
+    return before or _OFF.at(code, place) is not None
 
 
 def subject_of(board: Board, first: int, place: int) -> str:
@@ -163,7 +165,9 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         over = within or over
     places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
     places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
-    key = subject_of(board, first, match.first)
+    before_it = items[max(first, match.first - 3) : match.first]
+    at_once = not (shape or over) and any(board.plain(item).startswith(_AT_ONCE) for item in before_it)
+    key = "other" if at_once else subject_of(board, first, match.first)  # "when I change the rate from 0.1 to 0.01"
     if key != "lr":  # the schedule and the time behind it are not the learning rate's either
         following = range(match.after, min(last, match.after + 5))
         end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))

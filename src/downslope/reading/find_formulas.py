@@ -31,6 +31,15 @@ _POLYNOMIAL = re.compile(
 )
 """What a polynomial schedule multiplies by: (1 - iter / max_iter)^0.9."""
 
+_INVERSE = re.compile(
+    r"(?:(?<![\d.])(?P<first>(?:\d*\.)?\d+(?:e-\d+)?)"
+    r"|(?:lr|η|learning[_ ]rate|学习率)[_{ ]{0,2}(?:0|init|initial|base)?\}?)"
+    r"\s?/\s?[({\[]\s?1(?:\.0?)?\s?\+\s?(?:(?P<gamma>(?:\d*\.)?\d+(?:e-\d+)?)|γ|gamma|decay|[αβλkad])\s?[*·×]?\s?"
+    r"(?P<unit>epochs?|ep|t|iters?|iterations?|steps?|n|i|k|轮数?|轮次|步数)\s?[)}\]]"
+    r"(?:\s?(?:\^|\*\*)\s?(?P<power>\d?\.?\d+))?"
+)
+"""The learning rate as an inverse: 0.1 / (1 + 0.001 t), lr0 / (1 + 1e-4 * iter)^0.75."""
+
 _RATE = re.compile(r"(?<![a-z])(?:lr|η|eta|learning[_ ]rate)|学习率")
 _STEPS = re.compile(r"iter|step|步")
 _EPOCHS = re.compile(r"ep|e$|轮")
@@ -56,6 +65,14 @@ def find_formulas(plain: str) -> tuple[list[Fact], str]:
         if _RATE.search(clause + match.group()) and 0 < float(match["rate"]) < 1:
             facts += _power(match)
             left = left[: match.start()] + "," + " " * (match.end() - match.start() - 1) + left[match.end() :]
+    for match in _INVERSE.finditer(plain):
+        if not _RATE.search(plain, max(0, match.start() - 80), match.end()):
+            continue
+        facts.append(Shape("shape", "inverse", None, *match.span(), unit=_unit(match)))
+        for name, key in (("gamma", "gamma"), ("power", "power"), ("first", "lr")):
+            if match[name] and float(match[name]):
+                facts.append(Value("value", key, float(match[name]), *match.span()))
+        left = left[: match.start()] + "," + " " * (match.end() - match.start() - 1) + left[match.end() :]
     for match in _POLYNOMIAL.finditer(plain if not re.search(r"poly|多项式", plain) else ""):
         if not _RATE.search(plain, max(0, match.start() - 160), match.end() + 40):
             continue
@@ -71,9 +88,13 @@ def find_formulas(plain: str) -> tuple[list[Fact], str]:
     return facts, left
 
 
+def _unit(match: re.Match[str]) -> str:
+    return "epoch" if _EPOCHS.match(match["unit"]) else "step" if _STEPS.match(match["unit"]) else ""
+
+
 def _power(match: re.Match[str]) -> list[Fact]:
     """Return the exponential decay that a power writes, and the learning rate that it begins with."""
-    unit = "epoch" if _EPOCHS.match(match["unit"]) else "step" if _STEPS.match(match["unit"]) else ""
+    unit = _unit(match)
     every = int(match["every"] or 1)
     if every < 1:
         return []

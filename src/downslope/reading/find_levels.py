@@ -22,12 +22,15 @@ _PARTS = {
 _LEVEL = Rules(
     {
         "from to at": "from start=number to value=number span=time:at,after",
-        "each at its own": "to? value=several span=times:at,after,until,for",
+        "at, from to": "span=time:at,after said{0,4} from start=number to value=number",
+        "each at its own": "(to|open)? value=several close? span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
-        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
+        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from|for:for){0,3} "
         "span=(span|point) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
+        "else": "rest=word:else,otherwise,elsewhere,否则,其余 (comma|is|concept:lr|to|for:for){0,2} value=number",
+        "otherwise": "value=number comma? rest=word:otherwise,else,elsewhere,afterward,afterwards,否则,其余",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
         "followed by": "(by|and)? span=time:bare,next (is|word|verb:train){0,3} (with|at) "
@@ -42,6 +45,7 @@ _LEVEL = Rules(
     **_PARTS,
 )
 _MAP = Pattern("open? points=(number is number (comma number is number){1,11}) close?")
+_PAIRS = Pattern("points=(open number comma number close (comma? open number comma number close){1,11})")
 _RAMP_AFTER = Pattern(
     "(comma|and|for:next|is|word|verb|with|at|after){0,6} schedule:cosine,linear,polynomial,exponential"
 )
@@ -121,16 +125,18 @@ def _falls(board: Board, run: list[Match], first: int) -> bool:
 
 
 def _find_maps(board: Board, code: str) -> None:
-    """Add a fact for every map from times to rates: {0: 0.1, 80: 0.01, 120: 0.001}."""
-    for match in _MAP.find(code):
+    """Add a fact for every map from times to rates: {0: 0.1, 80: 0.01, 120: 0.001}, [(0, 0.1), (80, 0.01)]."""
+    for match in [*_MAP.find(code), *_PAIRS.find(code)]:
         places = [p for p in range(match["points"], match.after) if board.items[p].number]
         times, rates = ([board.items[p].value for p in places[start::2]] for start in (0, 1))
         rising = all(one < other and float(other).is_integer() for one, other in pairwise(times))
+        paired = board.items[match["points"]].kind == "open"
         colons = all(board.text.plain[board.items[p].end :].lstrip()[:1] == ":" for p in places[::2])
-        if not (rising and colons and 0 < max(rates) < 2 and _is_lr(board, [match], set())):
+        if not (rising and (paired or colons) and 0 < max(rates) < 2 and _is_lr(board, [match], set())):
             continue
         begins = times[0] in {0, 1}
-        fact = Levels("levels", "lr", None, rates=rates, changes=times[begins:], begins=begins, unit="epoch")
+        unit = "epoch" if times[-1] < 1000 else "step"
+        fact = Levels("levels", "lr", None, rates=rates, changes=times[begins:], begins=begins, unit=unit)
         board.note(fact, range(match.first, match.after))
         if begins:
             board.note(Value("value", "lr", rates[0], role="initial"), places[1:2])

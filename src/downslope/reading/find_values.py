@@ -252,7 +252,7 @@ _THEIRS = re.compile(
 _OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文)")
 """Words before a value that say that it is others', and after it that the text's own follows."""
 
-_FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
+_FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+](?!\s?cycle)|\\?cos(?!ine))")
 """What follows a number within a formula: 0.5(1 + cos(...))."""
 
 _KEY = re.compile(r"\s?:\s?\d")

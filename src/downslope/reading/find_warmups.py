@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from downslope.reading.facts import Board
 from downslope.reading.find_courses import subject_of
 from downslope.reading.items import Item
@@ -10,8 +12,9 @@ from downslope.reading.schedule_facts import Amount, Course, Warmup
 from downslope.reading.times import Time
 
 _PARTS = {
-    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|open|close)",
-    "ramp": "((from|to|by|is) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
+    "filler": "(word|is|schedule|concept:lr|at|verb:increase,train|mod|of_it|cited|open|close)",
+    "cited": "open (word|and){1,4} number close",
+    "ramp": "((from|to|by|is|concept:lr) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(
     {
@@ -20,7 +23,9 @@ _LENGTHS = Rules(
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
         "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} "
-        "(open? unit=unit:epoch,step (word|is|close){0,4})? open? number=number",
+        "(open? unit=unit:epoch,step (word|is|close|to){0,4})? open? number=number",
+        "warmup steps to 500": "concept:warmup (is|word){0,1} to number=number",
+        "warmup to 5 epochs": "concept:warmup to length=time:bare",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
@@ -31,8 +36,11 @@ _BEGIN = Rules(
     {
         "from": "(from|is) (word:a,the|concept:lr|is|mod:initial,base){0,4} value=number",
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
+        "beside its length": "time (with|at) word:a,the? concept:lr (is|of_it)? value=number",
+        "of its own": "concept:warmup concept:lr (is|mod:initial){0,2} value=number",
     }
 )
+_STATED = Pattern("concept:lr (is|mod|to){0,2} rate=number")
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
@@ -79,7 +87,7 @@ def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> 
     if fact.course is not None:
         fact.length = fact.length or fact.course.over
     else:
-        _ends(board, code, fact, heads[0], first, last)
+        _ends(board, code, fact, heads[0], first, last, {*places})
     around = range(max(first, heads[0] - 2), min(last, heads[0] + 3))
     board.used.update(place for place in around if board.items[place].is_a("schedule", "linear"))
     board.note(fact, places)
@@ -112,8 +120,9 @@ def _length(board: Board, match: Match) -> Time | None:
     if item.value < 1 or (not unit and following is not None and following.is_a("concept")):
         return None
     joined = following is not None and following.is_a("word", "+") and item.value < 100
+    beside = match["number"] == match.first + 1 and (following is None or following.kind in {"comma", "break", "close"})
     unit = unit or ("step" if item.value >= 1000 else "")
-    said = unit or joined or any(word in text for word in ("length", "period"))
+    said = unit or joined or beside or any(word in text for word in ("length", "period"))
     return Time("for", (item.value,), unit) if said else None
 
 
@@ -129,16 +138,18 @@ def _course_in(board: Board, first: int, last: int) -> Course | None:
     return next((fact for fact in board.inside(Course, first, last) if fact.key == "lr" and fact.rises), None)
 
 
-def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: int) -> None:
+def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: int, taken: Container[int]) -> None:
     """Find where a warmup starts and what it leads to, by "from 0.01", "at 1e-5" and "to 0.1" around it."""
     items = board.items
     for place in range(max(first, head - 8), min(last - 1, head + 12)):
         item = items[place]
         begin = _BEGIN.at(code, place, last)
+        if begin is not None and begin.rule == "beside its length" and not _rises_later(board, code, begin, last):
+            begin = None
         if (
             begin is not None
-            and (begin.rule == "with" or item.kind == "from" or _starts(board, item))
-            and (place > head or begin.rule == "with" or _RISES_FROM.at(code, place, last) is not None)
+            and (begin.rule != "from" or item.kind == "from" or _starts(board, item))
+            and (place > head or begin.rule != "from" or _RISES_FROM.at(code, place, last) is not None)
         ):
             number = items[begin["value"]]
             after = items[begin["value"] + 1] if begin["value"] + 1 < last else None
@@ -147,7 +158,12 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
             )
             fact.begin = Amount(number.value, number.start, number.end, part)
             board.used.add(begin["value"])
-        elif place > head and (peak := _PEAK.at(code, place, last)) and not _is_part(items[peak["value"]]):
+        elif (
+            place > head
+            and (peak := _PEAK.at(code, place, last))
+            and peak["value"] not in taken
+            and not _is_part(items[peak["value"]])
+        ):
             number = items[peak["value"]]
             fact.peak = Amount(number.value, number.start, number.end)
             board.used.add(peak["value"])
@@ -156,6 +172,12 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
             item.is_a("schedule", *_STOPS) or item.is_a("verb", "divide", "reduce", "halve", "multiply")
         ):
             return
+
+
+def _rises_later(board: Board, code: str, begin: Match, last: int) -> bool:
+    """Whether a higher rate is told of behind a warmup's own: "1000 iterations with lr 1e-4, then lr is 1e-2"."""
+    later = _STATED.find(code, begin.after, last)
+    return any(board.items[match["rate"]].value > board.items[begin["value"]].value for match in later)
 
 
 def _starts(board: Board, item: Item) -> bool:

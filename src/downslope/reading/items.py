@@ -185,7 +185,7 @@ def find_items(plain: str) -> list[Item]:
         items.append(_unknown(token, start, end, plain))
         index, here = index + 1, end
     kept = [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
-    return _with_stalls(_without_glosses(_without_citations(kept)), plain)
+    return _with_stalls(_without_glosses(_without_citations(kept, plain)), plain)
 
 
 _GLOSSED = frozenset({"word", "unit", "concept", "target", "mod", "is"})
@@ -274,14 +274,14 @@ _COUNTED = frozenset({
 })  # fmt: skip
 
 
-def _without_citations(items: list[Item]) -> list[Item]:
+def _without_citations(items: list[Item], plain: str) -> list[Item]:
     """Return the items without numbers of references: "SGD [12]", "Following [7, 9], ...", "in Table 2"."""
     found: list[Item] = []
     place = 0
     while place < len(items):
         item, after = items[place], place
         if item.kind in {"open", "reference"}:
-            after = _after_citation(items, place, found[-1] if found else None)
+            after = _after_citation(items, place, found[-1] if found else None, plain)
         if after == place:
             found.append(item)
             after += 1
@@ -291,7 +291,7 @@ def _without_citations(items: list[Item]) -> list[Item]:
     return found
 
 
-def _after_citation(items: list[Item], place: int, before: Item | None) -> int:
+def _after_citation(items: list[Item], place: int, before: Item | None, plain: str) -> int:
     """Return the place after a reference that begins at a place, or that place."""
     item, last = items[place], len(items) - 1
     after = place + 1
@@ -302,8 +302,8 @@ def _after_citation(items: list[Item], place: int, before: Item | None) -> int:
             opened = items[after - 1].kind == "open" and after < last and items[after + 1].kind == "close"
             return after + 1 + opened
     elif item.is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
-        if before is not None and before.kind == "is" and before.end == item.start:  # milestones=[30, 60]
-            return place
+        if before is not None and before.kind == "is" and (before.end == item.start or plain[before.start] in ":="):
+            return place  # milestones=[30, 60], "lr_steps: [80, 120]"
         most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
         while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
             after += 1

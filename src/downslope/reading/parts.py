@@ -161,6 +161,7 @@ def split(text: str, name: str = "") -> list[Part]:
     """
     if not text.strip():
         return []
+    text = _without_marks(text)
     ending = name.lower().rpartition(".")[2] if "." in name else ""
     whole = _by_name(text, ending) if ending in _FORMATS else tell(text)
     cut = _next_file(text, whole)
@@ -169,6 +170,19 @@ def split(text: str, name: str = "") -> list[Part]:
     else:
         parts = _parts(whole, text, 0, name)
     return [piece for part in parts for piece in _told(part)]
+
+
+def _without_marks(text: str) -> str:
+    """Return a configuration every line of which is a comment with blanks for its marks; other texts as they are."""
+    lines = [line for line in text[:_LOOKED_AT].splitlines() if line.strip()]
+    if len(lines) < 3 or not all(line.lstrip().startswith("#") for line in lines):
+        return text
+    bare = _MARK.sub(r"\1 ", text)
+    return bare if tell(bare) in _FORMATS_OF_KEYS else text
+
+
+_MARK = re.compile(r"^([ \t]*)#", re.MULTILINE)
+_FORMATS_OF_KEYS = frozenset({"yaml", "prototxt", "toml", "ini", "darknet", "dictionary", "json"})
 
 
 def _unquoted(words: str) -> str:

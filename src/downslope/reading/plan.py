@@ -13,6 +13,7 @@ from typing import Any
 
 from downslope.reading.order import whole
 from downslope.reading.reading import Field, Provenance
+from downslope.reading.remarks import shown
 from downslope.reading.text import Words
 
 RAMPS = frozenset({"cosine", "linear", "polynomial"})
@@ -29,6 +30,9 @@ PER_STEP = "it counts iterations"
 _MANY = 1000
 """Times from here on count steps, where nothing says what they count; of a warmup those from `_SHORT` on."""
 _SHORT = 100
+
+LEAST_FACTOR = 1e-3
+"""By less than this no rate is multiplied at every epoch or step."""
 
 _CLOCKED = frozenset({"multistep", "exponential", "sequence"})
 """Schedules whose times are counted from the start of training, a warmup included."""
@@ -136,6 +140,10 @@ def _alone(plan: Plan, warmup: Plan | None, known: dict[str, Field], say: Say) -
     total = total_of(known)
     if plan.kind == "levels":
         _tell_levels(plan)
+    factor = _FACTORS.get(plan.kind, "")
+    timed = "times" in plan.fields or "milestones" in plan.fields or plan.value("every") not in {None, 1}
+    if 0 < (plan.value(factor) or 1) < LEAST_FACTOR and not timed:
+        _make_inverse(plan, factor, say)
     if plan.kind in _FACTORS and _FACTORS[plan.kind] not in plan.fields:
         say("no_factor")
     if plan.kind in {"multistep", "sequence"}:
@@ -153,6 +161,17 @@ def _alone(plan: Plan, warmup: Plan | None, known: dict[str, Field], say: Say) -
         _put_duration(plan, warmup, total, say)
         put_unit(plan, [plan.value("duration")], known)
     return _held(plan)
+
+
+def _make_inverse(plan: Plan, factor: str, say: Say) -> None:
+    """Make a decay that is far too small for a factor what Keras and Torch7 mean by it: lr / (1 + decay * step)."""
+    rate = plan.fields.pop(factor)
+    say("inverse_decay", decay=shown(rate.value))
+    for name in ("every", "staircase", "unit"):
+        plan.fields.pop(name, None)
+    plan.kind = "inverse"
+    plan.fields["schedule"] = Field("inverse", "implied", rate.words, rate.start, rate.end)
+    plan.fields |= {"gamma": rate, "power": Field(1.0, "implied", "a decay of each step has no power")}
 
 
 def _tell_levels(plan: Plan) -> None:

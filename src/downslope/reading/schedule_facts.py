@@ -91,11 +91,13 @@ class Shape(Fact):
         over: The time that it takes.
         final: The value that it leads to.
         until: When it has got there.
+        unit: What the time of its formula counts; "" where no formula says it.
     """
 
     over: Time | None = None
     final: float | None = None
     until: Time | None = None
+    unit: str = ""
 
 
 @dataclass

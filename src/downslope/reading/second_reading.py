@@ -2,7 +2,8 @@
 
 The readers by rules know what they were told. This one has an opinion of wordings, too, that no rule is for: every word
 near a number has a weight for each setting, found by SGD (tests/reading/learn.py). It is shown, not trusted: a stated
-value that it finds unlikely is marked; a setting that no rule found and it is rather sure of is implied, and marked.
+value that it finds unlikely is marked, and gives way to a number that it is quite sure of; a setting that no rule found
+and it is rather sure of is implied. Whatever it puts in is marked as guessed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
@@ -39,20 +41,17 @@ _ROLE_OF = {
     "data.batch_size": "batch", "train.epochs": "epochs", "train.steps": "steps",
 }  # fmt: skip
 _LENGTHS = ("train.epochs", "train.steps")
-_FILLED = {
-    "sgd.lr": ("sgd.lr", "sgd.lr.initial", "sgd.lr.schedule", "sgd.lr.then.initial"),
-    "sgd.momentum": ("sgd.momentum",),
-    "sgd.weight_decay": ("sgd.weight_decay",),
-    "data.batch_size": ("data.batch_size",),
-    "train.epochs": _LENGTHS,
-    "train.steps": _LENGTHS,
-}
-"""Fields that are filled in, and the fields of which there is then none."""
+_ALONE = ("sgd.momentum", "sgd.weight_decay", "data.batch_size")
+_SINGLE = frozenset({"lr", "momentum", "weight_decay", "batch", "epochs", "steps"})
+"""Roles of settings that have one number."""
 
-_LIMITS = {"sgd.lr": 10.0, "sgd.momentum": 1.0, "sgd.weight_decay": 0.1}
-"""Below which a value is filled in."""
+_FROM_INITIAL = frozenset({"cosine", "linear", "polynomial", "exponential", "multistep", "inverse"})
+"""Schedules that begin at a rate called initial."""
 
-_UNLIKELY, _SURE = 0.05, 0.5
+_LIMITS = {"lr": 10.0, "momentum": 1.0, "weight_decay": 0.1}
+"""Roles whose numbers need not be whole, and below which a value is filled in."""
+
+_UNLIKELY, _SURE, _CERTAIN = 0.05, 0.5, 0.8
 _MOST, _LONGEST = 200, 2000
 """Numbers that are asked for what no rule found, and characters of a stretch: what people paste has fewer."""
 BUCKETS = 1 << 14
@@ -74,6 +73,10 @@ class Place(NamedTuple):
     text: Text
     offset: int
     """Of that text in the input."""
+
+
+Rated = tuple[Place, list[float]]
+"""A number, and how likely each role is."""
 
 
 def role_of(path: str) -> str:
@@ -161,17 +164,23 @@ def _likelihood(place: Place, role: str) -> float:
     return likelihoods(place)[ROLES.index(role)]
 
 
-def read_again(draft: Draft, board: Board, unread: Iterable[Span]) -> None:
-    """Mark what is unlikely among a draft's stated fields, and fill in what is missing and likely.
+def read_again(draft: Draft, board: Board, unread: Iterable[Span]) -> list[Span]:
+    """Mark what is unlikely among a draft's stated fields, and put in what is missing and likely.
 
     Args:
         draft: What the rules found in all parts of the input.
         board: The prose.
         unread: Where numbers of the other parts stand that their readers made nothing of.
+
+    Returns:
+        Where values stand that were taken for a setting, and are not.
     """
-    _mark_unlikely(draft)
-    if draft.optimizer == "sgd":
-        _fill_in(draft, [*islice(_free(board, draft.text.original, unread), _MOST)])
+    unlikely = _mark_unlikely(draft)
+    if draft.optimizer != "sgd":
+        return []
+    overruled = _overrule(draft, unlikely)
+    _fill_in(draft, _rated(_free(board, draft.text.original, unread)))
+    return overruled
 
 
 def numbers_within(original: str, start: int, end: int) -> Iterator[Place]:
@@ -183,8 +192,9 @@ def numbers_within(original: str, start: int, end: int) -> Iterator[Place]:
             yield Place(number, text, offset)
 
 
-def _mark_unlikely(draft: Draft) -> None:
-    for path, found in list(draft.fields.items()):
+def _mark_unlikely(draft: Draft) -> list[str]:
+    marked: list[str] = []
+    for path, found in draft.fields.items():
         role = role_of(path)
         if role and found.provenance == "stated" and 0 <= found.start < found.end <= found.start + _LONGEST:
             values = numbers_in(found.value)
@@ -194,7 +204,30 @@ def _mark_unlikely(draft: Draft) -> None:
                 if any(math.isclose(place.number.value, value, rel_tol=1e-6) for value in values)
             ]
             if meant and max(_likelihood(place, role) for place in meant) < _UNLIKELY:
-                draft.mark(path, "unlikely")
+                marked.append(path)
+    for path in marked:
+        draft.mark(path, "unlikely")
+    return marked
+
+
+def _overrule(draft: Draft, unlikely: Iterable[str]) -> list[Span]:
+    """Put what is very likely in the place of what is unlikely, and leave out what is no rate at all."""
+    original = draft.text.original
+    rivals: list[Rated] = []
+    overruled: list[Span] = []
+    for path in unlikely:
+        role, found = role_of(path), draft.fields[path]
+        if role not in _SINGLE or not isinstance(found.value, int | float):
+            continue
+        rivals = rivals or _rated(numbers_within(original, 0, len(original)))
+        place = _likeliest(rivals, role, _CERTAIN)
+        if place.number.value != found.value if place else found.value > _LIMITS.get(role, math.inf):
+            overruled.append((found.start, found.end))
+            del draft.fields[path]
+            _put(draft, path, place)
+            if role == "lr" and place is None:
+                draft.remarks.say("no_lr")
+    return overruled
 
 
 def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place]:
@@ -202,27 +235,64 @@ def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place
     for index, item in enumerate(board.items):
         if item.number and index not in board.used and not math.isinf(item.value):
             yield Place(Number(item.value, item.start, item.end), board.text, 0)
+        elif item.kind == "time" and item.key in {"at", "bare"} and index not in board.used:
+            for one in numbers_of(board.text.plain[item.start : item.end]):
+                yield Place(replace(one, start=item.start + one.start, end=item.start + one.end), board.text, 0)
     for start, end in unread:
         if end - start <= _LONGEST:
             yield from numbers_within(original, start, end)
 
 
-def _fill_in(draft: Draft, free: Sequence[Place]) -> None:
-    likely = [likelihoods(place) for place in free]
-    for path, others in _FILLED.items():
-        role = ROLES.index(role_of(path))
-        best = max(range(len(free)), key=lambda index: likely[index][role], default=None)
-        if best is None or likely[best][role] < _SURE or draft.fields.keys() & {*others}:
-            continue
-        number, text, offset = free[best]
-        value = number.value if path.startswith("sgd.") else int(number.value)
-        is_alone = _numbers_like(free[best], role, likely[best][role] / 4) == {value}
-        if is_alone and 0 < value < _LIMITS.get(path, math.inf) and not _is_choice(text.plain, number):
-            before = _QUOTED.search(text.plain, max(0, number.start - 43), number.start)
-            words = text.words(before.start() if before else number.start, number.end)
-            draft.put(path, value, "implied", Words(words, words.start + offset, words.end + offset))
-            draft.mark(path, "guessed")
-            draft.remarks.drop({"no_lr"} if path == "sgd.lr" else ())
+def _rated(places: Iterable[Place]) -> list[Rated]:
+    return [(place, likelihoods(place)) for place in islice(places, _MOST)]
+
+
+def _fill_in(draft: Draft, free: Sequence[Rated]) -> None:
+    for path, role in _missing(draft):
+        place = _likeliest(free, role, _SURE)
+        _put(draft, path, place)
+        draft.remarks.drop({"no_lr"} if place and role == "lr" else ())
+
+
+def _missing(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Yield the settings that nothing gives, and the role of their numbers."""
+    fields = draft.fields.keys()
+    rate = "sgd.lr.then" if draft.value("sgd.lr.schedule") == "warmup" else "sgd.lr"
+    schedule = draft.value(f"{rate}.schedule")
+    if schedule is None and rate not in fields:
+        yield rate, "lr"
+    elif schedule in _FROM_INITIAL and f"{rate}.initial" not in fields:
+        yield f"{rate}.initial", "lr"
+    if rate == "sgd.lr.then" and "sgd.lr.duration" not in fields:
+        yield "sgd.lr.duration", "duration"
+    yield from ((path, _ROLE_OF[path]) for path in _ALONE if path not in fields)
+    for path in _LENGTHS:
+        if not fields & {*_LENGTHS}:
+            yield path, _ROLE_OF[path]
+
+
+def _likeliest(rated: Sequence[Rated], role: str, least: float) -> Place | None:
+    """Return the number that has a role, if it is at least so likely and no other number of its text nearly as much."""
+    index = ROLES.index(role)
+    place, likely = max(rated, key=lambda one: one[1][index], default=(None, [0.0] * len(ROLES)))
+    if place is None or likely[index] < least:
+        return None
+    value = place.number.value
+    usable = 0 < value < _LIMITS.get(role, math.inf) and (role in _LIMITS or float(value).is_integer())
+    if not usable or _is_choice(place.text.plain, place.number):
+        return None
+    return place if _numbers_like(place, index, likely[index] / 4) == {value} else None
+
+
+def _put(draft: Draft, path: str, place: Place | None) -> None:
+    if place is None:
+        return
+    number, text, offset = place
+    value = number.value if role_of(path) in _LIMITS else int(number.value)
+    before = _QUOTED.search(text.plain, max(0, number.start - 43), number.start)
+    words = text.words(before.start() if before else number.start, number.end)
+    draft.put(path, value, "implied", Words(words, words.start + offset, words.end + offset))
+    draft.mark(path, "guessed")
 
 
 def _numbers_like(place: Place, role: int, least: float) -> set[float]:

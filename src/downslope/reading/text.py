@@ -330,11 +330,20 @@ def _markup(original: str, index: int) -> int:
     if original[index] != "*":
         return 0
     if after == "*":
-        return 0 if _STAR_POWER.match(original, index - 1 if index else 0) else 2
+        return 0 if _STAR_POWER.match(original, index - 1 if index else 0) or _is_power(original, index) else 2
     opens = not before.isalnum() and after.isalpha()
     closes = before.isalnum() and not (after.isalnum() or after in {" ", "(", "["})
     closes = closes or (after == " " and _EMPHASISED.search(original, max(0, index - 30), index) is not None)
     return 1 if opens or closes else 0
+
+
+def _is_power(original: str, index: int) -> bool:
+    """Whether two stars raise what is before them, as in "0.1 * 0.5 ** (epoch // 30)", and end no emphasis."""
+    line = original.rfind("\n", max(0, index - 200), index) + 1 or max(0, index - 200)
+    before, after = original[line:index], original[index + 2 : index + 4]
+    raised = before.rstrip(" ")[-1:]
+    closes = before.count("**") % 2
+    return not closes and (raised.isdecimal() or raised == ")") and after.lstrip(" ")[:1] in {"(", *"etin"}
 
 
 def _one(character: str) -> str:

@@ -25,6 +25,9 @@ _INTERVALS = Rules(
     lead="(at|for:for,first|mod:total){0,2}",
     **_PARTS,
 )
+_BETWEEN = Pattern("low=number word:<,≤ is? unit=plain word:<,≤ is? high=number", **_PARTS)
+_BOUND = Pattern("unit=plain (below=word:<,≤|above=word:>,≥) is? value=number when=word:时?", **_PARTS)
+_GIVEN = Pattern("(for:for|open|number|word:if,when,while,where)")
 _PERIOD = Rules(
     {
         "every 30 of 100 epochs": "number=number is number unit=unit",
@@ -85,8 +88,14 @@ def find_times(items: Sequence[Item]) -> list[Item]:
     found: list[Item] = []
     items = [_as_key(items, place) for place in range(len(items))]
     index, code = 0, encode(items)
+    bounded = any(item.is_a("word", "<", "≤", ">", "≥") for item in items)
     while index < len(items):
-        told = _interval_at(items, code, index) or _time_at(items, code, index) or _again(items, index, found)
+        told = (
+            _interval_at(items, code, index)
+            or (_bound_at(items, code, index) if bounded else None)
+            or _time_at(items, code, index)
+            or _again(items, index, found)
+        )
         if told is None:
             found.append(items[index])
             index += 1
@@ -136,6 +145,20 @@ def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, in
     return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
 
 
+def _bound_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
+    """Return "40k <= step < 60k", or "step < 40k" and "epoch >= 60" where they are a condition: "if epoch < 30"."""
+    match = _BETWEEN.at(code, index)
+    values = (items[match["low"]].value, items[match["high"]].value) if match is not None else ()
+    prep = "between"
+    if match is None and (match := _BOUND.at(code, index)) is not None:
+        if not ("when" in match or (index and _GIVEN.at(code, index - 1) is not None)):
+            return None
+        prep, values = "until" if "below" in match else "after", (items[match["value"]].value,)
+    if match is None or not all(1 <= one < float("inf") and float(one).is_integer() for one in values):
+        return None
+    return Time(prep, values, _UNITS[items[match["unit"]].key]), match.after
+
+
 def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
     prep, place = _preposition(items, index)
     if place >= len(items):
@@ -154,7 +177,8 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
             or (following.kind == "comma" and not _goes_on(items, place))
         ):
             return Time("every", (item.value,), ""), place + 1  # "StepLR 30"
-    if (prep in {"at", "in"} or stepped) and (listed := _bare_list(items, code, place)):
+    bracketed = prep == "after" and item.kind == "open"  # "after (30, 50, 60) epochs"
+    if (prep in {"at", "in"} or stepped or bracketed) and (listed := _bare_list(items, code, place)):
         return listed
     if prep in {"at", "after"} and item.is_a("concept", "epochs_total", "steps_total"):  # "at training epochs 30, 60"
         return _unit_first(items, code, prep, place)
@@ -216,6 +240,8 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
         return None
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
     behind = items[match.after] if match.after < len(items) else None
+    if unit and behind is not None and behind.is_a("mod", "total") and items[match.after - 3].kind == "comma":
+        return Time("at", values[:-1], unit), match.after - 3  # "at 150, 200 epochs total"
     if (
         not unit
         and behind is not None
@@ -242,13 +268,19 @@ def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tupl
     several = [item.kind for item in items[start + 1 : start + 4]] == ["number", "comma", "number"]
     if start < len(items) and items[start].is_a("is") and (prep in {"at", "in", "after", "until"} or several):
         start += 1
+    opened = start + 2 < len(items) and items[start].is_a("open", "[") and items[start + 2].kind == "comma"
+    start += opened  # "at epochs [30, 60]"
     if start >= len(items) or items[start].kind != "number":
         return None
     numbers, after = _list(items, code, start, units=True)
+    if opened:
+        if len(numbers) < 2 or after >= len(items) or items[after].kind != "close":
+            return None
+        after += 1
     if len(numbers) > 1 and _unit(items, after) and items[after - 2].kind == "comma":
         numbers, after = numbers[:-1], after - 2  # "at epoch 80, 100 epochs"
-    zero = prep == "at" and [n.value for n in numbers] == [0]
-    if not (zero or _whole(numbers)) or (_unit(items, after) and len(numbers) == 1 and not prep):
+    zero = prep == "at" and numbers[0].value == 0 and (opened or len(numbers) == 1)
+    if not (_whole(numbers[zero:])) or (_unit(items, after) and len(numbers) == 1 and not prep):
         return None
     prep = {"total": "until", "in": "at"}.get(prep, prep or "at")
     return Time(prep, tuple(n.value for n in numbers), _UNITS[items[place].key]), after
@@ -428,8 +460,9 @@ def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bo
             break
         if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":
             break  # "90 epochs, at 30 epochs"
-        if closed and kinds <= {"comma"} and unit:
-            break
+        whole = match.after + 1 < len(items) and items[match.after + 1].is_a("mod", "total")
+        if (closed or whole) and kinds <= {"comma"} and unit:
+            break  # "at 150, 200 epochs in total"
         closed = closed or "and" in kinds
         numbers.append(number)
         after = match.after

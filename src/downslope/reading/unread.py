@@ -17,6 +17,9 @@ from downslope.reading.text import cut_words
 
 _NUMBER = re.compile(r"(?<![\w.])(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?%?", re.ASCII)
 _WORD = re.compile(r"[\w%^-]+", re.ASCII)
+_ADDED = re.compile(r"\.?\s?[+-]")
+"""What follows the 1 of 1 / (1 + gamma * step), which is no setting."""
+
 _LEFT, _RIGHT = 5, 3
 """Items of a phrase before and after its number, at most."""
 _ENDS = frozenset({"comma", "break", "open", "close", "and", "number", "time", "unusable", "to", "or"})
@@ -95,7 +98,12 @@ def _of_gaps(board: Board, inside: Callable[[int, int], bool], told: _Told) -> I
     """Yield the phrases of what is no item: numbers in formulas."""
     for match in _NUMBER.finditer(board.text.plain):
         start, end = board.text.origin[match.start()], board.text.origin[match.end() - 1] + 1
-        if not inside(start, end) and not told.has(start, end, _value_of(match.group()), board.text.original):
+        constant = match.group() in {"1", "1.0"} and _ADDED.match(board.text.plain, match.end())
+        if (
+            not constant
+            and not inside(start, end)
+            and not told.has(start, end, _value_of(match.group()), board.text.original)
+        ):
             yield _line(board.text.original, start, end)
 
 
@@ -191,6 +199,7 @@ class _Told:
         self.spans.sort(key=lambda one: one[:2])
         self.starts = [start for start, _, _ in self.spans]
         self.values = sorted(values)
+        self.levels = [*_levels(draft, "sgd.lr"), *_levels(draft, "sgd.lr.then")]
         self.loose = frozenset(number for words in loose for number in _NUMBER.findall(words))
         self.longest = max((end - start for start, end, _ in self.spans), default=0)
 
@@ -202,6 +211,8 @@ class _Told:
             return True
         if len(values) > 1 and all(self._among(value) for value in values):
             return True
+        if self.quotes(start, end) and any(math.isclose(one, values[0], rel_tol=1e-6) for one in self.levels if values):
+            return True
         numbers = _NUMBER.findall(text[start:end])
         return bool(numbers) and all(number in self.loose for number in numbers)
 
@@ -212,6 +223,12 @@ class _Told:
     def _among(self, value: float) -> bool:
         at = bisect_left(self.values, value * (1 - 1e-9))
         return at < len(self.values) and self.values[at] <= value * (1 + 1e-9)
+
+
+def _levels(draft: Draft, rate: str) -> list[float]:
+    """Return the rates that a fall by one factor goes through, as where they are listed: 0.1, 0.01, 0.001."""
+    initial, factor, times = (draft.value(f"{rate}.{name}") for name in ("initial", "factor", "milestones"))
+    return [initial * factor**power for power in range(1, len(times) + 1)] if initial and factor and times else []
 
 
 def _explains(field: Field, values: tuple[float, ...]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from downslope.reading.configuration.build import Build, leave_unread, put_conventions, put_groups, put_values
@@ -84,10 +85,35 @@ def find_entries(part: Part) -> tuple[list[Entry], str]:
         if not any(one.path == ("batch",) for one in entries):  # the values for testing are the only ones
             batch = [replace(one, path=("batch",), derived=True) for one in entries if one.path == ("test", "batch")]
             entries = [*batch, *(one for one in entries if one.path != ("test", "batch"))]
+    elif part.format == "dictionary":
+        entries = _without_prefix(entries)
+    elif part.format in {"yaml", "toml", "ini", "pairs"}:
+        entries = [*_gathered(entries)]
     elif part.format == "prototxt":
         tested = {one.path[0] for one in entries if one.path[-1] == "phase" and one.value == "TEST"}
         entries = [replace(one, path=("test", *one.path)) if one.path[0] in tested else one for one in entries]
     return entries, ""
+
+
+def _without_prefix(entries: list[Entry]) -> list[Entry]:
+    """Return the entries without the words that all names begin with: PILOT_TRAIN_LR, PILOT_TRAIN_EPOCHS."""
+    names = [one.path[0].split("_")[:-1] for one in entries]
+    same = [words[0] for words in takewhile(lambda words: len({*words}) == 1, zip(*names, strict=False))]
+    prefix = "".join(f"{word}_" for word in same)
+    if len(entries) < 3 or len(prefix) < 3:
+        return entries
+    return [replace(one, path=(one.path[0].removeprefix(prefix), *one.path[1:])) for one in entries]
+
+
+def _gathered(entries: list[Entry]) -> Iterator[Entry]:
+    """Yield the entries, those of a repeated `stepvalue` as one list: a solver's text inside of something else."""
+    values = [one for one in entries if one.path[-1].lower() == "stepvalue"]
+    several = len(values) > 1 and len({one.path for one in values}) == 1
+    for one in entries:
+        if several and one is values[0]:
+            yield replace(one, value=[each.value for each in values], end=values[-1].end)
+        elif not (several and one in values):
+            yield one
 
 
 def _darknet_path(text: str, entry: Entry) -> tuple[str, ...]:

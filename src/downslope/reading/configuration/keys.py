@@ -86,7 +86,7 @@ GENERIC: dict[str, str] = {
     "eps": "adamepsilon opteps optimizer.eps optimizer.epsilon adameps",
     "rho": "rmspropdecay optimizer.alpha optimizer.rho",
     "patience": "scheduler.patience learningratescheduler.patience lrscheduler.patience lrpatience patiencelr "
-    "lrschedulerpatience plateaupatience",
+    "lrschedulerpatience schedulerpatience plateaupatience",
     "by_epoch": "byepoch",
     "staircase": "staircase",
     "pct_start": "pctstart",

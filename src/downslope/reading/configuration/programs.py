@@ -19,8 +19,8 @@ _VALUE = (
     r"[A-Za-z_]\w{0,60}(?![\w.(\[:]))(?![ \t]*[-*/+^])"
 )
 _ASSIGNED = (
-    r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+)?[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*"
-    r"(?:\((?=[\d.e-]+\)))?"
+    r"(?<![\w~!<>=])(?:\w{1,40}\.){0,5}(?P<key>[^\W\d]\w{0,60})(?:::\w+|:[ \t]?\w{1,20}(?=[ \t]*=))?"
+    r"[ \t]*(?:=(?!=)|<-|:(?![:=]))[ \t]*(?:\((?=[\d.e-]+\)))?"
 )
 _BOUND = r"(?:;[ \t]*\w{1,20}[ \t]*<=?|[,:]|to|until|\.\.=?)[ \t]*"
 _WAYS = [
@@ -32,7 +32,7 @@ _WAYS = [
         r"\bDEFINE_\w+\([ \t]*(?P<key>\w+),[ \t]*",
         r"\.set_?(?P<key>[A-Za-z]\w{0,60})\([ \t]*",
         r"#define[ \t]+(?P<key>\w+)[ \t]+",
-        r"(?<=[)\s\w])(?P<built>\.)(?P<key>[a-z]\w{0,40})\([ \t]*",
+        r"(?<=[)\s\w])(?P<built>\.)(?:with_)?(?P<key>[a-z]\w{0,40})\([ \t]*",
         r"\bfor\b[ \t(]{0,4}(?:\w{1,20} )?(?P<key>epochs?|ep)\b[ \t]*(?:=|in|<-)[ \t]*\w{1,20}[ \t]*" + _BOUND,
     )
 ]
@@ -44,8 +44,8 @@ _BUILT = frozenset({"lr", "momentum", "weight_decay", "nesterov", "dampening", "
 _HELPED = re.compile(r"(?P<key>--\w{1,60})[^\n(]{0,120}\(default " + _VALUE)
 _CALLED = re.compile(
     r"(?<!\w)(?<![)\s]\.)(?P<name>[mM]omentum|[dD]escent|[nN]esterovs?|[sS][gG][dD](?:Options)?|WeightDecay|Poly|trainingOptions)"
-    r"(?:\[\w{1,20}\]|<\w{1,20}>|[ \t]+\w+)?\([ \t]*"
-    rf"(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*)?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
+    r"(?:\[\w{1,20}\]|<\w{1,20}>|[ \t]+\w+|::new)?\([ \t]*"
+    rf"(?P<one>{_NUMBER}|[\"']\w+[\"']|[^\W\d]\w*(?![\w.(\[:]|->))?(?:[ \t]*,[ \t]*(?P<two>{_NUMBER}))?"
 )
 _SCHEDULER = re.compile(r"\b\w{0,60}(?:[sS]cheduler|StepLR)\w{0,30}\(")
 _PLACES = {
@@ -68,7 +68,7 @@ def read_program(text: str) -> list[Entry]:
         [(('-LR',), 0.1), (('wd',), 0.0001)]
     """
     begun = LANGUAGES.get(tell_language(text), ("//",))[0]
-    comment = re.compile(rf"(\"[^\"\n]*\"|'[^'\n]*')|{begun}[^\n]*|/\*(?:[^*]|\*(?!/))*")
+    comment = re.compile(rf"(\"[^\"\n]*\"|'[^'\n]*')|{begun}[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/)?")
     clean = comment.sub(lambda match: match[0] if match[1] else re.sub(r"[^\n]", " ", match[0]), text)
     clean = re.sub(r"\.\.\.(?=[ \t]*\n)", "   ", clean)
     if tell_language(text) == "r":  # whose names have dots

@@ -5,13 +5,13 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "initial rate|starting rate|learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
         "nesterov": "nesterov|nag|nesterov accelerated gradient|nesterov's accelerated gradient|accelerated gradient|"
         "nesterov's|nesterov's method|nesterov's accelerated gradient method|nesterov acceleration|use nesterov",
-        "weight_decay": "weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
+        "weight_decay": "wdecay|weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
         "weight decay parameter|weight decay strength|decay of the weights|weight decaying|decoupled weight decay|λ|lambda|"
         "weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
@@ -200,7 +200,7 @@ ENGLISH = {
         "fails to improve|stop decreasing|levels off|stopped dropping|ceases to improve|doesn't improve|"
         "didn't improve|not decreased|not decrease|stalls|stall|flattens|has not improved|failed to improve|"
         "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|reducelronplateau|reduce lr on plateau|upon plateau|plateau schedule|bottoms out|"
-        "stopped changing|increases on the validation set|no progress|without improvement|without any improvement|"
+        "stopped changing|increases on the validation set|no progress|without progress|without any progress|no decrease|without improvement|without any improvement|"
         "without an improvement|no significant improvement|no further improvement|without further improvement|not fallen|not dropped|"
         "not gone down|not go down|doesn't go down|stops going down|not get better|not getting better|"
         "stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
@@ -264,6 +264,7 @@ ENGLISH = {
         "video clip|frame clip|audio clip|each clip|per clip|clip length|nonlinear|scale jittering|random scale|scale augmentation|run time|cross entropy loss|multi scale|drop in|"
         "batch of experiments|constant factor|increase the|error signal|log softmax|reduce overfitting|"
         "to reduce|reduces overfitting|exponential linear|exponential linear unit|scaled linearly|scale linearly|"
+        "linearly scale|linearly scales|linearly scaling|"
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
