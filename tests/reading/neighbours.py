@@ -75,6 +75,7 @@ SHORT = {
     "momentum": "sgd.momentum", "nesterov": "sgd.nesterov", "decay": "sgd.weight_decay", "batch": "data.batch_size",
     "clip": "train.clip_norm", "ema": "train.ema", "smoothing": "train.label_smoothing", "beta1": "adam.beta1",
     "beta2": "adam.beta2", "eps": "adam.eps", "augment": "data.augment",
+    "accumulate": "train.accumulate",
 }  # fmt: skip
 
 

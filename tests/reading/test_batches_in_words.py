@@ -68,6 +68,7 @@ BY_DEVICE = [
     ("批大小为512，在4个GPU上训练", {"data.batch_size": 512}),
     ("设置batch_size为8（单卡），使用4张卡训练，学习率0.01", {"data.batch_size": 32}),
     ("每个GPU上放2张图片，8块GPU共16张", {"data.batch_size": 16}),
+    ("每次迭代使用24幅图像（每个GPU 3幅），学习率0.1", {"data.batch_size": 24}),
     ("mini-batches of size 64 (8 images per GPU), lr 0.1", {"data.batch_size": 64}),
     ("the lr is 0.1 for 4 GPUs and 3 days", {"data.batch_size": None}),
     ("lr 0.1, one image per GPU on 8 GPUs", {"data.batch_size": 8}),

@@ -27,6 +27,9 @@ RATES = [
     ("SGD lr 0.1, batch 20, bptt 35, 40 epochs", {"lr": 0.1, "epochs": 40}),
     ("an initial rate of 0.08, SGD (B = 10, 30 epochs)", {"lr": 0.08, "epochs": 30}),
     ("After a warm-up phase of 1000 iterations with lr 1e-4, lr is 1e-2. SGD", warmup(1000, "step", start=1e-4, then=1e-2)),
+    ("最初的学习率被设定为0.002。在80个epochs后，我们以0.1的倍数减少它。SGD", steps(0.002, 0.1, [80])),
+    ("学习率每30轮以0.5的倍数降低，SGD 学习率0.1", periods(0.1, 0.5, 30)),
+    ("固定学习率到conv3-1。初始学习率设置为0.004，并在18K迭代后减小10倍。SGD", steps(0.004, 0.1, [18000], "step")),
     ("SGD, lr 0.01, after 20 epochs without progress on the validation set the learning rate is divided by 2",
      {"lr": 0.01, "plateau.factor": 0.5, "plateau.patience": 20}),
 ]  # fmt: skip

@@ -27,6 +27,11 @@ ROWS = [
      "lr=0.2 momentum=0.8 batch=64 epochs=30"),
     ("| Model | lr | momentum | epochs |\n|---|---|---|---|\n| A | 0.2 | 0.8 | 30 |\n| B | 0.3 | 0.8 | 30 |", "momentum=0.8 epochs=30"),
     ("| Setting | A | B |\n|---|---|---|\n| lr | 0.2 | 0.2 |\n| batch size | 64 | 32 |\n| Epochs | 30 | 30 |", "lr=0.2 epochs=30"),
+    # the same with Chinese names, and without bars at the ends
+    ("| 模型 | 初始学习率 | 批大小 | 训练轮数 | 动量 |\n|---|---|---|---|---|\n| A | 0.2 | 48 | 35 | 0.8 |", "lr=0.2 batch=48 epochs=35 momentum=0.8"),
+    ("学习率 | 批次 | 轮数\n---|---|---\n0.03 | 24 | 45", "lr=0.03 batch=24 epochs=45"),
+    ("| 参数 | 学习率 | 权重衰减系数 |\n|:--|:-:|--:|\n| 取值 | 0.2 | 3e-4 |", "lr=0.2 decay=3e-4"),
+    ("轮数 | 学习率\n---|---\n1-20|0.3\n21-50|0.03", "schedule=multistep initial=0.3 milestones=[20] epochs=50"),
     # pairs with a comma after each, without a blank after the colon, among lines that are left out
     ("learningRate = 0.2,\nweightDecay = 2e-4,\nmomentum = 0.8", "lr=0.2 decay=2e-4 momentum=0.8"),
     ('base_lr: 0.2\nlr_policy: "multistep"\ngamma:0.3\nstepvalue:4000\nstepvalue:6000\nmax_iter: 8000',

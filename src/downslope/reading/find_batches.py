@@ -47,7 +47,7 @@ _TOLD = [
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",
         "number=number unit:example each:every unit:step",
-        "number=number unit:example word{0,2} concept:batch",
+        "number=number unit:example word{0,4} number? word? concept:batch",
         "number=number word:-? word:sized,sample,image,example (concept:batch|unit:batches)",
     )
 ]
@@ -68,6 +68,7 @@ _AT_ONCE = re.compile(
 """What is seen at once: 一次取16张图."""
 
 _SEEN_BY = re.compile(r"batch|批|(?:per|each|every) (?:step|iteration|update)")
+_REGIONS = re.compile(r"\s?个?\s?(?:rois?|anchors?|锚|候选|区域|proposals?|box|边?框|regions?)")
 _LETTER = Pattern("word:b is number=number")
 
 
@@ -76,7 +77,9 @@ def find_batches(board: Board) -> None:
     shared = False
     for pattern in _PER_DEVICE:
         for match in board.matches(pattern):
-            fresh = not board.used.intersection(_places(match))
+            after = board.items[match["device"] + 1] if match["device"] + 1 < len(board.items) else None
+            others = match["device"] > match["number"] and after is not None and after.kind == "number"
+            fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU 2幅)
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
                 board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
                 shared = True
@@ -126,6 +129,7 @@ def find_batches(board: Board) -> None:
             if (
                 not counted
                 and _may_be(board, match["number"], least)
+                and _REGIONS.match(board.text.plain, board.items[match["number"]].end) is None
                 and (pattern is _LETTER or _SEEN_BY.search(words))
             ):
                 board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))

@@ -26,7 +26,8 @@ _PARTS = {
 _HEADS = Rules(
     {
         "verb": "verb",
-        "keyed": "concept:lr_decay unit:epoch,step is{0,2} points=(number ((comma|and|slash){1,2} number){1,10})",
+        "keyed": "(concept:lr_decay unit=unit:epoch,step|concept:lr_every) is{0,2} open? "
+        "points=(number ((comma|and|slash){1,2} number){1,10})",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
@@ -41,7 +42,10 @@ _HEADS = Rules(
 _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
 _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
-_AMOUNT_BEFORE = Pattern("(word:做,按|is|by|with) word{0,2} amount=number (word:的|by){1,2} verb:reduce,multiply")
+_AMOUNT_BEFORE = Pattern(
+    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by|unit:times){1,3} "
+    "(time:at,every|times:at)? word:进,行{0,2} verb:reduce,multiply"
+)
 _ARGUMENTS = Rules(
     {
         "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
@@ -52,6 +56,7 @@ _ARGUMENTS = Rules(
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
         "of it": "concept:lr amount=number",
+        "symbol": "concept:gamma (comma|word){0,5} is amount=number",
         "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
         "ratio": "of_it",
         "shape": "schedule",
@@ -61,7 +66,8 @@ _ARGUMENTS = Rules(
 )
 _TIME_BEFORE = Rules(
     {
-        "a time": "when=(time:every,at,after|times:at,after) between{0,10} (by word? number (word:的|by){1,2})? verb",
+        "a time": "when=(time:every,at,after|times:at,after) between{0,10} "
+        "(by word? number (word:的|by|unit:times){1,3})? verb",
         "bare": "when=time:bare (for:next|word:时){0,1} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
     },
@@ -73,7 +79,7 @@ _ANOTHERS_TIME = Pattern(
 )
 _FOR_SOMETHING = Pattern("(for:for|at:in|word:on,with) (word|target)")
 _STOPS = ("optimizer", "target", "no", "end", "verb")
-_BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
+_BARE_FACTOR = Pattern("((by:factor|concept:lr_decay,gamma) is?|concept:lr star) value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")
@@ -144,10 +150,8 @@ def find_changes(board: Board) -> None:
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
             if plateaus:
-                change.plateau = plateaus[0]
-                frame.places |= {
-                    p for p in range(first, last) if plateaus[0].start <= board.items[p].start < plateaus[0].end
-                }
+                change.plateau = told = max(plateaus, key=lambda p: (p.patience is not None, p.metric != ""))
+                frame.places |= {p for p in range(first, last) if told.start <= board.items[p].start < told.end}
             if not _add(board, frame, place, first, last):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
@@ -180,7 +184,7 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
         values = tuple(board.items[p].value for p in places)
         if values[0] < 1 or any(one >= other for one, other in pairwise(values)):
             return None
-        change.at.append(Time("at", values, board.items[place + 1].key if head.rule == "keyed" else ""))
+        change.at.append(Time("at", values, board.items[head["unit"]].key if "unit" in head else ""))
         change.listed, change.bare = head.rule == "keyed", head.rule == "steps"
         frame.places.update(places)
     return frame, place
@@ -241,7 +245,7 @@ def _is_object(board: Board, place: int, last: int) -> bool:
 
 _SUBJECTS = re.compile(
     r"\b(?:rewards?|pixels?|images?|inputs?|features?|gradients?|loss|losses|logits?|targets?|labels?|returns?|scores?|advantages?)\b"
-    r"|奖励|像素|图像|图片|输入|特征|梯度|损失|分数|数据|样本"
+    r"|目标函数|损失函数|奖励|像素|图像|图片|输入|特征|梯度|损失|分数|数据|样本"
 )
 """What else than a learning rate is divided or scaled."""
 
@@ -532,6 +536,8 @@ def _spread(board: Board, refused: set[int]) -> None:
         if item.data.prep not in {"at", "after"} or len(item.data.values) < 2 or not _may_be_milestones(board, place):
             continue
         board.used.add(place)
+        if item.data.unit == "step" and item.data.values[-1] < 10:
+            continue  # 第1步和第2步
         untimed = [c for c in changes if c.value is not None and not (c.at or c.every or c.plateau)]
         if untimed:
             untimed[0].at.append(item.data)

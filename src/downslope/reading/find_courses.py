@@ -86,7 +86,9 @@ def find_shapes(board: Board) -> None:
             unit = "epoch" if (counted in {"epoch", "轮"} if counted else count < 1000) else "step"
             shape.over = Time("for", (count,), unit)
             places += [p for p, i in enumerate(board.items) if i.start < cycle.end("length") <= i.end]
-        if target is not None and not _is_part(board, target["final"]):
+        if target is not None and item.key == "polynomial" and board.items[target["final"]].value >= 1:
+            board.note(Value("value", "power", board.items[target["final"]].value), [target["final"]])
+        elif target is not None and not _is_part(board, target["final"]):
             shape.final = board.items[target["final"]].value
             places += [target["final"]]
             if "until" in target:

@@ -18,12 +18,12 @@ _POWER = re.compile(
     r"(?<![\d.])(?P<rate>0?\.\d{1,6})\)?\s?(?:\^|\*\*)\s?[({\[]{0,2}\s?"
     r"(?P<floor>floor\s?|⌊|\\lfloor\s?|int)?[({\[]{0,2}\s?"
     r"(?P<unit>epochs?|ep|e|t|iters?|iterations?|steps?|n|i|k|轮数?|轮次|步数)\s?(?:/{1,2}\s?(?P<every>\d{1,7}))?"
-    r"(?!\w|\.\d)(?:\s?[)}\]⌋])*"
+    r"(?![a-z\d_]|\.\d)(?:\s?[)}\]⌋])*"
 )
 """The learning rate as a power: 0.1 * 0.95^epoch, lr_0 * 0.96^(step / 1000)."""
 
 _POLYNOMIAL = re.compile(
-    r"(?:(?:is |are )?(?:multiplied|scaled) by |乘以?|(?:lr|η|learning[_ ]rate)\w{0,12} ?\* ?)"
+    r"(?:(?:is |are )?(?:multiplied|scaled) by |乘以?|按照?\s?|根据\s?|(?:lr|η|learning[_ ]rate)\w{0,12} ?\* ?)"
     r"\(\s?1\s?-\s?(?=[^()\n]{0,60}[a-z])"
     r"[^()\n]{1,60}(?:\([^()\n]{0,30}\))?[^()\n]{0,10}\)"
     r"\s?(?:\^|\*\*)\s?[{(]?\s?(?P<power>\d?\.?\d{1,4}|power|p|γ|gamma)(?![\w.])\s?[)}]?"

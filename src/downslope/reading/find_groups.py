@@ -28,6 +28,10 @@ _MULTIPLIED = [
     )
 ]
 _NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){1,2} value=number", **_PARTS)
+_NEXT_TO = Pattern(
+    "concept:lr (is|mod|to){0,3} number (open|comma){1,2} (word|for|mod|number|at){0,5} target=target (is|word){1,4} "
+    "value=number (close|comma|break)"
+)
 _OF = Pattern(
     "concept=concept:weight_decay,l2 link=(is|for|of_it|word:的,on) mod? target=target "
     "(word|unit:ignored|target){0,2} (is|at|to) value=number"
@@ -131,6 +135,11 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
             if rest and place == siblings[0] and place < rest[0]:
                 key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
                 board.note(Value("value", board.items[key].key, board.items[rest[0]].value), rest[:1])
+    for match in _NEXT_TO.find(code, first, last):
+        if board.free_number(match["value"]):
+            value = float(board.items[match["value"]].value)
+            group = Group("group", board.items[match["target"]].key, value, what="lr")
+            board.note(group, [match["target"], match["value"]])
     for match in _DECAYED.find(code, first, last):
         value, places = float(board.items[match["value"]].value), range(match.first, match.after)
         board.note(Group("group", board.items[match["target"]].key, value, what="weight_decay"), places)

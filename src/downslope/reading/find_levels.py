@@ -27,7 +27,9 @@ _LEVEL = Rules(
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from|for:for){0,3} "
         "span=(span|point) close?",
-        "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
+        "trained with": "value=(number and number|number) word? concept:lr? (word|for:next){0,2} verb:train word{0,5} "
+        "span=(time:bare,total|span)",
+        "in stages": "value=number (comma|and) word{0,2} verb:train word? span=time:bare (break|comma|close)?",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "else": "rest=word:else,otherwise,elsewhere,否则,其余 (comma|is|concept:lr|to|for:for){0,2} value=number",
         "otherwise": "value=number comma? rest=word:otherwise,else,elsewhere,afterward,afterwards,否则,其余",
@@ -65,6 +67,9 @@ _SUBJECTS = re.compile(
     r"\b(?:pre-?train|fine-?tun|whereas|while|teacher|student|discriminator|generator)|教师|学生|预训练|微调|判别|生成器"
 )
 """Words between two rates that belong to different trainings or networks."""
+
+_STAGE = re.compile(r"(?:第[一二三四1-4]个?(?:阶段|步)|先|首先|然后|接着|随后|最后|再)[^;]{0,40}$")
+"""How Chinese begins a stage of one training."""
 
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
@@ -172,6 +177,8 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
         return False
     if not all(_is_rate(item) for item in items[first:after] if item.number):
         return False
+    if match.rule == "in stages" and not _STAGE.search(board.text.plain[: items[first].start]):
+        return False
     if after < len(items) and (items[after].kind in {"unit", "star", "slash"} or items[after].is_a("verb", "multiply")):
         return False
     for start in (first, first - 3):  # "from 0.01 at epoch 1 to 0.1 at epoch 5"
@@ -245,28 +252,37 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
         return
     falls = run[0].rule == "one after another" and all(one.value > other.value for one, other in pairwise(levels))
     between = board.text.plain[board.items[run[0].first].start : board.items[run[-1].after - 1].end]
-    if _SUBJECTS.search(between):
+    subjects = {frozenset(_SUBJECTS.findall(_plain(board, match))) for match in run}
+    if _SUBJECTS.search(between) and subjects != {frozenset(_SUBJECTS.findall(between))}:
         return  # "4 epochs with 1e-3, whereas pretraining used 0.1 for 90 epochs"
+    near = board.items[max(0, run[0].first - 12) : run[-1].after + 12]
+    told = any(item.is_a("verb", "multiply", "divide", "halve") or item.kind == "star" for item in near)
+    if not timed and told and any(item.is_a("time", "every") for item in near):
+        return  # "times 0.1 every 30 epochs: 0.1 -> 0.01 -> 0.001"
     if not (timed or falls) or not _is_lr(board, run, stated) or not all(_counts(board, match) for match in run):
         return
     begins = bool(timed) and not (point and (to or first.start != 0))
-    told = _timeline(levels, begins=begins) if timed else ([], None)
+    line = _timeline(levels, begins=begins) if timed else ([], None)
     units = {level.unit for level in levels if level.unit}
     percents = {level.percent for level in timed}
     least, most = min(level.value for level in levels), max(level.value for level in levels)
     if most >= 2 and least < 0.5:  # a time taken for a rate
         return
-    if told is None or len(units) > 1 or len(percents) > 1 or (timed and len(told[0]) != len(levels) - begins):
+    if line is None or len(units) > 1 or len(percents) > 1 or (timed and len(line[0]) != len(levels) - begins):
         return
-    fact = Levels("levels", "lr", None, rates=[level.value for level in levels], changes=told[0], begins=begins)
+    fact = Levels("levels", "lr", None, rates=[level.value for level in levels], changes=line[0], begins=begins)
     fact.unit, fact.percent = "".join(units), True in percents
-    fact.total = None if fact.percent else told[1]
+    fact.total = None if fact.percent else line[1]
     board.note(fact, [place for match in run for place in range(match.first, match.after)])
     if begins:
         place = first.place
         named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
         places = [named.first if named else place, place]
         board.note(Value("value", "lr", first.value, role="initial"), places)
+
+
+def _plain(board: Board, match: Match) -> str:
+    return board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
 
 
 def _timeline(levels: list[Level], *, begins: bool) -> tuple[list[float], float | None] | None:

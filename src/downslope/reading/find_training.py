@@ -26,6 +26,7 @@ def _named(names: str) -> tuple[str, ...]:
 
 _SEVERAL = r"(?!\d|\.\d|\s?[,/、和]\s?\d|\s?(?:and|to|-|different|runs|seeds|个))"
 _IS = r"(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)"
+_COUNT = r"(?: of| is| was| set to| for| over| across|=|:|(?:设置|设定|设)?[为是])?\s?(?P<number>\d{1,4})(?![\d.])"
 _PIXELS = r"(?:\s|-|pixels?|px|zeros?|像素|个|by|of|with|each|on|all|four|sides?)*"
 _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
     "train.label_smoothing": (_named(r"label[- ]?smoothing|label[- ]?smooth|标签平滑"), None),
@@ -55,6 +56,14 @@ _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
         True,
     ),
     "data.augment.trivial": ((r"trivial-?\s?augment(?:wide)?",), True),
+    "train.accumulate": (
+        (
+            rf"gradient[- ]accumulation(?: steps?)?{_COUNT}",
+            rf"accumulat\w+ (?:the )?gradients?{_COUNT} (?:steps|batches|mini-?batches|iterations)",
+            rf"梯度累[积加计](?:的)?(?:步数|次数|步长)?{_COUNT}",
+        ),
+        None,
+    ),
     "train.precision": (
         (
             r"(?P<bfloat16>bf16|bfloat16)|(?P<float16>fp16|float16|half[- ]precision|半精度)",
@@ -119,5 +128,5 @@ def _value(path: str, match: re.Match[str], value: Any) -> tuple[Any, bool] | No
     number = number_at(match.string, match.start("number"))
     if number is None or not 0 <= number.value <= _MOST.get(path, 10**9):
         return None
-    whole = path in {"data.augment.crop", "seed"}
+    whole = path in {"data.augment.crop", "seed", "train.accumulate"}
     return (int(number.value) if whole else float(number.value)), False

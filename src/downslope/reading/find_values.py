@@ -54,7 +54,8 @@ _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separato
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
 _PAIR = Pattern(
-    "(concept:betas|concept:momentum? target:norm word:值?|concept:beta1 separator concept:beta2) "
+    "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum"
+    "|concept:beta1 separator concept:beta2) "
     "(is|close|open|word:的,values,coefficients|mod){0,5} one=number (separator{1,2}|slash) two=number close?",
     separator="(and|comma)",
 )
@@ -147,9 +148,12 @@ def _matches(board: Board, pattern: Pattern) -> list[tuple[int, int, Match]]:
 
 def _pairs(board: Board) -> None:
     """Find the two betas: "betas (0.9, 0.999)", "(β1, β2) = (0.5, 0.999)", "β1 = β2 = 0.9"."""
+    adams = any(isinstance(fact, Mention) and fact.key in {"adam", "adamw"} for fact in board.facts)
     for match in board.matches(_PAIR):
         one, two = match["one"], match["two"]
-        if all(0 <= board.items[place].value < 1 for place in (one, two)):
+        if "momentum" in match and (not adams or board.items[one].value >= board.items[two].value):
+            continue
+        if 0 <= board.items[one].value < 1 and 0.1 <= board.items[two].value < 1:
             betas = Value("value", "betas", board.items[one].value, second=board.items[two].value)
             board.note(betas, range(match.first, match.after))
     named = [fact for fact in board.facts if isinstance(fact, Mention) and fact.key == "rmsprop"]
@@ -213,8 +217,12 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     latin = len(aside) == 4 and len(aside[1].key) < 3 and aside[1].key < "\u0370"
     if latin and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
         return True
+    if key == "lr" and items[number].number.fraction and items[number - 1].is_a("word", "的"):  # type: ignore[union-attr]
+        return True  # 学习率(预训练时的1/10)
     if following is None:
         return False
+    if key == "lr" and following.is_a("by", "factor") and items[number - 1].kind in {"by", "with"}:
+        return True  # 学习率以0.1的倍率下降
     if following.kind == "unit":
         return (
             following.key in {"ignored", "times"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 
 from downslope.reading.facts import Board
@@ -44,6 +45,9 @@ _STATED = Pattern("concept:lr (is|mod|to){0,2} rate=number")
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
+_RISES_ONLY = Pattern(
+    "length=time:first (word|is|at|concept:lr){0,3} from low=number (schedule|word|is){0,3} verb:increase (comma|break)"
+)
 _RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
 _WHEN = Rules(
     {
@@ -65,10 +69,22 @@ def find_warmups(board: Board) -> None:
             board.used.update(times)
             if heads[0] not in board.used:
                 board.add("off", "warmup", None, [heads[0]])
+        elif heads and _is_anothers(board, first, last):
+            board.used.update(heads)
         elif heads and heads[0] not in board.used:
             _named(board, code, heads, first, last)
         else:
             _rising(board, code, first, last)
+
+
+_ANOTHERS = re.compile(r"冻结|freez|frozen|分阶段|[控权]制?权重|损失(?:的)?权重|函数来")
+
+
+def _is_anothers(board: Board, first: int, last: int) -> bool:
+    """Whether a sentence warms up something else than the learning rate: 预热阶段冻结主干, 高斯预热函数来控制权重."""
+    told = any(item.is_a("concept", "lr") or item.kind in {"schedule", "time"} for item in board.items[first:last])
+    words = board.text.plain[board.items[first].start : board.items[last - 1].end]
+    return not told and _ANOTHERS.search(words) is not None
 
 
 def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> None:
@@ -220,6 +236,12 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
             peak = Amount(items[risen["peak"]].value, items[risen["peak"]].start, items[risen["peak"]].end)
             length = items[risen["length"]].data
             board.note(Warmup("warmup", "lr", None, length=length, peak=peak), [risen["length"], risen["peak"]])
+            return
+        only = next(_RISES_ONLY.find(code, first, last), None)
+        if only is not None and subject_of(board, first, only.first) == "lr":
+            begin = Amount(items[only["low"]].value, items[only["low"]].start, items[only["low"]].end)
+            length = items[only["length"]].data
+            board.note(Warmup("warmup", "lr", None, length=length, begin=begin), [only["length"], only["low"]])
             return
         match = next((m for m in _RISING.find(code, first, last) if subject_of(board, first, m.first) == "lr"), None)
         if match is None:

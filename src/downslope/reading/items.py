@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from downslope.reading.lexicon.chinese import CHINESE
+from downslope.reading.lexicon.chinese import CHINESE, COMPOSED, STEMS
 from downslope.reading.lexicon.english import ENGLISH
 from downslope.reading.numbers import Number, number_at
 
 _TOKEN = re.compile(
-    r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
+    r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])(?!\de-\d)\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
 )
 _NAME = re.compile(r"[^\W\u4e00-\u9fff]+")
 _JOINERS = frozenset("-_")
@@ -44,6 +44,7 @@ _KEY_LINE = re.compile(
 
 _OF_RATE = re.compile(r"\blr\b|learning|学习率")
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
+_PERIOD = re.compile(r"(?:设置|设定|取|设)?[为是=:]?\s?\d{1,6}\s?(?:个?\s?epoch|轮|代|个?周期|次|个?step|步)")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
@@ -151,6 +152,8 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         found, after = _longest(tokens, index)
+        if token in _BEGINNINGS:
+            found, after = _composed(plain, tokens, index, found, after)
         name = _IDENTIFIER.match(plain, start)
         if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
             items.append(Item("word", name[0], start, name.end()))  # warmup_momentum
@@ -170,10 +173,10 @@ def find_items(plain: str) -> list[Item]:
             continue
         if found is not None:
             kind, key = found
-            if kind == "to" and plain.startswith(("线性降", "线性下", "线性衰", "线性减"), start):
-                items.append(Item("schedule", "linear", start, start + 2))  # 线性衰减到 names both
             end = tokens[after - 1][2]
-            if kind == "to" and plain[start] in "降减缩衰" and _is_part(plain, end):
+            if (kind, key) == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
+                key = "lr_every"  # 步长为30个epoch
+            if kind == "to" and plain[start] in "降减缩衰递下变调" and _is_part(plain, end):
                 kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
             items.append(Item(kind, key, start, end))
             if kind == "schedule" and _OF_RATE.search(plain, start, end):
@@ -186,6 +189,23 @@ def find_items(plain: str) -> list[Item]:
         index, here = index + 1, end
     kept = [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
     return _with_stalls(_without_glosses(_without_citations(kept, plain)), plain)
+
+
+_COMPOSED = [(re.compile(pattern), kind, key) for kind, key, pattern in COMPOSED]
+_BEGINNINGS = frozenset(character for _, _, pattern in COMPOSED for character in pattern)
+
+
+def _composed(
+    plain: str, tokens: list[tuple[str, int, int]], index: int, found: tuple[str, str] | None, after: int
+) -> tuple[tuple[str, str] | None, int]:
+    """Return what stands at a place, a phrase of the lexicons or one put together, whichever is longer."""
+    end = tokens[after - 1][2] if found else 0
+    for pattern, kind, key in _COMPOSED:
+        match = pattern.match(plain, tokens[index][1])
+        if match is not None and match.end() > end:
+            found, end = (kind, key or STEMS[match[1]]), match.end()
+            after = next(place for place in range(index, len(tokens)) if tokens[place][2] >= end) + 1
+    return found, after
 
 
 _GLOSSED = frozenset({"word", "unit", "concept", "target", "mod", "is"})
@@ -222,10 +242,14 @@ _STALL = re.compile(
     r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
     r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
     rf" {_BETTER}(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
+    r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:基本|几乎|保持|都|也){0,2}不变"
     r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
     rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
 )
 """A measured value that does not get better, as far as nobody has written it down in a lexicon."""
+
+
+_WAITED = re.compile(r"(?:连续|超过)?\s?\d{1,3}\s?(?:个?epochs?|轮|代|次|个?周期)\s?(?:内|都|均|仍|后)?$")
 
 
 def _with_stalls(items: list[Item], plain: str) -> list[Item]:
@@ -240,7 +264,9 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
         while after < len(items) and items[after].end <= match.end():
             after += 1
         near = [*found[-12:], *items[after : after + 8]]
-        measured = any(item.kind == "when" for item in near) and not any(i.kind == "break" for i in items[place:after])
+        waited = _WAITED.search(plain, max(0, match.start() - 12), match.start()) is not None
+        measured = waited or any(item.kind == "when" for item in near)
+        measured = measured and not any(item.kind == "break" for item in items[place:after])
         owned = any(item.is_a("concept", "lr") for item in items[after : after + 1])
         if after > place and items[after - 1].end == match.end() and measured and not owned:
             found.append(Item("when", "plateau", match.start(), match.end()))
@@ -250,18 +276,20 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
 
 def _is_part(plain: str, place: int) -> bool:
     """Whether a part of something stands at a place: a fraction, a percentage, so many times."""
+    place += plain[place : place + 1] == " "
     number = number_at(plain, place) if plain[place : place + 1].strip() else None
     return number is not None and (number.fraction or number.percent or number.times) and 0 < number.value < 1
 
 
 def _is_named(items: list[Item], number: Number) -> bool:
-    """Whether a number is the end of a name that no rule knows: CIFAR-10."""
+    """Whether a number is the end of a name that no rule knows: CIFAR-10, conv3-1."""
     if len(items) < 2 or not items[-1].is_a("word", "-") or items[-1].end != number.start:
         return False
-    name = items[-2]
-    return (
-        name.kind == "word" and name.end == items[-1].start and name.key.isalpha() and float(number.value).is_integer()
-    )
+    name, before = items[-2], items[-3] if len(items) > 2 else None
+    if before is not None and name.kind == before.kind == "word" and before.end == name.start and name.key.isdecimal():
+        name = before
+    joined = items[-2].end == items[-1].start
+    return name.kind == "word" and joined and name.key.isalpha() and float(number.value).is_integer()
 
 
 _CITED = frozenset({
@@ -302,8 +330,10 @@ def _after_citation(items: list[Item], place: int, before: Item | None, plain: s
             opened = items[after - 1].kind == "open" and after < last and items[after + 1].kind == "close"
             return after + 1 + opened
     elif item.is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
-        if before is not None and before.kind == "is" and (before.end == item.start or plain[before.start] in ":="):
-            return place  # milestones=[30, 60], "lr_steps: [80, 120]"
+        several = before is not None and before.end - before.start == 1 and items[place + 2 : place + 3]
+        listed = before is not None and (before.end == item.start or (several and several[0].kind == "comma"))
+        if before is not None and before.kind == "is" and (listed or plain[before.start] in ":="):
+            return place  # milestones=[30, 60], 为 [30, 60], "lr_steps: [80, 120]"
         most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
         while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
             after += 1

@@ -25,13 +25,14 @@ LANGUAGES = {
 }
 """A language, or several alike -> what begins a comment in it, and what only it has."""
 
+_COMMENT = re.compile(r"\s(?:%|//|--)\s.*$")
 _ENDS = (";", "{", "}", ",", "(", ")", "[[", "]]", "...", "end", "then", "do")
 _ANYWHERE = ("=", "<- ", "#define ", "(default ")
 
 
 def tell_language(text: str) -> str:
     """Return which language a text is in, or is alike; "" if it is none of these."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [_COMMENT.sub("", line).rstrip() for line in text.splitlines() if line.strip()]
     code = sum(line.endswith(_ENDS) or any(mark in line for mark in _ANYWHERE) for line in lines)
     if code * 5 < len(lines) * 2:
         return ""

@@ -257,7 +257,10 @@ def _normalise(
             put(";" if skip < 0 else " ", index)
             index += abs(skip)
             continue
-        put(_one(character), index)
+        between = (
+            character == "，" and original[index - 1 : index].isdigit() and original[index + 1 : index + 2].isdigit()
+        )
+        put(", " if between else _one(character), index)  # not 4,300
         index += 1
 
 

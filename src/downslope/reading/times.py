@@ -21,6 +21,9 @@ _INTERVALS = Rules(
         "from the right": "lead unit=plain open:round low=number comma high=number close:square",
         "unit first": "lead unit=plain is? low=number (word:-,~|to) plain? high=number",
         "unit last": "lead low=number (word:-,~|to) at? high=number word:个? unit=plain",
+        "in the middle": "lead low=number (word:<,≤ is?) unit=plain (word:<,≤ is?) high=number word:时?",
+        "below": "lead unit=plain (word:<,≤ is?) high=number word:时",
+        "above": "lead unit=plain word:>,≥ is? low=number word:时",
     },
     lead="(at|for:for,first|mod:total){0,2}",
     **_PARTS,
@@ -35,13 +38,14 @@ _PERIOD = Rules(
         "every other epoch": "other=other unit=unit",
         "every epoch": "unit=unit",
         "every 3M samples": "number=number unit=unit:example",
+        "每100k迭代": "number=number word:个? unit=verb:train",
     },
     **_PARTS,
 )
 _BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close? unit=plain?", **_PARTS)
 _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
-_NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain){1,4}) number=number", **_PARTS)
+_NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain is?){1,4}) number=number", **_PARTS)
 _FILLERS = Pattern(
     "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} "
     "(for:next word:的?)?"
@@ -80,6 +84,8 @@ class Time:
     percent: bool = False
 
 
+_LISTED_COUNT = ["number", "comma"]
+_SEVERAL = (["number", "comma", "number"], ["number", "and", "number"])
 _CLOSING = frozenset({"break", "comma", "and", "close", "verb", "at"})
 
 
@@ -126,6 +132,14 @@ def _as_key(items: Sequence[Item], place: int) -> Item:
     item, after = items[place], items[place + 1 : place + 3]
     if item.is_a("for", "first") and [i.kind for i in after] == ["is", "number"]:
         return replace(item, kind="mod", key="initial")
+    begins = place > 0 and items[place - 1].kind in {"comma", "break", "is", "open"}
+    if (
+        begins
+        and item.is_a("unit", "epoch")
+        and item.end - item.start == 6
+        and [i.kind for i in after] == _LISTED_COUNT
+    ):
+        return replace(item, kind="concept", key="epochs_total")  # "epochs 100, batch 16"
     if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
         return item
     sign, number = after
@@ -139,10 +153,15 @@ def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, in
     match = _INTERVALS.at(code, index)
     if match is None:
         return None
+    unit = _UNITS[items[match["unit"]].key]
+    if match.rule in {"below", "above"}:
+        value = items[match.after - 2].value
+        told = Time("until" if match.rule == "below" else "after", (value,), unit)
+        return (told, match.after) if value >= 1 else None
     low, high = (items[match[name]].value for name in ("low", "high"))
     if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
         return None
-    return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
+    return Time("between", (low, high), unit), match.after
 
 
 def _bound_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
@@ -265,7 +284,7 @@ def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
 def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
     """Return "epochs 30 and 60", "at epoch = 30"."""
     start = place + 1
-    several = [item.kind for item in items[start + 1 : start + 4]] == ["number", "comma", "number"]
+    several = [item.kind for item in items[start + 1 : start + 4]] in _SEVERAL
     if start < len(items) and items[start].is_a("is") and (prep in {"at", "in", "after", "until"} or several):
         start += 1
     opened = start + 2 < len(items) and items[start].is_a("open", "[") and items[start + 2].kind == "comma"
@@ -327,8 +346,9 @@ def _with_unit(
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
     han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
-    if not unit and han and prep in {"at", "after"} and values[0] >= 100:
-        return Time(prep, values, "step"), after + 1
+    if not unit and han and prep in {"at", "after", "first", "next", "total"} and values[0] >= 100:
+        later = after + 1 < len(items) and items[after + 1].is_a("after")  # 在18K迭代后
+        return Time("after" if later and prep == "at" else prep, values, "step"), after + 1 + later
     long = following.end - following.start > (9 if values[0] >= 1000 else 11)
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not unit and not many:
@@ -345,6 +365,8 @@ def _with_unit(
         return Time("for", values, unit or "step"), after + 1
     if behind is not None and behind.is_a("after") and prep in {"", "for", "at", "first"}:
         return Time("after", values, unit or "step"), after + 1
+    if not prep and behind is not None and behind.is_a("word", "时", "处"):
+        return Time("at", values, unit or "step"), after + 1  # 6万次时
     return Time(prep, values, unit or "step"), after
 
 
@@ -392,6 +414,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             prep = "" if apart else "every"
         elif item.is_a("after", "after") and _later_phase(items, index):
             prep = "next"
+        elif item.is_a("after") and prep == "next":
+            pass  # 再之后20000次
         elif item.is_a("at") or item.is_a("after"):
             prep = prep if prep == "after" else {"in": "in", "step": "step"}.get(item.key, item.kind)
         elif not prep and item.is_a("to") and item.end - item.start == 1 and _arrives(items, index):
@@ -424,6 +448,8 @@ def _later_phase(items: Sequence[Item], index: int) -> bool:
     item = items[index]
     before = items[index - 1] if index else None
     alone = before is None or before.kind in {"comma", "break", "and"}
+    if before is not None and before.is_a("verb", "train"):
+        alone = any(one.is_a("for", "first") for one in items[max(0, index - 25) : index])
     return item.end - item.start <= 2 and alone and index + 1 < len(items) and items[index + 1].kind == "number"
 
 
@@ -433,6 +459,8 @@ def _period(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | 
         return None
     value = items[match["number"]].value if "number" in match else 2 if "other" in match else 1
     unit = _UNITS.get(items[match["unit"]].key, "example")
+    if match.rule == "每100k迭代" and value >= 100 and items[match["unit"]].end - items[match["unit"]].start == 2:
+        unit = "step"
     if not 0 < value < float("inf") or (unit == "example" and value < 10_000):  # "a rate per 1024 examples"
         return None
     after = match.after
@@ -455,7 +483,7 @@ def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bo
         if not (_follows(numbers[-1], number) or (each and number.value >= 1)):
             break
         if inner and not (
-            units and (inner[0] == unit or match.after >= len(items) or between[-1].kind == "unit" or not kinds)
+            units and (inner[0] == unit or match.after >= len(items) or between[-1].kind in {"unit", "is"} or not kinds)
         ):
             break
         if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":

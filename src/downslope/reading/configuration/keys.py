@@ -20,7 +20,7 @@ GENERIC: dict[str, str] = {
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
     "final": "endingrate endvalue",
     "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
-    "momentum": "momentumpermb",
+    "momentum": "momentumpermb trainparam.mc",
     "weight_decay": "regularizer.coeff regularizer.factor regularizerparams.scale l2regularizer.weight wtdecay "
     "weightpenalty",
     "batch": "imsperbatch mbsize batchesize tbatchsize nbatch sizeofbatch",

@@ -9,13 +9,22 @@ from typing import NamedTuple
 from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.entries import Entry, as_number, scalar
 from downslope.reading.configuration.settings import meanings
+from downslope.reading.items import find_items
+from downslope.reading.text import normalise
 
 _TABLE = re.compile(
-    r"^[ \t]*\|[^\n]{3,400}\|[ \t]*\n[ \t]*\|[ \t:|-]{3,400}\|[ \t]*(?:\n[ \t]*\|[^\n]{3,400}\|[ \t]*){1,40}$",
+    r"^[ \t]*\|?[^|\n]{1,80}\|[^\n]{1,400}\n[ \t]*\|?[ \t:-]{2,80}\|[ \t:|-]{2,400}"
+    r"(?:\n[^|\n]{0,80}\|[^\n]{1,400}){1,40}$",
     re.MULTILINE,
 )
 _CELL = re.compile(r"[^|\n]+")
 _SPAN = re.compile(r"(\d{1,7})\s?(?:[-~～–—]|to|至|到)\s?(\d{1,7})")
+_IN_HAN = {
+    "lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "l2": "weight_decay", "batch": "batch_size",
+    "epochs_total": "epochs", "epoch": "epochs", "steps_total": "max_steps",
+}  # fmt: skip
+"""The keys of a configuration that Chinese names of settings stand for."""
+
 _TIMES = re.compile(r"(?:epochs?|iter\w{0,8}|steps?|轮[数次]?)(?: ?range)?", re.IGNORECASE)
 
 
@@ -42,9 +51,9 @@ def read_table(text: str) -> list[Entry]:
         [[0.0, 0.1], [30.0, 0.01]]
     """
     rows = [_cells(text, match) for match in re.finditer(r"[^\n]+", text)]
-    if len(rows[0]) < 3:
-        return []
     rows = [rows[0], *rows[2:]]
+    if len(rows[0]) < 3:
+        return _stages(rows[0], rows[1:])
     if sum(bool(meanings(cell.words)) for cell in rows[0]) < 2:  # their names stand in the first column
         rows = [[cell or Cell("", 0, 0) for cell in row] for row in zip_longest(*rows)]
     names, *values = rows
@@ -63,8 +72,16 @@ def _cells(text: str, line: re.Match[str]) -> list[Cell]:
         words = match[0].strip(" \t*`$")
         if words:
             start = match.start() + match[0].index(words)
-            found.append(Cell(words, start, start + len(words)))
+            found.append(Cell(_key(words), start, start + len(words)))
     return found
+
+
+def _key(words: str) -> str:
+    """Return the key that a Chinese name of a setting stands for, or the words."""
+    if words.isascii() or len(words) > 12:
+        return words
+    kinds = [(item.kind, item.key) for item in find_items(normalise(words).plain) if item.kind not in {"mod", "verb"}]
+    return _IN_HAN.get(kinds[0][1], words) if len(kinds) == 1 and kinds[0][0] in {"concept", "unit"} else words
 
 
 def _stages(names: list[Cell], rows: list[list[Cell]]) -> list[Entry]:

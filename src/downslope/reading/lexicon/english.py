@@ -209,7 +209,7 @@ ENGLISH = {
         "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
     },
     "unit": {
-        "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
+        "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|epoches|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
         "weight updates|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",
