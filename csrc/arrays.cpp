@@ -41,8 +41,9 @@ bool is_dense(const Layout& layout) {
 bool is_alike(const Layout& a, const Layout& b) {
   if (a.axes != b.axes || !std::equal(a.shape, a.shape + a.axes, b.shape)) return false;
   if (a.count() == 0) return true;
+  const auto of_a = static_cast<std::ptrdiff_t>(a.item_size), of_b = static_cast<std::ptrdiff_t>(b.item_size);
   for (int axis = 0; axis < a.axes; ++axis)
-    if (a.shape[axis] != 1 && a.strides[axis] != b.strides[axis]) return false;
+    if (a.shape[axis] != 1 && a.strides[axis] * of_b != b.strides[axis] * of_a) return false;
   return true;
 }
 

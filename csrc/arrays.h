@@ -21,7 +21,7 @@ struct Layout {
 // whether each lies where its format wants it.
 bool is_dense(const Layout& layout);
 
-// Whether two arrays have the same shape and, in a dense block, the same order of elements.
+// Whether two arrays have the same shape and, in a dense block, the same order of elements, of whatever size these are.
 bool is_alike(const Layout& a, const Layout& b);
 
 // A block of memory that a step reads, or reads and writes.

@@ -56,13 +56,14 @@ class View {
 class ArrayStep {
  public:
   ArrayStep(const nb::dict& grads, const nb::dict& params, const nb::dict& velocities, const nb::dict& fresh,
-            const nb::dict& settings, nb::handle array_type, const nb::dict& formats)
-      : array_type_(array_type), formats_(formats) {
+            const nb::dict& settings, nb::handle array_type, const nb::dict& formats, const nb::dict& averages,
+            double weight)
+      : array_type_(array_type), formats_(formats), weight_(weight) {
     const std::size_t count = nb::len(grads);
     entries_.reserve(count);
     addresses_.reserve(count);
-    arrays_.reserve(3 * count);
-    blocks_.reserve(3 * count);
+    arrays_.reserve(4 * count);
+    blocks_.reserve(4 * count);
     for (const auto& [name, grad] : grads) {
       PyObject* param = find(params, name);
       if (param == nullptr) {
@@ -75,8 +76,9 @@ class ArrayStep {
         if (own == nullptr) {
           rest_.append(name);
         } else {
-          nb::object before = velocity ? nb::borrow(velocity) : nb::object();
-          take(nb::borrow(name), nb::borrow(param), nb::borrow(grad), std::move(before), own, is_first);
+          PyObject* average = find(averages, name);
+          take(nb::borrow(name), nb::borrow(param), nb::borrow(grad), velocity ? nb::borrow(velocity) : nb::object(),
+               average ? nb::borrow(average) : nb::object(), own, is_first);
         }
       }
     }
@@ -119,8 +121,8 @@ class ArrayStep {
 
  private:
   // Takes up one parameter, or says in a list why not.
-  void take(nb::object name, nb::object param, nb::object grad, nb::object velocity, PyObject* settings,
-            bool is_first) {
+  void take(nb::object name, nb::object param, nb::object grad, nb::object velocity, nb::object average,
+            PyObject* settings, bool is_first) {
     const std::optional<Format> format = format_of(param);
     if (!format || (velocity && format_of(velocity) != format)) return rest_.append(name);
     const View param_view(param);
@@ -134,6 +136,12 @@ class ArrayStep {
     if (!velocity) return missing_.append(name);
     const View velocity_view(velocity);
     if (!velocity_view.can_be_written() || !is_alike(layout, velocity_view.layout())) return rest_.append(name);
+    std::optional<View> average_view;
+    if (average) {
+      if (format_of(average) == average_format(*format)) average_view.emplace(average);
+      const bool fits = average_view && average_view->can_be_written() && is_alike(layout, average_view->layout());
+      if (!fits) return rest_.append(name);
+    }
     if (!is_fit) return;
     const std::size_t count = layout.count(), bytes = count * layout.item_size;
     blocks_.push_back({param_view.address(), param_view.address() + bytes, true});
@@ -142,6 +150,13 @@ class ArrayStep {
     entries_.push_back({param_view.address(), velocity_view.address(), nullptr, count, kind_of(settings, is_first),
                         *format, static_cast<VelocityFormat>(*format), Rounding::nearest,
                         static_cast<std::uint32_t>(entries_.size()), 0});
+    if (average_view) {
+      char* const begin = average_view->address();
+      blocks_.push_back({begin, begin + count * element_size(average_format(*format)), true});
+      entries_.back().average = begin;
+      entries_.back().weight = weight_;
+      arrays_.push_back(std::move(average));
+    }
     addresses_.push_back(grad_view->address());
     for (nb::object* array : {&param, &velocity, &grad}) arrays_.push_back(std::move(*array));
   }
@@ -177,6 +192,7 @@ class ArrayStep {
   nb::object dtype_;                // the last one met, and its format
   std::optional<Format> format_;
   nb::str dtype_name_{"dtype"};
+  double weight_;  // of new parameters in their averages
   nb::list rest_, unfit_, missing_, kinds_;
   std::vector<std::pair<PyObject*, bool>> known_;  // kinds_, which holds the references
   std::vector<Entry> entries_;
@@ -195,9 +211,10 @@ bool is_row_major(const Layout& layout) {
   return true;
 }
 
-// Steps arrays whose velocity is codes. Each row is (param, grad, codes, scales, format, kind): their formats are as the
-// caller says. Returns the places of the rows that the kernel cannot take, of which nothing has moved.
-std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<double>& coefficients) {
+// Steps arrays whose velocity is codes. Each row is (param, grad, codes, scales, average or None, format, kind): their
+// formats are as the caller says, and an average goes `weight` of the way to its parameter. Returns the places of the rows
+// that the kernel cannot take, of which nothing has moved.
+std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<double>& coefficients, double weight) {
   if (coefficients.size() % 6 != 0) throw std::invalid_argument("six coefficients per kind are needed");
   std::vector<Entry> entries;
   std::vector<const void*> grads;
@@ -205,27 +222,32 @@ std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<doub
   std::vector<nb::object> held;
   for (std::size_t place = 0; place < nb::len(rows); ++place) {
     const nb::tuple row = nb::cast<nb::tuple>(rows[place]);
-    if (nb::len(row) != 6) throw std::invalid_argument("a row of a step has six fields");
-    const Format format = checked(nb::cast<int>(row[4]), Format::count, "unknown format");
-    const int kind = nb::cast<int>(row[5]);
+    if (nb::len(row) != 7) throw std::invalid_argument("a row of a step has seven fields");
+    const Format format = checked(nb::cast<int>(row[5]), Format::count, "unknown format");
+    const int kind = nb::cast<int>(row[6]);
     if (kind < 0 || 6 * (static_cast<std::size_t>(kind) + 1) > coefficients.size())
       throw std::invalid_argument("six coefficients per kind are needed");
     const nb::object arrays[] = {nb::object(row[0]), nb::object(row[1]), nb::object(row[2]), nb::object(row[3])};
     const View param(arrays[0]), grad(arrays[1]), codes(arrays[2]), scales(arrays[3]);
+    const nb::object average = nb::object(row[4]);
+    std::optional<View> kept;
+    if (!average.is_none()) kept.emplace(average);
     const bool fits = has_kernel(format, VelocityFormat::coded, Rounding::nearest) && param.can_be_written() &&
                       grad.can_be_read() && codes.can_be_written() && scales.can_be_written() &&
                       param.layout().item_size == element_size(format) && is_row_major(param.layout()) &&
                       is_alike(param.layout(), grad.layout()) && grad.layout().item_size == element_size(format) &&
                       codes.layout().item_size == 1 && is_row_major(codes.layout()) &&
                       codes.layout().count() == param.layout().count() && scales.layout().item_size == sizeof(float) &&
-                      scales.layout().count() >= blocks_of(param.layout().count());
+                      scales.layout().count() >= blocks_of(param.layout().count()) &&
+                      (!kept || (kept->can_be_written() && is_alike(param.layout(), kept->layout()) &&
+                                 kept->layout().item_size == element_size(average_format(format))));
     if (!fits) {
       left.push_back(place);
       continue;
     }
     entries.push_back({param.address(), codes.address(), nullptr, param.layout().count(), kind, format,
                        VelocityFormat::coded, Rounding::nearest, static_cast<std::uint32_t>(place), 0,
-                       reinterpret_cast<float*>(scales.address())});
+                       reinterpret_cast<float*>(scales.address()), kept ? kept->address() : nullptr, weight});
     grads.push_back(grad.address());
     held.push_back(row);
   }
@@ -238,11 +260,12 @@ std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<doub
 }  // namespace
 
 void bind_arrays(nb::module_& m) {
-  m.def("step_codes", &step_codes, "rows"_a, "coefficients"_a);
+  m.def("step_codes", &step_codes, "rows"_a, "coefficients"_a, "weight"_a = 0.0);
   nb::class_<ArrayStep>(m, "ArrayStep", nb::type_slots(collected<ArrayStep>))
       .def(nb::init<const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, nb::handle,
-                    const nb::dict&>(),
-           "grads"_a, "params"_a, "velocities"_a, "fresh"_a, "settings"_a, "array_type"_a, "formats"_a)
+                    const nb::dict&, const nb::dict&, double>(),
+           "grads"_a, "params"_a, "velocities"_a, "fresh"_a, "settings"_a, "array_type"_a, "formats"_a,
+           "averages"_a = nb::dict(), "weight"_a = 0.0)
       .def_prop_ro("rest", &ArrayStep::rest)        // names whose parameter or velocity the kernel cannot take
       .def_prop_ro("unfit", &ArrayStep::unfit)      // names whose gradient alone it cannot
       .def_prop_ro("missing", &ArrayStep::missing)  // names that have no velocity yet

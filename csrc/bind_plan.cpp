@@ -21,6 +21,7 @@
 #include "bind.h"
 #include "objects.h"
 #include "plan.h"
+#include "row.h"
 #include "views.h"
 
 using namespace nb::literals;
@@ -68,10 +69,8 @@ struct Gradients {
 
 class Plan {
  public:
-  // Each row is (param, spec or None, state or None, velocity or None, compensation or None, group, rounding, index,
-  // first), for a velocity of codes its scales as a tenth, and where an average is kept (scales or None, average, weight):
-  // `group` counts the coefficients, and is None for a parameter that something else steps and whose memory must only lie
-  // apart; `index` is the tensor's for its random numbers, and `first` its first element's.
+  // Each row is as row.h has it, without a gradient, for which parameters are asked; without a kind where something else
+  // steps a parameter, whose memory must only lie apart.
   Plan(const nb::list& rows, nb::handle exchange, nb::object tensor_type, const nb::tuple& names)
       : reader_(exchange, std::move(tensor_type)) {
     if (nb::len(names) != 4 && nb::len(names) != 6 && nb::len(names) != 7)
@@ -83,10 +82,7 @@ class Plan {
               {}};
     if (nb::len(names) > 4) names_.codes = nb::object(names[4]), names_.scales = nb::object(names[5]);
     if (nb::len(names) > 6) names_.average = nb::object(names[6]);
-    for (nb::handle item : rows) {
-      if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a plan is a tuple");
-      add(nb::borrow<nb::tuple>(item));
-    }
+    for (nb::handle item : rows) add(GivenRow(item));
     std::vector<Span> written;
     for (const Row& row : rows_)
       for (const Form* form : row.written())
@@ -226,17 +222,16 @@ class Plan {
   // Coefficients by group, shared by the plan and by a step that another thread's may overtake.
   using Shared = std::shared_ptr<const std::vector<Coefficients>>;
 
-  void add(const nb::tuple& t) {
-    const bool has_average = nb::len(t) == 12 && names_.average.is_valid();
-    const bool has_scales = has_average || (nb::len(t) == 10 && names_.scales.is_valid());
-    if (nb::len(t) != 9 && !has_scales)
-      throw std::invalid_argument("a row of a plan has nine fields, ten with scales, or twelve with an average");
-    const nb::object param(t[0]), state(t[2]), spec(t[1]), velocity(t[3]), compensation(t[4]);
-    const nb::object scales = has_scales ? nb::object(t[9]) : nb::none();
-    const nb::object average = has_average ? nb::object(t[10]) : nb::none();
+  void add(const GivenRow& given) {
+    const nb::object param = given[Field::param], state = given[Field::state], spec = given[Field::spec];
+    const nb::object velocity = given[Field::velocity], compensation = given[Field::compensation];
+    const nb::object scales = given[Field::scales], average = given[Field::average];
+    if ((given.has(Field::scales) && !names_.scales.is_valid()) ||
+        (given.has(Field::average) && !names_.average.is_valid()))
+      throw std::invalid_argument("scales and an average need the names under which a state has them");
     const bool is_distributed = !spec.is_none();
-    const bool is_stepped = !nb::object(t[5]).is_none();
-    const int group = is_stepped ? nb::cast<int>(t[5]) : 0;
+    const bool is_stepped = given.has(Field::kind);
+    const int group = is_stepped ? given.number<int>(Field::kind) : 0;
     if (group < 0) throw std::invalid_argument("a group is not negative");
     const auto viewed = [&](const nb::object& tensor) {
       const nb::object own = is_distributed ? attribute(tensor, names_.local) : tensor;
@@ -252,11 +247,9 @@ class Plan {
                       viewed_or_absent(compensation), viewed_or_absent(scales), viewed_or_absent(average)};
     std::optional<Entry> entry;
     if (is_stepped) {
-      entry = entry_of(views, checked(nb::cast<int>(t[6]), Rounding::count, "unknown rounding"));
+      entry = entry_of(views, given.rounding());
       entry->group = group;
-      entry->index = nb::cast<std::uint32_t>(t[7]);
-      entry->first = nb::cast<std::uint32_t>(t[8]);
-      if (has_average) entry->weight = nb::cast<double>(t[11]);
+      take_numbers(*entry, given);
     }
     const bool has_state = !(velocity.is_none() && compensation.is_none() && scales.is_none() && average.is_none());
     if (!PyDict_Check(state.ptr()) && has_state)
@@ -380,6 +373,9 @@ class Plan {
 }  // namespace
 
 void bind_plan(nb::module_& m) {
+  nb::list fields;
+  for (const char* name : field_names) fields.append(name);
+  m.attr("ROW") = nb::tuple(fields);
   nb::class_<Plan>(m, "Plan", nb::type_slots(collected<Plan>))
       .def(nb::init<const nb::list&, nb::handle, nb::object, const nb::tuple&>(), "rows"_a, "exchange"_a, "tensor_type"_a,
            "names"_a)

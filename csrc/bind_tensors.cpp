@@ -14,6 +14,7 @@
 #include "bind.h"
 #include "objects.h"
 #include "plan.h"
+#include "row.h"
 #include "views.h"
 
 using namespace nb::literals;
@@ -21,28 +22,24 @@ using namespace nb::literals;
 namespace downslope {
 namespace {
 
-// Looks at (param, grad, velocity or None, compensation or None), and if the tuple has so many fields at scales or None in
-// `scales_place` and an average or None after it; nothing if one of them cannot be looked at, or is not what lies in its
-// memory.
-std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors, std::size_t scales_place) {
-  if (nb::len(tensors) < 4) throw std::invalid_argument("param, grad, velocity and compensation are needed");
+// Looks at the tensors of a row; nothing if one of them cannot be looked at, or is not what lies in its memory.
+std::optional<Views> views_of(const Reader& reader, const GivenRow& row) {
   Views views;
   const auto read = [&](nb::handle tensor, DLTensor& view) { return reader.look(tensor, view) && !reader.is_marked(tensor); };
-  const auto look = [&](int place, std::optional<DLTensor>& view) {
-    if (tensors[place].is_none()) return true;
-    return read(nb::object(tensors[place]), view.emplace());
+  const auto look = [&](Field field, std::optional<DLTensor>& view) {
+    return !row.has(field) || read(row[field], view.emplace());
   };
-  if (!read(nb::object(tensors[0]), views.param) || !read(nb::object(tensors[1]), views.grad)) return {};
-  if (!look(2, views.velocity) || !look(3, views.compensation)) return {};
-  if (nb::len(tensors) > scales_place && !look(static_cast<int>(scales_place), views.scales)) return {};
-  if (nb::len(tensors) > scales_place + 1 && !look(static_cast<int>(scales_place) + 1, views.average)) return {};
-  return views;
+  const bool all = read(row[Field::param], views.param) && read(row[Field::grad], views.grad) &&
+                   look(Field::velocity, views.velocity) && look(Field::compensation, views.compensation) &&
+                   look(Field::scales, views.scales) && look(Field::average, views.average);
+  return all ? std::optional<Views>(views) : std::nullopt;
 }
 
 // Whether the kernels can take these tensors as they are.
-bool fit(nb::handle exchange, const nb::tuple& tensors, int rounding) {
-  const std::optional<Views> views = views_of(Reader(exchange, nb::none()), tensors, 4);
-  return views && misfit(*views, checked(rounding, Rounding::count, "unknown rounding")) == nullptr;
+bool fit(nb::handle exchange, nb::handle item) {
+  const GivenRow row(item);
+  const std::optional<Views> views = views_of(Reader(exchange, nb::none()), row);
+  return views && misfit(*views, row.rounding()) == nullptr;
 }
 
 // Refuses tensors that share memory with one that is written. The same parameters mostly come again: what they write is
@@ -77,8 +74,7 @@ void check_apart(const std::vector<Entry>& entries, const std::vector<const void
   if (!is_apart) throw std::invalid_argument("tensors of a step share memory with one that it writes");
 }
 
-// Each row is (param, grad, velocity or None, compensation or None, group, rounding, index, first), for a velocity of codes
-// its scales as a ninth, and where an average is kept (scales or None, average, weight).
+// Each row is as row.h has it, with its gradient.
 void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<double>& coefficients,
                   std::uint32_t key) {
   const Reader reader(exchange, nb::none());
@@ -87,22 +83,17 @@ void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<d
   std::vector<const void*> grads;
   std::vector<nb::object> held;  // the list may change hands while the interpreter's lock is given up
   for (nb::handle item : rows) {
-    if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a step is a tuple");
-    const nb::tuple row = nb::borrow<nb::tuple>(item);
-    if (nb::len(row) != 8 && nb::len(row) != 9 && nb::len(row) != 11)
-      throw std::invalid_argument("a row of a step has eight fields, nine with scales, or eleven with an average");
-    const std::optional<Views> views = views_of(reader, row, 8);
+    const GivenRow row(item);
+    const std::optional<Views> views = views_of(reader, row);
     if (!views) throw std::invalid_argument("a tensor has no memory to look at");
-    Entry entry = entry_of(*views, checked(nb::cast<int>(row[5]), Rounding::count, "unknown rounding"));
-    entry.group = nb::cast<int>(row[4]);
-    entry.index = nb::cast<std::uint32_t>(row[6]);
-    entry.first = nb::cast<std::uint32_t>(row[7]);
-    if (nb::len(row) == 11) entry.weight = nb::cast<double>(row[10]);
+    Entry entry = entry_of(*views, row.rounding());
+    entry.group = row.number<int>(Field::kind);
+    take_numbers(entry, row);
     if (entry.group < 0 || 6 * (static_cast<std::size_t>(entry.group) + 1) > coefficients.size())
       throw std::invalid_argument("six coefficients per group are needed");
     entries.push_back(entry);
     grads.push_back(address_of(views->grad));
-    held.push_back(row);
+    held.push_back(row.fields());
   }
   check_apart(entries, grads);
   const std::vector<Coefficients> groups = grouped(coefficients);
@@ -170,7 +161,7 @@ bool is_marked(nb::handle exchange, nb::handle tensor) {
 }  // namespace
 
 void bind_tensors(nb::module_& m) {
-  m.def("fit", &fit, "exchange"_a, "tensors"_a, "rounding"_a);
+  m.def("fit", &fit, "exchange"_a, "row"_a);
   m.def("step_tensors", &step_tensors, "exchange"_a, "rows"_a, "coefficients"_a, "key"_a);
   m.def("sum_of_squares", &sum_of_squares_of, "exchange"_a, "tensors"_a);
   m.def("learn_marks", &learn_marks, "exchange"_a, "kinds"_a);  // an empty list forgets them

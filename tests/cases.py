@@ -340,6 +340,11 @@ _BY_TENSOR = (
         "adaptive-clip",
         Settings(lr=_WARM, momentum=0.9, weight_decay=0.01, decay="decoupled", adaptive_clip=0.1, lr_in_velocity=True),
     ),
+    Case(  # of what has one axis a unit is the tensor in every layout; tests/torch_door/test_by_unit.py has the others
+        "adaptive-clip-by-unit",
+        Settings(lr=0.1, momentum=0.5, adaptive_clip=0.2, adaptive_clip_by="unit"),
+        (Group(match=("*.weight", "kernels", "nothing"), adaptive_clip=0.0),),
+    ),
     Case("lars-of-clipped", Settings(lr=0.1, maximize=True, adaptive_clip=0.5, trust_coefficient=0.1)),
 )
 

@@ -57,6 +57,8 @@ void test_alike() {
   expect(!is_alike(rows.layout(), flat.layout()), "other axes");
   expect(is_alike(Sample{{1, 3}, {4, 4}}.layout(), Sample{{1, 3}, {99, 4}}.layout()), "an axis of one element");
   expect(is_alike(Sample{{0, 3}, {4, 4}}.layout(), Sample{{0, 3}, {99, 1}}.layout()), "no elements");
+  expect(is_alike(rows.layout(), Sample{{2, 3}, {24, 8}, 8}.layout()), "elements of another size in the same order");
+  expect(!is_alike(rows.layout(), Sample{{2, 3}, {8, 16}, 8}.layout()), "of another size in another order");
   expect(rows.layout().count() == 6 && Sample{{}, {}}.layout().count() == 1, "counts");
 }
 

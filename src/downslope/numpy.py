@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from downslope.core.averages import (
+    AT_AVERAGE,
+    AT_AVERAGE_ALREADY,
+    begun,
+    check_averages_kept,
+    check_not_schedule_free,
+    checked_ema,
+    follow,
+    misfit_of_average,
+)
 from downslope.core.blocks import BLOCK, WORTH_CODES, blocks_of, decode, encode
 from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.groups import Group, assign_groups
@@ -23,10 +34,12 @@ from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
 from downslope.core.synonyms import refuse_unknown
-from downslope.core.tensor_factors import factors_of
+from downslope.core.tensor_factors import TensorFactors, clipped_by_unit, factors_of
 from downslope.kernel import backend, load_native, use_threads
 from downslope.kernel.arrays import (
+    NO_AVERAGES,
     Array,
+    Averages,
     Prepared,
     coefficients,
     collect,
@@ -38,6 +51,8 @@ from downslope.kernel.arrays import (
     step_codes_in_numpy,
 )
 
+_Norms = tuple[TensorFactors, float, float]
+"""Factors on the gradient of a parameter, its norm and the parameter's."""
 _MOST_KNOWN = 256
 """Coefficients kept, by settings: who sets other settings at every step is not to fill the memory with old ones."""
 
@@ -54,6 +69,7 @@ class SGD:
             256 of them (`downslope.core.blocks`), but for parameters with fewer than 4096 elements.
         fused: None: the compiled kernel steps every array that it can take (dense, float32, float64, float16 or the
             bfloat16 of `ml_dtypes`), the rule in NumPy the others. True: the kernel, or an error. False: the rule.
+        ema: Decay of an average of the weights that each step moves with them; see `averaged`, by which it is read.
         **hyperparameters: Any other field of `Settings`.
 
     Raises:
@@ -80,12 +96,12 @@ class SGD:
         groups: Sequence[Group] = (),
         velocity_dtype: str | None = None,
         fused: bool | None = None,
+        ema: float | None = None,
         **hyperparameters: Any,
     ) -> None:
         given = hyperparameters if lr is None else {"lr": lr, **hyperparameters}
-        refuse_unknown(
-            given, [*Settings.__dataclass_fields__, "params", "settings", "groups", "velocity_dtype", "fused"]
-        )
+        own = ("params", "settings", "groups", "velocity_dtype", "fused", "ema")
+        refuse_unknown(given, [*Settings.__dataclass_fields__, *own])
         if settings is not None:
             check_alone(settings, given, relatives=True)
         settings = Settings(**given) if settings is None else settings
@@ -94,6 +110,9 @@ class SGD:
         if fused and load_native() is None:
             raise SettingsError(f"`fused=True`: there is no compiled kernel here: {backend()}. Leave fused None.")
         self._fused = fused
+        self._ema = checked_ema(ema)
+        if isinstance(settings, ScheduleFree):
+            check_not_schedule_free(self._ema)
         self._known_coefficients: dict[tuple[int, bool], tuple[Settings, list[float]]] = {}
         if not isinstance(params, Mapping):
             raise SettingsError(
@@ -110,13 +129,18 @@ class SGD:
         """Settings of each parameter, by name."""
         for group, names in zip(groups, assigned, strict=False):
             self.settings |= dict.fromkeys(names, group.apply(settings))
-        self._norms: dict[int, tuple[float, float]] = {}
+        self._norms: dict[int, _Norms] = {}
         self._has_factors = any(factors_of(own).given for own in self.settings.values())
         for own in self.settings.values():
             own.at(0)  # raises where a schedule is in epochs
         self.velocity: dict[str, Array] = {}
         """Velocity of each parameter that has had a gradient, by name; of the parameter's shape. Copy one to keep it: a
         step changes it in place, or puts another array there."""
+        self.average: dict[str, Array] = {}
+        """With `ema`, the average of each parameter from the first step on, by name; a step changes it in place."""
+        self._averages = NO_AVERAGES
+        self._averaged_within: Iterable[str] = ()
+        self._is_at_average = False
         self.step_count = 0
         """Steps done: the step at which schedules are read next."""
 
@@ -130,21 +154,50 @@ class SGD:
         Raises:
             SettingsError: If a name is unknown, a shape differs, or a parameter was replaced by something that cannot
                 be updated; then nothing has moved.
-            StateError: If a velocity was replaced by something of another shape; then nothing has moved.
+            StateError: If a velocity was replaced by something of another shape, an average by something that is none,
+                or the parameters hold their averages; then nothing has moved.
         """
         if not isinstance(grads, Mapping):
             raise SettingsError(f"`grads` must be a dictionary of arrays by name; got {type(grads).__name__}.")
+        if self._is_at_average:
+            raise StateError(AT_AVERAGE)
+        if self._ema is not None:
+            self._check_averages()
+            self._averages, self._averaged_within = Averages(self.average, 1.0 - self._ema), ()
         native = None if self._fused is False else load_native()
-        self._norms = self._norms_of(self._checked(grads)) if self._has_factors else {}
+        if self._has_factors:
+            grads, self._norms = self._with_norms(self._checked(grads))
         if self._keeps_codes:
             self._step_with_codes(native, self._checked(grads))
         elif native is None or not self._step_at_once(native, grads):
             self._step_prepared(native, self._checked(grads))
+        if self._ema is not None:
+            self._follow(1.0 - self._ema)
         self.step_count += 1
+
+    def _check_averages(self) -> None:
+        """Raise unless every average is one that can move with its parameter."""
+        for name, average in self.average.items():
+            if name in self.params:
+                _check_param(name, self.params[name])
+                if (problem := misfit_of_average(average, self.params[name], can_move=True)) is not None:
+                    raise StateError(
+                        f"the average of `{shown(name)}` {problem}. To begin it anew: del optimizer.average[{name!r}]."
+                    )
+
+    def _follow(self, weight: float) -> None:
+        """Begin averages that there are not, and move those that the kernel has not moved within the step."""
+        within = frozenset(self._averaged_within)
+        for name, param in self.params.items():
+            if name not in self.average:
+                self.average[name] = begun(param)
+            elif name not in within:
+                follow(param, self.average[name], weight)
+        self._averages, self._averaged_within = NO_AVERAGES, ()
 
     def _step_at_once(self, native: Any, grads: Mapping[str, Any]) -> bool:
         """Step all by the kernel and return True if every array is fit for it as it is; else nothing has moved."""
-        step = collect(native, grads, self.params, self.velocity, {}, self.settings)
+        step = collect(native, grads, self.params, self.velocity, {}, self.settings, self._averages)
         if not step.is_whole:
             return False
         numbers = self._coefficients(step.kinds)
@@ -152,12 +205,16 @@ class SGD:
             return False
         use_threads()
         step.run(numbers)
+        if self._averages.arrays:
+            self._averaged_within = {name for name, grad in grads.items() if grad is not None}
         return True
 
     def _step_with_codes(self, native: Any, given: Mapping[str, Array]) -> None:
         """Step checked gradients where velocities of large parameters are codes, the others as ever."""
         coded = [name for name in given if self.params[name].size >= WORTH_CODES]
-        is_read_late, is_shared = find_overlaps([self.params[name] for name in given], given.values())
+        kept = self._averages.arrays
+        written = [self.params[name] for name in given] + [kept[name] for name in given if name in kept]
+        is_read_late, is_shared = find_overlaps(written, given.values())
         if is_read_late:
             given = {name: np.array(grad) for name, grad in given.items()}
         kinds = [(self.settings[name], name not in self._codes) for name in coded]
@@ -167,14 +224,10 @@ class SGD:
                 "lr, momentum and weight decay give a factor that float32 cannot hold, in which velocities of 8 bits "
                 "are computed. Use smaller ones, or velocity_dtype None."
             )
-        unfit = [name for name in coded if is_shared or not _is_row_major(self.params[name])]
-        if self._fused and unfit:
-            raise SettingsError(
-                f"`fused=True`: parameter `{unfit[0]}`, whose velocity is of 8 bits, is not for the kernel, which "
-                "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
-            )
+        self._check_can_be_fused(name for name in coded if is_shared or not _is_row_major(self.params[name]))
         rest = {name: grad for name, grad in given.items() if self.params[name].size < WORTH_CODES}
         if is_shared and len(given) > 1:  # their order counts, whatever the form of their velocities
+            self._averages = NO_AVERAGES  # which are of what all have made of the memory
             for name, grad in given.items():
                 self._step_with_codes(native, {name: grad})
             return
@@ -185,16 +238,33 @@ class SGD:
                 shape = self.params[name].shape
                 self._codes[name] = np.zeros(shape, np.int8), np.zeros(blocks_of(self.params[name].size), np.float32)
         rows = [
-            (self.params[name], np.require(given[name], self.params[name].dtype, ["C", "A"]), *self._codes[name], kind)
+            (
+                self.params[name],
+                np.require(given[name], self.params[name].dtype, ["C", "A"]),
+                *self._codes[name],
+                kept.get(name),
+                kind,
+            )
             for kind, name in enumerate(coded)
         ]
         use_threads()
-        for row in step_codes(native, rows, numbers):
+        left = step_codes(native, rows, numbers, self._averages.weight)
+        for row in left:
             step_codes_in_numpy(row, numbers)
+        if kept:
+            outside = {coded[row[-1]] for row in left}
+            self._averaged_within = {*self._averaged_within, *(name for name in coded if name not in outside)}
+
+    def _check_can_be_fused(self, unfit: Iterable[str]) -> None:
+        if self._fused and (name := next(iter(unfit), None)) is not None:
+            raise SettingsError(
+                f"`fused=True`: parameter `{name}`, whose velocity is of 8 bits, is not for the kernel, which "
+                "takes contiguous NumPy arrays on memory of their own. Leave fused None: NumPy steps the others."
+            )
 
     def _step_prepared(self, native: Any, given: Mapping[str, Array]) -> None:
         """Step checked gradients, each parameter by the kernel if it can be made ready for it, else by the rule."""
-        ready = prepare(native, given, self.params, self.velocity, self.settings)
+        ready = prepare(native, given, self.params, self.velocity, self.settings, self._averages)
         numbers = [] if ready.by_kernel is None else self._coefficients(ready.by_kernel.kinds)
         if leave_float32(numbers):  # float32 has no number for them, though it may have for their factors
             ready = Prepared(None, list(given), ready.grads, {}, "its coefficients leave float32's range")
@@ -210,6 +280,8 @@ class SGD:
             use_threads()
             ready.by_kernel.run(numbers)
             self.velocity |= ready.fresh
+            if self._averages.arrays:
+                self._averaged_within = given.keys() - set(ready.by_rule)
         for name, scalars in scalars_of.items():
             self._step_by_rule(name, ready.grads[name], scalars)
 
@@ -248,20 +320,24 @@ class SGD:
                 "settings with a trust ratio or adaptive clipping were put into `settings` of an optimizer that has "
                 "none. Make the optimizer with them."
             )
-        return scalars if norms is None else factors_of(settings).of(scalars, *norms)
+        return scalars if norms is None else norms[0].of(scalars, *norms[1:])
 
-    def _norms_of(self, grads: Mapping[str, Array]) -> dict[int, tuple[float, float]]:
-        """Return the norms of gradient and parameter where a step asks for them, by the id of the settings.
+    def _with_norms(self, grads: dict[str, Array]) -> tuple[dict[str, Array], dict[int, _Norms]]:
+        """Return the gradients, those that are clipped unit by unit as they are then, and by the id of settings norms.
 
-        Such settings are one parameter's alone.
+        Such settings, where a step asks for norms, are one parameter's alone.
         """
-        norms: dict[int, tuple[float, float]] = {}
+        norms: dict[int, _Norms] = {}
         for name, grad in grads.items():
-            if factors_of(self.settings[name]).given:
+            param, factors = self.params[name], factors_of(self.settings[name])
+            if factors.given:
                 if id(self.settings[name]) in norms:
                     self.settings[name] = replace(self.settings[name])
-                norms[id(self.settings[name])] = _norm(grad), _norm(self.params[name])
-        return norms
+                if factors.by_unit and param.ndim > 1:
+                    grads[name] = clipped_by_unit(grad, param, factors.adaptive_clip or 0.0)
+                    factors = factors._replace(adaptive_clip=None)
+                norms[id(self.settings[name])] = factors, _norm(grads[name]), _norm(param)
+        return grads, norms
 
     def _checked(self, grads: Mapping[str, Any]) -> dict[str, Array]:
         """Return the gradients there are, as arrays, after checking everything that a person can get wrong."""
@@ -304,27 +380,82 @@ class SGD:
             found[name] = _in_the_form_of(param, wide, copy=True)
         return found
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Have the parameters hold their averages within this context, and afterwards what they held, bit for bit.
+
+        With ``ema=0.999`` each step moves ``average + (1 - ema) * (weight - average)``, in float32 (float64 of float64
+        weights), beginning with the weights after the first step, of every parameter, whether it had a gradient or not.
+        The compiled kernel does it within its pass; where the rule steps, NumPy follows, with the same bits.
+
+        Raises:
+            StateError: If no average is kept, or it is such a context already. `step` raises it within.
+
+        Example:
+            >>> import numpy as np
+            >>> params = {"weight": np.zeros(1)}
+            >>> optimizer = SGD(params, lr=1.0, ema=0.5)
+            >>> for _ in range(3):
+            ...     optimizer.step({"weight": np.array([-1.0])})
+            >>> with optimizer.averaged():  # 1, then half the way to 2, then half the way to 3
+            ...     params["weight"]
+            array([2.25])
+            >>> params["weight"]
+            array([3.])
+        """
+        check_averages_kept(self._ema, "use the average")
+        if self._is_at_average:
+            raise StateError(AT_AVERAGE_ALREADY)
+        self._check_averages()
+        held = {name: self.params[name] for name in self.average}
+        own = {name: param.copy() for name, param in held.items()}
+        self._is_at_average = True
+        try:
+            for name, param in held.items():
+                param[...] = self.average[name]
+            yield
+        finally:
+            for name, param in held.items():
+                param[...] = own[name]
+            self._is_at_average = False
+
+    def averaged_params(self) -> dict[str, Array]:
+        """Return a copy of every parameter at its average, in the parameter's format; before the first step, as it is.
+
+        Raises:
+            StateError: If no average is kept.
+        """
+        check_averages_kept(self._ema, "read the average")
+        self._check_averages()
+        return {
+            name: _in_the_form_of(param, self.average.get(name, param), copy=True)
+            for name, param in self.params.items()
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state: "step" (int) and "velocity" (arrays by name).
 
-        Where velocities are kept in 8 bits also "codes" and "scales", arrays by name of the large parameters.
+        Where velocities are kept in 8 bits also "codes" and "scales", arrays by name of the large parameters; with
+        `ema` also "average", arrays by name.
         """
         state: dict[str, Any] = {"step": self.step_count, "velocity": {n: a.copy() for n, a in self.velocity.items()}}
         if self._keeps_codes:
             state["codes"] = {name: codes.copy() for name, (codes, _) in self._codes.items()}
             state["scales"] = {name: scales.copy() for name, (_, scales) in self._codes.items()}
+        if self._ema is not None:
+            state["average"] = {name: average.copy() for name, average in self.average.items()}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a state that `state_dict` returned; what is of 8 bits on one side only is converted, with a warning.
 
         A velocity of a narrower floating format than its parameter's becomes that of the parameter, which has the same
-        numbers.
+        numbers, and so does a narrower average. A state without averages has them begin anew with the next step.
 
         Raises:
             StateError: If a name, shape or format does not fit; then nothing has changed.
         """
-        if not isinstance(state, Mapping) or set(state) - {"codes", "scales"} != {"step", "velocity"}:
+        if not isinstance(state, Mapping) or set(state) - {"codes", "scales", "average"} != {"step", "velocity"}:
             found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
             raise StateError(f"the state must have `step` and `velocity`; got {found}.")
         step, velocity = state["step"], state["velocity"]
@@ -340,6 +471,8 @@ class SGD:
             for name, array in velocity.items()
             if (problem := _misfit(name, array, self.params, keeps_codes=self._keeps_codes)) is not None
         ]
+        averages = state.get("average", {})
+        problems += _misfits_of_averages(averages, self.params, is_kept=self._ema is not None)
         problems += [f"`{shown(name)}` has both a velocity and codes" for name in velocity if name in codes]
         if problems:
             raise StateError("the state does not fit; nothing was loaded: " + "; ".join(problems) + ".")
@@ -359,6 +492,9 @@ class SGD:
             for name, array in velocity.items()
             if name not in large
         }
+        self.average = {name: begun(self.params[name]) for name in averages}
+        for name, average in self.average.items():
+            average[...] = averages[name]
         self.step_count = step
 
 
@@ -508,6 +644,19 @@ def _misfit(name: str, array: Any, params: Mapping[str, Array], *, keeps_codes: 
             return None
     form = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
     return f"the velocity of `{shown(name)}` is {form}, the parameter {param.shape} of {param.dtype}"
+
+
+def _misfits_of_averages(averages: Any, params: Mapping[str, Array], *, is_kept: bool) -> list[str]:
+    """Return what is wrong with the averages of a state."""
+    if not isinstance(averages, Mapping):
+        return [f"`average` must be a dictionary of arrays by name; got {type(averages).__name__}"]
+    if averages and not is_kept:
+        return ["`average` has no place here, where none is kept (ema=None)"]
+    problems = {
+        name: misfit_of_average(average, params[name]) if name in params else "is that of no parameter"
+        for name, average in averages.items()
+    }
+    return [f"the average of `{shown(name)}` {problem}" for name, problem in problems.items() if problem is not None]
 
 
 def _is_floating(dtype: np.dtype[Any]) -> bool:

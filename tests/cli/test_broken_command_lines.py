@@ -71,6 +71,8 @@ BROKEN = [
     (["predict", "missing", "--count", "0"], "predict: argument --count: must be an integer >= 1; got '0'."),
     (["predict", "missing", "--count", "-3"], "predict: argument --count: must be an integer >= 1; got '-3'."),
     (["predict", "missing", "--count", "ten"], "predict: argument --count: must be an integer >= 1; got 'ten'."),
+    (["explain", "--steps", "9" * 5000], "explain: argument --steps: must be an integer below 10**18; got '9999"),
+    (["explain", "--steps", "0" * 5000], "explain: argument --steps: must be an integer >= 1; got '0000"),
     (["report"], "report: the following arguments are required: RUN."),
     (["report", "missing"], "missing: there is no such run folder."),
 ]

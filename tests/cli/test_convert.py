@@ -157,6 +157,19 @@ def test_our_own_run_is_read(trained, tmp_path, capsys):
     )
 
 
+def test_averages_of_our_own_run_are_read(trained, tmp_path, capsys):
+    """As the run kept them: what it left as the averaged model."""
+    from safetensors.numpy import load_file
+
+    folder, out = trained[0], tmp_path / "out.safetensors"
+    printed = succeed(["convert", folder, out, "--to", "downslope"], capsys)
+    averaged, found = load_file(folder / "ema.safetensors"), load_file(out)
+    kept = [name for name in found if name.startswith("average.")]
+    assert f"{len(kept)} averages of the weights" in printed
+    for name in kept:
+        np.testing.assert_array_equal(found[name], averaged[name.removeprefix("average.")])
+
+
 def test_optax_states_go_through_safetensors(tmp_path, capsys):
     """A trace written flat by its own names is read, and its count is the step."""
     import jax

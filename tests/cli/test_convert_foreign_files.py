@@ -8,6 +8,9 @@ from command_line import fail, succeed
 from safetensors.numpy import load_file, save_file
 
 from downslope.cli.main import main
+from downslope.converting.keras_files import read_keras
+from downslope.converting.tensor_files import read_tensors
+from downslope.core.errors import StateError
 
 SETTINGS = ["--sgd.lr", "0.125", "--sgd.momentum", "0.875"]
 
@@ -320,22 +323,83 @@ def test_a_velocity_is_told_once(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("momentum", [0.875, 0.0])
-def test_an_average_beside_velocities_is_left_out(momentum, tmp_path, capsys):
-    """Which is said; also where there is nothing but the average."""
+def test_averages_go_where_they_are_kept(momentum, tmp_path, capsys):
+    """From torch to torch, NumPy, JAX and Keras, by names and layouts; elsewhere they are left out, which is said."""
+    import keras
     import torch
 
+    import downslope.keras
+    import downslope.numpy
     from downslope.torch import SGD
 
     model = torch.nn.Linear(3, 2)
     optimizer = SGD(model.named_parameters(), lr=0.125, momentum=momentum, ema=0.5)
-    model(torch.ones(3)).sum().backward()
-    optimizer.step()
-    torch.save(optimizer.state_dict(), tmp_path / "state.pt")
+    for scale in (1.0, 2.0):
+        model(torch.ones(3)).sum().mul(scale).backward()
+        optimizer.step()
+    averages = {name: optimizer.state[p]["average"].numpy() for name, p in model.named_parameters()}
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "state.pt")
     words = convert(tmp_path / "state.pt", tmp_path / "out.safetensors", source="downslope", target="torch")
     assert main([str(word) for word in words]) == 0
-    said = capsys.readouterr().err
-    assert "left out: averages of the weights (ema), which no other system's SGD keeps" in said
+    said = capsys.readouterr()
+    assert "left out: averages of the weights (ema), which torch does not keep in its optimizer" in said.err
+    assert "2 averages of the weights" in said.out
     assert not any("average" in name for name in load_file(tmp_path / "out.safetensors"))
+
+    words = convert(tmp_path / "state.pt", tmp_path / "own.safetensors", source="downslope", target="downslope")
+    assert main([str(word) for word in words]) == 0
+    found = read_tensors(tmp_path / "own.safetensors", "downslope")
+    for name, average in averages.items():
+        np.testing.assert_array_equal(found.average[name], average)
+    again = downslope.numpy.SGD(found.params, lr=0.125, momentum=momentum, ema=0.5)
+    own = {name: velocity for name, velocity in found.velocity.items() if velocity is not None}
+    again.load_state_dict({"step": found.step, "velocity": own, "average": found.average})
+    np.testing.assert_array_equal(again.average["weight"], averages["weight"])
+
+    like = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="last")])
+    keeping = downslope.keras.SGD(0.125, momentum=momentum, use_ema=True, ema_momentum=0.5)
+    like.compile(keeping, loss="mse")
+    keeping.build(like.trainable_variables)
+    like.save(tmp_path / "like.keras")
+    words = ["--from", "downslope", "--to", "downslope.keras", "--like", tmp_path / "like.keras"]
+    words += ["--map", "weight=last/kernel:dense", "--map", "bias=last/bias"]
+    if not momentum:  # of which Keras keeps nothing to fill
+        return
+    assert main([str(word) for word in ["convert", tmp_path / "state.pt", tmp_path / "out.keras", *words]]) == 0
+    loaded = keras.models.load_model(tmp_path / "out.keras").optimizer
+    kept = {v.path.rsplit("last_")[-1]: np.asarray(v) for v in loaded.variables}
+    np.testing.assert_array_equal(kept["kernel_average"], averages["weight"].T)
+    np.testing.assert_array_equal(kept["bias_average"], averages["bias"])
+    back = ["convert", tmp_path / "out.keras", tmp_path / "back.safetensors"]
+    back += ["--from", "downslope.keras", "--to", "downslope"]
+    back += ["--map", "last/kernel=weight:dense", "--map", "last/bias=bias"]
+    assert main([str(word) for word in back]) == 0
+    found = read_tensors(tmp_path / "back.safetensors", "downslope")
+    np.testing.assert_array_equal(found.average["weight"], averages["weight"])
+
+
+def test_averages_of_keras_are_no_velocities(tmp_path):
+    """Keras keeps them before the momentums; a file of weights alone does not say so, and is refused."""
+    import keras
+
+    from downslope.keras import SGD
+
+    accumulating = SGD(0.125, momentum=0.5, use_ema=True, gradient_accumulation_steps=2)
+    plain = keras.optimizers.SGD(0.125, momentum=0.5, use_ema=True)
+    for optimizer, convention in ((accumulating, "downslope.keras"), (plain, "keras")):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(3, name="b")])
+        model.compile(optimizer, loss="mse")
+        optimizer.build(model.trainable_variables)
+        for variable in optimizer.variables[2:]:
+            kinds = {"average": 1.0, "momentum": 3.0}
+            variable.assign(variable * 0 + kinds.get(variable.path.rsplit("_", 1)[-1], 2.0))
+        model.save(tmp_path / "a.keras")
+        found = read_keras(tmp_path / "a.keras", convention).snapshot
+        assert {name: float(v.min()) for name, v in found.velocity.items()} == dict.fromkeys(found.params, 3.0)
+        assert {name: float(v.min()) for name, v in found.average.items()} == dict.fromkeys(found.params, 1.0)
+    model.save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(StateError, match="does not say whether averages"):
+        read_keras(tmp_path / "a.weights.h5")
 
 
 def test_a_keras_file_without_a_like_says_what_is_needed(tmp_path, capsys):

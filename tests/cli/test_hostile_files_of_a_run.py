@@ -29,6 +29,9 @@ REQUIRED = [
     "recipe.sgd.lr",
     "recipe.groups",
     "recipe.train",
+    "recipe.data",
+    "recipe.data.name",
+    "recipe.data.options",
     "environment.threads",
     "state.optimizer.0.step",
     "state.optimizer.0.skipped",
@@ -74,6 +77,10 @@ WRONG = {
     "files.model&safetensors.bytes": [-1, 1e300, None],
     "shapes": [{}, [], {"model": {}}],
     "recipe.sgd.lr": [None, {}, "x"],
+    "recipe.data": [None, 5, [], {}],
+    "recipe.data.name": [None, 5, {"": {"x": {}}}],
+    "recipe.data.options": [None, "x", []],
+    "recipe.data.augment": [5, "x", []],
     "environment": [[], {}, {"threads": "4"}, {"threads": None}],
 }
 

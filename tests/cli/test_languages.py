@@ -266,3 +266,39 @@ def test_labels_take_the_columns_they_have():
         label = line.split(" ")[0]
         rest = line.removeprefix(label)
         assert width_of(label) + len(rest) - len(rest.lstrip()) == LABEL
+
+
+@pytest.mark.parametrize("rule", ["linear", "sqrt", "half-life"])
+def test_reasons_of_a_rescaled_recipe_are_chinese(rule, capsys):
+    """Every comment, with its source: names of authors and settings alone are left in English."""
+    groups = "[{ match = '*.bias', lr = 0.02, momentum = 0.5, weight_decay = 1e-3 }]"
+    words = ["rescale", "digits", "--batch-size", "100", "--rule", rule, "--train.ema", "0.99", "--groups", groups]
+    comments = [line for line in in_chinese([*words, "--sgd.decay", "decoupled"], capsys).splitlines() if "#" in line]
+    assert comments
+    assert not [line for line in comments if re.search(r"[a-z]{3,} [a-z]{2,} [a-z]{3,}|absent", line)]
+
+
+def test_what_dampened_decay_pulls_like_is_chinese(capsys):
+    """The sentence that has another formula in it where there is dampening."""
+    settings = "lr=0.1, momentum=0.9, dampening=0.5, weight_decay=0.001"
+    words = ["compare", f"torch: SGD({settings})", f"downslope: Settings({settings}, decay='decoupled')"]
+    assert "weight_decay_coupled (1 - dampening) / (1 - momentum)，即 5 倍" in in_chinese(words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "system"),
+    [
+        ("lr=Linear(0.1, 0, 9), momentum=0.9, lr_in_velocity=True", "torch"),
+        ("lr=Linear(0.1, 0, 9), momentum=0.9", "keras"),
+        ("lr=0.1, momentum=0.9, nu=0.5", "keras"),
+        ("lr=0.1, momentum=0.9, trust_coefficient=0.01", "torch"),
+        ("lr=0.1, momentum=Linear(0.5, 0.9, 9)", "torch"),
+        ("lr=0.1, momentum=0.9, dampening=0.5, nesterov=True", "keras"),
+        ("lr=0.1, momentum=0.9, adaptive_clip=0.01", "keras"),
+    ],
+)
+def test_why_a_system_cannot_is_chinese(arguments, system, capsys):
+    """Each reason for which an advised list of arguments is none."""
+    text = in_chinese(["compare", f"downslope: Settings({arguments})", f"{system}: SGD(lr=0.2)"], capsys)
+    assert f"{system} 无法表示" in text
+    assert not english_in(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 from command_line import fail, succeed
@@ -50,3 +51,16 @@ def test_nothing_to_list(tmp_path, monkeypatch, capsys):
     (tmp_path / "runs/empty").mkdir(parents=True)
     assert "There are no runs in runs" in succeed(["list"], capsys)
     assert json.loads(succeed(["list", "--json"], capsys)) == []
+
+
+def test_a_run_is_one_row_whatever_it_is_called(trained, tmp_path, monkeypatch, capsys):
+    """A line break in a folder's name or in a title is escaped, in the list and where neighbours are named."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained[0], "runs/two\nlines")
+    recipe = tmp_path / "runs/two\nlines/recipe.toml"
+    recipe.write_text(re.sub("title = .*", r'title = "of\\ntwo"', recipe.read_text()))
+    head, row = succeed(["list"], capsys).splitlines()
+    assert head.startswith("run ")
+    assert row.startswith(r"runs/two\nlines ")
+    assert row.endswith(r"of\ntwo")
+    assert r"two\nlines" in fail(["evaluate", "runs/tow"], capsys)

@@ -1,5 +1,7 @@
 """Every path that a command is to write to is looked at first: what a person can mend gets exit code 2, and why."""
 
+import shutil
+
 import pytest
 from command_line import fail
 
@@ -46,6 +48,50 @@ def test_a_file_that_cannot_be_written_is_a_failure(name, trained, tmp_path, cap
     message = capsys.readouterr().err
     assert message.startswith("downslope: error: ")
     assert place.rpartition("/")[2] in message
+
+
+OWN = {
+    "recipe.toml": ["explain", "digits", "--html"],
+    "log.jsonl": ["report", "RUN", "--out"],
+    "run.json": ["predict", "RUN", "--output"],
+    "inputs.json": ["evaluate", "RUN", "--output"],
+    "model.safetensors": ["pack", "RUN", "--to", "export", "--out"],
+    "checkpoints/step-00000060/model.safetensors": ["pack", "RUN", "--to", "export", "--out"],
+    "ema.safetensors": ["convert", "RUN", "--force"],
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_file_of_a_run_is_not_replaced(name, trained, tmp_path, monkeypatch, capsys):
+    """By its own path or by a link; all that the run holds stays as it is, but its page may be written anew."""
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    words = ["run" if word == "RUN" else word for word in OWN[name]]
+    assert f"run/{name}: is a file of the run" in fail([*words, f"run/{name}"], capsys)
+    link = tmp_path / f"link{run.joinpath(name).suffix}"
+    link.symlink_to(run / name)
+    assert f"{link.name}: is a file of the run" in fail([*words, link.name], capsys)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_only_pages_take_the_place_of_pages(tmp_path, monkeypatch, capsys):
+    """A recipe, a text and a table that are named by mistake stay."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("mine")
+    for words in (["explain", "digits", "--html"], ["lab", "--out"], ["read", "SGD, lr 0.1", "--html"]):
+        assert "mine.toml: a page ends in .html. Give such a name" in fail([*words, "mine.toml"], capsys)
+    assert (tmp_path / "mine.toml").read_text() == "mine"
+
+
+def test_a_packed_run_takes_the_place_of_its_kind_alone(trained, tmp_path, monkeypatch, capsys):
+    """A file with another ending stays, and what to do is said."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("mine")
+    assert "mine.toml: exists, and is no .pt2" in fail(
+        ["pack", trained[0], "--to", "export", "--out", "mine.toml"], capsys
+    )
+    assert (tmp_path / "mine.toml").read_text() == "mine"
 
 
 def test_a_run_folder_within_a_file_is_a_mistake(tmp_path, capsys):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import fail, succeed
 from PIL import Image
@@ -186,6 +187,20 @@ def test_every_class_has_its_rates(rows, trained_on, capsys):
     )
 
 
+def test_rows_with_words_for_numbers_are_told_of_the_run(rows, trained_on, capsys):
+    """What options would mend is no advice for a run that has learned; of Parquet no second message around it."""
+    trained_on("kind", "cross_entropy")
+    write("new.csv", [{**row, "a": "wide"} for row in rows])
+    pd.DataFrame({"a": [[1]] * 3, "food": ["leaf"] * 3}).to_parquet("new.parquet")
+    more = f" The same holds for {len(rows) - 1} more of its {len(rows)} cells."
+    for file, place in (
+        ("new.csv", f"line 2, column `a`: 'wide' is not a number.{more}"),
+        ("new.parquet", "row 1, column `a`: [1] is not a number. The same holds for 2 more of its 3 cells."),
+    ):
+        message = fail(["predict", "run", "--input", file], capsys)
+        assert message == f"{file}, {place} The run has learned from numbers there: mend the file."
+
+
 def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     """CSV, JSON and JSON lines, by the suffix or on stdout: the same predictions, with the row and its mark."""
     trained_on("kind", "cross_entropy")
@@ -215,6 +230,9 @@ def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     assert [row["predicted"] for row in indexed] == [row["predicted"] for row in table]
     assert "must end in .csv, .parquet, .json or .jsonl" in fail([*words, "--output", "found.xlsx"], capsys)
     assert "is the input itself" in fail([*words, "--output", "new.csv"], capsys)
+    Path("learn.csv").write_text("kept")
+    assert "is what the run learned from" in fail([*words, "--output", "learn.csv"], capsys)
+    assert Path("learn.csv").read_text() == "kept"
     assert "there is no folder nowhere" in fail([*words, "--output", "nowhere/found.csv"], capsys)
     assert "has no column `nme`, but --id names it. Did you mean `name`?" in fail([*words[:-1], "nme"], capsys)
     assert "--id names a column of the file given with --input" in fail(["predict", "run", "--id", "name"], capsys)

@@ -325,6 +325,14 @@ def test_the_verdict_is_what_a_run_shows(a, data):
         ("train.freeze", '["dense1.*"]', "train.freeze is () in A, ('dense1.*',) in B"),
         ("train.start_from", '"run"', "train.start_from is None in A, 'run' in B"),
         ("train.loss", '"mse"', "train.loss is 'cross_entropy' in A, 'mse' in B"),
+        ("train.velocity_dtype", '"int8"', "train.velocity_dtype is 'float32' in A, 'int8' in B"),
+        ("train.shards", "4", "train.shards is 1 in A, 4 in B"),
+        ("train.on_nonfinite", '"skip"', "train.on_nonfinite is 'raise' in A, 'skip' in B"),
+        ("train.early_stop.patience", "3", "train.early_stop is None in A, { patience = 3, "),
+        ("train.spike.factor", "3.0", "train.spike is None in A, { factor = 3.0, "),
+        ("data.validation", "0.2", "data.validation is None in A, 0.2 in B"),
+        ("data.options.missing", '"drop"', 'data.options is {} in A, { missing = "drop" } in B'),
+        ("model.hidden", "[9]", "model.hidden is (128,) in A, (9,) in B"),
     ],
 )
 def test_what_else_differs_is_said(path, value, shown):
@@ -333,3 +341,11 @@ def test_what_else_differs_is_said(path, value, shown):
     found = compare(digits, replace(load_recipe(overrides=[(path, value)]), title="the others"))
     assert found.same
     assert any(shown in remark for remark in found.remarks)
+
+
+def test_what_changes_no_number_is_not_told():
+    """Of keys that say how data are read or what is logged."""
+    others = [("data.loaders", "2"), ("train.log_every", "7"), ("train.measure_every", "0"), ("train.compile", "true")]
+    found = compare(load_recipe(), replace(load_recipe(overrides=others), title="the others"))
+    assert found.same
+    assert found.remarks == compare(load_recipe(), load_recipe()).remarks

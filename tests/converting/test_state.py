@@ -17,6 +17,17 @@ def velocity():
     return {"weight": np.array([1.0, -2.0], np.float32), "bias": None}
 
 
+@pytest.mark.parametrize("settings", [5, "torch", {"weight": 5, "bias": None}])
+def test_settings_of_another_kind_are_refused(settings):
+    """In a sentence, wherever they stand."""
+    with pytest.raises(SettingsError, match=r"settings must be a Settings, or a dictionary with one for each"):
+        convert_state(velocity(), "downslope", "torch", settings=settings)
+    with pytest.raises(SettingsError, match=r"settings must be a Settings, or a dictionary with one for each"):
+        convert_state(velocity(), "torch", "downslope", target_settings=settings, lr=0.1)
+    with pytest.raises(StateError, match="no settings for the parameter `5`"):
+        convert_state({5: np.ones(2)}, "torch", "keras", settings={"weight": Settings(lr=0.1)})
+
+
 def test_hand_worked_scales():
     """lr inside: lr times; Keras: with the other sign; mu .9 with tau .9 at lr 1 is lr .1 undampened: k = 10."""
     for source, target, arguments, expected in (
@@ -212,3 +223,16 @@ def test_velocities_that_are_no_fractions_are_refused(dtype):
             convert_state({"w": array}, source="torch", target="keras", lr=0.1, momentum=0.9)
     for allowed in ("float16", "float64", "complex64", ">f4"):
         convert_state({"w": np.ones(2, allowed)}, source="torch", target="keras", lr=0.1, momentum=0.9)
+
+
+def test_averages_of_a_state_come_along_as_they_are():
+    """They are of no convention: NumPy's state with `ema` is one again, whatever became of the velocities."""
+    params = {"w": np.ones(2)}
+    optimizer = downslope.numpy.SGD(params, lr=0.5, momentum=0.5, ema=0.5)
+    for _ in range(2):
+        optimizer.step({"w": np.ones(2)})
+    converted = convert_state(optimizer.state_dict(), "downslope", "keras", settings=Settings(lr=0.5, momentum=0.5))
+    assert converted.velocity["w"].tolist() == [-0.75] * 2
+    assert converted.state["average"]["w"].tolist() == [0.125] * 2  # of 0.5 and -0.25
+    with pytest.raises(StateError, match="must be an array or None; got int"):
+        convert_state({"step": 1, "velocity": {}, "average": 3}, "torch", "keras", lr=0.1)

@@ -145,9 +145,11 @@ def test_apply_changes_what_is_given_and_only_that():
 def test_every_setting_may_differ_by_group(field):
     """No setting is missing from groups: each can be changed, to its default or to another value."""
     other = {"lr": 0.5, "momentum": 0.5, "dampening": 0.5, "nu": 0.5, "weight_decay": 0.5, "decay": "independent"}
-    other |= {"trust_coefficient": 0.5, "adaptive_clip": 0.5}
+    other |= {"trust_coefficient": 0.5, "adaptive_clip": 0.5, "adaptive_clip_by": "unit"}
     value = other.get(field.name, not field.default)
-    changed = Group(match="*", **{field.name: value}).apply(Settings(momentum=0.9, trust_coefficient=0.1))
+    changed = Group(match="*", **{field.name: value}).apply(
+        Settings(momentum=0.9, trust_coefficient=0.1, adaptive_clip=0.1)
+    )
     assert getattr(changed, field.name) == value
 
 

@@ -255,6 +255,19 @@ def test_formulas_are_mathml_that_says_what_they_say(name, value, lang):
     assert got == pytest.approx(value(names))
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_formula_that_another_form_of_momentum_has_not_says_so(lang):
+    """With nu 0.5 weights forget over 1 / (effective lr weight_decay) steps, not by the formula of the heavy ball."""
+    text = words_of(lang).equation.get("timescale_coupled", FORMULAS["timescale_coupled"].equation)
+    heavy_ball, others = re.split(r"[;\uff1b]", text)
+    assert "nu" not in heavy_ball
+    assert "Nesterov" in others
+    assert "nu" in others
+    found = downslope.explain(Settings(lr=0.1, momentum=0.9, nu=0.5, weight_decay=0.001))["decay_steps"]
+    assert found.value == pytest.approx(1 / (0.1 * (0.5 + 0.5 * 10) * 0.001))
+    assert found.value != pytest.approx((1 - 0.9) / (0.1 * 0.001))
+
+
 def test_the_rule_is_mathml_out_of_its_symbols():
     """The same signs as the printed equations, which stand beside it for browsers that show none."""
     html = html_of("digits-nesterov-decoupled")

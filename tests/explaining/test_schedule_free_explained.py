@@ -15,6 +15,7 @@ from downslope.core.errors import DownslopeError, SettingsError
 from downslope.core.rule_text import equations
 from downslope.explaining.schedule_free import AverageExplanation
 from downslope.recipe.load import parse_recipe
+from downslope.schedules import Warmup
 from downslope.theory.schedule_free import largest_curvature
 
 TEXT = """
@@ -102,3 +103,10 @@ def test_other_systems_have_no_words_for_it() -> None:
         ScheduleFree().to_convention("torch")
     with pytest.raises(DownslopeError, match="no rule is known"):
         rescale(parse_recipe(TEXT), epochs=3)
+
+
+def test_a_step_that_moves_nothing_has_no_largest_curvature():
+    """At lr 0, where a warmup begins, no number is printed that is none."""
+    text = str(explain(ScheduleFree(lr=Warmup(3, 0.5)), batch_size=8, examples=80, steps=20))
+    assert "∞" in text
+    assert "inf" not in text.split()

@@ -10,10 +10,12 @@ import numpy as np
 import optax
 import pytest
 
-from downslope import ScheduleFree
-from downslope.core.errors import SettingsError, StateError
+import downslope.numpy
+from downslope import Group, ScheduleFree
+from downslope.core.errors import GroupError, SettingsError, StateError
 from downslope.core.schedule_free import evaluation_point
-from downslope.jax import schedule_free_eval_params, schedule_free_sgd, sgd
+from downslope.jax import CodedVelocity, schedule_free_eval_params, schedule_free_sgd, sgd, take_step
+from downslope.kernel import xla
 from downslope.schedules import Warmup
 
 SETTINGS = [
@@ -95,6 +97,61 @@ def test_a_long_sum_of_weights_keeps_its_digits() -> None:
     assert state.velocity["a"].dtype == jnp.float32
 
 
+GROUPS = [Group(match="small", momentum=0.6, weight_decay=0.0), Group(match="late", lr=0.05)]
+
+
+def beside_numpy(take: Any, velocity_dtype: Any) -> list[Any]:
+    """Return (params, state, x) of five steps with groups, and NumPy's optimizer after the same."""
+    start = np.random.default_rng(0)
+    shapes = {"large": (70, 60), "small": (5,), "late": (4, 3)}
+    arrays = {name: start.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    params: Any = {name: jnp.asarray(array) for name, array in arrays.items()}
+    optimizer: Any = schedule_free_sgd(settings=SETTINGS[1], groups=GROUPS, velocity_dtype=velocity_dtype)
+    numpys = downslope.numpy.SGD(arrays, settings=SETTINGS[1], groups=GROUPS, velocity_dtype=velocity_dtype)
+    state, step_by = optimizer.init(params), jax.jit(take, static_argnums=0, donate_argnums=(2, 3))
+    for step in range(1, 6):
+        draw = np.random.default_rng(step)
+        grads = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+        params, state = step_by(optimizer, {name: jnp.asarray(grad) for name, grad in grads.items()}, state, params)
+        numpys.step(grads)
+    return [params, state, schedule_free_eval_params(state, params), numpys]
+
+
+def updated(optimizer: Any, grads: Any, state: Any, params: Any) -> Any:
+    """Take a step as optax does."""
+    updates, state = optimizer.update(grads, state, params)
+    return optax.apply_updates(params, updates), state
+
+
+@pytest.mark.parametrize("velocity_dtype", [None, "int8"])
+@pytest.mark.parametrize("take", [updated, take_step])
+def test_groups_codes_and_steps_in_place_are_those_of_numpy(take: Any, velocity_dtype: Any) -> None:
+    """Each group with its own lr, b and average; y and x as NumPy has them, in codes too."""
+    params, state, points, numpys = beside_numpy(take, velocity_dtype)
+    assert isinstance(state.velocity["large"], CodedVelocity) == (velocity_dtype == "int8")
+    assert len(state.weight_sum) == 3
+    expected = numpys.evaluation_params()
+    for name, param in params.items():
+        np.testing.assert_allclose(param, numpys.params[name], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(points[name], expected[name], rtol=1e-5, atol=1e-4)
+    if velocity_dtype == "int8":
+        ours, theirs = np.asarray(state.velocity["large"].codes, int), numpys.state_dict()["codes"]["large"]
+        assert (np.abs(ours - theirs) <= 1).all()
+        assert (ours != theirs).mean() < 1e-2
+
+
+def test_a_step_in_place_is_the_kernels() -> None:
+    """Where there is a kernel, `take_step` calls it; a state of a flax file, a table, is read too."""
+    optimizer, params = schedule_free_sgd(lr=0.5, velocity_dtype="int8"), {"w": jnp.ones((64, 64)), "b": jnp.ones(3)}
+    state = optimizer.init(params)
+    if xla.is_registered():
+        text = jax.jit(lambda s, p: take_step(optimizer, p, s, p)).lower(state, params).as_text()
+        assert xla.TARGET in text
+    table = state._replace(velocity={"w": state.velocity["w"]._asdict(), "b": state.velocity["b"]})
+    for own in (state, table):
+        assert (schedule_free_eval_params(own, params)["w"] == 1).all()
+
+
 def test_refusals() -> None:
     """What belongs to another method, or is missing, is said."""
     optimizer: Any = schedule_free_sgd(lr=0.5)
@@ -105,8 +162,12 @@ def test_refusals() -> None:
         optimizer.update(params, sgd(lr=0.1).init(params), params)
     with pytest.raises(StateError, match="Of a chain give the part"):
         schedule_free_eval_params(sgd(lr=0.1).init(params), params)
-    with pytest.raises(SettingsError, match="in floating formats alone"):
-        schedule_free_sgd(lr=0.5, velocity_dtype="int8")
+    with pytest.raises(SettingsError, match="a set has no order"):
+        schedule_free_sgd(lr=0.5, groups={Group(match="a", lr=0.1)})  # type: ignore[arg-type]
+    with pytest.raises(GroupError, match="`nesterov` and `schedule_free` do not go together"):
+        schedule_free_sgd(lr=0.5, groups=[Group(match="a", nesterov=True)])
+    with pytest.raises(StateError, match="averages of 1 sets of settings, the optimizer 2"):
+        schedule_free_sgd(lr=0.5, groups=[Group(match="a", lr=0.1)]).update(params, optimizer.init(params), params)
     with pytest.raises(SettingsError, match="holds all hyperparameters"):
         schedule_free_sgd(lr=0.5, settings=ScheduleFree())
     with pytest.raises(SettingsError, match=r"another method\. downslope\.torch\.ScheduleFreeSGD"):

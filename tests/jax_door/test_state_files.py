@@ -265,3 +265,16 @@ def test_a_folder_of_orbax_needs_its_system_named(tmp_path, capsys):
     checkpoint.PyTreeCheckpointer().save(tmp_path / "run", {"trace": {"w": np.ones(2, np.float32)}})
     assert main(["convert", str(tmp_path / "run"), str(tmp_path / "out.safetensors"), "--to", "torch"]) == 2
     assert "--from is missing" in capsys.readouterr().err
+
+
+def test_averages_of_our_own_come_along(tmp_path):
+    """With `ema`; before the first step there are none."""
+    optimizer = downslope.jax.sgd(0.1, 0.9, ema=0.5)
+    for steps in (0, 3):
+        params, state = trained(optimizer, steps=steps)
+        (tmp_path / "a.msgpack").write_bytes(serialization.to_bytes({"params": params, "opt_state": state}))
+        found = read_msgpack(tmp_path / "a.msgpack", "downslope").average
+        assert sorted(found) == (list(NAMES) if steps else [])
+        for name, array in found.items():
+            head, last = name.split(".")
+            np.testing.assert_array_equal(array, state.average[head][last])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from downslope import kernel
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS
+from downslope.kernel.rows import Row
 from downslope.torch.tensors import EXCHANGE
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
@@ -48,7 +49,17 @@ def make_plan(
     rows = []
     for index, (param, velocity, compensation) in enumerate(zip(params, velocities, compensations, strict=True)):
         state = {"momentum_buffer": velocity, "compensation": compensation}
-        rows.append((param, None, state, velocity, compensation, group, ROUNDINGS[rounding], index, 0))
+        rows.append(
+            Row(
+                param,
+                state=state,
+                velocity=velocity,
+                compensation=compensation,
+                kind=group,
+                rounding=ROUNDINGS[rounding],
+                place=index,
+            )
+        )
     plan = native().Plan(rows, *ASK)
     assert plan.refresh()
     return plan

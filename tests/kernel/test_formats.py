@@ -8,6 +8,7 @@ import torch
 from native_plans import ASK, COMBINATIONS, DTYPES, assert_equal_bits, make_plan, name_of, native, step_once
 
 from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS
+from downslope.kernel.rows import Row
 from downslope.torch import SGD
 from reference import ulp
 
@@ -201,8 +202,7 @@ def test_a_plan_refuses_what_would_crash() -> None:
 
     def row(param: torch.Tensor, grad: torch.Tensor | None = None, **changed: object) -> tuple[object, ...]:
         param.grad = torch.zeros_like(param) if grad is None else grad
-        fields = {"velocity": None, "compensation": None, "group": 0, "rounding": 0, "index": 0, "first": 0} | changed
-        return (param, None, None, *fields.values())
+        return Row(param, **({"kind": 0} | changed))
 
     module.Plan([row(torch.zeros(3))], *ASK)
     bfloat16 = torch.zeros(3, dtype=torch.bfloat16)
@@ -215,8 +215,8 @@ def test_a_plan_refuses_what_would_crash() -> None:
         "have one layout": row(torch.zeros(2, 3), velocity=torch.zeros(3, 2).t()),
         "one dense block": row(torch.zeros(6)[::2]),
         "unknown rounding": row(torch.zeros(3), rounding=3),
-        "not negative": row(torch.zeros(3), group=-1),
-        "nine fields": row(torch.zeros(3))[:8],
+        "not negative": row(torch.zeros(3), kind=-1),
+        "tuple of all fields": row(torch.zeros(3))[:8],
         "compensation goes": row(bfloat16.clone(), rounding=ROUNDINGS["compensated"]),
         "goes with compensated": row(bfloat16.clone(), compensation=torch.zeros_like(bfloat16)),
         "must be bfloat16": row(

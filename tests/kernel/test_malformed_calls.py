@@ -15,6 +15,7 @@ from native_plans import ASK, native
 
 from downslope.kernel.arrays import CODES
 from downslope.kernel.marks import examples
+from downslope.kernel.rows import Row
 from downslope.torch.tensors import EXCHANGE
 from draws import draws
 
@@ -29,7 +30,7 @@ def param() -> Any:
 def plan() -> Any:
     """Return a plan of one parameter with a velocity, refreshed."""
     velocity = torch.zeros(3)
-    made = native().Plan([(param(), None, {"momentum_buffer": velocity}, velocity, None, 0, 0, 0, 0)], *ASK)
+    made = native().Plan([Row(param(), state={"momentum_buffer": velocity}, velocity=velocity, kind=0)], *ASK)
     assert made.refresh()
     return made
 
@@ -51,15 +52,15 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], list[Any]]]:
     """Return every entry of the module with arguments that are right."""
     module = native()
     tensors = (torch.ones(3), torch.ones(3), torch.zeros(3), None)
-    row = (*tensors, 0, 0, 0, 0)
+    row = tuple(Row(*tensors[:2], velocity=tensors[2], kind=0))
     group = {"params": [], "lr": 1.0}
     array = [{"w": np.ones(3)} for _ in range(3)]
     made = plan()
     average = torch.zeros(3)
-    averaged = (param(), None, {"average": average}, None, None, 0, 0, 0, 0, None, average, 0.1)
+    averaged = tuple(Row(param(), state={"average": average}, average=average, kind=0, weight=0.1))
     names = (*ASK[-1], "velocity_codes", "velocity_scales", "average")
     return {
-        "Plan": (module.Plan, [[(param(), None, None, None, None, 0, 0, 0, 0)], *ASK]),
+        "Plan": (module.Plan, [[tuple(Row(param(), kind=0))], *ASK]),
         "Plan with an average": (module.Plan, [[averaged], *ASK[:-1], names]),
         "step of a plan with an average": (averaged_plan(averaged, names).step, [[0.0] * 6, 0]),
         "watch": (made.watch, [[group], {}, [("lr", None)], len, []]),
@@ -73,11 +74,11 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], list[Any]]]:
         "sum_of_squares of a plan": (plan().sum_of_squares, []),
         "let_go": (made.let_go, []),
         "elements": (made.elements, []),
-        "fit": (module.fit, [EXCHANGE, tensors, 0]),
-        "fit an average": (module.fit, [EXCHANGE, (*tensors, None, average), 0]),
+        "fit": (module.fit, [EXCHANGE, row]),
+        "fit an average": (module.fit, [EXCHANGE, tuple(Row(*row)._replace(average=average))]),
         "step_tensors with an average": (
             module.step_tensors,
-            [EXCHANGE, [(*row, None, torch.zeros(3), 0.1)], [0.0] * 6, 0],
+            [EXCHANGE, [tuple(Row(*row)._replace(average=torch.zeros(3), weight=0.1))], [0.0] * 6, 0],
         ),
         "step_tensors": (module.step_tensors, [EXCHANGE, [row], [0.0] * 6, 0]),
         "sum_of_squares": (module.sum_of_squares, [EXCHANGE, [torch.ones(3)]]),
@@ -182,6 +183,14 @@ def test_a_wrong_call_raises_or_does_nothing_worse(seed: int) -> None:
         native().learn_marks(EXCHANGE, examples())
 
 
+def test_a_row_has_the_same_fields_on_both_sides() -> None:
+    """In the same order; a row of more or fewer is refused."""
+    assert Row._fields == native().ROW
+    for wrong in (tuple(Row(param(), kind=0))[:-1], (*Row(param(), kind=0), None), [*Row(param(), kind=0)]):
+        with pytest.raises(ValueError, match="a tuple of all fields"):
+            native().Plan([wrong], *ASK)
+
+
 def test_averages_that_do_not_fit() -> None:
     """Of another shape, layout, format or memory: refused, as is a name too few for one."""
     names = (*ASK[-1], "velocity_codes", "velocity_scales", "average")
@@ -195,18 +204,18 @@ def test_averages_that_do_not_fit() -> None:
         own,
         torch.zeros(3, device="meta"),
     ):
-        row = (made, None, {"average": average}, None, None, 0, 0, 0, 0, None, average, 0.1)
+        row = Row(made, state={"average": average}, average=average, kind=0, weight=0.1)
         with pytest.raises(ValueError, match="average|layout|overlap|memory"):
             native().Plan([row], *ASK[:-1], names)
-        assert native().fit(EXCHANGE, (made, made.grad, None, None, None, average), 0) == (average is own)
-        rows = [(made, made.grad, None, None, 0, 0, 0, 0, None, average, 0.1)]
+        assert native().fit(EXCHANGE, Row(made, made.grad, average=average)) == (average is own)
+        rows = [Row(made, made.grad, average=average, kind=0, weight=0.1)]
         with pytest.raises(ValueError, match="average|layout|share|memory"):
             native().step_tensors(EXCHANGE, rows, [0.0] * 6, 0)
     kept = torch.zeros(3)
-    with pytest.raises(ValueError, match="nine fields, ten with scales, or twelve with an average"):
-        native().Plan([(made, None, {"average": kept}, None, None, 0, 0, 0, 0, None, kept, 0.1)], *ASK)
+    with pytest.raises(ValueError, match="scales and an average need the names"):
+        native().Plan([Row(made, state={"average": kept}, average=kept, kind=0, weight=0.1)], *ASK)
     with pytest.raises(ValueError, match="in a dict"):
-        native().Plan([(made, None, None, None, None, 0, 0, 0, 0, None, kept, 0.1)], *ASK[:-1], names)
+        native().Plan([Row(made, average=kept, kind=0, weight=0.1)], *ASK[:-1], names)
 
 
 def test_calls_that_ended_the_process() -> None:
@@ -225,7 +234,7 @@ def test_calls_that_ended_the_process() -> None:
     with pytest.raises(ValueError, match="six coefficients"):
         module.step_tensors(EXCHANGE, [], [0.0] * 7, 0)
     with pytest.raises(RuntimeError, match="refreshed"):
-        native().Plan([(param(), None, None, None, None, 0, 0, 0, 0)], *ASK).step([0.0] * 6, 0)
+        native().Plan([Row(param(), kind=0)], *ASK).step([0.0] * 6, 0)
     module.set_thread_count(2**31 - 1)
     assert module.thread_count() == 1024
     module.set_thread_count(1)
@@ -237,19 +246,17 @@ def test_tensors_that_share_memory_are_refused() -> None:
     memory = torch.ones(8)
     for one, grad in ((memory[:4], memory[2:6]), (memory[:4], memory[:4]), (memory[1:5], memory[:4])):
         with pytest.raises(ValueError, match="share memory"):
-            module.step_tensors(EXCHANGE, [(one, grad, None, None, 0, 0, 0, 0)], [0.0] * 6, 0)
+            module.step_tensors(EXCHANGE, [Row(one, grad, kind=0)], [0.0] * 6, 0)
         made = torch.nn.Parameter(one)
         made.grad = grad
-        assert module.Plan([(made, None, None, None, None, 0, 0, 0, 0)], *ASK).refresh() is False
+        assert module.Plan([Row(made, kind=0)], *ASK).refresh() is False
     rows = []
     for part in (memory[:4], memory[3:7]):
         made = torch.nn.Parameter(part)
         made.grad = torch.ones(4)
-        rows.append((made, None, None, None, None, 0, 0, 0, 0))
+        rows.append(Row(made, kind=0))
     with pytest.raises(ValueError, match="overlap"):
         module.Plan(rows, *ASK)
     with pytest.raises(ValueError, match="share memory"):
-        module.step_tensors(
-            EXCHANGE, [(row[0].detach(), torch.ones(4), None, None, 0, 0, 0, 0) for row in rows], [0.0] * 6, 0
-        )
+        module.step_tensors(EXCHANGE, [Row(row.param.detach(), torch.ones(4), kind=0) for row in rows], [0.0] * 6, 0)
     assert (memory == 1).all()

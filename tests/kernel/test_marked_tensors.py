@@ -15,6 +15,7 @@ from torch.nn import Parameter
 import warm
 from downslope.core.errors import SettingsError
 from downslope.kernel.marks import examples, teach_marks
+from downslope.kernel.rows import Row
 from downslope.torch import SGD
 from downslope.torch.tensors import EXCHANGE
 
@@ -216,16 +217,17 @@ def test_a_gradient_without_memory_is_refused_by_a_plan_of_its_own() -> None:
     """The compiled module itself: no plan, no step, no sum."""
     module = native()
     zeros = torch._efficientzerotensor((3,))
-    assert not module.fit(EXCHANGE, (torch.ones(3), zeros, None, None), 0)
+    assert not module.fit(EXCHANGE, Row(torch.ones(3), zeros))
     with pytest.raises(ValueError, match="memory"):
-        module.step_tensors(EXCHANGE, [(torch.ones(3), zeros, None, None, 0, 0, 0, 0)], [0.0] * 6, 0)
+        module.step_tensors(EXCHANGE, [Row(torch.ones(3), zeros, kind=0)], [0.0] * 6, 0)
     negated = torch._neg_view(torch.ones(3))
     for place in range(3):
-        tensors = [torch.ones(3), torch.ones(3), torch.zeros(3), None]
+        tensors = [torch.ones(3), torch.ones(3), torch.zeros(3)]
         tensors[place] = negated
-        assert not module.fit(EXCHANGE, tuple(tensors), 0)
+        given = Row(*tensors[:2], velocity=tensors[2], kind=0)
+        assert not module.fit(EXCHANGE, given)
         with pytest.raises(ValueError, match="memory"):
-            module.step_tensors(EXCHANGE, [(*tensors, 0, 0, 0, 0)], [0.0] * 6, 0)
+            module.step_tensors(EXCHANGE, [given], [0.0] * 6, 0)
     with pytest.raises(ValueError, match="dense block"):
         module.sum_of_squares(EXCHANGE, [zeros])
     param = Parameter(torch.ones(3))

@@ -12,6 +12,7 @@ from native_plans import make_plan, restored_settings
 from torch.nn import Parameter
 
 from downslope import kernel
+from downslope.kernel.rows import Row
 from downslope.torch import SGD
 
 LARGE = 600_000  # elements, so that a step lasts
@@ -115,7 +116,7 @@ def test_a_list_that_is_emptied_meanwhile_keeps_its_tensors_for_the_step() -> No
         def work(place: int) -> None:
             for _ in range(8):
                 param = torch.zeros(LARGE)
-                rows = [(param, torch.ones(LARGE), torch.zeros(LARGE), None, 0, 0, 0, 0)]
+                rows = [Row(param, torch.ones(LARGE), velocity=torch.zeros(LARGE), kind=0)]
                 tensors = [torch.ones(LARGE)]
                 clear = threading.Thread(target=lambda rows=rows, tensors=tensors: (rows.clear(), tensors.clear()))
                 clear.start()

@@ -12,6 +12,9 @@ def fields(text):
     return {path: field.value for path, field in read(text)[0].fields.items()}
 
 
+UNIT = {"adaptive_clip_by": "unit"}
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -51,9 +54,12 @@ def test_nu_of_our_own_optimizer_implies_nothing():
         ),
         ("We train by LARC with lr 4.8 and momentum 0.9.", {"trust_coefficient": 0.02, "trust_clip": True}),
         ("LARC with trust coefficient 0.001 and lr 4.8", {"trust_coefficient": 0.001, "trust_clip": True}),
-        ("SGD, lr 4.8, adaptive gradient clipping with lambda 0.01, momentum 0.9", {"adaptive_clip": 0.01}),
-        ("SGD，学习率4.8，动量0.9，自适应梯度裁剪系数0.01，训练90轮", {"adaptive_clip": 0.01}),
-        ("python train.py --opt sgd --lr 4.8 --clip-mode agc --clip-grad 0.01 --epochs 30", {"adaptive_clip": 0.01}),
+        ("SGD, lr 4.8, adaptive gradient clipping with lambda 0.01, momentum 0.9", {"adaptive_clip": 0.01} | UNIT),
+        ("SGD，学习率4.8，动量0.9，自适应梯度裁剪系数0.01，训练90轮", {"adaptive_clip": 0.01} | UNIT),
+        (
+            "python train.py --opt sgd --lr 4.8 --clip-mode agc --clip-grad 0.01 --epochs 30",
+            {"adaptive_clip": 0.01} | UNIT,
+        ),
     ],
 )
 def test_factors_of_single_tensors(text, wanted):
@@ -96,11 +102,11 @@ def test_lars_of_unknown_coefficient_is_no_recipe():
         ),
         (
             "opt = torch.optim.SGD(ps, lr=0.1)\nfor x in data:\n    adaptive_clip_grad(ps, clip_factor=0.03)\n    opt.step()\n",
-            {"sgd.lr": 0.1, "sgd.adaptive_clip": 0.03},
+            {"sgd.lr": 0.1, "sgd.adaptive_clip": 0.03, "sgd.adaptive_clip_by": "unit"},
         ),
         (
             "import optax\ntx = optax.chain(optax.adaptive_grad_clip(0.02), optax.sgd(0.1))\n",
-            {"sgd.lr": 0.1, "sgd.adaptive_clip": 0.02},
+            {"sgd.lr": 0.1, "sgd.adaptive_clip": 0.02, "sgd.adaptive_clip_by": "unit"},
         ),
     ],
 )
@@ -109,6 +115,23 @@ def test_trust_ratios_and_adaptive_clipping_in_code(code, expected):
     reading = read(code)[0]
     assert reading.optimizer == "sgd"
     assert {path: reading.fields[path].value for path in expected if path in reading.fields} == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("adaptive_clip_grad(ps, 0.03)", False),
+        ("adaptive_clip_grad(ps, 0.03, eps=1e-3, norm_type=2.0)", False),
+        ("adaptive_clip_grad(ps, 0.03, 1e-2)", True),
+        ("adaptive_clip_grad(ps, 0.03, norm_type=1.0)", True),
+    ],
+)
+def test_other_units_than_the_recipes_are_remarked_on(call, said):
+    """Another smallest norm or kind of norm; the usual ones are the recipe's, and nothing is said."""
+    reading = read(f"opt = torch.optim.SGD(ps, lr=0.1)\nfor x in data:\n    {call}\n    opt.step()\n")[0]
+    assert reading.fields["sgd.adaptive_clip_by"].value == "unit"
+    assert any("smallest norm" in str(remark) for remark in reading.remarks) == said
+    assert str(reading.recipe().sgd.adaptive_clip_by) == "unit"
 
 
 def test_lars_without_its_coefficient_stays_lars():

@@ -46,7 +46,7 @@ BROKEN = [
         (
             "my.toml, [sgd]: unknown key `momentun`. Did you mean `momentum`? Allowed here: lr, momentum, dampening, "
             "nesterov, nu, weight_decay, decay, lr_in_velocity, undampened_first_step, maximize, trust_coefficient, "
-            "trust_clip, adaptive_clip."
+            "trust_clip, adaptive_clip, adaptive_clip_by."
         ),
     ),
     (

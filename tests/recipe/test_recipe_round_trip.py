@@ -92,6 +92,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "sgd.trust_coefficient",
         "sgd.trust_clip",
         "sgd.adaptive_clip",
+        "sgd.adaptive_clip_by",
         "train.steps",
         "train.teacher_forcing",
         "train.sharpness_every",

@@ -285,3 +285,33 @@ def test_the_work_of_loading_is_linear_in_the_number_of_parameters() -> None:
         return taken
 
     assert work(2_000) < 12 * work(200)
+
+
+_NOT_ONE = torch.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("param_groups", 0, "param_names"), 0.5, "`param_names` of group 0 of the state must be a list"),
+        (("param_groups", 0, "param_names"), None, "`param_names` of group 0 of the state must be a list"),
+        (("param_groups", 0, "params", 1), _NOT_ONE, "or it is no index"),
+        (("param_groups", 0, "trust_coefficient"), _NOT_ONE, "`trust_coefficient` must be a number"),
+        (("param_groups", 0, "adaptive_clip"), torch.ones(2, device="meta"), "`adaptive_clip` must be a number"),
+        (("param_groups", 0, "trust_clip"), _NOT_ONE, "`trust_clip` must be True or False"),
+        (("state", 0, "momentum_buffer"), torch.ones(3, device="meta"), 'device "meta"'),
+        (("state", 0, "momentum_buffer"), torch.ones(3).to_sparse(), "must be dense"),
+        (("state", 0, "average"), torch.ones(3, device="meta"), 'average of `a` is on the device "meta"'),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_nothing_moves(path: tuple[Any, ...], value: Any, said: str) -> None:
+    """Of each kind that a file may hold one message, before anything changes; never an error of Python's or torch's."""
+    pairs = named()
+    optimizer = SGD(pairs, lr=0.1, momentum=0.9, ema=0.9)
+    run_named(optimizer, pairs)
+    table: Any = copy.deepcopy(optimizer.state_dict())
+    state = table
+    for key in path[:-1]:
+        table = table[key]
+    table[path[-1]] = value
+    assert said in refusal(optimizer, state)

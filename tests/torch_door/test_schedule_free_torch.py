@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,32 @@ def test_states_of_other_methods_are_refused() -> None:
 
 
 # What is given
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("r", -1, "`r` must be in [0, 16]"),
+        ("warmup_steps", "3", "`warmup_steps` must be an integer >= 0"),
+        ("nesterov", True, "`nesterov` and `schedule_free` do not go together"),
+        ("dampening", -1, "`dampening` must be in [0, 1]"),
+        ("k", "x", "`step` in the state must be an integer"),
+        ("lr_max", None, "`lr_max` must be a number"),
+    ],
+)
+def test_a_state_with_what_a_step_would_refuse_is_refused(name: str, value: Any, said: str) -> None:
+    """Before anything changes, of our own states and of the reference's; not at the first step afterwards."""
+    model = nn.Linear(2, 1)
+    optimizer = ScheduleFreeSGD(model, lr=0.5)
+    optimizer.train()
+    model(torch.ones(2)).sum().backward()
+    optimizer.step()
+    state = copy.deepcopy(optimizer.reference_state_dict() if name in ("k", "lr_max") else optimizer.state_dict())
+    state["param_groups"][0][name] = value
+    before = str(optimizer.state_dict())
+    with pytest.raises(StateError, match=re.escape(said)):
+        optimizer.load_state_dict(state)
+    assert str(optimizer.state_dict()) == before
 
 
 def test_settings_at_once() -> None:

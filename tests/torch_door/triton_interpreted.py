@@ -30,7 +30,7 @@ from downslope.torch import SGD, GradScaler, ScheduleFreeSGD, triton_kernels
 from downslope.torch.average import average_dtype
 from downslope.torch.blocks import encode
 from downslope.torch.device_numbers import DeviceNumbers
-from downslope.torch.step import more_of, scaled
+from downslope.torch.step import row_of, scaled
 from downslope.torch.tensors import EXCHANGE
 from downslope.torch.triton_plan import KernelPlan, kernels_for
 from downslope.torch.update import Entry
@@ -133,10 +133,7 @@ def test_every_format_has_the_bits_of_the_processors_kernel(kind):
     entries, grads = zip(*(entry_of(number, count, kind) for number, count in enumerate(counts)), strict=True)
     others, _ = zip(*(entry_of(number, count, kind) for number, count in enumerate(counts)), strict=True)
     six = [-1e-3, -0.1, -0.09, 0.01, 1.0, 0.9, 0.0, -0.1, -0.09, 0.0, 1.0, 0.9]  # with decay, and without
-    rows = [
-        (e.param, grad, e.velocity, e.compensation, e.group, ROUNDINGS[e.rounding], e.position, 0, *more_of(e))
-        for e, grad in zip(others, grads, strict=True)
-    ]
+    rows = [row_of(entry, entry.group, grad) for entry, grad in zip(others, grads, strict=True)]
     load_native().step_tensors(EXCHANGE, rows, six, 12345)
     plan = KernelPlan(triton_kernels, entries)
     plan.launch(plan.upload(grads, six, 12345), torch.zeros(()))

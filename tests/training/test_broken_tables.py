@@ -79,6 +79,13 @@ FILES = {
             "place."
         ),
     ),
+    "missing target": (
+        without((4, "30,3,east,")),
+        (
+            "t.csv, line 4, column `price`: the cell is empty. Fill it in, or set "
+            'data.options.missing = "drop" to leave such rows out; a target has no other way.'
+        ),
+    ),
     "missing word": (without((4, "30,3, ,300")), "t.csv, line 4, column `district`: the cell is empty. Fill it in"),
     "short row": (
         without((4, "30,3,east")),

@@ -1,12 +1,14 @@
 """What `downslope tune` searches: lines of a search, coordinates by the theory, proposals, and the order of trials."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from downslope import load_recipe
-from downslope.core.errors import RecipeError
+from downslope.core.errors import DownslopeError, RecipeError
 from downslope.recipe.schema import Tune
+from downslope.schedules import Constant
 from downslope.theory.forgetting import memory
 from downslope.training.tuning.coordinates import coordinates_of, default_space, recipe_at
 from downslope.training.tuning.ladder import Job, next_turn, rungs_of
@@ -45,6 +47,8 @@ def test_values_of_a_dimension(name, form, places, values):
         ({"sgd.lr": "log(1)"}, "two finite numbers"),
         ({"data.batch_size": "int(1.5, 3)"}, "two integers"),
         ({"model.hidden": "choice([64])"}, "at least two"),
+        ({"effective_lr": 'choice(1.0, "x")'}, "a coordinate is a number"),
+        ({"decay_epochs": "choice(true, false)"}, "a coordinate is a number"),
         ({"sgd.lr": "log(1e-3, 1)", "effective_lr": "log(1e-3, 1)"}, "Search one of the two"),
     ],
 )
@@ -52,6 +56,17 @@ def test_a_search_that_has_no_meaning_is_refused(search, says):
     """Each mistake gets one message."""
     with pytest.raises(RecipeError, match=says):
         read_space(search)
+
+
+def test_what_a_schedule_is_replaced_by():
+    """Of lr with a schedule a number is its largest value, another schedule takes its place, and a word is refused."""
+    recipe = load_recipe()
+    assert recipe_at(recipe, {"sgd.lr": "0.25"}, 1437).sgd.lr == replace(recipe.sgd.lr, initial=0.25)
+    constant = recipe_at(recipe, {"sgd.lr": '{ schedule = "constant", value = 0.5 }'}, 1437)
+    assert constant.sgd.lr == Constant(0.5)
+    for word in ('"x"', "true", "nan"):
+        with pytest.raises(DownslopeError, match="`lr` must"):
+            recipe_at(recipe, {"sgd.lr": word}, 1437)
 
 
 def test_coordinates_by_hand():

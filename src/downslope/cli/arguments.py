@@ -139,7 +139,7 @@ class CommandParser(argparse.ArgumentParser):
         plain, overrides = self._split(self._with_values(words))
         arguments, left = self.parse_known_args(plain)
         if left:
-            self.error(f"got {left[0]!r} too, which is one argument too many")
+            self.error(f"got {shown(repr(left[0]))} too, which is one argument too many")
         if self.takes_overrides:
             arguments.overrides = overrides
         return arguments
@@ -188,7 +188,7 @@ class CommandParser(argparse.ArgumentParser):
         name, equals, value = word.partition("=")
         if self._option_string_actions[name].nargs == 0:
             if equals:
-                self.error(f"{name} takes no value; got {value!r}")
+                self.error(f"{name} takes no value; got {shown(repr(value))}")
             return name
         if name not in self.repeatable and any(option.startswith(f"{name}=") for option in earlier):
             self.error(f"{name} is given more than once")
@@ -293,18 +293,28 @@ def suggest(name: str, options: Iterable[str], paths: Iterable[str]) -> list[str
     return [] if close is None else meant[close]
 
 
+_DIGITS = 18
+
+
 def count(text: str) -> int:
     """Return an integer >= 1 from an option's value."""
-    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"must be an integer >= 1; got {text!r}")
-    return int(text)
+    if not text.strip("0") or not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be an integer >= 1; got {shown(repr(text))}")
+    return _countable(text)
 
 
 def count_or_none(text: str) -> int:
     """Return an integer >= 0 from an option's value."""
     if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {text!r}")
-    return int(text)
+        raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {shown(repr(text))}")
+    return _countable(text)
+
+
+def _countable(digits: str) -> int:
+    """Return an integer of some digits; of thousands Python makes none, and nothing here is counted so far."""
+    if len(digits.lstrip("0")) > _DIGITS:
+        raise argparse.ArgumentTypeError(f"must be an integer below 10**{_DIGITS}; got {shown(repr(digits))}")
+    return int(digits)
 
 
 def seconds(text: str) -> float:
@@ -314,7 +324,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0; got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0; got {shown(repr(text))}")
     return value
 
 
@@ -343,12 +353,25 @@ def written_file(text: str) -> Path:
                 f"{shown(text)}: there is no folder {shown(path.parent)}. Make it first, or give another place"
             )
         refuse_irregular(path)
+        _refuse_part_of_run(path)
     except DownslopeError as error:
         raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}, and would be replaced. Give a file") from None
     except (OSError, ValueError) as error:  # a name too long, or with a byte that no name has
         why = getattr(error, "strerror", None) or error
         raise argparse.ArgumentTypeError(f"{shown(text)}: no file can be called so: {why}") from None
     return path
+
+
+def _refuse_part_of_run(path: Path) -> None:
+    """Raise if writing to a file would replace one that a run is made of."""
+    if not path.exists():
+        return
+    from downslope.training.folder.names import CHECKPOINTS, OWN_FILES, run_around
+
+    where = path.resolve()
+    run = run_around(where)
+    if run is not None and (where.name in OWN_FILES or CHECKPOINTS in where.relative_to(run).parts):
+        raise argparse.ArgumentTypeError(f"{shown(path)}: is a file of the run {shown(run)}. Give another place")
 
 
 def written_page(text: str) -> Path:

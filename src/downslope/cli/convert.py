@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from downslope.cli.arguments import CommandParser, UsageError, count, file_path, written_file
+from downslope.cli.arguments import CommandParser, UsageError, count, count_or_none, file_path, written_file
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of
 from downslope.core.settings import Settings
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from downslope.converting.snapshot import Snapshot
     from downslope.converting.state import ConvertedState
 
+_AVERAGING = ("downslope", "downslope.keras", "keras")
+"""Systems whose optimizers keep averages of the weights."""
 _KERAS_ENDINGS = (".keras", ".weights.h5")
 
 
@@ -50,7 +52,11 @@ def execute(words: Sequence[str]) -> int:
         until=arguments.until,
     )
     result = replace(moved, convention=target, velocity=converted.velocity, settings=None)
-    notes = [*moved.notes, *_write(arguments.output, result, like)]
+    notes = list(moved.notes)
+    if moved.average and like is None and target not in _AVERAGING:
+        result = replace(result, average={})
+        notes.append(f"left out: averages of the weights (ema), which {target} does not keep in its optimizer")
+    notes += _write(arguments.output, result, like)
     _tell(arguments, before, moved, converted)
     print_notes(notes)
     return 0
@@ -103,8 +109,10 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
         help="the source's settings: a recipe (.toml), a Caffe solver (.prototxt) or a Keras configuration (.json) "
         "(default: what IN says)",
     )
-    parser.add_argument("--step", metavar="N", type=_steps, help="steps taken (default: what IN says)")
-    parser.add_argument("--until", metavar="N", type=_steps, help="the last step to look at (default: 100000 ahead)")
+    parser.add_argument("--step", metavar="N", type=count_or_none, help="steps taken (default: what IN says)")
+    parser.add_argument(
+        "--until", metavar="N", type=count_or_none, help="the last step to look at (default: 100000 ahead)"
+    )
     parser.add_argument(
         "--steps-per-epoch", metavar="N", type=count, help="needed where a recipe's schedule is in epochs"
     )
@@ -190,6 +198,8 @@ def _write(path: Path, snapshot: Snapshot, like: KerasFile | None) -> list[str]:
 def _tell(arguments: argparse.Namespace, before: Snapshot, after: Snapshot, converted: ConvertedState) -> None:
     velocities = sum(velocity is not None for velocity in before.velocity.values())
     held = [f"{velocities} velocit{'y' if velocities == 1 else 'ies'}"]
+    if before.average:
+        held.append(count_of(len(before.average), "average") + " of the weights")
     if before.params:
         held.append(count_of(len(before.params), "array") + " of the model")
     held.append("the step is not known" if before.step is None else f"after {count_of(before.step, 'step')}")
@@ -239,9 +249,3 @@ def _short(settings: Settings) -> str:
 
 def _is_keras(convention: str) -> bool:
     return convention in {"keras", "downslope.keras", "tfa", "tf1"}
-
-
-def _steps(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {text!r}")
-    return int(text)

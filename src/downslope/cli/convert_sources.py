@@ -93,13 +93,15 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
         raise UsageError(f"convert: {shown(folder)} is a run of ours; use --from downslope, not --from {convention}.")
     from downslope.torch.state_files import as_array, decoded_velocity, settings_of_group
     from downslope.training.folder.run_folder import RunFolder
-    from downslope.training.run.state import SCALES_OF
+    from downslope.training.run.state import AVERAGE_OF, SCALES_OF
 
     checkpoint = RunFolder(folder).last()
     notes: list[str] = []
     velocity: dict[str, Any] = {}
     settings: dict[str, Settings] = {}
+    average: dict[str, Any] = {}
     saved = checkpoint.tensors["optimizer"]
+    averaged = checkpoint.tensors.get("ema", {}) if checkpoint.manifest["state"].get("ema_updates") else {}
     for group in checkpoint.manifest["state"]["optimizer"]:
         for name in group["param_names"]:
             tensor, scales = saved.get(name), saved.get(SCALES_OF + name)
@@ -107,6 +109,8 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
                 tensor = decoded_velocity(name, tensor, scales, notes)
             velocity[name] = None if tensor is None else as_array(tensor, name, notes)
             settings[name] = settings_of_group(folder, group, convention)
+            if name in averaged:  # of narrow weights it is kept wide beside
+                average[name] = as_array(saved.get(AVERAGE_OF + name, averaged[name]), name, notes)
     model = checkpoint.tensors["model"]
     bare = zip(without_wrappers(model), model.values(), strict=True)  # as the optimizer's names are
     return Snapshot(
@@ -117,6 +121,7 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
         step=checkpoint.step,
         settings=settings,
         notes=tuple(dict.fromkeys(notes)),
+        average=average,
     )
 
 

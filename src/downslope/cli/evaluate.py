@@ -17,6 +17,7 @@ from downslope.core.number_text import percent_text
 from downslope.core.shown import shown
 from downslope.language import tell
 from downslope.recipe.measures import is_share, title_of
+from downslope.training.folder.names import read_recipe
 
 
 def execute(words: Sequence[str]) -> int:
@@ -59,7 +60,7 @@ def execute(words: Sequence[str]) -> int:
         parser.error("--split is a part of the run's own data, and --input a file of yours. Give one")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     if arguments.output is not None:
-        check_output(arguments.output, arguments.input)
+        check_output(arguments.output, arguments.input, read_recipe(run))
     from downslope.cli.loading import load_torch
 
     load_torch()

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from downslope.cli.arguments import CommandParser, count, written_file
+from downslope.cli.arguments import CommandParser, count, written_page
 from downslope.cli.streams import terminal_width
 from downslope.core.columns import wrap
 from downslope.core.errors import DownslopeError, SettingsError
+from downslope.core.shown import shown
 from downslope.core.sparkline import blocks_for
 from downslope.explaining.language import words_of
 from downslope.explaining.schedule_free import AverageExplanation
@@ -51,7 +52,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--steps", metavar="N", type=count, help="steps of the run")
     parser.add_argument("--sources", action="store_true", help="say it at length, with formulas and their sources")
     parser.add_argument(
-        "--html", metavar="FILE", type=written_file, help="write it as a page, with plots and sliders, to FILE"
+        "--html", metavar="FILE", type=written_page, help="write it as a page, with plots and sliders, to FILE"
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON, with every digit")
     arguments = parser.read(_sentence_last(words))
@@ -155,5 +156,5 @@ def _curvatures(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"must be a number, or several separated by commas such as 0.5,20; got {text!r}"
+            f"must be a number, or several separated by commas such as 0.5,20; got {shown(repr(text))}"
         ) from None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from downslope.cli.arguments import CommandParser, written_file
+from downslope.cli.arguments import CommandParser, written_page
 from downslope.cli.recipe_text import standard_input
 from downslope.cli.streams import print_notes
 from downslope.core.errors import SettingsError
@@ -41,7 +41,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help="a recipe or sentence whose numbers the sliders begin with"
     )
-    parser.add_argument("--out", metavar="FILE", type=written_file, help="write the page to FILE, and open nothing")
+    parser.add_argument("--out", metavar="FILE", type=written_page, help="write the page to FILE, and open nothing")
     arguments = parser.read(words)
     begin = _begin(arguments)
     from downslope.lab import page

@@ -17,7 +17,7 @@ from downslope.cli.tables import format_number
 from downslope.core.columns import cut, padded, width_of
 from downslope.core.errors import DownslopeError
 from downslope.core.paths import expand_home
-from downslope.core.shown import printable
+from downslope.core.shown import printable, shown
 from downslope.language import said, tell
 from downslope.recipe.measures import GROWING, is_share, title_of
 from downslope.recipe.schema import Recipe
@@ -140,12 +140,12 @@ def _table(runs: Sequence[Listed], now: float) -> str:
     head = [said(word) for word in ("run", "state", "step", "best held out", "written", "title")]
     rows = [
         (
-            run.run,
+            shown(run.run, 1000),
             said(run.state),
             said("" if run.step is None else f"{run.step:,}" + (f" of {run.steps:,}" if run.steps else "")),
             _best_words(run),
             said("" if run.written is None else f"{duration(now - run.written)} ago"),
-            printable(said(run.problem) if run.problem else run.title),
+            printable(said(run.problem)) if run.problem else shown(run.title),
         )
         for run in runs
     ]

@@ -13,7 +13,7 @@ from downslope.cli.tables import count_of
 from downslope.core.shown import shown
 from downslope.language import tell
 
-_TARGETS = ("onnx", "export")
+_TARGETS = {"onnx": ".onnx", "export": ".pt2"}
 
 
 def execute(words: Sequence[str]) -> int:
@@ -30,7 +30,7 @@ def execute(words: Sequence[str]) -> int:
         example="downslope pack runs/digits --to onnx --out digits.onnx",
     )
     parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
-    parser.add_argument("--to", choices=_TARGETS, help="onnx, or export for a program of torch.export (.pt2)")
+    parser.add_argument("--to", choices=list(_TARGETS), help="onnx, or export for a program of torch.export (.pt2)")
     parser.add_argument(
         "--out", metavar="FILE", type=written_file, help="the file to write (default: RUN/model.onnx or RUN/model.pt2)"
     )
@@ -39,6 +39,9 @@ def execute(words: Sequence[str]) -> int:
     arguments = parser.read(words)
     if arguments.to is None:
         parser.error(f"--to is missing: give one of {', '.join(_TARGETS)}")
+    out, suffix = arguments.out, _TARGETS[arguments.to]
+    if out is not None and out.suffix.lower() != suffix and out.exists():
+        parser.error(f"--out {shown(out)}: exists, and is no {suffix}, which would be written. Give another name")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     load_torch()
     from downslope.training.packing.pack import pack_run

@@ -24,6 +24,7 @@ from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import shown
 from downslope.language import said, tell
+from downslope.training.folder.names import read_recipe
 
 if TYPE_CHECKING:
     from downslope.training.use.predict import Predictions
@@ -92,7 +93,7 @@ def execute(words: Sequence[str]) -> int:
     if arguments.json and arguments.format not in {None, "json"}:
         parser.error(f"--json is --format json; got --format {arguments.format} too. Give one")
     if arguments.output is not None:
-        check_output(arguments.output, arguments.input)
+        check_output(arguments.output, arguments.input, read_recipe(run))
     load_torch()
     from downslope.training.use.predict import Predictions
 

@@ -21,6 +21,7 @@ from downslope.core.errors import DownslopeError, MissingDependencyError
 from downslope.core.shown import shown
 
 if TYPE_CHECKING:
+    from downslope.recipe.schema import Recipe
     from downslope.training.use.answering import Form
 
 Row = Mapping[str, Any]
@@ -52,12 +53,13 @@ def format_of(path: Path) -> str:
     return suffix
 
 
-def check_output(path: Path, source: str | None) -> None:
-    """Raise unless predictions may be written to a file: its name says how, and it is not the input.
+def check_output(path: Path, source: str | None, recipe: Recipe) -> None:
+    """Raise unless predictions may be written to a file: its name says how, and it is not what they are made of.
 
     Args:
         path: The file.
         source: What `--input` gave, or None.
+        recipe: The run's recipe.
 
     Raises:
         DownslopeError: If they may not.
@@ -67,6 +69,10 @@ def check_output(path: Path, source: str | None) -> None:
         _pyarrow()
     if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
         raise DownslopeError(f"--output {shown(path)}: is the input itself. Give another file.")
+    for key in ("path", "held_out_path"):
+        learned = recipe.data.with_path().options.get(key)
+        if isinstance(learned, str) and path.exists() and Path(learned).exists() and path.samefile(learned):
+            raise DownslopeError(f"--output {shown(path)}: is what the run learned from. Give another file.")
 
 
 @contextmanager

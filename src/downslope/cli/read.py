@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from downslope.cli.arguments import CommandParser, count, file_path, written_file
+from downslope.cli.arguments import CommandParser, count, file_path, written_page
 from downslope.cli.streams import terminal_width
 from downslope.core.errors import RecipeError
 from downslope.core.shown import shown
@@ -52,7 +52,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--check", metavar="RECIPE", type=file_path, help="compare a recipe file with the words, value by value"
     )
-    parser.add_argument("--html", metavar="FILE", type=written_file, help="write a page with the text to FILE")
+    parser.add_argument("--html", metavar="FILE", type=written_page, help="write a page with the text to FILE")
     parser.add_argument("--json", action="store_true", help="print all readings as JSON")
     arguments = parser.read(_apart(words))
     wanted = [name for name in ("to", "check", "html", "json") if getattr(arguments, name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from downslope.cli.arguments import CommandParser, written_file
+from downslope.cli.arguments import CommandParser, written_page
 from downslope.cli.loading import load_torch
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
@@ -30,7 +30,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=written_file,
+        type=written_page,
         help=f"where to write it (default: RUN/report.html; for several, {PAGE})",
     )
     add_trust_option(parser)

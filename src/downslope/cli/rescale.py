@@ -12,6 +12,7 @@ from downslope.cli.recipe_text import find_recipe
 from downslope.cli.streams import write_new
 from downslope.core.errors import RecipeError
 from downslope.core.exact import exact, plain
+from downslope.core.shown import shown
 from downslope.rescaling import rescale
 from downslope.rescaling.batch import RULES
 
@@ -66,5 +67,5 @@ def _number(text: str) -> float | int:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number above 0; got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number above 0; got {shown(repr(text))}")
     return plain(exact(value))

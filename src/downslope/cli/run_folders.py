@@ -13,6 +13,7 @@ from pathlib import Path
 from downslope.cli.arguments import CommandParser
 from downslope.core.errors import CheckpointError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
+from downslope.core.shown import shown
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe
 from downslope.training.folder.names import CHECKPOINTS, FACTS, RECIPE, is_run_folder, read_recipe, run_around
@@ -130,4 +131,4 @@ def _runs_in(folder: Path) -> list[str]:
 
 def _listed(words: str, runs: list[str]) -> str:
     more = ", ..." if len(runs) > 8 else ""
-    return f" {words} {', '.join(runs[:8])}{more}." if runs else ""
+    return f" {words} {', '.join(map(shown, runs[:8]))}{more}." if runs else ""

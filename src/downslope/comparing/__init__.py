@@ -17,9 +17,18 @@ from downslope.core.notebook import ShownInNotebooks
 from downslope.core.schedule_free import ScheduleFree
 from downslope.core.settings import Settings
 from downslope.core.tables import toml_line
-from downslope.recipe.schema import Augment
+from downslope.recipe.schema import Augment, Data, EarlyStop, Model, Plateau, Spike, Train
 
 _SHOWN = 200
+_TABLES = (Augment, EarlyStop, Plateau, Spike, Mapping)
+_CHANGES_NO_NUMBER = frozenset(
+    {
+        *("loaders", "loader_timeout", "in_memory"),
+        *("compile", "device", "tf32", "channels_last", "parallel"),
+        *("log_every", "measure_every", "sharpness_every"),
+    }
+)
+"""Where and how data and steps are computed, and what is told of them; the last digits at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,31 +197,11 @@ def _beside_the_rule(one: Side, two: Side) -> list[str]:
     if one.recipe is None or two.recipe is None:
         return []
     found: list[str] = []
-    for table, names in (
-        ("data", ("name", "batch_size", "sampling", "normalize", "augment")),
-        (
-            "train",
-            (
-                "epochs",
-                "steps",
-                "loss",
-                "start_from",
-                "start_without",
-                "freeze",
-                "class_weights",
-                "threshold",
-                "label_smoothing",
-                "accumulate",
-                "precision",
-                "clip_norm",
-                "ema",
-            ),
-        ),
-    ):
-        for name in names:
+    for table, form in (("data", Data), ("model", Model), ("train", Train)):
+        for name in (field.name for field in fields(form) if field.name not in _CHANGES_NO_NUMBER):
             x, y = (getattr(getattr(side.recipe, table), name) for side in (one, two))
             if x != y:
-                x, y = (toml_line(value) if isinstance(value, Augment | Mapping) else repr(value) for value in (x, y))
+                x, y = (toml_line(value) if isinstance(value, _TABLES) else repr(value) for value in (x, y))
                 found.append(f"not part of the rule, and different: {table}.{name} is {x} in A, {y} in B")
     plateaus = [side.recipe.train.plateau for side in (one, two) if side.recipe is not None]
     if any(plateaus):

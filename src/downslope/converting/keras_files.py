@@ -74,6 +74,7 @@ class KerasFile:
         is_archive: Whether it is a zip archive, as `.keras` files are, or HDF5 alone.
         places: By parameter name, the dataset that holds it.
         momentums: By parameter name, the dataset that holds its velocity.
+        averages: By parameter name, the dataset that holds its average; empty without `use_ema`.
         iteration: The dataset of the iteration.
         learning_rate: The dataset of the learning rate, or None where a schedule has it.
         snapshot: What it holds.
@@ -85,6 +86,7 @@ class KerasFile:
     is_archive: bool
     places: dict[str, str]
     momentums: dict[str, str]
+    averages: dict[str, str]
     iteration: str
     learning_rate: str | None
     snapshot: Snapshot
@@ -136,8 +138,10 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
     with_lr = len(slots) > 1 and not scheduled and arrays[slots[1]].shape == () and arrays[slots[1]].dtype.kind == "f"
     rest = slots[2 if with_lr else 1 :]
     ordered, certain = order_of_config(layers, config)
-    found = name_momentums(ordered, [arrays[slot].shape for slot in rest], certain=certain)
-    momentums = dict(zip(found, rest, strict=True))
+    kept, rest = _apart(path, rest, arrays, own)
+    found = name_momentums(ordered, [arrays[slot].shape for slot in rest or kept], certain=certain)
+    momentums = dict(zip(found, rest, strict=False))
+    averages = dict(zip(found, kept, strict=False))
     places = {name: place for layer in layers for name, place in layer.places.items()}
     lr = as_written(float(arrays[slots[1]])) if with_lr else None
     notes += [] if all(name in places for name in found) else [_UNNAMED]
@@ -148,18 +152,58 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
         is_archive=is_archive,
         places=places,
         momentums=momentums,
+        averages=averages,
         iteration=slots[0],
         learning_rate=slots[1] if with_lr else None,
         snapshot=Snapshot(
             what=f"{shown(path.name)} (Keras)",
             convention=convention,
             velocity={name: arrays[slot] for name, slot in momentums.items()},
+            average={name: arrays[slot] for name, slot in averages.items()},
             params={name: arrays[place] for name, place in places.items()},
             step=int(arrays[slots[0]]),
             settings=_settings(_table(own.get("config")), lr, path, convention),
             notes=tuple(notes),
         ),
     )
+
+
+def _apart(
+    path: Path, slots: list[str], arrays: Mapping[str, Any], optimizer: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """Return the datasets of averages and those of velocities, which Keras keeps in this order for all variables.
+
+    Between the two may be accumulated gradients, which are no state that goes on elsewhere.
+
+    Raises:
+        StateError: If the file does not say which are which.
+    """
+    config = _table(optimizer.get("config"))
+    kinds = ["average"] * bool(config.get("use_ema"))
+    kinds += ["accumulated"] * bool(config.get("gradient_accumulation_steps"))
+    shapes = [arrays[slot].shape for slot in slots]
+    half = len(slots) // 2
+    if not config and half and len(slots) % 2 == 0 and shapes[:half] == shapes[half:] and _are_twice(arrays, half):
+        raise StateError(
+            f"{shown(path)}: its optimizer has two variables for each of the model's, and a file of weights does not "
+            "say whether averages (use_ema) or accumulated gradients are beside the velocities. Save a .keras file."
+        )
+    if not kinds:
+        return [], slots
+    kinds += ["velocity"] * bool(config.get("momentum", 0.0))
+    size = len(slots) // len(kinds)
+    parts = {kind: slots[place * size : (place + 1) * size] for place, kind in enumerate(kinds)}
+    if len(slots) % len(kinds) or len({tuple(arrays[slot].shape for slot in part) for part in parts.values()}) > 1:
+        raise StateError(
+            f"{shown(path)}: its optimizer has {len(slots)} variables of {' and '.join(kinds)} that are not each as "
+            "many as the model's. Where only some variables have momentum, save it from an optimizer without use_ema."
+        )
+    return parts.get("average", []), parts.get("velocity", [])
+
+
+def _are_twice(arrays: Mapping[str, Any], count: int) -> bool:
+    """Whether the model has about `count` variables that are trained, and not twice as many."""
+    return sum(not place.startswith("optimizer/") for place in arrays) < 2 * count
 
 
 def write_keras(path: Path, snapshot: Snapshot, like: KerasFile) -> list[str]:
@@ -185,6 +229,7 @@ def write_keras(path: Path, snapshot: Snapshot, like: KerasFile) -> list[str]:
     new |= {like.places[name]: array for name, array in snapshot.params.items()}
     if snapshot.step is not None:
         new[like.iteration] = np.array(snapshot.step)
+    new |= {place: _begun(name, snapshot, like) for name, place in like.averages.items()}
     stream = io.BytesIO(like.weights)
     narrowed: set[str] = set()
     with _h5py().File(stream, "r+") as file:
@@ -203,6 +248,17 @@ def _filled(velocity: Any) -> Any:
     return 0.0 if velocity is None else velocity
 
 
+def _begun(name: str, snapshot: Snapshot, like: KerasFile) -> Any:
+    """Return the average of a parameter; the parameter itself if there is none."""
+    for held in (snapshot.average, snapshot.params, like.snapshot.params):
+        if name in held:
+            return held[name]
+    raise StateError(
+        f"{shown(like.path)} keeps averages, and nothing says what that of `{shown(name)}` is: there is neither an "
+        "average nor a parameter of that name."
+    )
+
+
 def _left_as_it_was(snapshot: Snapshot, like: KerasFile, narrowed: list[str]) -> list[str]:
     notes: list[str] = []
     if like.snapshot.settings is None:
@@ -215,6 +271,11 @@ def _left_as_it_was(snapshot: Snapshot, like: KerasFile, narrowed: list[str]) ->
     kept = [name for name in like.places if name not in snapshot.params]
     if kept:
         notes.append(f"as they are in {like.path.name}: {', '.join(kept)}")
+    if snapshot.average and not like.averages:
+        notes.append(f"left out: averages of the weights, of which {like.path.name} keeps none (use_ema)")
+    begun = [name for name in like.averages if name not in snapshot.average]
+    if begun:
+        notes.append(f"averages begin with the parameters: {', '.join(begun)}")
     if narrowed:
         notes.append(f"rounded to {', '.join(narrowed)}, the format of {like.path.name}")
     return notes
@@ -257,6 +318,8 @@ def _settings(config: Mapping[str, Any], lr: float | None, path: Path, conventio
     if not config:
         return None
     arguments = dict(config) if lr is None else {**config, "learning_rate": lr}
+    if arguments.get("ema_overwrite_frequency") is None:  # else parameters become their averages, as in no other
+        arguments = {key: value for key, value in arguments.items() if key not in {"use_ema", "ema_momentum"}}
     try:
         if convention != "keras":
             return _own_settings(arguments)

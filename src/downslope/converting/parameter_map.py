@@ -191,6 +191,7 @@ def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras:
         snapshot,
         velocity=moved(snapshot.velocity),
         params=moved(snapshot.params),
+        average=moved(snapshot.average),
         settings=settings,
         notes=(*snapshot.notes, said) if left_out else snapshot.notes,
     )
@@ -239,6 +240,7 @@ def _with_biases(
         raise StateError(f"--map: the layout \"{BIASES}\" is for the way between PyTorch's two biases and Keras's one.")
     kept: Table = {name: entry for name, entry in table.items() if name not in entries}
     velocity, params, notes = dict(snapshot.velocity), dict(snapshot.params), list(snapshot.notes)
+    average = dict(snapshot.average)
     settings = dict(snapshot.settings) if isinstance(snapshot.settings, dict) else snapshot.settings
     for names, places in _pairs(entries, from_keras=from_keras):
         absent = [name for name in names if name not in velocity and name not in params]
@@ -248,12 +250,16 @@ def _with_biases(
         if len(own) > 1 and own[0] != own[1]:
             raise StateError(f"`{names[0]}` and `{names[1]}` have different settings, so that their sum has no rule.")
         held = [params.pop(name) for name in names if name in params]
+        averages = [average.pop(name) for name in names if name in average]
         moving = [velocity.pop(name) for name in names if name in velocity]
         if any(v is not None for v in moving):
             _check_velocities(names, target, from_keras=from_keras)
             notes.append(_what_it_needs(places, own[0], from_keras=from_keras))
         inside = isinstance(own[0], Settings) and own[0].lr_in_velocity and target != "torch"
         new = _split(held, moving, halved=inside) if from_keras else _joined(names, held, moving, halved=not inside)
+        if averages:  # of a sum it is the sum of both
+            parts = [averages[0], averages[0] * 0] if from_keras else [sum(averages)]
+            average |= {f"{' + '.join(names)} as {place}": part for place, part in zip(places, parts, strict=True)}
         for place, (param, of_it) in zip(places, new, strict=True):
             name = f"{' + '.join(names)} as {place}"
             kept[name] = Entry(place)
@@ -261,7 +267,8 @@ def _with_biases(
             velocity |= {name: of_it} if moving else {}
             if isinstance(settings, dict) and isinstance(own[0], Settings):
                 settings[name] = own[0]
-    return replace(snapshot, velocity=velocity, params=params, settings=settings, notes=tuple(notes)), kept
+    moved = {"velocity": velocity, "params": params, "average": average}
+    return replace(snapshot, **moved, settings=settings, notes=tuple(notes)), kept
 
 
 def _pairs(entries: Table, *, from_keras: bool) -> list[tuple[list[str], list[str]]]:

@@ -30,6 +30,7 @@ class Snapshot:
         step: Steps taken, or None where the file does not say.
         settings: Settings by parameter name, or of all; None where the file does not say.
         notes: What a person should know about how it was read.
+        average: Averages of parameters that the optimizer keeps, by name; empty where it keeps none.
     """
 
     what: str
@@ -39,12 +40,14 @@ class Snapshot:
     step: int | None = None
     settings: Settings | dict[str, Settings] | None = None
     notes: tuple[str, ...] = ()
+    average: Arrays = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that velocities are floating or complex numbers, and each of the shape and kind of its parameter."""
         for name, param in self.params.items():
             if param.dtype.kind not in "biufc":
                 raise StateError(f"{self.what}: `{shown(name)}` must be an array of numbers; got {param.dtype}.")
+        self._check_averages()
         for name, velocity in self.velocity.items():
             if velocity is None:
                 continue
@@ -65,6 +68,15 @@ class Snapshot:
                 raise StateError(
                     f"{self.what}: the velocity of `{shown(name)}` is {velocity.dtype}, the parameter {param.dtype}. "
                     "They are not of one training."
+                )
+
+    def _check_averages(self) -> None:
+        for name, average in self.average.items():
+            beside = [held[name] for held in (self.params, self.velocity) if held.get(name) is not None]
+            if average.dtype.kind not in "fc" or any(average.shape != array.shape for array in beside):
+                raise StateError(
+                    f"{self.what}: the average of `{shown(name)}` is {average.dtype} of {average.shape}, and must hold "
+                    "floating or complex numbers in the shape of its parameter."
                 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from downslope.core.equivalence import Passage, Side, find_passage
@@ -39,6 +39,7 @@ class ConvertedState:
         parts_at: The first step at which the two differ, or None.
         statement: How long they stay together: "exact; the conventions part when lr next changes (step 1000)".
         remarks: What else a person should know.
+        average: Averages of the weights as the state has them, which are of no convention; empty where it has none.
     """
 
     velocity: dict[str, Any]
@@ -48,12 +49,16 @@ class ConvertedState:
     parts_at: int | None
     statement: str
     remarks: tuple[str, ...]
+    average: dict[str, Any] = field(default_factory=dict)
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state as ``downslope.numpy.SGD`` and the other optimizers' readers take it: "step" and "velocity"."""
+        """The state as ``downslope.numpy.SGD`` and the other optimizers' readers take it: "step" and "velocity".
+
+        And "average", where the state has any.
+        """
         kept = {name: array for name, array in self.velocity.items() if array is not None}
-        return {"step": self.step, "velocity": kept}
+        return {"step": self.step, "velocity": kept} | ({"average": dict(self.average)} if self.average else {})
 
 
 def convert_state(
@@ -75,7 +80,7 @@ def convert_state(
 
     Args:
         state: Velocities by parameter name, of any framework's arrays, None for one that has had no gradient; or
-            {"step": ..., "velocity": ...}, as ``downslope.numpy.SGD.state_dict`` returns it.
+            {"step": ..., "velocity": ...}, perhaps with "average", as ``downslope.numpy.SGD.state_dict`` returns it.
         source: Where the state is from: the name of a convention, or settings.
         target: Where it goes.
         settings: The settings of the run, where `source` is a name: of all parameters, or by name where groups differ.
@@ -102,7 +107,7 @@ def convert_state(
     for side in (source, target):
         if not isinstance(side, Settings):
             find_convention(side)
-    velocity, counted = _taken_apart(state)
+    velocity, counted, average = _taken_apart(state)
     step = _checked_step(counted if step is None else step)
     passages: dict[tuple[Settings, Settings], Passage] = {}
     chosen: dict[str, tuple[Settings, Settings]] = {}
@@ -128,16 +133,20 @@ def convert_state(
         parts_at=min((p.parts_at for p in passages.values() if p.parts_at is not None), default=None),
         statement=_statement(by_name, passages, differing),
         remarks=_remarks(by_name, late, sides),
+        average=average,
     )
 
 
-def _taken_apart(state: Any) -> tuple[dict[str, Any], int | None]:
-    """Return the velocities by name, and the step if the state says it."""
+def _taken_apart(state: Any) -> tuple[dict[str, Any], int | None, dict[str, Any]]:
+    """Return the velocities by name, the step if the state says it, and the averages."""
     if not isinstance(state, Mapping):
         raise StateError(f"the state must be a mapping of velocities by name; got {type(state).__name__}.")
     table = cast("Mapping[str, Any]", state)
-    if set(table) == {"step", "velocity"} and isinstance(table["velocity"], Mapping):
+    average: Mapping[str, Any] = {}
+    in_parts = set(table) - {"average"} == {"step", "velocity"}
+    if in_parts and isinstance(table["velocity"], Mapping) and isinstance(table.get("average", {}), Mapping):
         velocities, step = cast("Mapping[str, Any]", table["velocity"]), table["step"]
+        average = cast("Mapping[str, Any]", table.get("average", {}))
     elif "param_groups" in table:
         raise StateError(
             "the state is a whole state_dict; give its velocities by name, or use downslope convert for the file."
@@ -151,7 +160,7 @@ def _taken_apart(state: Any) -> tuple[dict[str, Any], int | None]:
             raise StateError(
                 f"the velocity of `{shown(name)}` must hold floating or complex numbers; got {array.dtype}."
             )
-    return dict(velocities), step
+    return dict(velocities), step, dict(average)
 
 
 def _checked_step(step: Any) -> int | None:
@@ -177,11 +186,18 @@ def _check_step_known(step: int | None, pair: tuple[Settings, Settings]) -> None
 
 def _of(settings: PerParameter | None, name: str) -> Settings | None:
     """Return the settings of one parameter."""
-    if not isinstance(settings, Mapping):
-        return settings
-    if name not in settings:
-        raise StateError(f"there are no settings for the parameter `{name}`.{did_you_mean(name, settings)}")
-    return settings[name]
+    found: Any = settings
+    if isinstance(settings, Mapping):
+        if name not in settings:
+            raise StateError(
+                f"there are no settings for the parameter `{shown(name)}`.{did_you_mean(str(name), map(str, settings))}"
+            )
+        found = settings[name]
+    if not isinstance(found, Settings | None):
+        raise SettingsError(
+            f"settings must be a Settings, or a dictionary with one for each parameter; got {shown(repr(found))}."
+        )
+    return found
 
 
 def _source_side(source: str | Settings, settings: Settings | None, arguments: Mapping[str, Any]) -> Side:

@@ -2,6 +2,7 @@
 
 velocity.NAME    a velocity; or KEY.NAME, with the source's own word: momentum_buffer, trace, momentums, v, ...
 param.NAME       a parameter
+average.NAME     the average of one, as optimizers keep it with ema
 step             steps taken, an integer
 """
 
@@ -33,7 +34,7 @@ _FORMATS: Mapping[str, str] = MappingProxyType(
 )
 """The format's words for what numbers are stored as, and NumPy's."""
 
-_VELOCITY, _PARAM, _STEP = "velocity.", ("param.", "params."), ("step", "count")
+_VELOCITY, _PARAM, _AVERAGE, _STEP = "velocity.", ("param.", "params."), "average.", ("step", "count")
 
 
 def read_tensors(path: Path, convention: str) -> Snapshot:
@@ -53,6 +54,7 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
     prefixes = (_VELOCITY, f"{row.state_key}.")
     velocity: dict[str, Any] = {}
     params: dict[str, Any] = {}
+    average: dict[str, Any] = {}
     steps: set[int] = set()
     stray: list[str] = []
     for name in sorted(tensors):
@@ -63,14 +65,13 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
             _put(path, velocity, name.removeprefix(prefix), array, "velocity")
         elif prefix := next((p for p in _PARAM if name.startswith(p)), None):
             _put(path, params, name.removeprefix(prefix), array, "parameter")
+        elif name.startswith(_AVERAGE):
+            _put(path, average, name.removeprefix(_AVERAGE), array, "average")
         else:
             stray.append(name)
     if stray:
         raise StateError(_why_stray(path, stray, row))
-    if not velocity:
-        raise StateError(f"{path}: holds no velocity. Its names begin with {_VELOCITY} or {row.state_key}.")
-    for name in _late(path, metadata):
-        _put(path, velocity, name, None, "velocity")
+    _take_up_late(path, metadata, velocity, row, has_averages=bool(average))
     if len(steps) > 1:
         raise StateError(f"{path}: says {' and '.join(map(str, sorted(steps)))} steps. Leave `step` or `count` out.")
     return Snapshot(
@@ -80,6 +81,7 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
         params=params,
         step=steps.pop() if steps else None,
         notes=notes,
+        average=average,
     )
 
 
@@ -110,7 +112,8 @@ def write_tensors(path: Path, snapshot: Snapshot) -> None:
         for name, array in snapshot.velocity.items()
         if array is not None
     }
-    tensors |= {f"param.{n}": np.ascontiguousarray(a).reshape(a.shape) for n, a in snapshot.params.items()}
+    for prefix, arrays in ((_PARAM[0], snapshot.params), (_AVERAGE, snapshot.average)):
+        tensors |= {prefix + n: np.ascontiguousarray(a).reshape(a.shape) for n, a in arrays.items()}
     if snapshot.step is not None:
         tensors["step"] = np.array(snapshot.step, np.int64)
     late = [name for name, array in snapshot.velocity.items() if array is None]
@@ -119,9 +122,15 @@ def write_tensors(path: Path, snapshot: Snapshot) -> None:
     replace_file(path, importlib.import_module("safetensors.numpy").save(tensors, metadata))
 
 
-def _late(path: Path, metadata: Mapping[str, str]) -> list[str]:
-    """Return the names of the parameters that have had no gradient."""
-    return decode_json(metadata.get("no_gradient_yet", "[]"), list[str], f"{path}, no_gradient_yet", StateError)
+def _take_up_late(
+    path: Path, metadata: Mapping[str, str], velocity: dict[str, Any], row: Convention, *, has_averages: bool
+) -> None:
+    """Add the parameters that have had no gradient; without momentum these and averages may be all there is."""
+    late = decode_json(metadata.get("no_gradient_yet", "[]"), list[str], f"{path}, no_gradient_yet", StateError)
+    if not velocity and not (has_averages and late):
+        raise StateError(f"{path}: holds no velocity. Its names begin with {_VELOCITY} or {row.state_key}.")
+    for name in late:
+        _put(path, velocity, name, None, "velocity")
 
 
 def _load(path: Path) -> tuple[dict[str, Any], Mapping[str, str], tuple[str, ...]]:

@@ -18,6 +18,8 @@ from downslope.systems.convention import Convention
 from downslope.systems.table import find_convention
 
 _PARAMS, _STEP, _COUNT, _STARTED = "params", "step", "count", "started"
+_AVERAGE = "average"
+"""Of downslope.jax.AveragingSGDState."""
 _CODES, _SCALES = "codes", "scales"
 """Of a velocity of 8 bits, as downslope.jax.CodedVelocity has them."""
 
@@ -64,12 +66,14 @@ def snapshot_of_tree(tree: Any, convention: str, what: str, optimizer: str | Non
     late = {name for name, flag in _leaves(state.get(_STARTED) or {}, row.state_key) if not flag}
     step = _step(table, row, place, notes)
     held = dict(_leaves(params, _PARAMS)) if is_state else {}
+    kept = dict(_leaves(state.get(_AVERAGE) or {}, row.state_key)) if coded and step != 0 else {}  # at 0 all are zeros
     return Snapshot(
         what=f"{what} ({row.title})",
         convention=row.name,
         velocity={name: None if name in late else array for name, array in velocity.items()},
         params={name: _array(leaf, name, what, notes) for name, leaf in held.items() if _is_learned(leaf)},
         step=step,
+        average={name: _array(leaf, name, what, notes) for name, leaf in kept.items()},
         notes=tuple(dict.fromkeys(notes)),
     )
 

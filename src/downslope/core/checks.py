@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from downslope.core.errors import SettingsError, one_of
+from downslope.core.shown import shown
 
 Unit = Literal["step", "epoch"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -89,7 +90,7 @@ def as_float(name: str, value: Any, *, or_schedule: bool = False) -> float:
     """
     kinds = "a number or a schedule" if or_schedule else "a number"
     if isinstance(value, bool) or not (isinstance(value, Real) or (hasattr(value, "item") and _is_scalar(value))):
-        raise SettingsError(f"`{name}` must be {kinds}; got {value!r} of type {type(value).__name__}.")
+        raise SettingsError(f"`{name}` must be {kinds}; got {shown(repr(value))} of type {type(value).__name__}.")
     try:
         number = float(value)
     except OverflowError:  # an integer beyond the largest float
@@ -131,10 +132,10 @@ def check_increasing(name: str, times: Any) -> tuple[float, ...]:
         SettingsError: If there are none, one is not above 0, or they do not increase.
     """
     if isinstance(times, str) or not hasattr(times, "__iter__"):
-        raise SettingsError(f"`{name}` must be a list of times; got {times!r}.")
+        raise SettingsError(f"`{name}` must be a list of times; got {shown(repr(times))}.")
     checked = tuple(check_length(name, time) for time in times)
     if not checked or any(later <= earlier for earlier, later in pairwise(checked)):
-        raise SettingsError(f"`{name}` must be increasing times such as [30, 60, 80]; got {list(times)!r}.")
+        raise SettingsError(f"`{name}` must be increasing times such as [30, 60, 80]; got {shown(repr(list(times)))}.")
     return checked
 
 
@@ -148,7 +149,7 @@ def check_step(step: Any) -> int:
 def check_flag(name: str, value: Any) -> None:
     """Raise `SettingsError` unless `value` is True or False."""
     if not isinstance(value, bool):
-        raise SettingsError(f"`{name}` must be True or False; got {value!r}.")
+        raise SettingsError(f"`{name}` must be True or False; got {shown(repr(value))}.")
 
 
 def check_unit(unit: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from downslope.core.checks import Taken
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, did_you_mean
 from downslope.core.schedules.schedule import Schedule, scaled
-from downslope.core.settings import Decay, Settings
+from downslope.core.settings import ClipBy, Decay, Settings
 from downslope.core.synonyms import refuses_unknown_fields
 
 BIAS_AND_NORM = "@bias_and_norm"
@@ -46,6 +46,7 @@ class Group:
         trust_coefficient: Trust coefficient; 0 for no trust ratio, as LARS has it for biases and normalisation layers.
         trust_clip: Whether the trust ratio only lowers lr.
         adaptive_clip: Factor of adaptive clipping; 0 for none.
+        adaptive_clip_by: "tensor" or "unit", of what its norms are.
 
     Raises:
         GroupError: If `match` is empty or no pattern, or nothing is changed by the group.
@@ -71,6 +72,7 @@ class Group:
     trust_coefficient: float | None = None
     trust_clip: bool | None = None
     adaptive_clip: float | None = None
+    adaptive_clip_by: ClipBy | None = None
 
     def __post_init__(self) -> None:
         """Check the patterns; what they match and what they change is checked where it is known."""
@@ -87,7 +89,9 @@ class Group:
             raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting such as weight_decay=0.")
         if self.lr_factor is not None:
             self._check_factor(self.lr_factor)
-        self.apply(Settings(momentum=0.5, trust_coefficient=1.0))  # with which every allowed change is allowed
+        self.apply(
+            Settings(momentum=0.5, trust_coefficient=1.0, adaptive_clip=1.0)
+        )  # with which every allowed change is allowed
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -121,6 +125,8 @@ class Group:
             changes = self.resolved(settings.lr).changes()
             if changes.get("trust_coefficient") == 0:
                 changes.setdefault("trust_clip", False)  # of a ratio that there is not
+            if changes.get("adaptive_clip") == 0:
+                changes.setdefault("adaptive_clip_by", "tensor")
             return replace(settings, **changes)
         except SettingsError as error:
             raise GroupError(f"group {self.match!r}: {error}") from None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
 DECAYS: tuple[Decay, ...] = get_args(Decay)
+ClipBy = Literal["tensor", "unit"]
+CLIPS_BY: tuple[ClipBy, ...] = get_args(ClipBy)
 
 
 @refuses_unknown_fields
@@ -56,6 +58,9 @@ class Settings:
         trust_clip: LARC: the trust ratio is divided by lr and at most 1, so that it only lowers lr. None for False.
         adaptive_clip: The gradient of each tensor is scaled down to a norm of at most adaptive_clip times that of the
             parameter, or 0.001 where this is less. None or 0 for none.
+        adaptive_clip_by: Of what these norms are: "tensor" (None), or "unit" for each slice of one output, as in the
+            paper: along the first axis (rows of a matrix, filters of a convolution), in JAX as optax has it, for whom
+            outputs are the last axis. Of tensors of one dimension at most it is the tensor.
 
     Raises:
         SettingsError: If a value is of the wrong kind, outside its range, or needs another that is missing.
@@ -79,6 +84,7 @@ class Settings:
     trust_coefficient: float | None = None
     trust_clip: bool | None = None
     adaptive_clip: float | None = None
+    adaptive_clip_by: ClipBy | None = None
 
     def __post_init__(self) -> None:
         """Check every value; numbers of any kind become Python floats."""
@@ -98,6 +104,7 @@ class Settings:
         if self.trust_clip is not None:
             check_flag("trust_clip", self.trust_clip)
         object.__setattr__(self, "trust_clip", self.trust_clip or None)
+        object.__setattr__(self, "adaptive_clip_by", checked_clip_by("adaptive_clip_by", self.adaptive_clip_by))
         check_decay(self.decay)
         self._check_together()
 
@@ -124,6 +131,12 @@ class Settings:
             raise SettingsError(
                 "`trust_clip` bounds the trust ratio, and there is none; got trust_clip=True without "
                 "trust_coefficient. Set trust_coefficient to a value such as 0.001, or trust_clip to False."
+            )
+        if self.adaptive_clip_by is not None and self.adaptive_clip is None:
+            raise SettingsError(
+                "`adaptive_clip_by` says of what gradients are clipped, and there is no clipping; got "
+                'adaptive_clip_by="unit" without adaptive_clip. Set adaptive_clip to a value such as 0.01, or '
+                'adaptive_clip_by to "tensor".'
             )
         if self.decay in {"relative", "corrected"} and not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
@@ -359,17 +372,29 @@ def checked_factor(name: str, value: Any) -> float | None:
     return None if value is None else check_range(name, as_float(name, value)) or None
 
 
+def checked_clip_by(name: str, value: Any) -> ClipBy | None:
+    """Return of what adaptive clipping takes norms; None where it is the whole tensor, which "tensor" says too.
+
+    Raises:
+        SettingsError: If it is another word.
+    """
+    if value is not None and (not isinstance(value, str) or value not in CLIPS_BY):
+        raise SettingsError(f"`{name}` must be {one_of(CLIPS_BY)}; got {value!r}.{did_you_mean(str(value), CLIPS_BY)}")
+    return "unit" if value == "unit" else None
+
+
 _CHECKS: Mapping[str, Callable[[str, Any], float | None]] = {
     "nu": checked_nu,
     "trust_coefficient": checked_factor,
     "adaptive_clip": checked_factor,
 }
 
-SAYING_NONE: Mapping[str, float | bool] = {
+SAYING_NONE: Mapping[str, float | bool | str] = {
     "nu": 1.0,
     "trust_coefficient": 0.0,
     "trust_clip": False,
     "adaptive_clip": 0.0,
+    "adaptive_clip_by": "tensor",
 }
 """What says None, by field, where None cannot be written."""
 

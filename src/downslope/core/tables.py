@@ -19,6 +19,7 @@ from downslope.core.errors import DownslopeError, RecipeError, did_you_mean, one
 from downslope.core.schedule_free import ScheduleFree
 from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 
 _KINDS: Mapping[Any, str] = {
     float: "a number",
@@ -76,6 +77,8 @@ def toml_line(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
         table = cast("Mapping[str, Any]", value)
+        if not table:
+            return "{}"
         return "{ " + ", ".join(f"{key} = {toml_line(item)}" for key, item in table.items()) + " }"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml_line, cast('list[Any]', value)))}]"
@@ -104,8 +107,8 @@ class Source:
         for override in self.overrides:
             parts = tuple(override.split("."))
             if parts == whole[: len(parts)] or (whole == parts[: len(whole)] and key is not None):
-                return f"command line, --{override}"
-        return f"{self.file}, [{'.'.join(path)}]" if path else self.file
+                return f"command line, --{shown(override)}"
+        return f"{self.file}, [{shown('.'.join(path))}]" if path else self.file
 
 
 def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) -> Any:
@@ -123,7 +126,9 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
         RecipeError: If a key is unknown or missing, or a value is of the wrong type or not allowed.
     """
     if not isinstance(table, dict):
-        raise RecipeError(f"{source.place(path[:-1], path[-1])}: `{'.'.join(path)}` must be a table; got {table!r}.")
+        raise RecipeError(
+            f"{source.place(path[:-1], path[-1])}: `{'.'.join(path)}` must be a table; got {shown(repr(table))}."
+        )
     table = expand_names(kind, cast("dict[str, Any]", table))
     if kind is Settings:
         kind, table = _method(table, source, path)
@@ -176,7 +181,7 @@ def _method(table: dict[str, Any], source: Source, path: tuple[str, ...]) -> tup
     switch = table.get("schedule_free", False)
     if not isinstance(switch, bool):
         raise RecipeError(
-            f"{source.place(path, 'schedule_free')}: `schedule_free` must be true or false; got {switch!r}."
+            f"{source.place(path, 'schedule_free')}: `schedule_free` must be true or false; got {shown(repr(switch))}."
         )
     if switch:
         return ScheduleFree, table
@@ -202,7 +207,8 @@ def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: st
         if item_kind is not None and is_dataclass(item_kind):
             if not isinstance(value, list):
                 brackets = f" Write [[{key}]], with two brackets." if isinstance(value, dict) else ""
-                raise RecipeError(f"{source.place(path, key)}: `{key}` must be a list; got {value!r}.{brackets}")
+                got = shown(f"{value!r}")
+                raise RecipeError(f"{source.place(path, key)}: `{key}` must be a list; got {got}.{brackets}")
             items = cast("list[Any]", value)
             return tuple(_table(item_kind, item, source, (*path, key), str(i)) for i, item in enumerate(items))
     return _leaf(hint, alternatives, value, source, path, key)
@@ -220,13 +226,14 @@ def _schedule(value: Any, source: Source, path: tuple[str, ...], key: str) -> An
         label = f"{path[-1]}.{key}" if key.isdecimal() else key
         raise RecipeError(
             f"{source.place(path, key)}: `{label}` must be a number or a schedule such as "
-            f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = 20, unit = "epoch" }}; got {value!r}.'
+            f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = 20, unit = "epoch" }}; '
+            f"got {shown(f'{value!r}')}."
         )
     table = cast("dict[str, Any]", value)
     name = table["schedule"]
     if not isinstance(name, str) or name not in SCHEDULES:
         raise RecipeError(
-            f"{source.place((*path, key), 'schedule')}: unknown schedule {name!r}."
+            f"{source.place((*path, key), 'schedule')}: unknown schedule {shown(repr(name))}."
             f"{did_you_mean(str(name), SCHEDULES)} Use {one_of(SCHEDULES)}."
         )
     rest = {field: item for field, item in table.items() if field != "schedule"}
@@ -242,7 +249,8 @@ def _leaf(hint: Any, alternatives: tuple[Any, ...], value: Any, source: Source, 
         wanted = " or ".join(text for kind in alternatives if (text := _describe(kind)))
         words = [word for kind in alternatives if get_origin(kind) is Literal for word in get_args(kind)]
         raise RecipeError(
-            f"{source.place(path, key)}: `{key}` must be {wanted}; got {value!r}.{did_you_mean(str(value), words)}"
+            f"{source.place(path, key)}: `{key}` must be {wanted}; got {shown(repr(value))}."
+            f"{did_you_mean(str(value), words)}"
         ) from None
     # TOML promises 64 bits, and torch counts in no more.
     items: tuple[Any, ...] = cast("Any", converted) if isinstance(converted, tuple) else (converted,)
@@ -277,7 +285,7 @@ def _of_unknown_key(kind: Any, known: Mapping[str, Field[Any]], source: Source, 
         )
     what = f" of the schedule `{kind.name}`" if is_schedule else ""
     return (
-        f"{source.place(path, key)}: unknown key `{key}`{what}.{did_you_mean(key, known)} "
+        f"{source.place(path, key)}: unknown key `{shown(key)}`{what}.{did_you_mean(key, known)} "
         f"Allowed here: {', '.join(known)}."
     )
 

@@ -5,16 +5,19 @@ said by groups.
 
 References:
     You, Gitman & Ginsburg 2017, algorithm 1 (LARS: the trust ratio is of |grad| + weight_decay |param|); Apex's LARC,
-    which lets the ratio only lower lr; Brock, De, Smith & Simonyan 2021, eq. 3 (adaptive clipping), here for each
-    tensor as a whole.
+    which lets the ratio only lower lr; Brock, De, Smith & Simonyan 2021, eq. 3 (adaptive clipping), for each tensor as
+    a whole, or as there for each unit: a slice by one output, which is a gradient changed before the rest.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from downslope.core.rule import StepScalars
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SMALLEST_NORM = 1e-3
 """Norm that a parameter counts with at least in adaptive clipping, so that one that begins at 0 can move."""
@@ -26,6 +29,12 @@ class TensorFactors(NamedTuple):
     trust_coefficient: float | None = None
     trust_clip: bool = False
     adaptive_clip: float | None = None
+    adaptive_clip_by: str | None = None
+
+    @property
+    def by_unit(self) -> bool:
+        """Whether tensors of two dimensions and more are clipped unit by unit, before `of` is asked."""
+        return self.adaptive_clip is not None and self.adaptive_clip_by == "unit"
 
     @property
     def given(self) -> bool:
@@ -70,4 +79,39 @@ NONE = TensorFactors()
 
 def factors_of(settings: Any) -> TensorFactors:
     """Return what settings choose of them; `NONE` where they choose none."""
-    return TensorFactors(settings.trust_coefficient, bool(settings.trust_clip), settings.adaptive_clip)
+    return TensorFactors(
+        settings.trust_coefficient, bool(settings.trust_clip), settings.adaptive_clip, settings.adaptive_clip_by
+    )
+
+
+def clipped_by_unit(grad: np.ndarray[Any, Any], param: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+    """Return a gradient of two axes or more with each slice along the first axis scaled down, in its own format.
+
+    Example:
+        >>> import numpy as np
+        >>> clipped_by_unit(np.array([[3.0, 4.0], [0.3, 0.4]]), np.array([[1.0, 0.0], [0.0, 1.0]]), 0.5)
+        array([[0.3, 0.4],
+               [0.3, 0.4]])
+    """
+    import numpy as np
+
+    norm, most = _unit_norms(grad), share * np.maximum(_unit_norms(param), SMALLEST_NORM)
+    is_larger = norm > most
+    factors = np.where(is_larger, most / np.where(is_larger, norm, 1.0), 1.0)
+    wide = np.result_type(grad, np.float32)
+    with np.errstate(all="ignore"):
+        clipped = grad.astype(wide) * factors.astype(wide)
+        formed = np.empty_like(grad, subok=False)
+        formed[...] = clipped
+    return formed
+
+
+def _unit_norms(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    axes = tuple(range(1, array.ndim))
+    wide = np.abs(array).astype(np.float64)
+    with np.errstate(all="ignore"):
+        largest = wide.max(axes, keepdims=True, initial=0.0)
+        largest = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)  # else squares might leave float64
+        return np.sqrt(np.square(wide / largest).sum(axes, keepdims=True)) * largest

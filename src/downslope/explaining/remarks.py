@@ -132,7 +132,8 @@ def _about_velocity(settings: Settings, now: StepScalars, run: RunSize) -> Itera
         trust, larc = Remark(name="trust", numbers=numbers), Remark(name="trust_clip", numbers=numbers)
         yield larc if settings.trust_clip else trust
     if settings.adaptive_clip is not None:
-        yield Remark(name="adaptive_clip", numbers={"share": settings.adaptive_clip})
+        name = "adaptive_clip" if settings.adaptive_clip_by is None else "adaptive_clip_by_unit"
+        yield Remark(name=name, numbers={"share": settings.adaptive_clip})
 
 
 def _about_training(recipe: Recipe) -> Iterator[Remark]:

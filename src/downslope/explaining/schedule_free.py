@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isinf
 from typing import Any
 
 from downslope.core.columns import width_of, wrap
@@ -106,7 +107,8 @@ class AverageExplanation:
         yield f"  {' '.join(_to_the_right(said(head), columns) for head, columns in heads)}"
         for row in self.schedule:
             epoch = "" if row.epoch is None else f"{row.epoch:.2f}"
-            numbers = f"{row.lr:>12.6g} {row.average:>12.6g} {row.largest_curvature:>18.6g}"
+            bound = "∞" if isinf(row.largest_curvature) else f"{row.largest_curvature:.6g}"  # where lr is 0
+            numbers = f"{row.lr:>12.6g} {row.average:>12.6g} {bound:>18}"
             yield f"  {row.step:>12} {epoch:>9} {numbers}"
 
     def _sentences(self) -> Iterator[str]:

@@ -83,19 +83,25 @@ def export(
 
 
 def _check_factors(recipe: Recipe, target: str) -> None:
-    """Raise if gradients have factors by the norm of each tensor, which are no part of the rule that is written out."""
+    """Raise if gradients have factors by the norm of each tensor, and the target has no function for them."""
     for settings in (recipe.sgd, *(group.apply(recipe.sgd) for group in recipe.groups)):
-        named = [name for name in _NEAREST if getattr(settings, name)]
+        has_some = target in {"timm", "optax"}
+        by_unit = settings.adaptive_clip_by == "unit" and has_some
+        named = ["trust_coefficient"] if settings.trust_coefficient and not has_some else []
+        named += ["adaptive_clip"] if settings.adaptive_clip and not by_unit else []
         if named and target != "downslope":
-            raise ExportError(f"{target}: sgd.{named[0]} {_NEAREST[named[0]]} Export to downslope, or leave it out.")
+            unit = settings.adaptive_clip_by == "unit" and named[0] == "adaptive_clip"
+            nearest = _NEAREST["by_unit" if unit else named[0]]
+            raise ExportError(f"{target}: sgd.{named[0]} {nearest} Export to downslope, or leave it out.")
 
 
 _NEAREST: Mapping[str, str] = MappingProxyType(
     {
-        "trust_coefficient": "is not written out. Nearest: timm.optim.Lars, which has it for tensors with weight decay "
-        "alone, and optax.lars, whose ratio is of the norm of the decayed gradient and which has lr in the velocity.",
-        "adaptive_clip": "is not written out. Nearest: timm.utils.agc.adaptive_clip_grad and optax.adaptive_grad_clip, "
-        "which clip row by row instead of each tensor as a whole.",
+        "trust_coefficient": "is not written out. Export to timm, whose Lars is the same, or to optax, whose ratio is "
+        "of the norm of the decayed gradient.",
+        "by_unit": "of each unit is not written out. Export to timm or optax, which have the same.",
+        "adaptive_clip": "of each tensor as a whole is not written out. Nearest: timm.utils.agc.adaptive_clip_grad and "
+        'optax.adaptive_grad_clip, which clip each unit: sgd.adaptive_clip_by = "unit".',
     }
 )
 """What comes near in other systems, and how it differs."""

@@ -36,6 +36,11 @@ def write_optax(plan: Plan) -> str:
                 "optax has no quasi-hyperbolic momentum. Leave sgd.nu out, which is another rule, or export to torch, "
                 "which writes the step out, or to downslope. In optax it takes a transformation of your own."
             )
+        if form.trust_clip:
+            raise ExportError(
+                "optax: sgd.trust_clip bounds the trust ratio by 1 / lr (LARC), and optax.scale_by_trust_ratio has no "
+                "bound. Export to timm or downslope, or leave it out."
+            )
     masked = _is_mask(forms)
     chains = [_chain(program, form, mask=masked) for form in (forms[-1:] if masked else forms)]
     conditions = [match_source(group.patterns, is_flat="param.ndim <= 1") for group, _ in plan.groups]
@@ -108,9 +113,7 @@ def _chain(program: _Program, form: Settings, *, mask: bool) -> list[str]:
     if form.maximize:
         program.remarks.append("It maximizes: the gradient's sign is turned first, and not that of weight decay.")
     decayed = not is_zero(form.weight_decay)
-    if decayed and form.decay == "coupled":
-        links.append(nested("optax.add_decayed_weights", [program.value("weight_decay", form.weight_decay), *masked]))
-        program.remarks.append("Weight decay stands before momentum, as in PyTorch: it goes through the velocity.")
+    links += _on_the_gradient(program, form, masked, decays=decayed and form.decay == "coupled")
     if form.dampening:
         kept = f"1 - {form.dampening!r}"
         links.append(
@@ -139,6 +142,26 @@ def _chain(program: _Program, form: Settings, *, mask: bool) -> list[str]:
         program.remarks.append(
             f"{form.decay.capitalize()} weight decay comes last, with a minus sign, since nothing scales it any more."
         )
+    return links
+
+
+def _on_the_gradient(program: _Program, form: Settings, masked: list[str], *, decays: bool) -> list[str]:
+    """Return what changes the gradient before momentum: clipping, coupled decay, a trust ratio."""
+    links: list[str] = []
+    if form.adaptive_clip is not None:
+        links.append(f"optax.adaptive_grad_clip({form.adaptive_clip!r})")
+        program.remarks.append("Adaptive clipping is of each unit: the weights of one output, which is the last axis.")
+    if decays:
+        links.append(nested("optax.add_decayed_weights", [program.value("weight_decay", form.weight_decay), *masked]))
+        program.remarks.append("Weight decay stands before momentum, as in PyTorch: it goes through the velocity.")
+    if form.trust_coefficient is not None:
+        links.append(f"optax.scale_by_trust_ratio(trust_coefficient={form.trust_coefficient!r})")
+        if decays:
+            program.remarks.append(
+                "The trust ratio divides by the norm of grad + weight_decay * param, as in optax.lars; the recipe's by "
+                "the sum of both norms, which is never less: here the ratio is the larger one. Where grad alone is 0, "
+                "the recipe's ratio is 1."
+            )
     return links
 
 

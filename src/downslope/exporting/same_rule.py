@@ -34,7 +34,8 @@ def changes_with_time(settings: Settings, recipe: Recipe | None = None) -> bool:
 def in_simplest_decay(settings: Settings) -> Settings:
     """Return the same rule with its weight decay said in the way that most frameworks have, where there is one.
 
-    Without momentum, decoupled decay is coupled decay. Relative decay is decoupled decay divided by the initial lr.
+    Without momentum, decoupled decay is coupled decay, unless a trust ratio multiplies that. Relative decay is
+    decoupled decay divided by the initial lr.
     """
     if is_zero(settings.weight_decay):
         return replace(settings, weight_decay=0.0, decay="coupled")
@@ -48,7 +49,7 @@ def in_simplest_decay(settings: Settings) -> Settings:
             settings = replace(settings, decay="decoupled")
         elif lr > 0:
             settings = replace(settings, weight_decay=settings.weight_decay / lr, decay="decoupled")
-    if settings.decay == "decoupled" and is_zero(settings.momentum):
+    if settings.decay == "decoupled" and is_zero(settings.momentum) and settings.trust_coefficient is None:
         settings = replace(settings, decay="coupled")
     return settings
 

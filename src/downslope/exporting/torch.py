@@ -40,6 +40,7 @@ class Constructor:
 
 
 TORCH = Constructor("torch.optim.SGD", extensible=True)
+LARS = Constructor("timm.optim.Lars")
 OWN_STEP = Constructor("SGD", ("coupled", "decoupled", "independent", "corrected"))
 
 
@@ -95,7 +96,8 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         added_decay=added_decay,
         inside=inside,
         difference="; and ".join(reasons or _additions(added_decay, inside=inside)),
-        **_groups(plan, forms, scheduler, added_decay, own_step=bool(reasons)),
+        **_groups(plan, forms, scheduler, added_decay, own_step=bool(reasons), lars=constructor is LARS),
+        agc=plan.recipe.sgd.adaptive_clip,
         optimizer=optimizer,
         lr=scheduler.base,
         momentum=momentum,
@@ -208,7 +210,7 @@ def _one_form(forms: list[Settings], framework: str) -> Settings:
 
 
 def _groups(
-    plan: Plan, forms: list[Settings], scheduler: Scheduler, added_decay: str, *, own_step: bool
+    plan: Plan, forms: list[Settings], scheduler: Scheduler, added_decay: str, *, own_step: bool, lars: bool
 ) -> dict[str, Any]:
     """Return what the template needs of groups; an own step has the same flags in all of them."""
     names = [f"group_{number}" for number in range(1, len(forms))]
@@ -218,6 +220,7 @@ def _groups(
         for key, value in _differing(form, forms[-1], scheduler, added_decay):
             if not (own_step and key in {"nesterov", "nu", "maximize"}):
                 entry.append(f'"{key}": {value!r}')
+        entry += [f'"{key}": {value!r}' for key, value in _other_ratio(form, forms[-1]).items() if lars]
         entries.append(listed(entry, brackets="{}", room=WIDTH - len("        ,")))
     conditions = [match_source(group.patterns, is_flat="param.ndim <= 1") for group in plan.recipe.groups]
     keywords = ["if", *["elif"] * (len(names) - 1)]
@@ -240,6 +243,20 @@ def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str)
         found.append(("decoupled_decay", first(form.weight_decay)))
     elif form.weight_decay != base.weight_decay:
         found.append(("weight_decay", first(form.weight_decay)))
+    return found
+
+
+def _other_ratio(form: Settings, base: Settings) -> dict[str, Any]:
+    """Return the arguments of timm's LARS that a group has otherwise than the others."""
+    ours, others = (
+        {"trust_coeff": one.trust_coefficient or 0.001, "trust_clip": bool(one.trust_clip)}
+        if one.trust_coefficient
+        else {}
+        for one in (form, base)
+    )
+    found = {name: value for name, value in ours.items() if others.get(name) != value}
+    if bool(ours) != bool(others):
+        found["always_adapt"] = bool(ours)
     return found
 
 

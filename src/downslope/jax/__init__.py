@@ -12,16 +12,19 @@ except ModuleNotFoundError as error:
         f'downslope.jax needs {error.name}, which is not installed. Install it with: pip install "downslope[jax]"'
     ) from None
 
+from downslope.jax.average import averaged_params
 from downslope.jax.blocks import CodedVelocity
 from downslope.jax.coded_states import decoded_state, encoded_state
 from downslope.jax.schedule_free import ScheduleFreeState, schedule_free_eval_params, schedule_free_sgd
-from downslope.jax.sgd import SGDState, sgd
+from downslope.jax.sgd import AveragingSGDState, SGDState, sgd
 from downslope.jax.take_step import take_step
 
 __all__ = [
+    "AveragingSGDState",
     "CodedVelocity",
     "SGDState",
     "ScheduleFreeState",
+    "averaged_params",
     "decoded_state",
     "encoded_state",
     "schedule_free_eval_params",

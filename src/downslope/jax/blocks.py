@@ -149,7 +149,7 @@ def encode(values: Any) -> CodedVelocity:
     is_finite = jnp.isfinite(rows)
     magnitudes = jnp.where(is_finite, jnp.abs(rows), jnp.float32(0))
     largest = magnitudes.max(axis=-1)
-    roots = _rounded(jnp.sqrt(largest))
+    roots = rounded(jnp.sqrt(largest))
     factors = jnp.where(roots > 0, jnp.float32(LARGEST) / roots, jnp.float32(0))
     numbers = jnp.round(jnp.copysign(jnp.sqrt(magnitudes) * factors[..., None], rows))
     codes = jnp.where(is_finite, numbers, jnp.float32(NOT_FINITE)).astype(jnp.int8)
@@ -164,7 +164,7 @@ def decode(velocity: CodedVelocity) -> Any:
     codes = _rows(jnp.asarray(velocity.codes))
     own = jnp.asarray(velocity.scales).reshape(codes.shape[:-1])[..., None]
     numbers = codes.astype(jnp.float32)
-    values = _rounded(numbers * jnp.abs(numbers) * jnp.float32(UNIT)) * jnp.abs(own)
+    values = rounded(numbers * jnp.abs(numbers) * jnp.float32(UNIT)) * jnp.abs(own)
     values = jnp.where((codes == NOT_FINITE) & jnp.signbit(own), jnp.float32(jnp.nan), values)
     return _unrows(values, velocity.codes.shape)
 
@@ -180,18 +180,18 @@ def step_codes(grad: Any, param: Any, velocity: CodedVelocity, six: Any) -> tupl
     """
     delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = six
     grad, before = grad.astype(jnp.float32), decode(velocity)
-    delta, after = _rounded(delta_grad * grad), _rounded(from_grad * grad)
+    delta, after = rounded(delta_grad * grad), rounded(from_grad * grad)
     if param is not None:
         wide = param.astype(jnp.float32)
         is_read = (delta_param != 0) | (from_param != 0)
-        delta = jnp.where(is_read, _rounded(delta_param * wide) + delta, delta)
-        after = jnp.where(is_read, _rounded(from_param * wide) + after, after)
-    delta = delta + _rounded(delta_velocity * before)
-    codes, scales = encode(after + _rounded(from_velocity * before))
+        delta = jnp.where(is_read, rounded(delta_param * wide) + delta, delta)
+        after = jnp.where(is_read, rounded(from_param * wide) + after, after)
+    delta = delta + rounded(delta_velocity * before)
+    codes, scales = encode(after + rounded(from_velocity * before))
     return delta, CodedVelocity(codes, scales.reshape(velocity.scales.shape))
 
 
-def _rounded(values: Any) -> Any:
+def rounded(values: Any) -> Any:
     """Return values as they are, rounded before they are used further.
 
     XLA would fuse a product and a sum, rounding once for both; make of a quotient by a root a product with the root's

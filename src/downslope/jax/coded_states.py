@@ -12,7 +12,9 @@ from downslope.core.errors import StateError
 from downslope.core.shown import shown
 from downslope.jax.blocks import CodedVelocity, decode, encode, is_worth_codes
 from downslope.jax.leaves import leaf_name
-from downslope.jax.sgd import SGDState
+from downslope.jax.sgd import AveragingSGDState, SGDState
+
+_STATES = (SGDState, AveragingSGDState)
 
 
 def decoded_state(state: Any) -> Any:
@@ -96,7 +98,7 @@ def _changed(state: Any, change: Any) -> Any:
 
     def within(node: Any) -> Any:
         nonlocal found
-        if not isinstance(node, SGDState):
+        if not isinstance(node, _STATES):
             return node
         found += 1
         velocity = jax.tree_util.tree_map_with_path(
@@ -104,7 +106,7 @@ def _changed(state: Any, change: Any) -> Any:
         )
         return node._replace(velocity=velocity)
 
-    result = jax.tree.map(within, state, is_leaf=lambda node: isinstance(node, SGDState))
+    result = jax.tree.map(within, state, is_leaf=lambda node: isinstance(node, _STATES))
     if not found:
         raise StateError(
             f"there is no SGDState in it, which `init` of downslope.jax.sgd returns; got a {type(state).__name__}."

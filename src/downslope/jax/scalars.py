@@ -171,6 +171,10 @@ class ScalarsOfStep:
         self._six: dict[int, tuple[Six, Six]] = {}
         self._cast: dict[tuple[int, Any], StepScalars] = {}
 
+    def again(self) -> ScalarsOfStep:
+        """Return those of the same step, to be worked out within another program."""
+        return ScalarsOfStep(self.count)
+
     def scalars_for(self, hyperparameters: Hyperparameters, started: Any) -> Callable[[Any], StepScalars]:
         """Return a function from the format that a parameter is computed in to its scalars.
 
@@ -254,15 +258,20 @@ def in_format(s: StepScalars, dtype: Any) -> StepScalars:
 
 
 def with_factors(s: StepScalars, factors: TensorFactors, grad: jax.Array, param: jax.Array) -> StepScalars:
-    """Return the scalars of one leaf, as `TensorFactors.of` has them, from arrays that may be traced."""
+    """Return the scalars of one leaf, as `TensorFactors.of` has them, from arrays that may be traced.
+
+    Where it is clipped unit by unit, the factor on the gradient is an array.
+    """
     one = jnp.ones((), jnp.finfo(grad.dtype).dtype)
     norm, size = jnp.abs(s.grad_scale) * _norm(grad), _norm(param)
     clipped = ratio = one
     if factors.adaptive_clip is not None:
-        most = factors.adaptive_clip * jnp.maximum(size, SMALLEST_NORM)
-        is_larger = norm > most
-        clipped = jnp.where(is_larger, most / jnp.where(is_larger, norm, one), one)
-        norm = jnp.where(is_larger, most, norm)
+        norms, sizes = (_norm(array, by_unit=factors.by_unit) for array in (grad, param))
+        norms = jnp.abs(s.grad_scale) * norms
+        most = factors.adaptive_clip * jnp.maximum(sizes, SMALLEST_NORM)
+        is_larger = norms > most
+        clipped = jnp.where(is_larger, most / jnp.where(is_larger, norms, one), one)
+        norm = jnp.abs(s.grad_scale) * _norm(clipped * grad) if factors.by_unit else jnp.where(is_larger, most, norms)
     if factors.trust_coefficient is not None:
         decay = 0.0 if s.coupled_decay is ABSENT else s.coupled_decay
         has_both = (norm > 0) & (size > 0)
@@ -275,8 +284,16 @@ def with_factors(s: StepScalars, factors: TensorFactors, grad: jax.Array, param:
     return replace(s, grad_scale=scale, coupled_decay=s.coupled_decay * ratio)
 
 
-def _norm(array: jax.Array) -> jax.Array:
-    return jnp.linalg.norm(jnp.abs(array).reshape(-1))
+def _norm(array: jax.Array, *, by_unit: bool = False) -> jax.Array:
+    """Return the norm of an array; of its units, to be multiplied with it, along the axes that optax has for them.
+
+    A unit is a slice along the last axis, in which JAX's layers have their outputs; of three axes, along the last two.
+    """
+    array = jnp.abs(array)
+    if not by_unit or sum(extent != 1 for extent in array.shape) <= 1:
+        return jnp.linalg.norm(array.reshape(-1))
+    axes = (0,) if array.ndim in (2, 3) else tuple(range(array.ndim - 1))
+    return jnp.sqrt(jnp.sum(jnp.square(array), axis=axes, keepdims=True))
 
 
 def _is_live(name: str, value: Any) -> bool:

@@ -5,30 +5,27 @@ The rule is that of `core/schedule_free.py`: parameters are y, and the velocity 
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from downslope.core.averages import check_not_schedule_free
 from downslope.core.errors import SettingsError, StateError
+from downslope.core.groups import Group
+from downslope.core.rule import StepScalars
 from downslope.core.schedule_free import ScheduleFree, ScheduleFreeScalars, evaluation_point, scalars_of_average
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.schedules.traced import double_precision, value_in_double
 from downslope.core.settings import is_zero
 from downslope.core.synonyms import says_our_words
-from downslope.jax.leaves import (
-    check_gradient,
-    check_params,
-    checked_velocity_dtype,
-    is_hole,
-    leaves_beside,
-    named_leaves,
-    zeros_for,
-)
-from downslope.jax.scalars import in_format
-from downslope.jax.sgd import step_leaf
+from downslope.core.tensor_factors import NONE
+from downslope.jax.blocks import CodedVelocity, as_coded, decode
+from downslope.jax.leaves import checked_velocity_dtype, is_hole, named_leaves
+from downslope.jax.scalars import ScalarsOfStep
+from downslope.jax.sgd import Row, SGDRule, SGDState
 
 
 class ScheduleFreeState(NamedTuple):
@@ -36,10 +33,11 @@ class ScheduleFreeState(NamedTuple):
 
     Attributes:
         count: Steps done, an int32 scalar.
-        weight_sum: Sum of the weights of the average so far, a float32 scalar; and what float32 had no digits for.
+        weight_sum: Sum of the weights of the average so far, a float32 scalar; and what float32 had no digits for. With
+            groups a tuple of such: each group's, and last that of all others.
         weight_rest: The latter.
-        velocity: z - y of each parameter, a pytree of their structure.
-        momentum: b, a scalar, by which x is found.
+        velocity: z - y of each parameter, a pytree of their structure; of 8 bits a `CodedVelocity`.
+        momentum: b, a scalar, by which x is found; with groups a pytree of the parameters' structure with that of each.
     """
 
     count: Any
@@ -60,7 +58,9 @@ def schedule_free_sgd(
     *,
     maximize: bool = False,
     settings: ScheduleFree | None = None,
+    groups: Sequence[Group] = (),
     velocity_dtype: Any = None,
+    ema: None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Return schedule-free SGD as an optax transformation of any pytree; the parameters that it moves are y.
 
@@ -77,7 +77,9 @@ def schedule_free_sgd(
         weight_lr_power: Power of the largest lr so far in them.
         maximize: Whether to ascend.
         settings: All of these at once.
-        velocity_dtype: Format of z - y, such as jnp.float32; None for that of each parameter.
+        groups: Settings that differ by name pattern, as for `sgd`; each group has an average of its own.
+        velocity_dtype: Format of z - y, such as jnp.float32; None for that of each parameter; "int8" as for `sgd`.
+        ema: None alone: x is an average already.
 
     Raises:
         SettingsError: If a value is not allowed. `init` and `update` raise it for trees that do not fit.
@@ -101,14 +103,11 @@ def schedule_free_sgd(
         settings = ScheduleFree(**given)
     elif not isinstance(settings, ScheduleFree) or ScheduleFree(**given) != ScheduleFree():
         raise SettingsError("`settings` must be a ScheduleFree, and holds all hyperparameters. Give nothing beside it.")
-    settings.at(0)  # raises where a schedule is in epochs
-    dtype = checked_velocity_dtype(velocity_dtype)
-    if dtype == "int8":
-        raise SettingsError(
-            '`velocity_dtype="int8"`: schedule_free_sgd keeps z - y in floating formats alone. Use jnp.bfloat16.'
-        )
-    rule = _Rule(settings, dtype)
-    return optax.GradientTransformationExtraArgs(rule.init, rule.update)
+    check_not_schedule_free(ema)
+    if isinstance(groups, set | frozenset):
+        raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
+    rule = _Rule(cast("Any", _Own(settings)), tuple(groups), checked_velocity_dtype(velocity_dtype), None)
+    return optax.GradientTransformationExtraArgs(rule.init, cast("Any", rule.update))
 
 
 def schedule_free_eval_params(state: Any, params: Any) -> Any:
@@ -126,63 +125,42 @@ def schedule_free_eval_params(state: Any, params: Any) -> Any:
             f"`state` must be a ScheduleFreeState; got {type(state).__name__}. Of a chain give the part that is one."
         )
 
-    def point(param: Any, velocity: Any) -> Any:
+    def point(param: Any, velocity: Any, momentum: Any) -> Any:
         if is_hole(param) or velocity is None:
             return param
+        velocity = decode(velocity) if isinstance(velocity, CodedVelocity) else velocity
         wide = jnp.promote_types(jnp.promote_types(param.dtype, velocity.dtype), jnp.float32)
-        b = jnp.asarray(state.momentum).astype(jnp.finfo(wide).dtype)
+        b = jnp.asarray(momentum).astype(jnp.finfo(wide).dtype)
         return evaluation_point(param.astype(wide), velocity.astype(wide), b).astype(param.dtype)  # type: ignore[arg-type]
 
-    return jax.tree.map(point, params, state.velocity, is_leaf=is_hole)
+    velocity = jax.tree.map(as_coded, state.velocity, is_leaf=_is_velocity)
+    leaves, structure = jax.tree.flatten(params, is_leaf=is_hole)
+    of_each = structure.flatten_up_to(state.momentum) if isinstance(state.weight_sum, tuple) else None
+    momenta = [state.momentum] * len(leaves) if of_each is None else of_each
+    points = map(point, leaves, structure.flatten_up_to(velocity), momenta)
+    return structure.unflatten(list(points))
 
 
-class _Rule:
-    """The two functions of the transformation, and what they share."""
+def _is_velocity(node: Any) -> bool:
+    return isinstance(as_coded(node), CodedVelocity)
 
-    def __init__(self, settings: ScheduleFree, velocity_dtype: Any) -> None:
-        self._settings, self._velocity_dtype = settings, velocity_dtype
 
-    def init(self, params: Any) -> ScheduleFreeState:
-        """Return the state that steps begin with."""
-        named, tree = named_leaves(params)
-        check_params(named)
-        zeros = [leaf if is_hole(leaf) else zeros_for(name, leaf, self._velocity_dtype) for name, leaf in named]
-        zero = jnp.zeros((), jnp.float32)
-        b = jnp.asarray(self._settings.momentum)
-        return ScheduleFreeState(jnp.zeros((), jnp.int32), zero, zero, tree.unflatten(zeros), b)
+class _Own:
+    """Settings of some parameters, as `Hyperparameters` are those of SGD."""
 
-    def update(self, updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, ScheduleFreeState]:
-        """Return what is to be added to the parameters, and the next state."""
-        if not isinstance(state, ScheduleFreeState):
-            raise StateError(f"the state must be a ScheduleFreeState; got {type(state).__name__}.")
-        if params is None:
-            raise SettingsError("schedule-free SGD needs the parameters. Call update(grads, state, params).")
-        named, tree = named_leaves(updates)
-        check_params(named_leaves(params)[0])
-        beside = zip(
-            named,
-            leaves_beside(named, tree, params, "the parameters"),
-            leaves_beside(named, tree, state.velocity, "the state's velocity"),
-            strict=True,
-        )
-        scalars, weight_sum, weight_rest = self._scalars(state)
-        deltas, velocities = [], []
-        for (name, grad), param, velocity in beside:
-            if is_hole(grad):
-                deltas.append(grad)
-                velocities.append(velocity)
-                continue
-            check_gradient(name, grad, param, velocity, has_params=True, has_velocity=True)
-            delta, moved = step_leaf(grad, param, velocity, partial(in_format, scalars))
-            deltas.append(delta)
-            velocities.append(moved)
-        count = optax.safe_increment(jnp.asarray(state.count))
-        after = ScheduleFreeState(count, weight_sum, weight_rest, tree.unflatten(velocities), state.momentum)
-        return tree.unflatten(deltas), after
+    has_velocity, asks_for_first, factors = True, False, NONE
 
-    def _scalars(self, state: ScheduleFreeState) -> tuple[ScheduleFreeScalars, Any, Any]:
+    def __init__(self, settings: ScheduleFree) -> None:
+        self.settings = settings
+        self.has_decay = not is_zero(settings.weight_decay)
+        settings.at(0)  # raises where a schedule is in epochs
+
+    def with_group(self, group: Group) -> _Own:
+        return _Own(cast("ScheduleFree", group.resolved(self.settings.lr).apply(self.settings)))
+
+    def scalars(self, count: Any, weight_sum: Any, weight_rest: Any) -> tuple[ScheduleFreeScalars, Any, Any]:
         """Return the scalars of a step in float64, and the sum of the weights after it in two float32."""
-        own, count = self._settings, jnp.asarray(state.count)
+        own = self.settings
         with double_precision(jnp):
             step = count.astype(jnp.float64)
             lr, decay = (
@@ -193,11 +171,92 @@ class _Rule:
                 lr = lr * jnp.minimum((step + 1) / own.warmup_steps, 1.0)
             # lr never falls, so that it is the largest so far
             weight = (step + 1) ** own.r * lr**own.weight_lr_power
-            before = [jnp.asarray(part).astype(jnp.float64) for part in (state.weight_sum, state.weight_rest)]
+            before = [jnp.asarray(part).astype(jnp.float64) for part in (weight_sum, weight_rest)]
             total = before[0] + before[1] + weight
             average = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 0.0)
             high = total.astype(jnp.float32)
             rest = (total - high.astype(jnp.float64)).astype(jnp.float32)
-            decays = not is_zero(own.weight_decay)
-            common = own.scalars_from(lr=lr, momentum=own.momentum, weight_decay=decay, dampening=0.0, decays=decays)
+            common = own.scalars_from(
+                lr=lr, momentum=own.momentum, weight_decay=decay, dampening=0.0, decays=self.has_decay
+            )
             return scalars_of_average(common, lr, average), high, rest  # pyright: ignore[reportArgumentType]
+
+
+class _Scalars(ScalarsOfStep):
+    """The scalars of one step, and the sums of weights after it.
+
+    Args:
+        count: Steps done.
+        sums: By the id of settings, the sum of their weights before the step, in two.
+    """
+
+    def __init__(self, count: Any, sums: Mapping[int, tuple[Any, Any]]) -> None:
+        super().__init__(count)
+        self._sums = sums
+        self._found: dict[int, tuple[ScheduleFreeScalars, Any, Any]] = {}
+
+    def again(self) -> _Scalars:
+        return _Scalars(self.count, self._sums)
+
+    def exact(self, hyperparameters: Any) -> StepScalars:
+        return self.found(hyperparameters)[0]
+
+    def found(self, own: _Own) -> tuple[ScheduleFreeScalars, Any, Any]:
+        if id(own) not in self._found:
+            self._found[id(own)] = own.scalars(jnp.asarray(self.count), *self._sums[id(own)])
+        return self._found[id(own)]
+
+
+class _Rule(SGDRule):
+    """The two functions of the transformation, and what they share."""
+
+    def init(self, params: Any) -> Any:
+        """Return the state that steps begin with."""
+        state: Any = super().init(params)
+        zeros = [jnp.zeros((), jnp.float32) for _ in self._own]
+        if not self._groups:
+            b = jnp.asarray(self._common.settings.momentum)
+            return ScheduleFreeState(state.count, zeros[0], jnp.zeros((), jnp.float32), state.velocity, b)
+        named, tree = named_leaves(params)
+        momenta = [
+            leaf if is_hole(leaf) else jnp.asarray(home.settings.momentum)
+            for (_, leaf), home in zip(named, self._homes_of(named), strict=True)
+        ]
+        rest = tuple(jnp.zeros((), jnp.float32) for _ in self._own)
+        return ScheduleFreeState(state.count, tuple(zeros), rest, state.velocity, tree.unflatten(momenta))
+
+    def rows_of(self, grads: Any, state: Any, params: Any) -> tuple[list[Row], Any]:
+        """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients."""
+        if not isinstance(state, ScheduleFreeState):
+            raise StateError(f"the state must be a ScheduleFreeState; got {type(state).__name__}.")
+        if params is None:
+            raise SettingsError("schedule-free SGD needs the parameters. Call update(grads, state, params).")
+        sums = state.weight_sum if isinstance(state.weight_sum, tuple) else (state.weight_sum,)
+        if len(sums) != len(self._own):
+            raise StateError(
+                f"the state has averages of {len(sums)} sets of settings, the optimizer {len(self._own)}: its groups "
+                "and one more. Make the state with `init` of this optimizer."
+            )
+        return super().rows_of(grads, SGDState(state.count, state.velocity), params)
+
+    def scalars_of(self, state: Any) -> ScalarsOfStep:
+        """Return the scalars of a step from a state."""
+        pairs: Any = (state.weight_sum, state.weight_rest)
+        pairs = zip(*pairs, strict=True) if isinstance(state.weight_sum, tuple) else [pairs]
+        return _Scalars(state.count, {id(own): pair for own, pair in zip(self._own, pairs, strict=True)})
+
+    def next_state(
+        self,
+        state: Any,
+        rows: Sequence[Row],
+        tree: Any,
+        velocities: Sequence[Any],
+        moved: Sequence[Any],
+        known: ScalarsOfStep,
+    ) -> Any:
+        """Return the state after a step."""
+        after = [cast("_Scalars", known).found(cast("Any", own)) for own in self._own]
+        sums, rests = tuple(one[1] for one in after), tuple(one[2] for one in after)
+        weight_sum, weight_rest = (sums, rests) if isinstance(state.weight_sum, tuple) else (sums[0], rests[0])
+        count = optax.safe_increment(jnp.asarray(state.count))
+        return ScheduleFreeState(count, weight_sum, weight_rest, tree.unflatten(velocities), state.momentum)

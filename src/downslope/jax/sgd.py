@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.core import Tracer
 
-from downslope.core.errors import GroupError, SettingsError
+from downslope.core.errors import GroupError, SettingsError, StateError
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import says_our_words
 from downslope.core.tensor_factors import NONE, TensorFactors
+from downslope.jax.average import checked_decay, followed, no_average_yet
 from downslope.jax.blocks import CodedVelocity
 from downslope.jax.chunks import take_coded_step
 from downslope.jax.leaves import (
@@ -60,6 +61,23 @@ class SGDState(NamedTuple):
     started: Any = None
 
 
+class AveragingSGDState(NamedTuple):
+    """The state of `sgd` with `ema`: that of one without, and the averages.
+
+    Attributes:
+        count: As in `SGDState`; and so the next two.
+        velocity: Velocities.
+        started: Whether parameters have had gradients.
+        average: A pytree of the parameters' structure: the average of each, in float32, of float64 in float64; zeros
+            before the first step. `averaged_params` reads it.
+    """
+
+    count: Any
+    velocity: Any
+    started: Any
+    average: Any
+
+
 @says_our_words("downslope.jax.sgd")
 def sgd(
     lr: Scheduled | None = None,
@@ -76,9 +94,11 @@ def sgd(
     trust_coefficient: Number | None = None,
     trust_clip: bool | None = None,
     adaptive_clip: Number | None = None,
+    adaptive_clip_by: Literal["tensor", "unit"] | None = None,
     settings: Settings | None = None,
     groups: Sequence[Group] = (),
     velocity_dtype: Any = None,
+    ema: Number | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Return SGD with momentum and weight decay as an optax transformation of any pytree.
 
@@ -102,6 +122,8 @@ def sgd(
             `update` needs the parameters.
         trust_clip: LARC: the trust ratio only lowers lr.
         adaptive_clip: Largest norm of each leaf's gradient, as a share of its parameter's.
+        adaptive_clip_by: "unit" for norms of each slice of one output, by optax's axes: of a leaf of two or three axes
+            the first is summed over, of more all but the last.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
             positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
@@ -109,12 +131,15 @@ def sgd(
         velocity_dtype: Format of the velocity, such as jnp.float32; None for that of each parameter. "int8" for codes
             of 8 bits with a scale for each 256 of them, a `CodedVelocity` in the velocity's place; of parameters with
             fewer than 4096 elements float32.
+        ema: Decay of an average of the parameters that each step moves: of what `optax.apply_updates` makes of its
+            updates, so that in a chain nothing may come after it. `update` needs the parameters; `averaged_params`
+            reads it.
 
     Returns:
-        A transformation with state `SGDState`, whose `update` takes extra arguments, as `optax.sgd`'s does. Narrow
-        formats are computed in float32; updates are rounded once to their parameter's format (the gradient's, without
-        parameters), velocities to their own. A gradient that is None leaves its parameter's velocity as it is, and its
-        update is None.
+        A transformation with state `SGDState`, with `ema` `AveragingSGDState`, whose `update` takes extra arguments, as
+        `optax.sgd`'s does. Narrow formats are computed in float32; updates are rounded once to their parameter's format
+        (the gradient's, without parameters), velocities to their own. A gradient that is None leaves its parameter's
+        velocity as it is, and its update is None.
 
     Raises:
         SettingsError: If a value is not allowed. `init` and `update` raise it for trees that do not fit, GroupError for
@@ -146,11 +171,12 @@ def sgd(
         "trust_coefficient": trust_coefficient,
         "trust_clip": trust_clip,
         "adaptive_clip": adaptive_clip,
+        "adaptive_clip_by": adaptive_clip_by,
     }
     common = checked_hyperparameters(given, settings)
     if isinstance(groups, set | frozenset):
         raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
-    rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype))
+    rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype), checked_decay(ema))
     return optax.GradientTransformationExtraArgs(rule.init, cast("Any", rule.update))
 
 
@@ -164,6 +190,7 @@ class Row(NamedTuple):
         velocity: Velocity, or None where none is kept.
         started: Whether it has had a gradient, a bool scalar; None to go by the count.
         home: Its hyperparameters.
+        average: Its average; None where none is kept, or there is none yet.
     """
 
     name: str
@@ -172,6 +199,7 @@ class Row(NamedTuple):
     velocity: Any
     started: Any
     home: Hyperparameters
+    average: Any = None
 
 
 class SGDRule:
@@ -181,32 +209,37 @@ class SGDRule:
         common: Hyperparameters outside of all groups.
         groups: The groups.
         velocity_dtype: Format of velocities, or None.
+        ema: Decay of the averages, a number or a scalar array; None where none are kept.
     """
 
-    def __init__(self, common: Hyperparameters, groups: tuple[Group, ...], velocity_dtype: Any) -> None:
-        self._common, self._groups, self._velocity_dtype = common, groups, velocity_dtype
+    def __init__(self, common: Hyperparameters, groups: tuple[Group, ...], velocity_dtype: Any, ema: Any) -> None:
+        self._common, self._groups, self._velocity_dtype, self._ema = common, groups, velocity_dtype, ema
         self._own = [*(common.with_group(group) for group in groups), common]
 
-    def init(self, params: Any) -> SGDState:
+    def init(self, params: Any) -> SGDState | AveragingSGDState:
         """Return the state that steps begin with."""
         named, tree = named_leaves(params)
         check_params(named)
+        averages = [leaf if is_hole(leaf) else no_average_yet(leaf) for _, leaf in named]
         velocity, started = [], []
         for (name, leaf), home in zip(named, self._homes_of(named), strict=True):
             nothing = leaf if is_hole(leaf) else None
             kept = home.has_velocity and not is_hole(leaf)
             velocity.append(zeros_for(name, leaf, self._velocity_dtype) if kept else nothing)
             started.append(jnp.zeros((), bool) if kept and home.asks_for_first else nothing)
-        return SGDState(
+        state = SGDState(
             count=jnp.zeros((), jnp.int32),
             velocity=tree.unflatten(velocity),
             started=tree.unflatten(started) if any(home.asks_for_first for home in self._own) else None,
         )
+        return state if self._ema is None else AveragingSGDState(*state, average=tree.unflatten(averages))
 
-    def update(self, updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, SGDState]:
+    def update(
+        self, updates: Any, state: Any, params: Any = None, **extra_args: Any
+    ) -> tuple[Any, SGDState | AveragingSGDState]:
         """Return what is to be added to the parameters, and the next state."""
         rows, tree = self.rows_of(updates, state, params)
-        known = ScalarsOfStep(state.count)
+        known = self.scalars_of(state)
         deltas, velocities = [], []
         for row in rows:
             delta, velocity = row.grad, row.velocity
@@ -214,14 +247,55 @@ class SGDRule:
                 delta, velocity = step_row(row, known)
             deltas.append(delta)
             velocities.append(velocity)
-        return tree.unflatten(deltas), next_state(state, rows, tree, velocities)
+        moved = [
+            row.param if is_hole(delta) else moved_by(delta, row.param) for delta, row in self._averaged(deltas, rows)
+        ]
+        return tree.unflatten(deltas), self.next_state(state, rows, tree, velocities, moved, known)
+
+    def scalars_of(self, state: Any) -> ScalarsOfStep:
+        """Return the scalars of a step from a state."""
+        return ScalarsOfStep(state.count)
+
+    def _averaged(self, deltas: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, Row]]:
+        """Return each update and its row, where averages are kept."""
+        return [] if self._ema is None else list(zip(deltas, rows, strict=True))
+
+    def next_state(
+        self,
+        state: Any,
+        rows: Sequence[Row],
+        tree: Any,
+        velocities: Sequence[Any],
+        moved: Sequence[Any],
+        known: ScalarsOfStep,
+    ) -> SGDState | AveragingSGDState:
+        """Return the state after a step, by what the parameters are then, which averages ask for."""
+        started = None
+        if state.started is not None:
+            flags = [row.started for row in rows]
+            marked = [
+                f if f is None or is_hole(row.grad) else jnp.ones_like(f) for f, row in zip(flags, rows, strict=True)
+            ]
+            started = tree.unflatten(marked)
+        count = jnp.asarray(known.count)
+        after = SGDState(count=optax.safe_increment(count), velocity=tree.unflatten(velocities), started=started)
+        if self._ema is None:
+            return after
+        averages = [
+            param if is_hole(param) else followed(row.name, param, row.average, self._ema, count)
+            for row, param in zip(rows, moved, strict=True)
+        ]
+        return AveragingSGDState(*after, average=tree.unflatten(averages))
 
     def rows_of(self, grads: Any, state: Any, params: Any) -> tuple[list[Row], Any]:
         """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients."""
         check_state(state)
         named, tree = named_leaves(grads)
+        averages = getattr(state, "average", None)
+        if self._ema is None and averages is not None:
+            raise StateError("the state has averages, which have no place here, where none are kept (ema=None).")
         if params is None:
-            _check_params_not_needed(self._common, self._groups)
+            _check_params_not_needed(self._common, self._groups, self._ema)
             param_leaves, homes = [None] * len(named), [self._common] * len(named)
         else:
             named_params, param_tree = named_leaves(params)
@@ -231,10 +305,11 @@ class SGDRule:
             homes = leaves_beside(named, tree, homes_of_params, "the parameters")
         velocities = leaves_beside(named, tree, state.velocity, "the state's velocity")
         flags = leaves_beside(named, tree, state.started, "the state's `started`")
-        given: Any = zip(named, param_leaves, velocities, flags, homes, strict=True)
+        kept = leaves_beside(named, tree, averages, "the state's average")
+        given: Any = zip(named, param_leaves, velocities, flags, homes, kept, strict=True)
         rows = [Row(name, grad, *beside) for (name, grad), *beside in given]
         has_params = params is not None
-        for name, grad, param, velocity, _, home in rows:
+        for name, grad, param, velocity, _, home, _ in rows:
             if not is_hole(grad):
                 kept = home.has_velocity
                 check_gradient(name, grad, param, velocity, has_params=has_params, has_velocity=kept)
@@ -246,16 +321,9 @@ class SGDRule:
         return [self._common if is_hole(leaf) else self._own[next(indices)] for _, leaf in named]
 
 
-def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[Any]) -> SGDState:
-    """Return the state after a step."""
-    started = None
-    if state.started is not None:
-        flags = [row.started for row in rows]
-        marked = [f if f is None or is_hole(row.grad) else jnp.ones_like(f) for f, row in zip(flags, rows, strict=True)]
-        started = tree.unflatten(marked)
-    return SGDState(
-        count=optax.safe_increment(jnp.asarray(state.count)), velocity=tree.unflatten(velocities), started=started
-    )
+def moved_by(delta: Any, param: Any) -> Any:
+    """Return a parameter plus its update, as `optax.apply_updates` does."""
+    return jnp.asarray(param + delta).astype(jnp.asarray(param).dtype)
 
 
 def step_row(row: Row, known: ScalarsOfStep) -> tuple[jax.Array, Any]:
@@ -301,7 +369,7 @@ def step_leaf(
     return delta, None if velocity is None else new_velocity.astype(velocity.dtype)
 
 
-def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -> None:
+def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group], ema: Any) -> None:
     how = "Call update(grads, state, params)."
     if groups:
         raise GroupError(f"`groups` match parameters by name, and `update` got no parameters. {how}")
@@ -309,6 +377,8 @@ def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -
         raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")
     if common.factors.given:
         raise SettingsError(f"trust ratios and adaptive clipping need the parameters, and `update` got none. {how}")
+    if ema is not None:
+        raise SettingsError(f"an average (`ema`) needs the parameters, and `update` got none. {how}")
 
 
 # The rule uses ``grad + coupled_decay * param`` twice with Nesterov's and quasi-hyperbolic momentum, for the velocity

@@ -18,7 +18,7 @@ from downslope.core.schedules.traced import double_precision
 from downslope.jax.blocks import CodedVelocity
 from downslope.jax.leaves import is_hole
 from downslope.jax.scalars import ScalarsOfStep, Six
-from downslope.jax.sgd import Row, SGDRule, next_state, step_coded_row, step_row
+from downslope.jax.sgd import Row, SGDRule, moved_by, step_coded_row, step_row
 from downslope.kernel.arrays import leave_float32
 from downslope.kernel.xla import TENSORS_PER_CALL, has_kernel, is_registered, step_in_place
 
@@ -64,18 +64,13 @@ def take_step(optimizer: optax.GradientTransformation, grads: Any, state: Any, p
     rule = getattr(optimizer.update, "__self__", None)
     if not isinstance(rule, SGDRule) or params is None:
         updates, state = optimizer.update(grads, state, params)
-        return jax.tree.map(_moved, updates, params, is_leaf=is_hole), state
+        return jax.tree.map(lambda u, p: p if is_hole(u) else moved_by(u, p), updates, params, is_leaf=is_hole), state
     rows, tree = rule.rows_of(grads, state, params)
-    known = ScalarsOfStep(state.count)
+    known = rule.scalars_of(state)
     results = _steps([row for row in rows if not is_hole(row.grad)], known)
     stepped = [(row.param, row.velocity) if is_hole(row.grad) else next(results) for row in rows]
     new_params, velocities = zip(*stepped, strict=True) if stepped else ((), ())
-    return tree.unflatten(new_params), next_state(state, rows, tree, velocities)
-
-
-def _moved(delta: Any, param: Any) -> Any:
-    """Return a parameter plus its update, as `optax.apply_updates` does; where there is none, as it is."""
-    return param if is_hole(delta) else jnp.asarray(param + delta).astype(jnp.asarray(param).dtype)
+    return tree.unflatten(new_params), rule.next_state(state, rows, tree, velocities, new_params, known)
 
 
 def _steps(rows: Sequence[Row], known: ScalarsOfStep) -> Iterator[tuple[Any, Any]]:
@@ -96,7 +91,7 @@ def _by_one_call(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) ->
     rows = [*with_velocity, *(row for row in rows if row.velocity is None)]  # as the kernel's entry wants them
 
     def plain(params: Sequence[Any], grads: Sequence[Any], velocities: Sequence[Any]) -> list[Any]:
-        own = ScalarsOfStep(known.count)  # scalars of the enclosing program are of no use within this one
+        own = known.again()  # scalars of the enclosing program are of no use within this one
         velocities = [*velocities, *[None] * (len(params) - len(velocities))]
         given = zip(rows, params, grads, velocities, strict=True)
         moved = [_by_rule(row._replace(param=p, grad=g, velocity=v), own) for row, p, g, v in given]
@@ -118,7 +113,7 @@ def _by_rule(row: Row, known: ScalarsOfStep) -> tuple[Any, Any]:
     if isinstance(row.velocity, CodedVelocity):  # rounded once, as by the kernel
         return step_coded_row(row, known, moves=True)
     delta, velocity = step_row(row, known)
-    return _moved(delta, row.param), velocity
+    return moved_by(delta, row.param), velocity
 
 
 def _six_numbers(rows: Sequence[Row], known: ScalarsOfStep) -> Numbers:

@@ -16,8 +16,9 @@ from downslope.core.schedules import Schedule
 from downslope.keras.traced_numbers import Number
 from downslope.keras.variables import VariableRule
 from downslope.kernel import load_native, use_threads
-from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
+from downslope.kernel.coefficients import six_coefficients
 from downslope.kernel.marks import teach_marks
+from downslope.kernel.rows import Row
 
 teach_marks()
 
@@ -84,7 +85,7 @@ class KernelPlan:
             if type(grad) is not Tensor or grad.layout != torch.strided or grad.shape != param.shape:
                 return frozenset()
             own = grad if grad.dtype == param.dtype and grad.is_contiguous() else grad.to(param).contiguous()
-            rows.append((param, own, velocity, None, rule, ROUNDINGS["nearest"], position, 0))
+            rows.append(Row(param, own, velocity=velocity, kind=rule, place=position))
         coefficients = self._coefficients_at(rate, scalars)
         native: Any = load_native()
         use_threads()
@@ -114,5 +115,5 @@ def _is_taken(param: Tensor, velocity: Tensor | None) -> bool:
             for tensor in (param, velocity)
             if tensor is not None
         )
-        and native.fit(_EXCHANGE, (param, param, velocity, None), ROUNDINGS["nearest"])
+        and native.fit(_EXCHANGE, Row(param, param, velocity=velocity))
     )

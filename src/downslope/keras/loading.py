@@ -11,9 +11,12 @@ import numpy as np
 from keras import ops
 
 from downslope.core.errors import StateError
+from downslope.core.shown import shown
 
 _LISTED = 5
 """Problems that a message names; of more it says how many."""
+_KINDS = "biufV"
+"""Kinds of numbers that a variable may take: real ones, and formats such as bfloat16, which NumPy does not know."""
 
 
 def check_fits(variables: Sequence[Any], arrays: Sequence[Any]) -> None:
@@ -33,8 +36,10 @@ def check_fits(variables: Sequence[Any], arrays: Sequence[Any]) -> None:
     for variable, array in zip(variables, arrays, strict=True):
         if tuple(np.shape(array)) != tuple(variable.shape):
             problems.append(f"`{variable.name}` has shape {tuple(variable.shape)}, saved is {tuple(np.shape(array))}")
-        elif np.issubdtype(_dtype(array), np.complexfloating):
+        elif _dtype(array).kind not in _KINDS:
             problems.append(f"`{variable.name}` is {variable.dtype}, saved is {_dtype(array)}")
+    if not problems and not _is_count(arrays[0]):
+        problems.append(f"`{variables[0].name}` counts steps, saved is {shown(repr(np.asarray(arrays[0]).tolist()))}")
     if problems:
         more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise StateError(f"the state does not fit; nothing was loaded: {'; '.join(problems[:_LISTED])}{more}.")
@@ -60,7 +65,7 @@ def was_never_built(arrays: Sequence[np.ndarray[Any, Any]], unbuilt_count: int) 
 
     `unbuilt_count` is how many variables it then has: the count, and lr if it is a number.
     """
-    return len(arrays) == unbuilt_count and int(arrays[0]) == 0
+    return len(arrays) == unbuilt_count and np.array_equal(arrays[0], 0)
 
 
 def to_array(weight: Any) -> np.ndarray[Any, Any]:
@@ -71,6 +76,12 @@ def to_array(weight: Any) -> np.ndarray[Any, Any]:
 def _named(variables: Sequence[Any]) -> list[str]:
     names = [str(variable.name) for variable in variables]
     return names if len(names) <= _LISTED else [*names[:_LISTED], f"and {len(names) - _LISTED} more"]
+
+
+def _is_count(array: Any) -> bool:
+    """Whether a saved number of steps is one; bytes of a file may say anything."""
+    number = float(np.asarray(array, dtype=np.float64))
+    return number >= 0 and number.is_integer()
 
 
 def _dtype(array: Any) -> np.dtype[Any]:

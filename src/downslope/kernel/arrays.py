@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,13 +32,25 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     return found
 
 
-def collect(native: Any, grads: Any, params: Any, velocity: Any, fresh: Arrays, settings: Any) -> Any:
+class Averages(NamedTuple):
+    """Averages of parameters that a step moves with them, by name, and the weight of new parameters in them."""
+
+    arrays: dict[str, Array]
+    weight: float
+
+
+NO_AVERAGES = Averages({}, 0.0)
+
+
+def collect(
+    native: Any, grads: Any, params: Any, velocity: Any, fresh: Arrays, settings: Any, averages: Averages = NO_AVERAGES
+) -> Any:
     """Return the compiled step of these arrays by name, which knows what it cannot take; nothing has moved yet.
 
     `fresh`: zeros as velocities of parameters that have had no gradient yet.
     """
     given = [each if type(each) is dict else dict(each) for each in (grads, params, velocity, fresh, settings)]
-    return native.ArrayStep(*given, np.ndarray, CODES)
+    return native.ArrayStep(*given, np.ndarray, CODES, *averages)
 
 
 @dataclass(frozen=True)
@@ -60,24 +72,35 @@ class Prepared:
     obstacle: str
 
 
-def prepare(native: Any, grads: Arrays, params: Arrays, velocity: Arrays, settings: Mapping[str, Settings]) -> Prepared:
+def prepare(
+    native: Any,
+    grads: Arrays,
+    params: Arrays,
+    velocity: Arrays,
+    settings: Mapping[str, Settings],
+    averages: Averages = NO_AVERAGES,
+) -> Prepared:
     """Return the arrays of one step, as many as possible in a form that the kernel takes.
 
     A gradient is only read, so it may be copied into another format, layout or memory; parameters never are.
     """
     if native is None:
-        copied = _copies(grads) if find_overlaps(_written(grads, params, velocity), grads.values())[0] else dict(grads)
+        copied = (
+            _copies(grads)
+            if find_overlaps(_written(grads, params, velocity, averages), grads.values())[0]
+            else dict(grads)
+        )
         return Prepared(None, list(grads), copied, {}, "there is no compiled kernel here")
-    step = collect(native, grads, params, velocity, {}, settings)
+    step = collect(native, grads, params, velocity, {}, settings, averages)
     fresh = {name: np.zeros_like(params[name]) for name in step.missing}
     grads = {**grads, **{name: _fitted(grads[name], params[name]) for name in step.unfit}}
-    step = collect(native, grads, params, velocity, fresh, settings)
+    step = collect(native, grads, params, velocity, fresh, settings, averages)
     reads_what_it_writes, writes_twice = step.reads_what_it_writes, step.writes_twice
     if step.rest or step.unfit:  # which it did not look at
-        reads_what_it_writes, writes_twice = find_overlaps(_written(grads, params, velocity), grads.values())
+        reads_what_it_writes, writes_twice = find_overlaps(_written(grads, params, velocity, averages), grads.values())
     if reads_what_it_writes:
         grads = _copies(grads)
-        step = collect(native, grads, params, velocity, fresh, settings)
+        step = collect(native, grads, params, velocity, fresh, settings, averages)
     if writes_twice:  # then their order counts
         return Prepared(None, list(grads), grads, {}, "it, or another one, shares memory with a parameter or velocity")
     outside = [name for name in grads if name in {*step.rest, *step.unfit}]
@@ -85,27 +108,33 @@ def prepare(native: Any, grads: Arrays, params: Arrays, velocity: Arrays, settin
     return Prepared(step, outside, grads, fresh, obstacle)
 
 
-def step_codes(
-    native: Any, rows: list[tuple[Array, Array, Array, Array, int]], numbers: list[float]
-) -> list[tuple[Array, Array, Array, Array, int]]:
+CodedRow = tuple[Array, Array, Array, Array, "Array | None", int]
+"""(param, grad of its format, codes, scales, average if it moves with them, kind)."""
+
+
+def step_codes(native: Any, rows: list[CodedRow], numbers: list[float], weight: float = 0.0) -> list[CodedRow]:
     """Step arrays whose velocity is codes, by the kernel where it can, and return those that it cannot take.
 
     Args:
         native: The compiled module, or None.
-        rows: (param, grad of its format, codes, scales, kind), none of them sharing memory with another.
+        rows: None of them sharing memory with another.
         numbers: Six coefficients for each kind.
+        weight: Weight of new parameters in their averages.
     """
     if native is None:
         return rows
-    known = [(*row[:4], CODES[row[0].dtype], row[4]) for row in rows if type(row[0]) is np.ndarray]
+    known = [(*row[:5], CODES[row[0].dtype], row[5]) for row in rows if type(row[0]) is np.ndarray]
     left = [row for row in rows if type(row[0]) is not np.ndarray]
     plain = [row for row in rows if type(row[0]) is np.ndarray]
-    return left + [plain[place] for place in native.step_codes(known, numbers)]
+    return left + [plain[place] for place in native.step_codes(known, numbers, weight)]
 
 
-def step_codes_in_numpy(row: tuple[Array, Array, Array, Array, int], numbers: list[float]) -> None:
-    """Step one row of `step_codes` by the operations of csrc/kernels.cpp in their order: the same bits."""
-    param, grad, codes, scales, kind = row
+def step_codes_in_numpy(row: CodedRow, numbers: list[float]) -> None:
+    """Step one row of `step_codes` by the operations of csrc/kernels.cpp in their order: the same bits.
+
+    Its average is left as it is.
+    """
+    param, grad, codes, scales, _, kind = row
     six = numbers[6 * kind : 6 * kind + 6]
     delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = map(np.float32, six)
     wide, grad, velocity = param.astype(np.float32), grad.astype(np.float32), decode(codes, scales)
@@ -172,8 +201,13 @@ def _fitted(grad: Array, param: Array) -> Array:
     return fitted
 
 
-def _written(grads: Arrays, params: Arrays, velocity: Arrays) -> list[Array]:
-    return [array for name in grads for array in (params[name], velocity.get(name)) if array is not None]
+def _written(grads: Arrays, params: Arrays, velocity: Arrays, averages: Averages) -> list[Array]:
+    return [
+        array
+        for name in grads
+        for array in (params[name], velocity.get(name), averages.arrays.get(name))
+        if array is not None
+    ]
 
 
 def _copies(grads: Arrays) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from downslope.reading.draft import Draft
 from downslope.reading.facts import SGD, Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import RATES, tidy, whole
-from downslope.reading.reading import ADAMS, APEX, DAMPENED, ONLY_LOWER, title_of
+from downslope.reading.reading import ADAMS, APEX, BY_UNIT, DAMPENED, ONLY_LOWER, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
@@ -436,6 +436,7 @@ def _put_factors(draft: Draft) -> None:
     for fact in draft.values("agc"):
         if _in_range(draft, "sgd.adaptive_clip", fact, 1e-9, 1e3):
             draft.state("sgd.adaptive_clip", float(fact.value), fact)
+            draft.put("sgd.adaptive_clip_by", "unit", "implied", BY_UNIT)
     named = {fact.key for fact in draft.every(Mention) if not fact.denied}
     if draft.optimizer != "sgd" or not named & {"lars", "larc"}:
         return

@@ -15,7 +15,7 @@ _KEYS = (
     "name", "match", "batch_size", "lr", "schedule", "start", "initial", "peak", "factor", "rate", "gamma", "every",
     "milestones", "boundaries", "values", "final", "duration", "power", "staircase", "unit", "momentum", "nesterov",
     "dampening", "nu", "weight_decay", "decay", "trust_coefficient", "trust_clip",
-    "adaptive_clip", "lr_in_velocity", "epochs", "steps",
+    "adaptive_clip", "adaptive_clip_by", "lr_in_velocity", "epochs", "steps",
 )  # fmt: skip
 
 RATES = ("sgd.lr.peak", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then.peak", "sgd.lr.then", "sgd.lr")

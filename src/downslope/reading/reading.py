@@ -25,6 +25,7 @@ Provenance = Literal["stated", "implied", "assumed"]
 DAMPENED = "QHM dampens its velocity by momentum, from the first step on"
 APEX = "Apex's LARC has a trust coefficient of 0.02"
 ONLY_LOWER = "LARC lets the trust ratio only lower lr"
+BY_UNIT = "adaptive gradient clipping is of each unit in its paper, in timm and in optax"
 ADAMS = frozenset({"adam", "adamw", "nadam", "radam", "adamax"})
 """Optimizers whose settings stand in a recipe's table `adam`."""
 

@@ -23,7 +23,7 @@ CLOSE = 0.01
 
 
 @formula(
-    "(1 - momentum) / (lr weight_decay (1 - dampening)): 1 / (effective lr * weight_decay)",
+    "(1 - momentum) / (lr weight_decay (1 - dampening)); with Nesterov or nu 1 / (effective lr * weight_decay)",
     valid=_SLOW,
     source="Wang & Aitchison 2024 (arXiv 2405.13698); the slow eigenvalue of the rule's matrix",
 )

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from downslope.core.averages import AT_AVERAGE, AT_AVERAGE_ALREADY, NONE_IS_KEPT, checked_ema
 from downslope.core.errors import SettingsError, StateError
-from downslope.torch.options import checked_ema
 from downslope.torch.tensors import local_part
 
 AVERAGE = "average"
@@ -168,9 +168,7 @@ class Averaging(Optimizer):
         """
         self._check_has_averages("use the average")
         if self.shared.get(READING):
-            raise StateError(
-                "the parameters hold their averages already, in a `with optimizer.averaged()` around this."
-            )
+            raise StateError(AT_AVERAGE_ALREADY)
         pairs = list(self.averages())
         params, averages = [param for param, _ in pairs], [average for _, average in pairs]
         own = [param.detach().clone() for param in params]
@@ -223,9 +221,7 @@ class Averaging(Optimizer):
 
     def _check_has_averages(self, what: str) -> None:
         if all(group.get("ema") is None for group in self.param_groups):
-            raise StateError(
-                f"cannot {what}: none is kept. Pass ema=0.999, say, to the optimizer or one of its groups."
-            )
+            raise StateError(f"cannot {what}: {NONE_IS_KEPT} or one of its groups.")
         if (within := getattr(self, "_in_backward", None)) is not None:
             within.check_closed(what)
 
@@ -246,7 +242,4 @@ def _copy(into: Iterable[Tensor], values: Iterable[Tensor]) -> None:
 def check_not_at_average(shared: Mapping[str, Any]) -> None:
     """Raise `StateError` if a step is to be taken while parameters hold their averages."""
     if shared.get(READING):
-        raise StateError(
-            "the parameters hold their averages, from which no step is taken. Leave the `with optimizer.averaged()` "
-            "first."
-        )
+        raise StateError(AT_AVERAGE)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from downslope.core.errors import StateError
 from downslope.kernel import load_native, use_threads
-from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
+from downslope.kernel.coefficients import six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
 from downslope.torch.average import check_not_at_average, follow
@@ -28,8 +28,8 @@ from downslope.torch.step import (
     kernel_takes,
     make_entries,
     mark_shared_memory,
-    more_of,
     multiplied,
+    row_of,
     scaled,
     with_factors,
 )
@@ -124,7 +124,7 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     entries = [replace(entry, param=param) for entry, param in zip(entries, params, strict=True)]
     entries = mark_shared_memory(groups, entries, grads)
     grads, factor = multiplied(grads, factor)
-    both = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
+    both, grads = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
     rest = _step_by_kernel(groups, options, entries, grads, both)
     apply(groups, state, options, [entries[i] for i in rest], [grads[i] for i in rest], both)
     moved = {id(homes[position][2]): param for position, param in zip(positions, params, strict=True)}
@@ -143,20 +143,7 @@ def _step_by_kernel(
     in_kernel = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
     if in_kernel:
         kinds = sorted({(entry.kind, entry.is_undampened) for entry, _ in in_kernel})
-        rows = [
-            (
-                entry.param,
-                grad,
-                entry.velocity,
-                entry.compensation,
-                kinds.index((entry.kind, entry.is_undampened)),
-                ROUNDINGS[entry.rounding],
-                entry.position,
-                0,
-                *more_of(entry),
-            )
-            for entry, grad in in_kernel
-        ]
+        rows = [row_of(entry, kinds.index((entry.kind, entry.is_undampened)), grad) for entry, grad in in_kernel]
         use_threads()
         coefficients = [number for kind, first in kinds for number in six_coefficients(scalars[first][kind])]
         native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))

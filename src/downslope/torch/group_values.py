@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from downslope.core import tensor_factors
+from downslope.core.averages import checked_ema
 from downslope.core.checks import as_float, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
@@ -30,6 +31,7 @@ from downslope.core.settings import (
     check_decay,
     check_decay_reference,
     check_one_direction,
+    checked_clip_by,
     checked_factor,
     checked_nu,
     is_zero,
@@ -40,7 +42,7 @@ from downslope.core.synonyms import our_words
 from downslope.core.tensor_factors import TensorFactors
 from downslope.kernel.coefficients import six_coefficients
 from downslope.torch import parameters
-from downslope.torch.options import check_implementation, checked_ema, checked_rounding
+from downslope.torch.options import check_implementation, checked_rounding
 
 _PLAIN = (bool, int, float, str)
 _FIXED = (float, bool, str, type(None), Real)
@@ -57,6 +59,8 @@ _NO_SCALARS = frozenset({"undampened_first_step", *tensor_factors.NAMES})
 """Hyperparameters that say which scalars a tensor's step has, and are none of them."""
 NEWER: Mapping[str, Any] = {name: DEFAULTS[name] for name in ("nu", *tensor_factors.NAMES)}
 """Hyperparameters that states of earlier versions lack, and their defaults."""
+_DEPENDENT = {"trust_clip": "trust_coefficient", "adaptive_clip_by": "adaptive_clip"}
+"""Hyperparameters that say how another works, which there may be none of in a group."""
 GIVEN = "given"
 """Key of a group: its hyperparameters as a person gave them, before any scheduler wrote to the group."""
 REFERENCES = ("lr_initial", "lr_max")
@@ -87,7 +91,7 @@ def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple
         values = {name: plain(value) for name, value in values.items()}
         numbers: dict[str, Any] = {n: one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()}
         inside, _ = within_settings(numbers)
-        whole = {name: numbers[name] for name in ("nesterov", "nu", "trust_clip")}  # of which a group may lack the need
+        whole = {name: numbers[name] for name in ("nesterov", "nu", *_DEPENDENT)}  # of which a group may lack the need
         return Settings(**inside | whole), values
     check_alone(
         settings, (name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name])
@@ -230,6 +234,7 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
             values[name] = group[schedule_key(name)]
         elif isinstance(values[name], Tensor):
             values[name] = one_element(name, values[name])
+    _check_kinds(values)
     inside, sentences = within_settings(values)
     Settings(**inside)
     for name in _LIKE_LR:
@@ -238,6 +243,15 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
     if not isinstance(group.get("name"), str | None):
         raise SettingsError(f"`name` must be text; got {shown(repr(group['name']))}.")
     return sentences
+
+
+def _check_kinds(values: Mapping[str, Any]) -> None:
+    """Raise if what may be None is neither that nor a number or a flag: of a tensor nobody could ask whether it is."""
+    for name in ("nu", "trust_coefficient", "adaptive_clip"):
+        if values[name] is not None and not isinstance(values[name], Schedule):
+            as_float(name, values[name])
+    if not isinstance(values["trust_clip"], bool | None):
+        raise SettingsError(f"`trust_clip` must be True or False; got {shown(repr(values['trust_clip']))}.")
 
 
 def _like_lr(name: str, group: Mapping[str, Any]) -> float:
@@ -268,8 +282,7 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
         SettingsError: If a number is none, or one that torch refuses too (a negative momentum) or cannot compute with.
     """
     inside, sentences = dict(values), []
-    if not values["trust_coefficient"]:
-        inside["trust_clip"] = None  # of a ratio that there is not
+    inside |= {name: None for name, needed in _DEPENDENT.items() if not values[needed]}
     momentum, dampening = values["momentum"], values["dampening"]
     if not isinstance(momentum, Schedule):
         momentum = inside["momentum"] = as_float("momentum", momentum, or_schedule=True)
@@ -389,7 +402,9 @@ def tensor_factors_of(group: Mapping[str, Any]) -> TensorFactors:
         SettingsError: If one of them is not allowed.
     """
     trust, clip = (checked_factor(name, group[name]) for name in ("trust_coefficient", "adaptive_clip"))
-    return TensorFactors(trust, bool(group["trust_clip"]), clip)
+    return TensorFactors(
+        trust, bool(group["trust_clip"]), clip, checked_clip_by("adaptive_clip_by", group["adaptive_clip_by"])
+    )
 
 
 def write_scheduled_values(group: dict[str, Any], step: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from numbers import Real
 from typing import Any, Literal, get_args
 
 import torch
@@ -229,15 +228,6 @@ def checked_rounding(rounding: Any, *, differentiable: bool = False) -> Rounding
     if differentiable and rounding != "nearest":
         raise SettingsError(f"`rounding={rounding!r}` and `differentiable=True`: autograd cannot see such a rounding.")
     return rounding
-
-
-def checked_ema(value: Any) -> float | None:
-    """Return the decay of an average of the weights if it is one, None for none, else raise `SettingsError`."""
-    if value is None or (type(value) is float and 0 < value < 1):
-        return value
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
-        return float(value)
-    raise SettingsError(f"`ema` must be in (0, 1) such as 0.999, or None for no average; got {shown(repr(value))}.")
 
 
 def check_rounding_has_a_use(groups: Iterable[Mapping[str, Any]]) -> None:

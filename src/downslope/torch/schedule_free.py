@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError, StateError
 from downslope.core.rule import StepScalars
 from downslope.core.schedule_free import (
@@ -440,18 +441,16 @@ def _as_ours(state_dict: Any, ours: list[dict[str, Any]], *, keep: bool) -> Any:
         )
     found = [_group_as_ours(group) for group in groups]
     for group in found:
-        for name in ("weight_sum", "largest_lr", "scheduled_lr"):
-            if not isinstance(group.get(name), float) or not 0 <= group[name] < float("inf"):
-                raise StateError(f"`{name}` in the state must be a finite number >= 0; got {group.get(name)!r}.")
-        if not isinstance(group.get("train_mode"), bool):
-            raise StateError(f"`train_mode` in the state must be True or False; got {group.get('train_mode')!r}.")
+        _check_average_of(group)
     if len(found) != len(ours):
         raise StateError(
             f"the state has {len(found)} parameter groups, this optimizer has {len(ours)}, and each has an average of "
             "its own. Make the same groups."
         )
     for index, (group, own) in enumerate(zip(found, ours, strict=True)):
-        if keep and group.get("momentum") != own["momentum"]:
+        if not keep:
+            _check_loaded(group, own, f"group {index}: ")
+        elif group.get("momentum") != own["momentum"]:
             raise StateError(
                 f"momentum of group {index} is {own['momentum']!r} here and {group.get('momentum')!r} in the state: "
                 "where y lies between z and x depends on it. Use the same, or begin anew with the model's weights at x."
@@ -459,9 +458,33 @@ def _as_ours(state_dict: Any, ours: list[dict[str, Any]], *, keep: bool) -> Any:
     return {**state_dict, "param_groups": found}
 
 
+def _check_average_of(group: Mapping[str, Any]) -> None:
+    """Raise `StateError` if what a saved group has of its average cannot be."""
+    for name in ("weight_sum", "largest_lr", "scheduled_lr"):
+        if not isinstance(group.get(name), float) or not 0 <= group[name] < float("inf"):
+            raise StateError(f"`{name}` in the state must be a finite number >= 0; got {group.get(name)!r}.")
+    if not isinstance(group.get("train_mode"), bool):
+        raise StateError(f"`train_mode` in the state must be True or False; got {group.get('train_mode')!r}.")
+
+
+def _check_loaded(group: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+    """Raise `StateError` if a step would refuse what a group is to have from here on."""
+    loaded = {name: group[name] for name in (*_SHARED, *_OWN, *_OF_SGD_ALONE) if name in group}
+    no_schedules = dict.fromkeys(map(group_values.schedule_key, group_values.SCHEDULABLE))
+    try:
+        _check({**own, **loaded, **no_schedules}, where)
+    except SettingsError as error:
+        raise StateError(f"the state holds hyperparameters that are not allowed: {error}") from None
+
+
 def _group_as_ours(group: Mapping[str, Any]) -> dict[str, Any]:
     if "k" not in group:
         return dict(group)
+    for name in ("lr_max", "weight_sum", "scheduled_lr"):
+        try:
+            as_float(name, group.get(name))
+        except SettingsError as error:
+            raise StateError(f"the state is not one of schedulefree.SGDScheduleFree: {error}") from None
     others = {key: copy.deepcopy(value) for key, value in group.items() if key not in ("k", "lr_max")}
     counts = {"step": group["k"], "skipped": 0, "largest_lr": float(max(group["lr_max"], 0.0))}
     usual = {name: group_values.DEFAULTS[name] for name in group_values.HYPERPARAMETERS if name not in group}

@@ -1,7 +1,4 @@
-"""`SGD`: the optimizer that a PyTorch user puts in the place of ``torch.optim.SGD``.
-
-Its arguments, the step from closure to count, and what is saved.
-"""
+"""`SGD`, in the place of ``torch.optim.SGD``: its arguments, the step from closure to count, and what is saved."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from torch.compiler import is_compiling
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from downslope.core.averages import checked_ema
 from downslope.core.blocks import WORTH_CODES
 from downslope.core.errors import ImplementationError, SettingsError
 from downslope.core.rule import StepScalars
@@ -54,7 +52,6 @@ from downslope.torch.options import (
     check_not_scaled_late,
     check_rounding_has_a_use,
     check_step_in_backward,
-    checked_ema,
     checked_grad_scale,
     checked_rounding,
 )
@@ -91,6 +88,7 @@ class SGD(Averaging, SteppingInBackward):
             0 leaves its own alone.
         trust_clip: LARC: the trust ratio only lowers lr.
         adaptive_clip: Largest norm of each tensor's gradient as a share of its parameter's; clip_norm comes before it.
+        adaptive_clip_by: "unit" for norms of each slice along the first axis, by torch's operations; see `Settings`.
         foreach: True for torch's multi-tensor operations, False for one tensor at a time; either instead of the
             kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.
@@ -148,6 +146,7 @@ class SGD(Averaging, SteppingInBackward):
         trust_coefficient: float | None = None,
         trust_clip: bool = False,
         adaptive_clip: float | None = None,
+        adaptive_clip_by: Literal["tensor", "unit"] = "tensor",
         foreach: bool | None = None,
         differentiable: bool = False,
         fused: bool | None = None,
@@ -179,6 +178,7 @@ class SGD(Averaging, SteppingInBackward):
             "trust_coefficient": trust_coefficient,
             "trust_clip": None if trust_clip is False else trust_clip,
             "adaptive_clip": adaptive_clip,
+            "adaptive_clip_by": None if adaptive_clip_by == "tensor" else adaptive_clip_by,
         }
         settings, values = group_values.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)

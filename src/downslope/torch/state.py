@@ -180,9 +180,14 @@ def _check_form(state_dict: Any) -> None:
         )
     homes: dict[Hashable, int] = {}
     for index, group in enumerate(state_dict["param_groups"]):
+        if not isinstance(names := group.get("param_names", ()), list | tuple):
+            raise StateError(
+                f"`param_names` of group {index} of the state must be a list of names; got {shown(repr(names))}; "
+                "nothing was loaded."
+            )
         for key in group["params"]:
             # twice within one group is a parameter that was given twice, which torch allows
-            if not isinstance(key, Hashable) or homes.setdefault(key, index) != index:
+            if not isinstance(key, Hashable) or isinstance(key, Tensor) or homes.setdefault(key, index) != index:
                 raise StateError(
                     f"the state lists parameter {shown(repr(key))} twice, or it is no index; nothing was loaded."
                 )
@@ -280,13 +285,12 @@ def _new_state(
             match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
         elif foreign:
             state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
+        if unread := _unread(entry, name, param):
+            match.problems += unread
+            continue
         _add_own(state, name, param, entry, options, roundings[id(param)], match)
-        if entry.get(AVERAGE) is not None:
-            problem = misfit_of_average(entry[AVERAGE], param, homes[id(param)])
-            if problem is None:
-                state[param][AVERAGE] = begun(param).copy_(entry[AVERAGE].detach())
-            else:
-                match.problems.append(f"the average of {name} {problem}")
+        if entry.get(AVERAGE) is not None and (problem := _add_average(state, param, entry, homes[id(param)])):
+            match.problems.append(f"the average of {name} {problem}")
     # what others keep in a state under a word is copied, as in torch
     listed = {key for group in saved_groups for key in group["params"]}
     are_words = not any(isinstance(key, str) for key in listed)
@@ -394,6 +398,30 @@ def _add_compensation(state: defaultdict[Any, Any], param: Tensor, compensation:
     if problem is None:
         state[param][COMPENSATION] = torch.empty_like(param, requires_grad=False).copy_(compensation.detach())
     return problem
+
+
+def _add_average(
+    state: defaultdict[Any, Any], param: Tensor, entry: Mapping[str, Any], group: Mapping[str, Any]
+) -> str | None:
+    """Copy a parameter's average, or return why it cannot be its own here."""
+    problem = misfit_of_average(entry[AVERAGE], param, group)
+    if problem is None:
+        state[param][AVERAGE] = begun(param).copy_(entry[AVERAGE].detach())
+    return problem
+
+
+def _unread(entry: Mapping[str, Any], name: str, param: Tensor) -> list[str]:
+    """Return a sentence on each tensor of our own in a parameter's state whose numbers cannot be copied."""
+    found: list[str] = []
+    for word in sorted(_OWN_WORDS):
+        value = entry.get(word)
+        if not isinstance(value, Tensor):
+            continue  # which those who take it see
+        if value.layout is not torch.strided:
+            found.append(f"the {word} of {name} is {value.layout}, and must be dense")
+        elif value.is_meta and not param.is_meta:
+            found.append(f'the {word} of {name} is on the device "meta", where there are no numbers')
+    return found
 
 
 def _misfit(param: Tensor, velocity: Any) -> str | None:

@@ -68,10 +68,13 @@ def read_state_file(path: Path, convention: str, *, optimizer: str | None = None
     key = "momentum_buffer" if row.name == "downslope" else row.state_key
     velocity: dict[str, Any] = {}
     settings: dict[str, Settings] = {}
+    average: dict[str, Any] = {}
     for group in groups:
         of_group = settings_of_group(path, group, convention)
         for place in group["params"]:
             entry, of_sgd = state.get(place, {}), is_group_of_sgd(group)
+            if AVERAGE in entry:
+                average[names[place]] = as_array(entry[AVERAGE], names[place], notes)
             velocity[names[place]] = _velocity(path, names[place], entry, key, notes, of_sgd=of_sgd)
             settings[names[place]] = of_group
     params = {}
@@ -87,6 +90,7 @@ def read_state_file(path: Path, convention: str, *, optimizer: str | None = None
         step=steps.pop() if len(steps) == 1 else None,
         settings=settings,
         notes=tuple(dict.fromkeys([*said, *notes])),
+        average=average,
     )
 
 
@@ -301,7 +305,6 @@ def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str], *, 
         }
     if AVERAGE in entry:
         entry = {word: value for word, value in entry.items() if word != AVERAGE}
-        notes.append("left out: averages of the weights (ema), which no other system's SGD keeps")
     foreign = [shown(word) for word in entry if word != key]
     if foreign and of_sgd and key in entry:
         notes.append(f"left out: {one_of(foreign)}, which something around the optimizer keeps beside the velocity")

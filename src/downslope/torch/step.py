@@ -48,10 +48,11 @@ from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
+from downslope.kernel.rows import Row
 from downslope.torch import group_values
 from downslope.torch.average import AVERAGE, average_of, follow, outside_of_kernel, weight_of
 from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, zero_codes
-from downslope.torch.gradients import check_whole, each_norm
+from downslope.torch.gradients import check_whole, clipped_by_unit, each_norm
 from downslope.torch.options import StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
 from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
@@ -222,9 +223,10 @@ class StepPlan:
             step_by_torch(groups, state, options, self.entries, self.grads(), scalars, factor)
             follow(groups, state)
             return
-        both = scaled(groups, scalars, factor)
+        both, own_grads = scaled(groups, scalars, factor), {}
         if self._has_factors:
-            both = with_factors(groups, self.entries, self.grads(), both)
+            both, grads = with_factors(groups, self.entries, self.grads(), both)
+            own_grads = {id(entry): grad for entry, grad in zip(self.entries, grads, strict=True)}
         if factor > 1.0:
             for group, own in zip(groups, both[0], strict=False):
                 group_values.check_coefficients(group, own)
@@ -238,7 +240,8 @@ class StepPlan:
             if self.state is CHECKED:
                 self.state = self._limit
         if self.rest:
-            apply(groups, state, options, self.rest, grads_of(entry.param for entry in self.rest), both)
+            of_rest: list[Any] = [own_grads.get(id(entry), _get_grad(entry.param)) for entry in self.rest]
+            apply(groups, state, options, self.rest, of_rest, both)
         if self._has_other_averages:
             follow(groups, state, self._averaged)
 
@@ -287,23 +290,32 @@ def scaled(groups: Groups, scalars: list[StepScalars], factor: float) -> Scalars
     ]
 
 
-def with_factors(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> Scalars:
+def with_factors(
+    groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars
+) -> tuple[Scalars, Sequence[Tensor]]:
     """Return a step's scalars with those of every tensor behind them whose gradient has factors of its own.
 
-    Both norms of a tensor are asked for before anything moves; those of DTensors are of the whole.
+    And the gradients, those that are clipped unit by unit as they are then. All norms of a tensor are asked for before
+    anything moves; those of DTensors are of the whole.
     """
-    own = [(entry, grad) for entry, grad in zip(entries, grads, strict=True) if entry.own is not None]
+    own = [(place, entry) for place, entry in enumerate(entries) if entry.own is not None]
     if not own:
-        return scalars
-    norms = each_norm([grad for _, grad in own] + [entry.param for entry, _ in own])
+        return scalars, grads
+    grads, given = list(grads), [group_values.tensor_factors_of(group) for group in groups]
+    factors = [given[entry.group] for _, entry in own]
+    for index, (place, entry) in enumerate(own):
+        if (share := factors[index].adaptive_clip) is not None and factors[index].by_unit and entry.param.ndim > 1:
+            common = scalars[entry.is_undampened][entry.group]
+            grads[place] = clipped_by_unit(grads[place], entry.param, share, abs(common.grad_scale))
+            factors[index] = factors[index]._replace(adaptive_clip=None)
+    norms = each_norm([grads[place] for place, _ in own] + [entry.param for _, entry in own])
     both = [*scalars[0]], [*scalars[1]]
-    factors = [group_values.tensor_factors_of(group) for group in groups]
-    for place, (entry, _) in enumerate(own):
+    for index, (_, entry) in enumerate(own):
         common = scalars[entry.is_undampened][entry.group]
-        found = factors[entry.group].of(common, norms[place], norms[len(own) + place])
+        found = factors[index].of(common, norms[index], norms[len(own) + index])
         for every in both:  # of which one is asked for it
             every.append(found)
-    return both
+    return both, grads
 
 
 def multiplied(grads: Sequence[Tensor], factor: float) -> tuple[Sequence[Tensor], float]:
@@ -324,7 +336,7 @@ def step_by_torch(
 ) -> None:
     """Step all parameters by torch's operations, with a factor on every gradient; `one_by_one`: see `apply`."""
     grads, factor = multiplied(grads, factor)
-    both = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
+    both, grads = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
     apply(groups, state, options, entries, grads, both, one_by_one=one_by_one)
 
 
@@ -483,7 +495,8 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
         return False
     # by default, unless `foreach` or `fused` chose another way
     wanted = group["fused"] or (group["foreach"] is None and group["fused"] is None)
-    if native is not None and wanted and not entry.shares_memory:
+    by_unit = entry.own is not None and param.ndim > 1 and group_values.tensor_factors_of(group).by_unit
+    if native is not None and wanted and not entry.shares_memory and not by_unit:
         tensors = [param, grad, entry.velocity, entry.compensation, entry.average]
         if not is_distributed(param) or all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
             own, grad, velocity, compensation, average = (
@@ -499,6 +512,11 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
     if not group["fused"]:
         return False
     what = f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device})"
+    if by_unit:
+        raise ImplementationError(
+            f'{what} has adaptive_clip_by="unit": its gradient is clipped into another tensor, and the kernel reads '
+            "the gradient where it lies. Leave fused None, and such parameters go another way."
+        )
     if entry.shares_memory:
         raise ImplementationError(
             f"{what} shares memory with its gradient, its velocity or another parameter. The order of operations "
@@ -541,29 +559,21 @@ def _is_known(entry: Entry) -> bool:
     )
 
 
-def _row(entry: Entry, kind: int | None, state: State) -> tuple[Any, ...]:
+def _row(entry: Entry, kind: int | None, state: State) -> Row:
     """Return what the kernel's plan is told of a parameter, which it only watches if it has no kind."""
     param = entry.param
     has_state = any(tensor is not None for tensor in (entry.velocity, entry.compensation, entry.average))
-    return (
-        param,
-        getattr(param, SPEC) if is_distributed(param) else None,
-        state[param] if has_state else None,
-        entry.velocity,
-        entry.compensation,
-        kind,
-        ROUNDINGS[entry.rounding],
-        entry.position,
-        first_element(param) % 2**32 if entry.rounding == "stochastic" else 0,
-        *more_of(entry),
-    )
+    spec = getattr(param, SPEC) if is_distributed(param) else None
+    first = first_element(param) % 2**32 if entry.rounding == "stochastic" else 0
+    return row_of(entry, kind, None, spec, state[param] if has_state else None, first)
 
 
-def more_of(entry: Entry) -> tuple[Any, ...]:
-    """Return the last fields of what the kernel is told of a parameter, which few have: scales; average and weight."""
-    if entry.average is not None:
-        return entry.scales, entry.average, entry.weight
-    return () if entry.scales is None else (entry.scales,)
+def row_of(
+    entry: Entry, kind: int | None, grad: Tensor | None, spec: Any = None, state: Any = None, first: int = 0
+) -> Row:
+    """Return what the kernel is told of a parameter; the fields in their order, since a plan has many."""
+    tensors = entry.param, grad, spec, state, entry.velocity, entry.compensation, entry.scales, entry.average
+    return Row(*tensors, kind, ROUNDINGS[entry.rounding], entry.position, first, entry.weight or 0.0)
 
 
 def _written(entries: Sequence[Entry]) -> list[Tensor]:
@@ -583,10 +593,15 @@ def choices_of(groups: Groups) -> list[tuple[Any, ...]]:
             group["fused"],
             group["rounding"],
             group.get("ema"),
-            group_values.tensor_factors_of(group).given,
+            *_kinds_of_factors(group),
         )
         for group in groups
     ]
+
+
+def _kinds_of_factors(group: Mapping[str, Any]) -> tuple[bool, bool]:
+    factors = group_values.tensor_factors_of(group)
+    return factors.given, factors.by_unit
 
 
 # Locks by which a second thread's step begins where the first one's ends

@@ -18,6 +18,7 @@ from torch.utils._device import DeviceContext
 from downslope.kernel import load_native
 from downslope.kernel.coefficients import ROUNDINGS
 from downslope.kernel.marks import teach_marks
+from downslope.kernel.rows import Row
 
 teach_marks()
 
@@ -77,7 +78,7 @@ def fit(
         return False
     tensors = (param, grad, velocity, compensation, scales, average)
     return all(tensor is None or is_plain(tensor) for tensor in tensors) and native.fit(
-        EXCHANGE, tensors, ROUNDINGS[rounding]
+        EXCHANGE, Row(param, grad, None, None, *tensors[2:], None, ROUNDINGS[rounding])
     )
 
 

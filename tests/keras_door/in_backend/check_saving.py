@@ -170,6 +170,14 @@ def test_too_few_or_misshapen_variables_are_refused():
         with pytest.raises(StateError, match=message):
             optimizer.load_own_variables({str(i): 7 + array for i, array in enumerate(bad)})
         assert all(np.array_equal(a, ops.convert_to_numpy(b)) for a, b in zip(good, optimizer.variables, strict=True))
+    for bad, message in (
+        ([np.int64(-5), *good[1:]], "`iteration` counts steps, saved is -5"),
+        ([np.float32("nan"), *good[1:]], "`iteration` counts steps, saved is nan"),
+        ([np.array("x"), *good[1:]], "`iteration` is int"),
+    ):
+        with pytest.raises(StateError, match=message):
+            optimizer.load_own_variables({str(i): array for i, array in enumerate(bad)})
+        assert int(optimizer.iterations) == 1
     with pytest.raises(StateError, match="numbered from 0"):
         optimizer.load_own_variables({"0": good[0], "2": good[2]})
     optimizer.set_weights([2 * array for array in good])

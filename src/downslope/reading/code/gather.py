@@ -21,7 +21,7 @@ from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, n
 from downslope.reading.configuration.shapes import amount
 from downslope.reading.findings import Found
 from downslope.reading.plan import Plan, complete
-from downslope.reading.reading import ADAMS, APEX, DAMPENED, ONLY_LOWER, Field
+from downslope.reading.reading import ADAMS, APEX, BY_UNIT, DAMPENED, ONLY_LOWER, Field
 from downslope.reading.remarks import shown
 
 _LONGEST_WORDS = 200
@@ -48,7 +48,12 @@ _CLIPS = {
     "ClipGradByGlobalNorm": (0, "clip_norm"), "clip_global_norm": (1, "max_norm"),
 }  # fmt: skip
 _CLIPS_EACH = {"adaptive_clip_grad": (1, "clip_factor"), "adaptive_grad_clip": (0, "clipping")}
-"""Calls of adaptive clipping, which go by rows of a weight: the place and the name of its share."""
+"""Calls of adaptive clipping, which go by units of a weight: the place and the name of its share."""
+_OF_UNITS = {
+    "adaptive_clip_grad": {"eps": (2, 1e-3), "norm_type": (3, 2.0)},
+    "adaptive_grad_clip": {"eps": (1, 1e-3), "axis": (2, None)},
+}
+"""Their other arguments: the place of each and its value, which is what a recipe has."""
 _CLIPS_ALL = re.compile(r"^(?=.*clip)(?=.*norm)(?=.*(?:global|grad))", re.IGNORECASE)
 """Names of calls that clip all gradients together by their norm."""
 
@@ -398,7 +403,11 @@ class Gathering:
                 given = made.argument(keyword, place)
                 if given is not None and is_number(given.data):
                     self.put("sgd.adaptive_clip", given)
-                    self.found.remarks.append(("row_by_row", {}))
+                    self.put("sgd.adaptive_clip_by", reason("unit", BY_UNIT))
+                    others = [made.argument(name, at) for name, (at, own) in _OF_UNITS[made.name].items()]
+                    usual = [own for _, own in _OF_UNITS[made.name].values()]
+                    if any(one is not None and one.data != own for one, own in zip(others, usual, strict=True)):
+                        self.found.remarks.append(("other_units", {}))
             elif made.name in _CLIPS:
                 place, names = _CLIPS[made.name]
                 given = next((made.kwargs[name] for name in names.split() if name in made.kwargs), None)
@@ -570,7 +579,9 @@ def _fits(path: str, value: Value) -> bool:
         return numbers(value) is not None
     if name in _FLAGS:
         return isinstance(data, bool)
-    if name in {"schedule", "unit", "shape", "decay", "metric", "precision"} and isinstance(data, str):
+    if name in {"schedule", "unit", "shape", "decay", "metric", "precision", "adaptive_clip_by"} and isinstance(
+        data, str
+    ):
         return True
     if not is_number(data) or not math.isfinite(data):
         return False

@@ -12,7 +12,7 @@ from downslope.reading.configuration.keys import FOREIGN, NAMING, OPTIMIZERS, ST
 from downslope.reading.configuration.settings import Setting, Settings, format_of, meanings, schedules, selected
 from downslope.reading.findings import Found, Part
 from downslope.reading.order import tidy
-from downslope.reading.reading import ADAMS, DAMPENED, Field, Provenance
+from downslope.reading.reading import ADAMS, BY_UNIT, DAMPENED, Field, Provenance
 from downslope.reading.remarks import shown
 
 NORMS = "@bias_and_norm"
@@ -122,7 +122,7 @@ def put_values(build: Build) -> None:
     modes = [one.value for one in settings.entries if squeezed(str(one.path[-1])) == "clipmode"]
     if clip is not None and "agc" in modes:
         build.imply("sgd.adaptive_clip", _float(clip.value), clip)  # by another word beside it
-        build.say("row_by_row")
+        build.imply("sgd.adaptive_clip_by", "unit", None, BY_UNIT)
     elif clip is not None and clip.value < _SIZED:
         build.state("train.clip_norm", clip, _float(clip.value))
     _put_batch(build)

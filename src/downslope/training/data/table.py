@@ -42,6 +42,7 @@ _MISSING = (
     f' Fill it in, or set {KEY}.missing = "drop" to leave such rows out, or "mean" to put the mean of the column '
     "in its place."
 )
+_MISSING_TARGET = f' Fill it in, or set {KEY}.missing = "drop" to leave such rows out; a target has no other way.'
 _FEW = 0.05
 """Up to this share of the rows is suggested to be left out for missing cells; beyond it, to be filled in."""
 
@@ -336,7 +337,7 @@ def _describe_missing(columns: Columns, missing: dict[str, Any], incomplete: Any
         if count == rows and name not in options.targets:
             empty.append(name)
         if options.missing == "error":
-            problems[f"{place}{also}.{_MISSING}"] = name
+            problems[f"{place}{also}.{_MISSING_TARGET if name in options.targets else _MISSING}"] = name
         elif name in options.targets:
             problems[f"{place}{also}, and a target cannot be filled in."] = name
     if empty:

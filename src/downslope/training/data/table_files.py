@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope.core.errors import DataError, MissingDependencyError
+from downslope.core.errors import DataError, DownslopeError, MissingDependencyError
 from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
@@ -137,6 +137,8 @@ class ColumnarTable(TableFile):
     def _reading(self, path: Path) -> Iterator[None]:
         try:
             yield
+        except DownslopeError:  # of what stands in it, and said already
+            raise
         except (self._arrow.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{shown(path)}: cannot be read as {self.kind}: {first_line(error)}.") from None
 

@@ -45,6 +45,7 @@ class TableError(DataError):
         fixes: Options that would read it: a list is added to, anything else is set.
         missing: Problem -> the column whose missing cells it tells of.
         marked: Columns with words that are suggested to stand for a missing cell.
+        plain: The same problems without what options would mend, for a run whose options are settled.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class TableError(DataError):
         *,
         missing: Mapping[str, str] | None = None,
         marked: Iterable[str] = (),
+        plain: Sequence[str] = (),
     ) -> None:
         problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(bounded(problems)))
@@ -61,6 +63,7 @@ class TableError(DataError):
         self.fixes = dict(fixes or {})
         self.missing = dict(missing or {})
         self.marked = frozenset(marked)
+        self.plain = tuple(plain)
 
 
 def bounded(lines: Sequence[str]) -> list[str]:
@@ -167,6 +170,7 @@ class Findings:
         form = self._choose_form(described.values()) if self._is_text else self._form
         fixes |= _changes(self._form, form)
         marked: list[str] = []
+        plain = [*self.rows, *(bad.describe("", rows) for bad in self.columns.values())] if self.columns else []
         for name, bad in self.columns.items():
             hint, more = self._remedy(name, bad, described[name], form, rows)
             problems.append(bad.describe(hint, rows))
@@ -179,7 +183,7 @@ class Findings:
                 fixes["ignore"] = [*fixes.get("ignore", ()), name]
         # options are no help unless they mend all that is wrong
         can_help = (not self.rows or "comment" in fixes) and self._targets.isdisjoint(self.mixed)
-        raise TableError(problems, fixes if can_help else {}, marked=marked)
+        raise TableError(problems, fixes if can_help else {}, marked=marked, plain=plain)
 
     def _choose_form(self, described: Iterable[Mapping[str, Cell]]) -> NumberForm:
         """Return how numbers are written such that most of the refused cells are numbers, units aside."""

@@ -22,7 +22,7 @@ from downslope.training.data.table_columns import Columns, TableFile, Unnamed, W
 from downslope.training.data.table_encoding import Encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_options import Options
-from downslope.training.data.table_problems import KEY
+from downslope.training.data.table_problems import KEY, TableError, bounded
 from downslope.training.data.table_split import RowParts
 from downslope.training.data.table_target import Target, want_targets
 from downslope.training.user_code import read_options
@@ -125,9 +125,16 @@ class TableReader:
             return replace(examples, notes=notes, ids=part[1], id_name="" if identify is None else identify)
 
         empty = True
-        for examples in in_order(parts(), encode, loaders):
-            empty = False
-            yield examples
+        try:
+            for examples in in_order(parts(), encode, loaders):
+                empty = False
+                yield examples
+        except TableError as error:
+            if not error.plain:
+                raise
+            raise DataError(
+                "\n".join(bounded(error.plain)) + " The run has learned from numbers there: mend the file."
+            ) from None
         if empty:
             raise DataError(f"{shown(file.path)}: holds no rows.")
 

@@ -58,9 +58,18 @@ class GroupSettings(Struct):
     lr: float | Scheduled | None = None
 
 
+class DataTable(Struct):
+    """Its data; what the options are is the data set's affair."""
+
+    name: str
+    options: dict[str, Any]
+    augment: dict[str, Any] | None = None
+
+
 class RecipeTable(Struct):
     """A recipe, as far as it is compared with another; its options may be anything."""
 
+    data: DataTable
     sgd: Settings
     groups: list[GroupSettings]
     train: dict[str, Any]
@@ -84,6 +93,7 @@ class ParameterGroup(Struct):
     trust_coefficient: float | None = None
     trust_clip: bool | None = None
     adaptive_clip: float | None = None
+    adaptive_clip_by: str | None = None
     decay: str = ""
     lr_in_velocity: bool = False
     undampened_first_step: bool = True

@@ -34,6 +34,8 @@ REPORT = "report.html"
 LOGGERS = "loggers.json"
 TENSORBOARD = "tensorboard"
 WANDB = "wandb"
+OWN_FILES = frozenset({RECIPE, FACTS, INPUTS, LOCK, "log.jsonl", "events.jsonl", LOGGERS, MODEL, EMA})
+"""What a run keeps, and nothing else may replace; its page may be written anew."""
 _LARGEST = 256 << 20
 """Bytes that the facts may have; they name every parameter, and no more."""
 

@@ -375,7 +375,8 @@ def describe_settings(settings: Settings) -> str:
     if settings.trust_coefficient is not None:
         parts.append(f"trust coefficient {settings.trust_coefficient:g} ({'LARC' if settings.trust_clip else 'LARS'})")
     if settings.adaptive_clip is not None:
-        parts.append(f"adaptive clipping {settings.adaptive_clip:g}")
+        by = " by unit" if settings.adaptive_clip_by == "unit" else ""
+        parts.append(f"adaptive clipping {settings.adaptive_clip:g}{by}")
     if settings.maximize:
         parts.append("ascending")
     return ", ".join(parts)

@@ -6,6 +6,7 @@ velocity does. The formulas are the theory's own, solved for the number that a r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -69,7 +70,7 @@ def recipe_at(recipe: Recipe, point: Mapping[str, Value], examples: int) -> Reci
         RecipeError: If the recipe does not allow a value; the message says which.
     """
     overrides = [(name, _text(value)) for name, value in point.items() if name not in COORDINATES]
-    plain = [(name, text) for name, text in overrides if not (name.startswith("sgd.") and _is_schedule(recipe, name))]
+    plain = [one for one in overrides if not _is_peak(recipe, *one)]
     for name, text in overrides:
         if (name, text) not in plain:  # a schedule keeps its shape: its largest value is what is searched
             recipe = _with(recipe, name, float(text))
@@ -132,8 +133,15 @@ def _peak(value: float | Schedule) -> float:
     return value.extremes()[1] if isinstance(value, Schedule) else value
 
 
-def _is_schedule(recipe: Recipe, path: str) -> bool:
-    return isinstance(getattr(recipe.sgd, path.removeprefix("sgd."), None), Schedule)
+def _is_peak(recipe: Recipe, path: str, text: str) -> bool:
+    """Whether a value is the largest of a schedule of the recipe's: a number, not a schedule or a word."""
+    name = path.removeprefix("sgd.")
+    if name == path or not isinstance(getattr(recipe.sgd, name, None), Schedule):
+        return False
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _with(recipe: Recipe, path: str, value: float) -> Recipe:

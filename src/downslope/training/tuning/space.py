@@ -132,6 +132,8 @@ def read_dimension(name: str, form: str) -> Dimension:
         table = {}
     values: list[Any] = table.get("values", []) if set(table) == {"values"} else []
     if kind == "choice":
+        if name in COORDINATES and not all(type(value) in (int, float) for value in values):
+            raise RecipeError(f"{where}: a coordinate is a number; choose among some, such as choice(0.5, 1.0).")
         texts = tuple(to_text(value) for value in values)
         if len(set(texts)) < max(len(texts), 2):
             raise RecipeError(f"{where}: choose among at least two different values in TOML, such as choice(32, 64).")
