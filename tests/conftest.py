@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from draws import NIGHTLY, draws
+from quick_xla import ask_for_quick_compilation
 
 hypothesis.settings.register_profile("every day", derandomize=True, database=None, deadline=None)
 hypothesis.settings.register_profile("nightly", max_examples=draws(100), deadline=None, print_blob=True)
@@ -29,6 +30,9 @@ os.environ |= {f"JAX_PERSISTENT_CACHE_MIN_{least}": "0" for least in ("COMPILE_T
 
 Its name is a hash of the program, of XLA's version and flags, and of the processor.
 """
+
+if not NIGHTLY:
+    ask_for_quick_compilation()
 
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -56,16 +56,35 @@ def random_walk(settings, *, strength, steps, burn_in, dimensions=20_000, seed=0
 
     Gradients are random, at a right angle to the weight, of length strength / |param|.
     """
+    return random_walks([(settings, steps, burn_in, start)], strength=strength, dimensions=dimensions, seed=seed)[0]
+
+
+def random_walks(walks, *, strength, dimensions=20_000, seed=0):
+    """Return what `random_walk` does for each (settings, steps, burn_in, start), all by the same random numbers."""
     rng = np.random.Generator(np.random.SFC64(seed))
+    first = rng.standard_normal(dimensions, np.float32)  # each number rounded to 6e-8 of itself: half the work
+    walkers = [_walker(*walk, strength, first) for walk in walks]
+    for walker in walkers:
+        next(walker)
+    found = [None] * len(walks)
+    while None in found:
+        noise = rng.standard_normal(dimensions, np.float32)
+        for index, walker in enumerate(walkers):
+            if found[index] is None:
+                found[index] = walker.send(noise)
+    return found
+
+
+def _walker(settings, steps, burn_in, start, strength, first):
+    """Take one step for each noise that is sent, and yield None, at the end what was found."""
     scalars = settings.at(0)
-    param = rng.standard_normal(dimensions, np.float32)  # each number rounded to 6e-8 of itself: half the work
-    param *= (start or 1.0) / np.linalg.norm(param)
+    param = first * np.float32((start or 1.0) / np.linalg.norm(first))
     velocity = np.zeros_like(param)
     fourth, squared = [], []
     length = float(np.linalg.norm(param))
     for step in range(steps):
-        grad = rng.standard_normal(dimensions, np.float32)
-        grad -= float(grad @ param) / length**2 * param
+        noise = yield
+        grad = noise - float(noise @ param) / length**2 * param
         grad *= strength / (length * float(np.linalg.norm(grad)))
         delta, velocity = sgd_rule(param, grad, velocity, scalars)
         along, moved = float(delta @ param) / length, float(delta @ delta)
@@ -75,4 +94,4 @@ def random_walk(settings, *, strength, steps, burn_in, dimensions=20_000, seed=0
         length = math.sqrt(float(param @ param))
         if step >= burn_in:
             fourth.append(length**4)
-    return np.mean(fourth), np.mean(squared)
+    yield np.mean(fourth), np.mean(squared)

@@ -273,10 +273,12 @@ def _end(code):
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as ours:
+        gc.disable()  # nothing that is imported is garbage
         for name in sys.argv[2:]:
             importlib.import_module(name)
         gc.freeze()  # so that a forked process does not copy the pages of what was imported
         gc.set_threshold(20_000, 20, 20)  # as in the tests' own process
+        gc.enable()
         found = _serve(ours)
     if found is not None:
         _become(*found)

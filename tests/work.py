@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import os
 import subprocess
 import sys
@@ -9,19 +10,14 @@ import sys
 
 def calls(function):
     """Return how many calls of Python and C functions it takes to run a function, and what it returns."""
-    count = 0
-
-    def note(_frame, event, _argument):
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(note)
+    counter, before = cProfile.Profile(), sys.getprofile()
+    counter.enable()
     try:
         result = function()
     finally:
+        counter.disable()
         sys.setprofile(before)
-    return count, result
+    return sum(entry.callcount for entry in counter.getstats()), result
 
 
 def modules_loaded_by(code, **environment):

@@ -2,6 +2,7 @@
 // and number of threads, on buffers of exactly the size in use, so that a step too far is seen. Numbers are compared
 // with sums in double; that formats are converted right bit by bit is tested from Python.
 
+#include <bit>
 #include <cfenv>
 #include <cmath>
 #include <cstdio>
@@ -100,7 +101,8 @@ float value_at(std::uint32_t start, std::size_t i) {
 double last_place(Format format, double x) {
   const int bits = format == Format::float32 ? 23 : format == Format::float64 ? 52 : format == Format::bfloat16 ? 7 : 10;
   const int smallest = format == Format::float16 ? -14 : -126;
-  return std::ldexp(1.0, std::max(x == 0 ? smallest : std::ilogb(x), smallest) - bits);
+  const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(x) >> 52 & 0x7ff) - 1023;  // ilogb, but for 0
+  return std::bit_cast<double>(static_cast<std::uint64_t>(std::max(exponent, smallest) - bits + 1023) << 52);
 }
 
 // The tensors of one combination of formats, made once and reset before each step.

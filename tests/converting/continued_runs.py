@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,14 @@ def start():
 
 def gradients(params, step):
     """Return the gradients at some parameters: of a bowl, with noise of the step."""
-    noise = np.random.default_rng(step)
-    return {name: _MATRIX[name] @ params[name] + 0.1 * noise.normal(size=len(params[name])) for name in NAMES}
+    return {name: _MATRIX[name] @ params[name] + noise for name, noise in _noise(step).items()}
+
+
+@cache
+def _noise(step):
+    """Return a step's noise by name, drawn once for all runs."""
+    random = np.random.default_rng(step)
+    return {name: 0.1 * random.normal(size=len(_MATRIX[name])) for name in NAMES}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -28,6 +27,7 @@ from downslope.schedules import (
     Sequence,
     Warmup,
 )
+from quick_xla import as_shipped
 from reference import ulp_error
 
 LR = 0.1
@@ -114,6 +114,6 @@ def test_optax_takes_a_period_of_zero_without_a_word():
 def test_a_schedule_of_ours_under_jit_needs_no_more_than_the_step() -> None:
     """A traced step brings its own namespace: the same value as eagerly, to float32's last places."""
     schedule = Warmup(5, Exponential(LR, 0.1, 41, staircase=True))
-    traced = jax.jit(schedule)
+    traced = as_shipped(schedule)
     for step in (0, 3, 5, 45, 46, 47, 87):
         assert ulp_error(np.float32(traced(step)), schedule(step), magnitude=LR) <= ULPS

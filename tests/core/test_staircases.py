@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -37,6 +36,7 @@ from downslope.schedules import (
     WarmupStableDecay,
 )
 from draws import NIGHTLY
+from quick_xla import as_shipped
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7, 10, 49, 1000, 999_983, 10**9, 10**15, 10**30])
@@ -79,7 +79,7 @@ def test_every_period_under_jit(periods):
     rows = [(DROPS[:, None] * period + np.array([-1, 0, 1])).ravel().astype(np.int32) for period in periods]
     stairs = [Exponential(1.0, 0.5, period, staircase=True) for period in periods]
 
-    @jax.jit
+    @as_shipped
     def values(rows):  # a list in and out: one stacked array takes XLA twice as long to compile
         return [stair(row, xp=jnp) for stair, row in zip(stairs, rows, strict=True)]
 
@@ -90,9 +90,9 @@ def test_every_period_under_jit(periods):
 @pytest.mark.parametrize("period", LATE_IN_OPTAX)
 def test_optax_drops_late_under_jit_and_this_does_not(period):
     """optax's jitted staircase has not dropped at step T for these periods; ours has, jitted or not."""
-    theirs = jax.jit(optax.exponential_decay(1.0, period, 0.5, staircase=True))
+    theirs = as_shipped(optax.exponential_decay(1.0, period, 0.5, staircase=True))
     ours = Exponential(1.0, 0.5, period, staircase=True)
-    jitted = jax.jit(lambda step: ours(step, xp=jnp))
+    jitted = as_shipped(lambda step: ours(step, xp=jnp))
     assert float(theirs(period)) == 1.0, "optax is mended: say so in Exponential's docstring"
     assert float(jitted(period)) == ours(period) == 0.5
     assert float(jitted(period - 1)) == ours(period - 1) == 1.0
@@ -102,9 +102,9 @@ def test_fractional_period_under_jit():
     """938.4 steps (2.4 epochs of 391) drop exactly under jit too, at steps where a 32-bit product would overflow."""
     ours = Exponential(1.0, 0.5, 938.4, staircase=True)
     steps = np.array([-(-9384 * k // 10) + offset for k in range(1, 100) for offset in (-1, 0)])
-    np.testing.assert_array_equal(jax.jit(lambda step: ours(step, xp=jnp))(steps), ours(steps))
+    np.testing.assert_array_equal(as_shipped(lambda step: ours(step, xp=jnp))(steps), ours(steps))
     late = np.array([2**31 - 1, 2**31 - 939], np.int32)
-    counts = jax.jit(lambda step: whole_periods(step, 938.4))(late)
+    counts = as_shipped(lambda step: whole_periods(step, 938.4))(late)
     np.testing.assert_array_equal(counts, [whole_periods(int(step), 938.4) for step in late])
 
 
@@ -113,7 +113,7 @@ def test_period_too_fine_for_the_integers_at_hand():
     ours = Exponential(1.0, 0.5, 938.123456, staircase=True)
     assert ours(939) == 0.5
     with pytest.raises(SettingsError, match=r"938\.123456 steps has too many digits .* 32-bit"):
-        jax.jit(lambda step: ours(step, xp=jnp))(939)
+        as_shipped(lambda step: ours(step, xp=jnp))(939)
 
 
 EVERY_KIND = [
@@ -139,7 +139,7 @@ def test_every_schedule_under_jit(schedule):
     """Traced by jax, each schedule gives at every step what it gives in Python, to a few float32 roundings."""
     steps = np.arange(2000)
     ours = schedule(steps)
-    traced = np.asarray(jax.jit(lambda step: schedule(step, xp=jnp))(steps.astype(np.int32)))
+    traced = np.asarray(as_shipped(lambda step: schedule(step, xp=jnp))(steps.astype(np.int32)))
     assert traced.dtype == np.float32
     np.testing.assert_allclose(traced, ours, rtol=0, atol=4 * 2**-23 * ours.max())
 

@@ -13,7 +13,6 @@ import pytest
 
 from downslope import Settings, export
 from exporting.problem import FLATTER, NAMES, START, batch
-from quick_xla import quick_to_compile
 
 ON_TENSORFLOW = pytest.mark.skipif(
     os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="tf.function is TensorFlow's"
@@ -89,11 +88,11 @@ def _better(case):
 
 
 def run_optax(case, *, module=None):
-    """Train by the program's own compiled step, by XLA's quickest compilation: the steps are few."""
+    """Train by the program's own compiled step."""
     import jax
     import jax.numpy as jnp
 
-    with jax.enable_x64(True), quick_to_compile():
+    with jax.enable_x64(True):
         module = program(case, "optax") if module is None else module()
         params = {
             layer: {"kernel": jnp.asarray(START[f"{layer}.weight"]), "bias": jnp.asarray(START[f"{layer}.bias"])}

@@ -18,6 +18,7 @@ from downslope.schedules import (
 )
 from exporting.exported_cases import SCHEDULES
 from exporting.running import ON_TENSORFLOW, as_module, keras_precision
+from quick_xla import as_shipped
 
 WITH_MATH = {
     "cosine": Cosine(0.8, 0.1, 20),
@@ -106,11 +107,9 @@ def test_keras_own_staircase_is_written_where_it_is_right():
 @pytest.mark.parametrize("period", PERIODS)
 def test_staircases_never_drop_late_in_jax(period):
     """Under jit and in float32 the value is the schedule's at each boundary and beside it."""
-    import jax
-
     steps = around(period)
     lr = Exponential(0.8, 0.9, period, staircase=True)
-    got = jax.jit(exported("optax", lr=lr).learning_rate)(steps.astype(np.int32))
+    got = as_shipped(exported("optax", lr=lr).learning_rate)(steps.astype(np.int32))
     np.testing.assert_allclose(got, [lr(int(step)) for step in steps], rtol=1e-5)
 
 
@@ -120,11 +119,11 @@ def test_a_root_is_a_number_at_its_end():
     import optax
 
     steps = np.arange(90, dtype=np.int32)
-    own = jax.jit(jax.vmap(optax.polynomial_schedule(0.8, 0.1, 0.5, 40)))(steps)
+    own = as_shipped(jax.vmap(optax.polynomial_schedule(0.8, 0.1, 0.5, 40)))(steps)
     assert np.isnan(own).any()  # or the detour is needed no more
     for duration in (40, 41, 47, 80):
         lr = Polynomial(0.8, 0.1, duration, power=0.5)
-        got = jax.jit(jax.vmap(exported("optax", lr=lr).learning_rate))(steps)
+        got = as_shipped(jax.vmap(exported("optax", lr=lr).learning_rate))(steps)
         np.testing.assert_allclose(got, [lr(int(step)) for step in steps], rtol=1e-5)
 
 
@@ -136,7 +135,7 @@ def test_learning_rates_in_optax_are_the_schedules(case):
     lr = case.recipe.sgd.lr
     steps = np.concatenate([np.arange(case.steps + 20), [997, 100_003, 10_000_019]]).astype(np.int32)
     learning_rate = exported("optax", lr=lr).learning_rate
-    got = jax.jit(jax.vmap(learning_rate))(steps)
+    got = as_shipped(jax.vmap(learning_rate))(steps)
     np.testing.assert_allclose(got, [lr(int(step)) for step in steps], rtol=2e-5, atol=1e-7)
 
 
@@ -170,10 +169,9 @@ def test_what_32_bits_cannot_count():
     with pytest.raises(ExportError, match="too many digits to be counted in 32-bit integers"):
         exported("optax", lr=lr)
     assert exported("torch", lr=lr).learning_rate(131) == lr(131) == 0.4
-    import jax
 
     for long in (Cosine(0.8, 0.0, 10**11), MultiStep(0.8, 0.5, (100, 10**10)), Exponential(0.8, 0.5, 10**12)):
-        got = jax.jit(exported("optax", lr=long).learning_rate)(2_000_000)
+        got = as_shipped(exported("optax", lr=long).learning_rate)(2_000_000)
         assert float(got) == pytest.approx(long(2_000_000), rel=1e-5)
 
 

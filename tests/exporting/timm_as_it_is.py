@@ -11,6 +11,8 @@ import types
 
 import torch
 
+from torchvision_operators import declare
+
 
 def create_optimizer_v2(params, opt, lr, weight_decay, momentum, *, filter_bias_and_bn, **options):
     """Return torch's optimizer for timm's name of it."""
@@ -72,6 +74,7 @@ class SGDW(torch.optim.Optimizer):
 def install():
     """Put this in timm's place for programs that import it, unless timm is there."""
     try:
+        declare()
         import timm.optim
     except ImportError:
         timm, optim = types.ModuleType("timm"), types.ModuleType("timm.optim")

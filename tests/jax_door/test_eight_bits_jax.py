@@ -23,6 +23,7 @@ from downslope.core.errors import SettingsError, StateError
 from downslope.jax import SGDState, decoded_state, encoded_state, sgd, take_step
 from downslope.jax.blocks import decode, encode
 from downslope.schedules import Exponential
+from quick_xla import as_shipped
 
 SHAPES = {"weight": (70, 61), "bias": (61,), "kernel": (3, 3, 16, 32)}
 """With a block that ends within a row and one that is not full; of few elements; with blocks along the last axes."""
@@ -81,7 +82,7 @@ def compiled(take: Any, optimizers: list[Any]) -> Any:
             )
         )
 
-    return jax.jit(step, donate_argnums=(0, 1))
+    return as_shipped(step, donate_argnums=(0, 1))
 
 
 @pytest.mark.parametrize(("take", "rules"), [(by_update, RULES), (take_step, RULES[1:2])])
@@ -110,7 +111,7 @@ def test_the_bits_are_the_same_within_a_loop_and_for_several_models() -> None:
 
     grads = jax.tree.map(lambda *each: jnp.stack(each), *(drawn(100 + number) for number in range(STEPS)))
     models = jax.tree.map(lambda one: jnp.stack([2 * one, one]), drawn(0))
-    params, state = jax.jit(jax.vmap(run, (0, None)))(models, grads)
+    params, state = as_shipped(jax.vmap(run, (0, None)))(models, grads)
     assert_numpys(*jax.tree.map(lambda leaf: leaf[1], (params, state.velocity)), numpys(RULES[0]))
 
 
@@ -120,7 +121,7 @@ def test_chunks_have_the_same_bits_and_need_no_memory(monkeypatch: pytest.Monkey
     expected = numpys(RULES[0])
     optimizer = sgd(settings=Settings(**RULES[0]), velocity_dtype="int8")
     params, state = jax.tree.map(jnp.asarray, drawn(0)), optimizer.init(drawn(0))
-    step = jax.jit(lambda params, state, grad: take_step(optimizer, grad, state, params), donate_argnums=(0, 1))
+    step = as_shipped(lambda params, state, grad: take_step(optimizer, grad, state, params), donate_argnums=(0, 1))
     program = step.lower(params, state, drawn(100)).compile()
     assert program.memory_analysis().temp_size_in_bytes < 20 * 4 * 256
     for number in range(STEPS):
@@ -131,7 +132,7 @@ def test_chunks_have_the_same_bits_and_need_no_memory(monkeypatch: pytest.Monkey
 def test_narrow_parameters_are_rounded_once() -> None:
     """By `take_step`, as by the compiled kernel; small ones have a velocity of float32."""
     optimizer = sgd(settings=Settings(**RULES[0]), velocity_dtype="int8")
-    step = jax.jit(lambda params, state, grad: take_step(optimizer, grad, state, params))
+    step = as_shipped(lambda params, state, grad: take_step(optimizer, grad, state, params))
     kind = jnp.dtype("float16")
     params, state = jax.tree.map(jnp.asarray, drawn(0, kind)), optimizer.init(drawn(0, kind))
     for number in range(STEPS):
@@ -146,10 +147,10 @@ def test_codes_are_those_of_numpy() -> None:
     values *= np.float32(10) ** np.random.default_rng(1).integers(-12, 12, values.shape).astype(np.float32)
     values[::2, ::97] = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0], np.float32)[:, np.newaxis]
     codes, scales = encoded_in_numpy(values)
-    found = jax.jit(encode)(values)
+    found = as_shipped(encode)(values)
     assert np.asarray(found.codes).tobytes() == codes.tobytes()
     assert np.asarray(found.scales).tobytes() == scales.tobytes()
-    np.testing.assert_array_equal(jax.jit(decode)(found), decoded_in_numpy(codes, scales))
+    np.testing.assert_array_equal(as_shipped(decode)(found), decoded_in_numpy(codes, scales))
 
 
 def test_one_nan_is_one_nan() -> None:
@@ -157,7 +158,7 @@ def test_one_nan_is_one_nan() -> None:
     optimizer = sgd(lr=0.5, momentum=0.5, velocity_dtype="int8")
     params = jnp.zeros(4096)
     state = optimizer.init(params)
-    step = jax.jit(lambda params, state, grad: take_step(optimizer, grad, state, params))
+    step = as_shipped(lambda params, state, grad: take_step(optimizer, grad, state, params))
     params, state = step(params, state, jnp.ones(4096).at[300].set(jnp.inf))
     params, state = step(params, state, jnp.ones(4096))
     assert np.flatnonzero(~np.isfinite(params)).tolist() == [300]

@@ -31,6 +31,7 @@ from downslope.schedules import (
     WarmupStableDecay,
 )
 from draws import NIGHTLY
+from quick_xla import as_shipped
 from reference import ulp_error
 
 SCHEDULED = [
@@ -68,7 +69,7 @@ def test_every_kind_is_here() -> None:
 @pytest.mark.parametrize("schedule", SCHEDULED, ids=repr)
 def test_traced_value_is_the_eager_one_in_float32(schedule) -> None:
     """At 20,000 steps and at far ones, step by step as a training loop asks, jit gives Python's value, rounded."""
-    traced = jax.jit(lambda steps: jax.lax.map(schedule, steps))(STEPS)
+    traced = as_shipped(lambda steps: jax.lax.map(schedule, steps))(STEPS)
     assert traced.dtype == np.float32
     np.testing.assert_array_equal(traced, flushed(schedule(STEPS)))
 
@@ -83,7 +84,7 @@ def test_in_64_bits_it_is_two_units_away_at_most(schedule) -> None:
             return value_in_double(schedule, step, jnp)
 
     with jax.enable_x64(True):
-        traced = np.asarray(jax.jit(jax.vmap(value))(steps))
+        traced = np.asarray(as_shipped(jax.vmap(value))(steps))
     expected = schedule(steps)
     assert traced.dtype == np.float64
     assert ulp_error(traced, expected, magnitude=np.abs(expected).max()) <= 2
@@ -104,7 +105,7 @@ def test_every_period_drops_at_its_step(periods) -> None:
     """Just before, at and after a drop: under jit what Python says, to the last bit; by night for all of 1..1000."""
     rows = [(DROPS[:, None] * period + np.array([-1, 0, 1])).ravel().astype(np.int32) for period in periods]
     stairs = [Exponential(0.1, 0.7, period, staircase=True) for period in periods]
-    values = jax.jit(lambda rows: [stair(row) for stair, row in zip(stairs, rows, strict=True)])(rows)
+    values = as_shipped(lambda rows: [stair(row) for stair, row in zip(stairs, rows, strict=True)])(rows)
     np.testing.assert_array_equal(values, [flushed(stair(row)) for stair, row in zip(stairs, rows, strict=True)])
 
 
@@ -114,7 +115,7 @@ def test_the_optimizer_drops_where_optax_is_late(period: int) -> None:
     params, grads = jnp.float32(0.0), jnp.float32(1.0)
 
     def moved(optimizer, state):
-        return float(jax.jit(optimizer.update)(grads, state, params)[0])
+        return float(as_shipped(optimizer.update)(grads, state, params)[0])
 
     ours = sgd(Exponential(1.0, 0.5, period, staircase=True))
     at = ours.init(params)._replace(count=jnp.int32(period))
@@ -130,7 +131,7 @@ def test_all_three_hyperparameters_and_their_products_are_python_s() -> None:
     optimizer = sgd(lr, 0.9, weight_decay=0.1, decay="decoupled", groups=[Group(match="first.*", weight_decay=decay)])
     params = case_params(jnp.float32)
     grads = jax.tree.map(jnp.zeros_like, params)  # what is left of the update is decay
-    update = jax.jit(optimizer.update)
+    update = as_shipped(optimizer.update)
     for step in (0, 1, 6, 7, 50, 89, 90, 1000):
         updates, _ = update(grads, optimizer.init(params)._replace(count=jnp.int32(step)), params)
         for name, strength in (("first", decay(step)), ("last", 0.1)):
@@ -160,7 +161,7 @@ def test_schedules_drive_optax_s_own_optimizer() -> None:
     schedule = Exponential(1.0, 0.5, 41, staircase=True)
     optimizer = optax.sgd(schedule)
     state = optimizer.init(jnp.float32(0.0))
-    update = jax.jit(optimizer.update)
+    update = as_shipped(optimizer.update)
     moved = []
     for _ in range(43):
         delta, state = update(jnp.float32(1.0), state)

@@ -25,6 +25,7 @@ from downslope.core.errors import SettingsError, StateError
 from downslope.jax import sgd, take_step
 from downslope.kernel import xla
 from downslope.schedules import Exponential
+from quick_xla import as_shipped
 
 needs_kernel = pytest.mark.skipif(not xla.is_registered(), reason="the kernel is not built, or switched off")
 BY_NAME = {case.name: case for case in CASES}
@@ -33,7 +34,7 @@ NESTEROV = Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
 
 def stepper(optimizer, take=take_step, *, donate=True):
     """Return a compiled step of (params, state, grads)."""
-    return jax.jit(
+    return as_shipped(
         lambda params, state, grads: take(optimizer, grads, state, params), donate_argnums=(0, 1) if donate else ()
     )
 

@@ -16,6 +16,7 @@ from jax_runs import apply, case_grads, case_params, flat
 from cases import CASES
 from downslope.jax import sgd
 from downslope.schedules import Exponential, Warmup
+from quick_xla import QUICK, as_shipped
 
 CASE = next(case for case in CASES if case.name == "nesterov-coupled")
 OPTIMIZER = sgd(
@@ -127,7 +128,7 @@ def test_donated_buffers_are_written_in_place() -> None:
         return optax.apply_updates(params, updates), state
 
     grads = jax.tree.map(jnp.ones_like, params)
-    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, state, grads).compile()
+    compiled = as_shipped(step, donate_argnums=(0, 1)).lower(params, state, grads).compile()
     memory = compiled.memory_analysis()
     assert memory.temp_size_in_bytes < 1000
     assert memory.alias_size_in_bytes >= 2 * 4 * 190_000
@@ -193,7 +194,11 @@ print("pmap")
 
 def test_four_devices() -> None:
     """NamedSharding (with donation, and without jit), shard_map and pmap give what one device gives, by either way."""
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count=4",
+        "JAX_PLATFORMS": "cpu",
+    }
     paths = [path for path in sys.path if path]
     code = "".join(DEVICES.format(paths=paths, in_one=in_one) for in_one in (False, True))  # update, take_step
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)

@@ -167,7 +167,7 @@ def test_every_case_has_the_bits_of_the_processors_kernel(number, on_device, mon
                 patch.setattr("downslope.torch.sgd.is_elsewhere", lambda _: False)
             for step, every in ((0, 4), (43, 2)):  # a program is interpreted in milliseconds
                 optimizer.step_count = step
-                set_case_grads(model, case, step)
+                set_case_grads(dict(model.named_parameters()), case, step)
                 for place, param in enumerate(model.parameters(), number):
                     param.grad = None if place % every else param.grad
                 optimizer.step()

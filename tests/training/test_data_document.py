@@ -62,11 +62,18 @@ def write_data():
         datasets.Dataset.from_dict(rows, features=features).save_to_disk("flowers")
 
 
+OUTCOMES = {}
+"""By what a recipe decodes to: the Chinese page has the English one's, each of which is trained once."""
+
+
 @pytest.mark.parametrize("block", RECIPES, ids=str)
 def test_each_recipe_of_the_page_runs_as_it_is_printed(block):
     """Nothing is to be added, and what it is to learn is learned."""
-    write_data()
-    outcome, _ = run(parse_recipe(block.text, str(block)), Path("run"))
+    recipe = parse_recipe(block.text, str(block))
+    if repr(recipe) not in OUTCOMES:
+        write_data()
+        OUTCOMES[repr(recipe)], _ = run(recipe, Path("run"))
+    outcome = OUTCOMES[repr(recipe)]
     assert outcome.finished
     found = outcome.held_out
     assert found.get("accuracy", 1.0) >= 0.9
