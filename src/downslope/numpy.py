@@ -604,14 +604,23 @@ def _foreign(value: Any) -> str:
 
 def _read_grad(name: str, grad: Any, param: Array) -> Array:
     """Return a gradient as an array that is only read, be it a list, a number or an array of any framework."""
+    if np.ma.is_masked(grad):
+        raise SettingsError(
+            f"the gradient of `{shown(name)}` has masked elements, and what a step does there is not defined. Use "
+            "grad.filled(0), or np.asarray(grad)."
+        )
     try:
         array = np.asarray(grad)
-        if array.dtype.kind not in "fciub" and not is_bfloat16(array.dtype):
+        if array.dtype.kind not in "fciubUSMm" and not is_bfloat16(array.dtype):
             array = array.astype(np.result_type(param, np.float32))
     except Exception as error:
         raise SettingsError(
             f"the gradient of `{shown(name)}` cannot be read as an array of numbers: {error}"
         ) from error
+    if array.dtype.kind in "USMm":
+        raise SettingsError(
+            f"the gradient of `{shown(name)}` cannot be read as an array of numbers: its elements are {array.dtype}."
+        )
     if array.shape != param.shape:
         raise SettingsError(
             f"the gradient of `{shown(name)}` has shape {array.shape}, the parameter {param.shape}. They must be equal."

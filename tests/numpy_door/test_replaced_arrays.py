@@ -175,6 +175,9 @@ def test_what_cannot_be_stepped_is_refused_before_anything_moves(change: str, fu
         (["a", "b", "c", "d"], "`b` cannot be read as an array of numbers"),
         ([[1.0], [1.0, 2.0], [], []], "`b` cannot be read as an array of numbers"),
         (np.array([{}] * 4), "`b` cannot be read as an array of numbers"),
+        (np.array(["1", "2", "3", "4"]), "`b` cannot be read as an array of numbers: its elements are <U1"),
+        (np.arange(4).astype("M8[s]"), "`b` cannot be read as an array of numbers"),
+        (np.ma.array([1.0] * 4, mask=[0, 1, 0, 0]), "`b` has masked elements"),
         (1.0, r"`b` has shape \(\)"),
     ],
 )
