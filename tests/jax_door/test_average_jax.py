@@ -54,7 +54,7 @@ def in_a_chain(optimizer: Any, grads: Any, state: Any, params: Any) -> tuple[Any
         (jnp.float16, take_step, None),
         (jnp.float32, take_step, "int8"),
     ],
-    ids=str,
+    ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_the_bits_are_those_of_numpy(dtype: Any, take: Any, velocity_dtype: Any) -> None:
     """Compiled, in donated memory, and not; of narrow parameters, it is of what they are."""
