@@ -170,7 +170,8 @@ class Findings:
         form = self._choose_form(described.values()) if self._is_text else self._form
         fixes |= _changes(self._form, form)
         marked: list[str] = []
-        plain = [*self.rows, *(bad.describe("", rows) for bad in self.columns.values())] if self.columns else []
+        kept = {name: bad.hint if name in self._targets else "" for name, bad in self.columns.items()}
+        plain = [*self.rows, *(self.columns[name].describe(hint, rows) for name, hint in kept.items())] if kept else []
         for name, bad in self.columns.items():
             hint, more = self._remedy(name, bad, described[name], form, rows)
             problems.append(bad.describe(hint, rows))

@@ -132,9 +132,9 @@ class TableReader:
         except TableError as error:
             if not error.plain:
                 raise
-            raise DataError(
-                "\n".join(bounded(error.plain)) + " The run has learned from numbers there: mend the file."
-            ) from None
+            only_compared = all(line.endswith(_WITHOUT) for line in error.plain)
+            advice = "" if only_compared else " The run has learned from numbers there: mend the file."
+            raise DataError("\n".join(bounded(error.plain)) + advice) from None
         if empty:
             raise DataError(f"{shown(file.path)}: holds no rows.")
 
