@@ -125,7 +125,7 @@ class SGD:
         assigned = assign_groups(groups, {name: param.shape for name, param in self.params.items()})
         self._keeps_codes = _checked_velocity_dtype(velocity_dtype, self.params)
         self._codes: dict[str, tuple[Array, Array]] = {}
-        self.settings = dict.fromkeys(assigned[-1], settings)
+        self.settings: dict[str, Settings] = dict.fromkeys(assigned[-1], settings)
         """Settings of each parameter, by name."""
         for group, names in zip(groups, assigned, strict=False):
             self.settings |= dict.fromkeys(names, group.apply(settings))

@@ -38,6 +38,11 @@ SOLVED = {
             "torch::optim::SGD optimizer(\n    net->parameters(), torch::optim::SGDOptions(/*lr=*/0.02).momentum(0.6));\n",
             {"sgd.lr": 0.02, "sgd.momentum": 0.6},
         ),
+        (
+            "import network\nnet = network.Network([784, 30, 10])\nnet.SGD(training_data, 25, 12, 2.5, test_data=test_data)\n",
+            {"train.epochs": 25, "data.batch_size": 12, "sgd.lr": 2.5},
+        ),
+        ("opt = optim.SGD(net.parameters(), 0.1, 0.9, 0, 1e-4)", {"sgd.lr": 0.1, "sgd.momentum": 0.9, "sgd.dampening": 0.0, "sgd.weight_decay": 1e-4}),
         ("lr 0.1 with SGD\n# one\n# two\n# three", {"sgd.lr": 0.1}),
         ("# SGD with lr 0.2\n# for 30 epochs\n# and no momentum", {"sgd.lr": 0.2, "train.epochs": 30, "sgd.momentum": 0.0}),
     ],

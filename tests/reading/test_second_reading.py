@@ -60,7 +60,7 @@ def test_a_likely_number_that_no_rule_knows_is_filled_in_and_marked():
 @pytest.mark.parametrize(
     ("text", "path", "value"),
     [
-        ("epochs = 900\nbatch_size = 16\nlearning_rate = 2.5\nfit.SGD(data, epochs, batch_size, learning_rate)\n", "sgd.lr", 2.5),
+        ("epochs = 900\nbatch_size = 16\nlearning_rate = 2.5\noptim.SGD(data, epochs, batch_size, learning_rate)\n", "sgd.lr", 2.5),
         ("rate = StepDecay(learning_rate=0.05, step_size=800, gamma=0.1)\nopt = lib.Momentum(rate, 0.9)\n", "sgd.lr.initial", 0.05),
     ],
 )  # fmt: skip

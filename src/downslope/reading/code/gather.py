@@ -11,7 +11,7 @@ from typing import Any
 from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calls import field_of
 from downslope.reading.code.interpreter import Interpreter
-from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts
+from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts, is_loop
 from downslope.reading.code.others import find_others
 from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
@@ -348,6 +348,8 @@ class Gathering:
             pair = made.args[1].data
             if len(pair) == 2 and str(pair[1].data) in {"epoch", "iteration"}:
                 found.append((f"train.{'epochs' if pair[1].data == 'epoch' else 'steps'}", pair[0]))
+        if is_loop(made):
+            return [("train.epochs", made.args[1])]
         if made.name not in FITTING and made.name not in _BY_PLACE:
             return found
         if made.name.startswith("fit") and self.on.program.text[made.start : made.start + 5].startswith("learn"):
@@ -387,6 +389,8 @@ class Gathering:
 
     def _batch_of(self, made: Made) -> tuple[Value | None, tuple[str, ...]]:
         lowered = made.name.lower()
+        if is_loop(made):
+            return made.args[2], ()
         for name in ("per_device_train_batch_size", "per_gpu_train_batch_size"):
             if name in made.kwargs:
                 return made.kwargs[name], ("per_device",)

@@ -89,6 +89,21 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
     return one
 
 
+def is_loop(made: Made) -> bool:
+    """Whether a call of SGD trains a network: `net.SGD(data, epochs, mini_batch_size, eta)` of Nielsen's book."""
+    if made.name != "SGD" or "." not in made.path or len(made.args) < 4 or framework_of(made.path):
+        return False
+    data, *counts, eta = made.args[:4]
+    whole = all(isinstance(one.data, int) and not isinstance(one.data, bool) and one.data >= 1 for one in counts)
+    return (
+        whole
+        and not is_number(data.data)
+        and is_number(eta.data)
+        and eta.data > 0
+        and not made.kwargs.keys() & SETTING_OF.keys()
+    )
+
+
 _LINEAR = words_of("SGDClassifier SGDRegressor")
 
 
@@ -108,6 +123,9 @@ def _take(one: Optimizer, lowered: str) -> None:
         if one.framework == "tensorflow" and "decay" not in lowered and "optimizer" not in lowered
         else one.framework
     )
+    if is_loop(made):
+        one.settings["lr"] = made.args[3]
+        return
     names = (SIGNATURES.get(f"{system}.{lowered}") or SIGNATURES.get(lowered) or "params lr").split()
     args = list(made.args)
     if names[0] in {"params", "loss"} and args and is_number(args[0].data):
