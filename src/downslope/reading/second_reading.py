@@ -63,6 +63,7 @@ _WORD = re.compile(r"[a-z]{1,40}|[\u4e00-\u9fff]|\d{1,40}|[^\w\s]|\n")
 _OR = r"(?:[-,/~、或和至到]|to|or|and|vs\.?|instead of|rather than)"
 _OTHER_AFTER = re.compile(rf"\s?{_OR}\s?(?:and |or )?[\d.]")
 _OTHER_BEFORE = re.compile(rf"[\d%]\s?{_OR}\s?(?:and |or )?$")
+_NAMED = re.compile(r"[^\W\d_]{2}|[\u4e00-\u9fff]")
 _QUOTED = re.compile(r"[^\s,;:.=(){}\[\]，；：。（）]{0,40}[\s=:(]{0,3}$")
 
 
@@ -206,7 +207,8 @@ def _mark_unlikely(draft: Draft) -> list[str]:
             if meant and max(_likelihood(place, role) for place in meant) < _UNLIKELY:
                 marked.append(path)
     for path in marked:
-        draft.mark(path, "unlikely")
+        if _NAMED.search(draft.fields[path].words):  # an argument by place has no words that could speak of another
+            draft.mark(path, "unlikely")
     return marked
 
 
