@@ -43,6 +43,17 @@ def differences(text, expected):
     return found
 
 
+def amiss(text, expected):
+    """Return the expected fields that a reading of a text lacks or has otherwise; None means absent."""
+    fields = read(text)[0].fields
+    found = []
+    for path, value in expected.items():
+        got = fields[path].value if path in fields else None
+        if got is not value and (got is None or value is None or not same(got, value)):
+            found.append(f"{path}: {value!r} expected, not {got!r}")
+    return found
+
+
 def steps(initial, factor, milestones, unit="epoch", **more):
     """Return the fields of a multistep schedule."""
     return {

@@ -15,21 +15,19 @@ _PARTS = {
     "plain": "unit:epoch,step",
     "changed": "(verb:divide,multiply,reduce,halve|star)",
 }
+_LEAD = "(at|for:for,first|mod:total){0,2}"
 _INTERVALS = Rules(
     {
         "from the left": "lead unit=plain open:square low=number comma high=number close:round",
         "from the right": "lead unit=plain open:round low=number comma high=number close:square",
         "unit first": "lead unit=plain is? low=number (word:-,~|to) plain? high=number",
         "unit last": "lead low=number (word:-,~|to) at? high=number word:个? unit=plain",
-        "in the middle": "lead low=number (word:<,≤ is?) unit=plain (word:<,≤ is?) high=number word:时?",
-        "below": "lead unit=plain (word:<,≤ is?) high=number word:时",
-        "above": "lead unit=plain word:>,≥ is? low=number word:时",
     },
-    lead="(at|for:for,first|mod:total){0,2}",
+    lead=_LEAD,
     **_PARTS,
 )
-_BETWEEN = Pattern("low=number word:<,≤ is? unit=plain word:<,≤ is? high=number", **_PARTS)
-_BOUND = Pattern("unit=plain (below=word:<,≤|above=word:>,≥) is? value=number when=word:时?", **_PARTS)
+_BETWEEN = Pattern("lead low=number word:<,≤ is? unit=plain word:<,≤ is? high=number word:时?", lead=_LEAD, **_PARTS)
+_BOUND = Pattern("lead unit=plain (below=word:<,≤|above=word:>,≥) is? value=number when=word:时?", lead=_LEAD, **_PARTS)
 _GIVEN = Pattern("(for:for|open|number|word:if,when,while,where)")
 _PERIOD = Rules(
     {
@@ -153,15 +151,10 @@ def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, in
     match = _INTERVALS.at(code, index)
     if match is None:
         return None
-    unit = _UNITS[items[match["unit"]].key]
-    if match.rule in {"below", "above"}:
-        value = items[match.after - 2].value
-        told = Time("until" if match.rule == "below" else "after", (value,), unit)
-        return (told, match.after) if value >= 1 else None
     low, high = (items[match[name]].value for name in ("low", "high"))
     if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
         return None
-    return Time("between", (low, high), unit), match.after
+    return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
 
 
 def _bound_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:

@@ -211,7 +211,7 @@ class _Told:
             return True
         if len(values) > 1 and all(self._among(value) for value in values):
             return True
-        if self.quotes(start, end) and any(math.isclose(one, values[0], rel_tol=1e-6) for one in self.levels if values):
+        if any(math.isclose(one, values[0], rel_tol=1e-6) for one in self.levels if values) and self.quotes(start, end):
             return True
         numbers = _NUMBER.findall(text[start:end])
         return bool(numbers) and all(number in self.loose for number in numbers)
