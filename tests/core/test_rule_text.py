@@ -12,6 +12,7 @@ from downslope.core.rule import sgd_rule
 from downslope.core.rule_text import equations
 from downslope.core.schedules import Cosine, Linear
 from downslope.core.settings import DECAYS
+from downslope.core.tensor_factors import factors_of
 
 SETTINGS = [
     Settings(lr=0.1, **momentum, decay=decay, weight_decay=weight_decay, lr_in_velocity=inside, maximize=up)
@@ -61,6 +62,27 @@ def test_scheduled_momentum_and_decay_keep_their_names():
     now = settings.at(3)
     after = evaluate(settings, 1.7, -0.6, 0.4, momentum=now.momentum, weight_decay=now.coupled_decay)
     assert after["param"] == pytest.approx(1.7 + sgd_rule(1.7, -0.6, 0.4, now)[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("decay", ["coupled", "decoupled"])
+@pytest.mark.parametrize(
+    "factors",
+    [{"trust_coefficient": 0.25}, {"adaptive_clip": 0.125}, {"trust_coefficient": 0.25, "adaptive_clip": 0.125}],
+    ids=str,
+)
+def test_factors_of_each_tensor_have_names(factors, decay):
+    """With the trust ratio and the clipping of a tensor in their places, the lines give LARS's step of it."""
+    settings = Settings(lr=0.1, momentum=0.75, nesterov=True, weight_decay=0.5, decay=decay, **factors)
+    param, grad, velocity, chosen = 1.7, -0.6, 0.4, factors_of(settings)
+    clip = min(1.0, 0.125 * abs(param) / abs(grad)) if "adaptive_clip" in factors else 1.0
+    decayed = clip * abs(grad) + (0.5 * abs(param) if decay == "coupled" else 0.0)
+    ratio = 0.25 * abs(param) / decayed if "trust_coefficient" in factors else 1.0
+    after = evaluate(settings, param, grad, velocity, ratio=ratio, clip=clip)
+    delta, new_velocity = sgd_rule(param, grad, velocity, chosen.of(settings.at(3), abs(grad), abs(param)))
+    assert after["param"] == pytest.approx(param + delta, rel=1e-12)
+    assert after["velocity"] == pytest.approx(new_velocity, rel=1e-12)
+    text = " ".join(right for _, right in equations(settings))
+    assert ("ratio" in text, "clip" in text) == ("trust_coefficient" in factors, "adaptive_clip" in factors)
 
 
 def test_plain_sgd_is_one_line():

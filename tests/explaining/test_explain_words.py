@@ -169,3 +169,17 @@ def test_wrapping_counts_chinese_as_two_and_starts_no_line_with_a_stop():
     assert wrap("学习率从一\N{FULLWIDTH COMMA}始", 10) == ["学习率从", "一\N{FULLWIDTH COMMA}始"]
     assert wrap("lr 0.1 then 0.01", 10, "  ", "    ") == ["  lr 0.1", "    then", "    0.01"]
     assert table(["步", "lr"], [["10", "0.1"]], left=1) == ["步   lr", "10  0.1"]
+
+
+def test_how_long_weights_last_is_not_judged_where_each_tensor_has_its_ratio():
+    """Coupled decay is multiplied by the trust ratio, too; decoupled decay is not."""
+    run = {"batch_size": 64, "examples": 1437, "steps": 46}
+    judged = {"forgets_slowly", "forgets_fast", "longer_than_the_run", "decay_not_slow"}
+
+    def names(**more):
+        found = downslope.explain(Settings(lr=0.5, momentum=0.9, weight_decay=1e-4, **more), **run).remarks
+        return {remark.name for remark in found}
+
+    assert names() & judged
+    assert not names(trust_coefficient=0.01) & judged
+    assert names(trust_coefficient=0.01, decay="decoupled") & judged

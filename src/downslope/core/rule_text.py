@@ -6,6 +6,7 @@ Neither is repeated here, so that what is written cannot drift from what is comp
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from downslope.core.rule import StepScalars, sgd_rule
@@ -14,6 +15,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings
 from downslope.core.symbols import MATHS, PYTHON, Notation, Term
+from downslope.core.tensor_factors import TensorFactors, factors_of
 
 
 def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, str, str | None]:
@@ -51,7 +53,7 @@ def equations(settings: Settings, notation: Notation = MATHS) -> list[tuple[str,
     lr keeps its name; of momentum and weight decay the numbers are put in, unless a schedule moves them.
 
     Args:
-        settings: The settings.
+        settings: The settings. The trust ratio of a tensor is called `ratio`, the factor of adaptive clipping `clip`.
         notation: How they are written.
 
     Example:
@@ -65,7 +67,7 @@ def equations(settings: Settings, notation: Notation = MATHS) -> list[tuple[str,
         return _of_average(settings, notation)
     lr, param, grad, velocity = (Term("name", (name,)) for name in ("lr", "param", "grad", "velocity"))
     moving = {name: Term("name", (name,)) for name in _MOVING if isinstance(getattr(settings, name), Schedule)}
-    step = _scalars(settings, {**moving, "lr": lr})
+    step = _with_factors(_scalars(settings, {**moving, "lr": lr}), factors_of(settings))
     delta, new_velocity = sgd_rule(param, grad, velocity, step)
     lines: list[tuple[str, str]] = []
     names: dict[int, str] = {}
@@ -78,6 +80,15 @@ def equations(settings: Settings, notation: Notation = MATHS) -> list[tuple[str,
         names[id(new_velocity)] = "velocity"
     lines.append((notation.name("param"), (param + delta).text(names, notation)))
     return lines
+
+
+def _with_factors(step: StepScalars, factors: TensorFactors) -> StepScalars:
+    """Return the scalars with names for the factors that each tensor has of its own, as in `TensorFactors.of`."""
+    if not factors.given:
+        return step
+    ratio: Any = 1.0 if factors.trust_coefficient is None else Term("name", ("ratio",))
+    clip: Any = 1.0 if factors.adaptive_clip is None else Term("name", ("clip",))
+    return replace(step, grad_scale=ratio * clip * step.grad_scale, coupled_decay=ratio * step.coupled_decay)
 
 
 def _of_average(settings: ScheduleFree, notation: Notation) -> list[tuple[str, str]]:

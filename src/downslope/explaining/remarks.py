@@ -71,7 +71,8 @@ def _about_decay(
     settings: Settings, now: StepScalars, run: RunSize, memory: Memory, extents: Mapping[str, Extent]
 ) -> Iterator[Remark]:
     steps = memory.steps
-    if math.isinf(memory.formula):
+    scaled = settings.trust_coefficient is not None and settings.decay == "coupled"  # by each tensor's own ratio
+    if math.isinf(memory.formula) or scaled:
         return
     off = abs(memory.formula - steps) > _OFF * steps or memory.way != "fades"
     if not memory.closed and off and memory.way != "at once":  # which its own sentence tells

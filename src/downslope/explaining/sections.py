@@ -81,6 +81,10 @@ def _rule(explanation: Explanation, words: Words) -> Parts:
     settings = explanation.settings
     yield Table("rule", (), explanation.equations, left=2)
     yield _say(words, "rule.names")
+    if settings.trust_coefficient is not None:
+        yield _say(words, "rule.ratio")
+    if settings.adaptive_clip is not None:
+        yield _say(words, "rule.clip")
     if isinstance(settings.momentum, Schedule):
         yield _say(words, "rule.heavy_ball.moving")
     elif settings.momentum:
