@@ -60,6 +60,7 @@ def test_inverse_decays(text, initial, gamma, unit):
     rate = {name: fields[f"sgd.lr.{name}"].value for name in ("schedule", "initial", "gamma", "unit")}
     assert rate == {"schedule": "inverse", "initial": initial, "gamma": pytest.approx(gamma), "unit": unit}
     assert "sgd.lr.rate" not in fields
+    assert read(text)[0].unread == []
 
 
 def test_the_decay_of_keras_is_remarked_on():

@@ -71,6 +71,7 @@ def test_an_unlikely_value_gives_way_to_a_very_likely_one(text, path, value):
     assert (field.value, field.provenance, field.marks) == (value, "implied", ("guessed",))
     assert text[field.start : field.end] == field.words
     assert path in marked_fields(reading)
+    assert not {one.words for one in reading.fields.values()} & {*reading.unread}
 
 
 @pytest.mark.parametrize(

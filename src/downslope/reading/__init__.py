@@ -91,7 +91,8 @@ def read(
     check(draft, board)
     read_schedule_free(draft)
     mark(draft)
-    unread = find_unread(board, draft, apart, [*refuted, *unused])
+    quoted = {(field.start, field.end) for field in draft.fields.values()}  # what was left may have found its setting
+    unread = find_unread(board, draft, apart, [span for span in [*refuted, *unused] if span not in quoted])
     readings = [_located(reading, sources) for reading in find_alternatives(draft, unread)]
     return Readings(readings, [(name, text) for name, _, text in sources.pieces()])
 

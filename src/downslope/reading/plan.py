@@ -170,8 +170,8 @@ def _make_inverse(plan: Plan, factor: str, say: Say) -> None:
     for name in ("every", "staircase", "unit"):
         plan.fields.pop(name, None)
     plan.kind = "inverse"
-    plan.fields["schedule"] = Field("inverse", "implied", rate.words, rate.start, rate.end)
-    plan.fields |= {"gamma": rate, "power": Field(1.0, "implied", "a decay of each step has no power")}
+    plan.fields["schedule"] = replace(rate, value="inverse", provenance="implied")
+    plan.fields |= {"gamma": rate, "power": replace(rate, value=1.0, provenance="implied")}
 
 
 def _tell_levels(plan: Plan) -> None:
