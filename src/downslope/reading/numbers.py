@@ -10,7 +10,7 @@ from fractions import Fraction
 
 _DIGITS = (
     r"(?:[1-9](?:,\d{3})+(?!\d|,[\d\s]*\d)"  # 1,024, but not [60,120,160]: see below
-    r"|\d{1,3}(?:,\d{3})*,000(?!\d)"
+    r"|\d{1,3}(?:, ?\d{3})*, ?000(?!\d)"  # 45, 000 too, as PDFs have it
     r"|\d{1,3}(?:,\d{3})+(?!\d)(?=\s?(?:iteration|step|update|image|example|sample|张|步|次|个样))"
     r"|\d{1,3}(?:\u00a0\d{3})+(?!\d)|\d{1,3}(?: \d{3})* 000(?!\d)|\d{1,3}(?:_\d{3})+(?![\d_])"
     r"|(?<![\d.,(\[{])0,\d{1,6}(?![\d.]|,\d)"  # 0,9 as it is written in Europe
@@ -18,10 +18,13 @@ _DIGITS = (
     r"|(?<![\d.])0\. (?:0\d{1,6}|9\d{0,5}|5)(?![\d.]\d)"
     r"|\d+\.\d+|\d+\.(?=e[-+]?\d)|\d+|\.\d+)"
 )
+_DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})*\.000(?= (?:[a-z]+ )?(?:iteration|step|update|batches|example|image))")
+"""Thousands as they are written in Europe: 300.000 updates."""
+
 _MANTISSA = re.compile(rf"(?P<sign>(?<![\w)])[-+])?(?P<digits>{_DIGITS})")
 _POWER = r"(?:\{\s?([+-]?[^\S\n]?\d+)\s?\}?|\(\s?([+-]?[^\S\n]?\d+)\s?\)|([+-]?[^\S\n]?\d+))"
 _RAISED = re.compile(rf"\s?(?:\^|\*\*)[^\S\n]?{_POWER}")
-_TEN = re.compile(r"1 ?0(?=\s?(?:\^|\*\*)|\s?-\s?\d)")
+_TEN = re.compile(r"(?:\{ ?1 ?0 ?\}|1 ?0)(?=\s?(?:\^|\*\*)|\s?-\s?\d)")
 _TEN_IN_HAN = re.compile(r"10\s?的\s?(负|-)?\s?([\d一二三四五六七八九])\s?次[方幂]")
 _LOST = re.compile(r"10\s?-(\d)(?![\d%]|\.\d)(?!\s?[a-z]*\s?(?:epoch|轮|个))")
 _LOST_AFTER = re.compile(r"10\s?([+-][^\S\n]?\d+)")
@@ -40,8 +43,12 @@ _CUT = re.compile(
 _HEAD = re.compile(r"(?:(?<![a-z\d])e\s?[-^]|\^|\d\s?\*\*)[\s({+-]*$")
 """What is left of a power before a number."""
 
-_BIG = re.compile(r"(k|m|w)(?![a-z])|\s?(万|千|百|亿)(?![a-z克])|\s(k)(?![\w-])|\s?(thousand|million)(?![a-z])")
+_BIG = re.compile(
+    r"(k|m|w)(?![a-z])|\s?(万|千|百|亿)(?![a-z克])|\s(k)(?![\w-])|\s?(thousand|million)(?![a-z])"
+    r"|\s(m)(?= (?:[a-z]+ ){0,2}(?:iteration|step|update))"
+)
 _INDEX = re.compile(r"\d\s?\}?\s?(?:[=:]|is |为)")
+_NOUGHT = re.compile(r"0(?![\d.])")
 _FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./a-z]|\s/\s?\d)")
 _TAIL = re.compile(
     r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|\s?(?P<mille>‰)|-?(?P<ordinal>st|nd|rd|th)(?![a-z])"
@@ -153,7 +160,7 @@ def _within_name(plain: str, start: int) -> bool:
     """Whether digits belong to the name before them: v100, η0, x_1."""
     before = plain[start - 1]
     if before == "_" and start > 1:
-        if plain[start - 2] in "})" or _INDEX.match(plain, start):  # lr}_0, lr_0 = 0.1
+        if plain[start - 2] in "})" or _INDEX.match(plain, start) or _NOUGHT.match(plain, start):  # lr}_0, lr_0 = 0.1
             return True
         return plain[start - 2].isalpha() and not (
             start > 2 and plain[start - 3].isalpha() and plain[start - 2] < "\u0080"
@@ -186,7 +193,7 @@ def _exact(plain: str, match: re.Match[str]) -> tuple[Fraction, int, str]:
     digits, end, odd = match.group("digits"), match.end(), ""
     if digits.startswith("0,"):
         digits, odd = digits.replace(",", "."), "decimal_comma"
-    digits = re.sub(r"[,\s_\u00a0]", "", digits).rstrip(".")
+    digits = re.sub(r"[,\s_\u00a0]" if not _DOTTED.match(plain, first) else r"\.", "", digits).rstrip(".")
     if len(digits) > 400:
         return _UNUSABLE, end, ""
     value = Fraction(digits if digits[0] != "." else "0" + digits)

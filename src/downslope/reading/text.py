@@ -85,6 +85,11 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
+_FONT = re.compile(
+    r"\\(?:math(?:rm|bf|sf|it|tt)|bar|check|overline|hat|tilde|breve|dot|boldsymbol|bm)\s?\{\s?(?=\d)(?!\d{1,3}\s?\})"
+)
+"""The beginning of a number in a font or under an accent, as scanners have it: \\mathrm { 1 0 ^ { - 6 } }."""
+
 _BRACKETED = re.compile(r"(?<=10)\s?_?\[\s?[-\u2212\u2013]\s?\]_?\s?\[(\d{1,2})\]")
 """A power as some readers of PDFs write it: 10 _[-]_[3]."""
 
@@ -97,10 +102,15 @@ _TEN = r"(?:10-\d|10\^\{?-\d\}?|10\^\{-\d\})"
 _TWICE = [
     re.compile(r"(?<![\d.])(?P<one>(?P<times>(?:\d(?:\.\d{1,3})?\*)?)10-(?P<power>\d))"
                r"(?P<again>(?:(?P=times)10(?:-|\^\{?-)(?P=power)\}?){1,2})(?![\d.])"),
-    re.compile(r"(?<![A-Za-z\d_.])(?P<one>\d{0,3}\.\d{1,8}?)(?P<again>(?P=one){1,2})(?![\d.])"),
+    re.compile(r"(?<![A-Za-z\d_.])(?P<one>\d{0,3}\.\d{1,8}?)(?P<again>(?P=one){1,2})(?!\d|\.\d)"),
+    re.compile(r"(?<![\w.])(?P<one>\d{1,9}(?:\.\d{1,9})?)(?P<again>(?: (?P=one)){3})(?![\d.]\d)"),
+    re.compile(
+        r"(?<!\S)(?:\S{1,12} (?:\S{1,12} )?)?superscript [^.]{0,40}?(?P<one>(?:[\d.]{1,9} ?\* ?)?10\^\{-?\d{1,2}\})"
+        r"(?P<again>[^.;]{0,40}?end_?postsuperscript)"
+    ),
 ]  # fmt: skip
-"""A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9."""
-_TWICE_WHOLE = re.compile(r"(?<![\w.])(?P<one>\d{1,4}[km]?)(?P<again>(?P=one))(?![\w.])")
+"""A number that a page writes once for the eye and once more for the screen reader: 10-210-2, 0.90.9, 40 40 40 40."""
+_TWICE_WHOLE = re.compile(r"(?<![\w.])(?P<one>\d{1,4}[km]?)(?P<again>(?P=one))(?!\w|\.\d)")
 """The same of a whole number, which may be just such a one: 1212."""
 
 _SUBSCRIPT = re.compile(r"_ ?\{ ?([^{}\s]{1,12}) ?\}")
@@ -290,10 +300,13 @@ def _named(match: re.Match[str]) -> str:
 
 _REWRITTEN = (
     (".", _rewriting(re.compile(r"\.\.\."), lambda _: ",")),
+    ("\\", _rewriting(re.compile(r"\\([.+~=*])"), lambda match: match[1])),
     ("→-", _rewriting(re.compile(r"→|->"), lambda _: " to ")),
     (" _[", _rewriting(_BRACKETED, lambda match: f"^-{match[1]}")),
     ("&", _rewriting(_ENTITY, _named)),
     ("\\<{-\u2212\u2013 ", _rewriting(_RAISED, _raised)),
+    ("\\", _rewriting(re.compile(r"\\math(?:rm|it|bf)\s?\{\s?l\s?r\s?\}", re.IGNORECASE), lambda _: " lr ")),
+    ("\\", _rewriting(_FONT, lambda _: " ")),
     ("\\", _rewriting(_LATEX, lambda match: _LATEX_WORDS.get(match[1], " "))),
 )
 """The first characters of what is written otherwise, and how; the first that matches counts."""
@@ -345,6 +358,8 @@ def _is_power(original: str, index: int) -> bool:
     line = original.rfind("\n", max(0, index - 200), index) + 1 or max(0, index - 200)
     before, after = original[line:index], original[index + 2 : index + 4]
     raised = before.rstrip(" ")[-1:]
+    if before.endswith(" ") and not after.startswith((" ", "(")):
+        return False  # 30 **epochs**
     closes = before.count("**") % 2
     return not closes and (raised.isdecimal() or raised == ")") and after.lstrip(" ")[:1] in {"(", *"etin"}
 
@@ -359,11 +374,11 @@ def _one(character: str) -> str:
     if character in "\u00a0\u2009\u202f\u2007\u2008":
         return "\u00a0"
     code = ord(character)
-    if 0x1D400 <= code <= 0x1D7FF or code == 0xB5:  # letters and digits of formulas
+    if 0x1D400 <= code <= 0x1D7FF or code == 0xB5 or 0xFB00 <= code <= 0xFB06:  # of formulas, and ligatures
         character = unicodedata.normalize("NFKC", character)
     if 0xFF01 <= code <= 0xFF5E:
         return chr(code - 0xFEE0).lower()
     lower = character.lower()
     if not character.isprintable():
         return " "
-    return lower if len(lower) == 1 else character
+    return lower if len(lower) == 1 or 0xFB00 <= code <= 0xFB06 else character
