@@ -115,12 +115,14 @@ class Board:
         items: Its items, times made one.
         facts: The facts.
         used: Places in `items` that some fact has used.
+        refused: Places of numbers that are said to be no value: choices, ends of ranges, what was given up.
     """
 
     text: Text
     items: list[Item]
     facts: list[Fact] = field(default_factory=list[Fact])
     used: set[int] = field(default_factory=set[int])
+    refused: set[int] = field(default_factory=set[int])
     _codes: list[str] = field(default_factory=list[str])
     _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
     _by_class: dict[type[Fact], list[Fact]] = field(default_factory=dict[type[Fact], list[Fact]])

@@ -27,9 +27,11 @@ _FAILS = (
 _BLANK = [
     re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?= [^\W\d]))"),
     re.compile(r"(?<=[^\n]{20}\n)(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
+    re.compile(r"(?:(?:^|(?<=\n))#{1,6} *|\[)(?P<blank>\d{1,2}(?:\.\d{1,2}){0,3}\.?)(?= [^\W\d]{3})"),
+    re.compile(r"\(#(?P<blank>[\d.]{1,8})\)"),
     re.compile(r"\(\s?(?P<blank>1)\s?-\s?\(?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
 ]
-"""Digits that count something in the text itself: entries of a list, pages; and the 1 of a polynomial's formula."""
+"""Digits that count something in the text itself: entries of a list, headings, pages; and the 1 of a formula."""
 
 _UNLIKE = r"\b(?:unlike|in contrast to|contrary to)\b"
 _ASIDE = [
@@ -49,7 +51,7 @@ _ASIDE = [
         r"\bepoch ?[:=]? ?\d+ ?/ ?\d+(?! ?[/\d])",
         r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
-        r"\b(?:in )?(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b[^;\n]{0,80}",
+        r"\b(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b(?! ?:)[^;\n]{0,80}",
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
         rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
         r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
@@ -147,6 +149,15 @@ _LABEL = re.compile(
 )
 
 
+_THEIR_LABEL = re.compile(
+    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:the )?(?:baseline|original|paper|reference|theirs)[ *]{0,3}:"
+)
+_OUR_LABEL = re.compile(
+    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:ours?|proposed|this (?:repo|work|paper)|mine)[\w ]{0,20}[ *]{0,3}:"
+)
+"""Labels of what is told of others and of the text's own training."""
+
+
 def find_asides(board: Board) -> None:
     """Take out of all further reading what is said of values that are none, and of schedules of other things."""
     plain = board.text.plain
@@ -168,6 +179,10 @@ def find_asides(board: Board) -> None:
     if len({match["stage"] for match in labels}) > 1:  # of two trainings the first is read
         end = re.compile(r"[.;\n]|$").search(plain, labels[1].end())
         leave(labels[1].start(), end.start() if end else len(plain))
+    theirs, ours = _THEIR_LABEL.search(plain), _OUR_LABEL.search(plain)
+    if theirs is not None and ours is not None:
+        end = ours.start() if theirs.start() < ours.start() else len(plain)
+        leave(theirs.end(), min(end, plain.find("\n", theirs.end()) % (len(plain) + 1)))
     bounds = [0, *(match.end() for match in _PARAGRAPH.finditer(plain)), len(plain)]
     paragraphs = [(start, end) for start, end in pairwise(bounds) if end > start]
     own = [bool(_OF_RATE.search(plain, start, end)) for start, end in paragraphs]

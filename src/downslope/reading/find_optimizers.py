@@ -12,6 +12,12 @@ from downslope.reading.patterns import Pattern, Rules, encode
 
 _DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimizer")
 
+_GENERAL = Pattern(
+    "optimizer=optimizer:sgd (with|by|is|word:via,through) word{0,2} "
+    "optimizer:adam,adamw,adamax,nadam,radam,rmsprop,adagrad,adadelta"
+)
+"""Gradient descent as what another optimizer is a kind of: "SGD with Adam updates"."""
+
 _SWITCHED = Pattern("from word? optimizer=optimizer (with? open? (concept:lr is?)? number close?)? to optimizer")
 """What is given up for another optimizer in the midst of training: a recipe has one."""
 
@@ -22,6 +28,8 @@ def find_optimizers(board: Board) -> None:
     That is where the next is named, the sentence ends, or the parenthesis closes in which it is named.
     """
     denied = {match["optimizer"] for match in _DENIED.find(board.code())}
+    compared = "compar" in board.text.plain
+    denied |= {match["optimizer"] for match in _GENERAL.find(board.code())} if not compared else set()
     for match in _SWITCHED.find(board.code()):
         denied.add(match["optimizer"])
         board.add("another", "", None, range(match.first, match.after - 2))
@@ -143,7 +151,14 @@ def _as_symbol(items: Sequence[Item], index: int) -> Item:
     before = items[index - 1 - (index > 1 and items[index - 1].kind == "open")] if index else item
     said = index + 1 < len(items) and items[index + 1].kind == "is" and item.end - item.start == 1
     own = before.kind == "concept" and before.end - before.start > 1 and before.key in _LETTERED
-    return replace(item, kind="word") if said and own and item.kind == "concept" and item.key != before.key else item
+    if item.kind != "concept" or item.end - item.start > 1:
+        return item
+    below = items[index + 1 : index + 3]
+    other = item.key in _LETTERED - {"lr"} and len(below) > 1 and below[0].is_a("word", "_")
+    other = other and not below[1].key.startswith(("w", "l2", "d"))  # λ_rec, but not λ_wd
+    spaced = index > 0 and item.key == "momentum" and items[index - 1].end - items[index - 1].start == 1
+    spaced = spaced and items[index - 1].kind in {"word", "concept"} and items[index - 1].end + 1 == item.start
+    return replace(item, kind="word") if other or spaced or (said and own and item.key != before.key) else item
 
 
 _LETTERED = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "ema"})

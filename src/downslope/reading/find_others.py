@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from downslope.reading.facts import SGD, Board, Value
+from downslope.reading.facts import SGD, Board, Mention, Value
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules
 
@@ -19,10 +19,13 @@ _OTHERS = Rules(
         "pronoun": "word:they (did|verb:train)|word:paper,article,author (word|mod){0,2} (is|verb:train|did|word:的)",
         "named": "word did",
         "possessed": "word word:network,model,method,paper,work,approach,setup,recipe,code,implementation (did|is)",
-        "said": "word:readme,tutorial,docs,documentation,repo,blog (word:says,said,recommends,suggests|did)",
+        "said": "word:readme,tutorial,docs,documentation,repo,blog,paper (word:says,said,recommends,suggests|did)",
     },
     did="word:used,uses,adopted,adopts,employed,employs",
 )
+_FOLLOWED = re.compile(r"\b(?:follow\w*|as in|same as|similar to|according to|taken from|based on)\b[^.;:\n]{0,40}$")
+"""What makes others' training the text's own: "the settings follow Goyal et al.: the learning rate is ..."."""
+
 _SAYING = frozenset({"possessed", "source", "said", "cited", "theirs", "pronoun"})
 _OWNER = re.compile(r"(?:\b(?:but|while|whereas|however)\s+|[而但,;]\s*)?(?P<who>\b(?:we|i|ours|our)\b|我们?|本文)")
 """Where a sentence that tells of others comes to the text's own training."""
@@ -59,6 +62,11 @@ _PRETRAINING = Pattern("verb:pretrain (word|concept|number|is|at|with|for|by){0,
 _TRAINING = Pattern("verb:train (word|concept|number|is|at|with|for|by){0,6} time")
 
 
+_RATED = r"[^.;\n]{0,80}\b(?:lr|learning rate)s?\b[^.;\n]{0,12}\d[^;\n]{0,160}"
+STAGED = re.compile(rf"pre-?\s?train\w*\b{_RATED}fine-?\s?tun\w*\b{_RATED}")
+"""Two trainings that have a rate each, of which the first is read."""
+
+
 def find_others(board: Board) -> None:
     """Take what others' sentences say out of all further reading, where the text's own training is told elsewhere."""
     code = board.code()
@@ -90,14 +98,30 @@ def find_others(board: Board) -> None:
     _leave_attacks(board)
     _leave_images(board)
     _leave_superseded(board)
+    _leave_trials(board)
     later = _second_recipe(board) if told else []
+    if not _OWNER.search(board.text.plain) and others and not _told_twice(board, others):
+        others = []  # the text tells of nobody's training but theirs
     for first, last in [*others, *later] if told else []:
         board.used.update(range(first, last))
+    theirs = {p for first, last in others if told for p in range(first, last)}
+    named = [fact for fact in board.facts if isinstance(fact, Mention)]
+    starts = {item.start: place for place, item in enumerate(board.items)}
+    if any(starts.get(fact.start) not in theirs and not fact.denied for fact in named):
+        for fact in named:
+            fact.denied = fact.denied or starts.get(fact.start) in theirs
     for first, last in later:
         board.add("another", "", None, range(first, last))
     trained = next(_TRAINING.find(code), None)
-    if trained is not None and trained.first not in board.used:
+    if trained is not None and trained.first not in board.used and not STAGED.search(board.text.plain):
         board.used.update(match["span"] for match in _PRETRAINING.find(code))
+
+
+def _told_twice(board: Board, others: list[tuple[int, int]]) -> bool:
+    """Whether a setting is told of both in others' sentences and elsewhere."""
+    theirs = {place for first, last in others for place in range(first, last)}
+    named = [(p in theirs, i.key) for p, i in enumerate(board.items) if i.is_a("concept", *_SETTINGS)]
+    return bool({key for own, key in named if own} & {key for own, key in named if not own})
 
 
 def _own(board: Board, first: int, last: int) -> int | None:
@@ -162,6 +186,19 @@ def _leave_superseded(board: Board) -> None:
                 continue
             board.used.update(range(head, new))
             board.note(Value("value", key, board.items[new].value), [new])
+
+
+_FINAL = re.compile(r"\bfinal(?:ly)? (?:used )?(?:model|hyper-?\s?param\w*|settings?|values?|config\w*)\b[^:\n]{0,40}:")
+
+
+def _leave_trials(board: Board) -> None:
+    """Leave out the values of settings that a text lists as the final ones later."""
+    last = max((match.end() for match in _FINAL.finditer(board.text.plain)), default=0)
+    told = {item.key for item in board.items if item.start >= last and item.is_a("concept", *_SETTINGS)}
+    for first, end in board.sentences() if last else ():
+        named = [p for p in range(first, end) if board.items[p].is_a("concept", *told)]
+        if named and board.items[end - 1].end <= last:
+            board.used.update(range(named[0], end))
 
 
 def _leave_attacks(board: Board) -> None:
@@ -269,4 +306,6 @@ def _is_other(board: Board, match: Match) -> bool:
         return words.split()[0].endswith(("'s", "’s")) and words[0].isupper()
     if match.rule == "named":
         return sum(character.isupper() for character in words.split()[0]) >= 2
+    if _FOLLOWED.search(board.text.plain, max(0, start - 60), start):
+        return False
     return "our" not in before and " we " not in f" {words.lower()} "
