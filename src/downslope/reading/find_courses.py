@@ -75,7 +75,7 @@ def find_shapes(board: Board) -> None:
     """Add a fact for every schedule that is named, and is no part of something else."""
     code = board.code()
     for place, item in enumerate(board.items):
-        if item.kind != "schedule" or place in board.used or _is_denied(code, place):
+        if item.kind != "schedule" or place in board.used or _is_denied(code, place) or _is_anothers(board, place):
             continue
         target, length, power = _TARGET.at(code, place), _LENGTH.at(code, place), _POWER.at(code, place)
         if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
@@ -88,8 +88,9 @@ def find_shapes(board: Board) -> None:
             places += [p for p, i in enumerate(board.items) if i.start < cycle.end("length") <= i.end]
         if target is not None and item.key == "polynomial" and board.items[target["final"]].value >= 1:
             board.note(Value("value", "power", board.items[target["final"]].value), [target["final"]])
-        elif target is not None and not _is_part(board, target["final"]):
+        elif target is not None:
             shape.final = board.items[target["final"]].value
+            shape.part = _is_part(board, target["final"])
             places += [target["final"]]
             if "until" in target:
                 shape.until = board.items[target["until"]].data
@@ -105,10 +106,36 @@ def find_shapes(board: Board) -> None:
         board.note(shape, places)
 
 
+_NO_SCHEDULE = re.compile(
+    r"\((?! )|[\s-](?:[a-z]+[\s-])?(?:"
+    r"activat|algebra|attention|beta|block|bottleneck|classif|combin|complexity|connection|crop|"
+    r"dataset|decoder|degree|dimension|distance|dynamic|embed|encoder|evaluat|filter|function of|"
+    r"growth|head|image|input|interpol|kernel|layer|length|map|model|modul|moving|network|neuron|noise|"
+    r"number|operat|output|part|prob|program|project|regress|seed|separab|set of|similarit|size|space|"
+    r"svm|system|target|transform|unit|value|weights"
+    r")"
+)
+"""What follows an adjective that is no schedule: linear transformation, Linear(19200, 2), cosine similarity."""
+
+
+def _is_anothers(board: Board, place: int) -> bool:
+    """Whether a word like "linear" is said of a part of the network, or of how something else than the rate grows."""
+    item = board.items[place]
+    if _NO_SCHEDULE.match(board.text.plain, item.end) and " " not in board.plain(item):
+        return True
+    grows = [p for p in (place - 1, place + 1) if 0 < p < len(board.items) and board.items[p].is_a("verb", "increase")]
+    first = place
+    while first > 0 and board.items[first - 1].kind != "break":
+        first -= 1
+    return bool(grows) and subject_of(board, first, min(grows)) != "lr"
+
+
 def _is_part(board: Board, place: int) -> bool:
-    """Whether a number is a part of the value before it: "one hundredth of the initial rate"."""
+    """Whether a number is a part of another: "to one hundredth of the initial rate", "to 10% of the peak"."""
     number, after = board.items[place].number, board.items[place + 1 : place + 2]
-    return number is not None and number.fraction and any(item.kind == "of_it" for item in after)
+    if number is None or number.value >= 1:
+        return False
+    return number.percent or (number.fraction and any(item.kind == "of_it" for item in after))
 
 
 def _is_denied(code: str, place: int) -> bool:
@@ -123,7 +150,7 @@ def subject_of(board: Board, first: int, place: int) -> str:
         if item.kind == "concept" and item.key not in {"warmup", "epochs_total", "steps_total", "lr_decay"}:
             return item.key
         if item.kind == "number":
-            return "lr"
+            return _owner(board, first, left, place)
     for left in range(place - 1, max(first - 1, place - 6), -1):
         item = board.items[left]
         if item.kind in {"comma", "break", "open"}:
@@ -133,10 +160,22 @@ def subject_of(board: Board, first: int, place: int) -> str:
     return "lr"
 
 
+def _owner(board: Board, first: int, number: int, place: int) -> str:
+    """Return whose a number is that a clause goes on from: "momentum started at 0.5 and was increased"."""
+    named = [item.key for item in board.items[first:place] if item.kind == "concept"]
+    apart = any(item.kind == "comma" for item in board.items[number:place])
+    return named[-1] if named and not apart and "lr" not in named and named[-1] in _GROWING else "lr"
+
+
+_GROWING = frozenset({"momentum", "weight_decay", "batch", "other", "ema", "teacher"})
+
+
 def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
     after = match["high"] + 1
+    if max(low.value, high.value) >= 1000:
+        return  # "reduce the iterations from 164k to 111k"
     if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
         return
     if low.number and low.number.times:

@@ -192,6 +192,8 @@ def find_switched_off(board: Board, first: int, last: int, code: str) -> None:
             target, targets = _target_after(board, right, last)
             if not target and (before := _FOR_TARGET.at(code, max(first, place - 8), place + 1)):
                 target = items[before["target"]].key
+            if not target and place > first and items[place - 1].kind == "target":
+                target = items[place - 1].key  # "the bias does not use weight decay"
             if item.key in {"weight_decay", "l2"} and target:
                 board.note(Group("group", target, 0.0, what="weight_decay"), [place, right, *targets])
             elif item.key != "batch":

@@ -38,9 +38,11 @@ _BEGIN = Rules(
         "from": "(from|is) (word:a,the|concept:lr|is|mod:initial,base){0,4} value=number",
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
         "beside its length": "time (with|at) word:a,the? concept:lr (is|of_it)? value=number",
+        "a smaller one": "word:smaller,lower,small,low,reduced concept:lr is? value=number",
         "of its own": "concept:warmup concept:lr (is|mod:initial){0,2} value=number",
     }
 )
+_NEITHER = Pattern("no:no (word|schedule|concept:lr,lr_decay,decay,weight_decay){1,4} and concept:warmup")
 _STATED = Pattern("concept:lr (is|mod|to){0,2} rate=number")
 _RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
@@ -63,7 +65,9 @@ def find_warmups(board: Board) -> None:
     code = board.code()
     for first, last in board.sentences():
         heads = [p for p in range(first, last) if board.items[p].is_a("concept", "warmup")]
-        if heads and any(board.items[left].is_a("no") for left in range(max(first, heads[0] - 2), heads[0])):
+        denied = heads and any(board.items[left].is_a("no") for left in range(max(first, heads[0] - 2), heads[0]))
+        denied = denied or any(match.after - 1 in heads[:1] for match in _NEITHER.find(code, first, last))
+        if denied:
             length = _LENGTHS.at(code, heads[0], last)
             times = [length["length"]] if length is not None and "length" in length else []
             board.used.update(times)
@@ -77,12 +81,30 @@ def find_warmups(board: Board) -> None:
             _rising(board, code, first, last)
 
 
+_ELSEWHERE = re.compile(
+    r"\b(?:after|during|until|since|before|in|throughout) (?:the|this|a|an|our|its|initial) (?:\w+ )?$"
+)
+_HEADING = re.compile(r"[ ;*-]*(?:#{1,6}|\[)[ \d.]*(?:\w+ ){0,2}")
+_LISTED_THERE = re.compile(
+    r"\b(?:(?:summari[sz]ed|listed|given|shown|reported|found|described) in|see|refer to) "
+    r"(?:the )?(?:table|appendix|sec)"
+)
 _ANOTHERS = re.compile(r"冻结|freez|frozen|分阶段|[控权]制?权重|损失(?:的)?权重|函数来")
 
 
 def _is_anothers(board: Board, first: int, last: int) -> bool:
     """Whether a sentence warms up something else than the learning rate: 预热阶段冻结主干, 高斯预热函数来控制权重."""
     told = any(item.is_a("concept", "lr") or item.kind in {"schedule", "time"} for item in board.items[first:last])
+    head = next(item for item in board.items[first:last] if item.is_a("concept", "warmup"))
+    numbered = any(item.kind == "number" for item in board.items[first:last])
+    start, end = board.items[first].start, board.items[last - 1].end
+    line = board.text.plain[board.text.plain.rfind("\n", 0, head.start) + 1 : head.start]
+    if _HEADING.fullmatch(line) and not re.match(r"[^\n]*\d", board.text.plain[head.end :].split("](")[0]):
+        return True
+    if not numbered and _LISTED_THERE.search(board.text.plain, start, end):
+        return True  # "the number of epochs, warm-up epochs, ... are summarized in Table 1"
+    if not (told or numbered) and _ELSEWHERE.search(board.text.plain, max(0, head.start - 40), head.start):
+        return True  # "the other term is used after the warm-up period"
     words = board.text.plain[board.items[first].start : board.items[last - 1].end]
     return not told and _ANOTHERS.search(words) is not None
 
@@ -157,7 +179,7 @@ def _course_in(board: Board, first: int, last: int) -> Course | None:
 def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: int, taken: Container[int]) -> None:
     """Find where a warmup starts and what it leads to, by "from 0.01", "at 1e-5" and "to 0.1" around it."""
     items = board.items
-    for place in range(max(first, head - 8), min(last - 1, head + 12)):
+    for place in range(max(first, head - 8), min(last - 1, head + 18)):
         item = items[place]
         begin = _BEGIN.at(code, place, last)
         if begin is not None and begin.rule == "beside its length" and not _rises_later(board, code, begin, last):
@@ -179,13 +201,20 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
             and (peak := _PEAK.at(code, place, last))
             and peak["value"] not in taken
             and not _is_part(items[peak["value"]])
+            and items[peak["value"]].value > 0
         ):
             number = items[peak["value"]]
             fact.peak = Amount(number.value, number.start, number.end)
             board.used.add(peak["value"])
+            over = board.items[peak["value"] + 1] if peak["value"] + 1 < last else None
+            if fact.length is None and over is not None and over.is_a("time", "for", "first"):
+                fact.length = over.data
+                board.used.add(peak["value"] + 1)
             return
         elif place > head and (
-            item.is_a("schedule", *_STOPS) or item.is_a("verb", "divide", "reduce", "halve", "multiply")
+            item.is_a("schedule", *_STOPS)
+            or "decay" in board.plain(item)
+            or item.is_a("verb", "divide", "reduce", "halve", "multiply")
         ):
             return
 
@@ -247,12 +276,16 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
         if match is None:
             return
         number = items[match["peak"]]
+        if number.value >= 2 and not any(item.is_a("concept", "lr") for item in items[first:last]):
+            return  # "the frames are increased to 300"
         place, after, peak = match.first, match.after, Amount(number.value, number.start, number.end)
         inside = [match.first, match["peak"]]
     when = _WHEN.at(code, after, last)
     found = when["length"] if when is not None else None
     if found is None:
         before = [p for p in range(max(first, place - 8), place) if items[p].kind == "time" and p not in board.used]
+        later = any(item.is_a("for", "next") for item in items[before[-1] + 1 : place]) if before else False
+        before = [] if later else before  # "0.0005 for the first 20 epochs, then raised to 0.001"
         found = next((p for p in reversed(before) if items[p].data.prep == "first"), None)
         if found is None and before and before[-1] == place - 1 and items[place - 1].data.prep == "for":
             found = place - 1  # 在5个epoch内由0增长到0.4

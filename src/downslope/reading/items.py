@@ -164,7 +164,8 @@ def find_items(plain: str) -> list[Item]:
         glued = glued and _GLUED.match(plain, start) is not None  # "LR0.1"
         number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
-            kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows
+            gained = plain[start] == "+" and number.percent  # "better lr decay, +0.15%"
+            kind = "number" if math.isfinite(number.value) and not gained else "unusable"  # which no rule knows
             if _is_named(items, number):
                 kind = "word"
             items.append(Item(kind, "", number.start, number.end, number))
@@ -178,7 +179,11 @@ def find_items(plain: str) -> list[Item]:
                 key = "lr_every"  # 步长为30个epoch
             if kind == "to" and plain[start] in "降减缩衰递下变调" and _is_part(plain, end):
                 kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
-            items.append(Item(kind, key, start, end))
+            sized = key == "batch" and plain[start:end].endswith(("h size", "h_size", "h-size", "hsize", "h sizes"))
+            sized = (
+                "of size" if key == "batch" and plain.endswith(" of size", start, end) else "size" if sized else None
+            )
+            items.append(Item(kind, key, start, end, data=sized))
             if kind == "schedule" and _OF_RATE.search(plain, start, end):
                 items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
             index, here = after, tokens[after - 1][2]
@@ -242,6 +247,7 @@ _STALL = re.compile(
     r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
     r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
     rf" {_BETTER}(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
+    r"|(?:(?<=error )|(?<=loss )|(?<=perplexity )|(?<=cost ))(?:increases|rises|goes up|starts to (?:increase|rise))"
     r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:基本|几乎|保持|都|也){0,2}不变"
     r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
     rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
