@@ -109,6 +109,7 @@ CASES = (
             "sgd.lr.factor": 0.1,
             "sgd.lr.initial": 0.1,
             "sgd.lr.milestones": [80, 160],
+            "sgd.lr.unit": "epoch",
         },
     ),
     (

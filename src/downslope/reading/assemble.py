@@ -10,6 +10,7 @@ from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
 from downslope.reading.facts import SGD, Board, Fact, Group, Mention, Setting, Value
+from downslope.reading.find_others import STAGED
 from downslope.reading.numbers import numbers_of
 from downslope.reading.order import RATES, tidy, whole
 from downslope.reading.reading import ADAMS, APEX, BY_UNIT, DAMPENED, ONLY_LOWER, title_of
@@ -63,9 +64,14 @@ def _decide_decay(draft: Draft) -> None:
         for fact in [f for f in draft.every(Change) if f.noun and not (f.at or f.every)][:1]:
             draft.facts[draft.facts.index(fact)] = Value("value", "rho", fact.value, fact.start, fact.end)
     has_decay = bool(list(draft.values("weight_decay", "l2")))
+    inverse = any(fact.key == "inverse" for fact in draft.every(Shape))
     for fact in draft.values("decay"):
-        if named & {"rmsprop"} and 0.5 <= fact.value < 1:
+        if inverse and fact.value < 0.5:
+            fact.key = "gamma"  # "lr0 / (1 + decay * epoch) with decay = 0.01"
+        elif named & {"rmsprop"} and 0.5 <= fact.value < 1:
             fact.key = "rho"
+        elif fact.value <= _SMALLEST and not has_decay:
+            fact.key = "lr_decay"  # Keras's SGD(lr=0.01, decay=1e-6), in words
         elif fact.value < 0.1 and not has_decay:
             fact.key = "weight_decay"
         elif 0.5 <= fact.value < 1 and list(draft.values("momentum")) and not named & {"sgd"}:
@@ -73,6 +79,10 @@ def _decide_decay(draft: Draft) -> None:
             draft.facts.append(Mention("optimizer", "rmsprop", None, fact.start, fact.end))
         elif 0 < fact.value < 1:
             fact.key = "lr_decay"
+
+
+_SMALLEST = 1e-6
+"""A decay of the weights is larger, one of the rate by the step may be this."""
 
 
 def _put_optimizer(draft: Draft) -> None:
@@ -193,7 +203,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         for fact in draft.values(key):
             unit_said = fact.unit or unit
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
-            if 0 < fact.value < 1e12:
+            if (1 if where == "train.steps" else 0) <= fact.value < 1e12 and fact.value:
                 told = "implied" if fact.role == "of" else "stated"  # "at epochs 30 and 60 of 90"
                 draft.put(where, whole(fact.value), told, draft.words(fact))
     mentions, own = draft.every(Mention), _own_names(draft)
@@ -211,7 +221,7 @@ def _put_length(draft: Draft, board: Board) -> None:
             draft.remarks.say(
                 "another", path=path, words=draft.text.words(board.items[place].start, board.items[place].end)
             )
-        if path in draft.fields or not 0 < time.values[0] < 1e12:
+        if path in draft.fields or not (1 if time.unit == "step" else 0) <= time.values[0] < 1e12:
             continue
         if path == "train.steps" and "train.epochs" in draft.fields and rank > 1 and time.values[0] < 10:
             continue
@@ -244,7 +254,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
     """Return the times that may be the length of training, each as (rank, place): the lower, the likelier."""
     ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
-    both = _TUNES.search(board.text.plain) is not None
+    both = _TUNES.search(board.text.plain) is not None and not STAGED.search(board.text.plain)
     for place, item in enumerate(board.items):
         if item.kind != "time" or place in board.used or item.data.percent:
             continue
@@ -253,7 +263,9 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
+        longer = _LENGTHENED.search(board.text.plain, max(0, item.start - 60), item.start) is not None
+        trained = trained or longer
+        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:]) and not longer
         ranged = ranged or any(i.is_a("word", "between") for i in before[-1:])
         parted = before[-1:] and before[-1].kind in {"comma", "slash", "and"}
         ranged = ranged or bool(parted and len(before) > 1 and _is_listed(board, place - 2))
@@ -264,6 +276,11 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         )
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
         denied = denied or board.text.plain[max(0, item.start - 3) : item.start] == "再训练"  # 再训练10轮
+        led = [item.kind for item in before[-2:]] == ["number", "star"]  # "60 x 104 iterations", which was 10^4
+        led = led or any(item.number is not None and item.number.ordinal for item in before[-1:])
+        opens = not before or before[-1].kind == "break"  # "One epoch means that all samples ..."
+        led = led or ((item.data.unit == "step" or opens) and board.plain(item).startswith(("single", "one ")))
+        denied = denied or led or _STOPPING.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         words = board.plain(item)
@@ -324,7 +341,12 @@ _EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
 _OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
-_REPEATED = re.compile(r"accumulat|累积|累加|重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
+_STOPPING = re.compile(r"early[ -]stop\w*(?: \w+){0,2} $")
+_LENGTHENED = re.compile(r"\b(?:lengthen|extend|prolong)\w* (?:the )?train\w*[^.,;\d]{0,20}to $")
+_REPEATED = re.compile(
+    r"(?:through[ -]time|bptt)[^,;\d]*$|\btime $|accumulat|repeat|average|evaluat|"
+    r"累积|累加|重复|运行|独立|实验|测试|采样|平均|尝试"
+)
 """What is done some times over, and is no length of training: 重复实验10次."""
 
 

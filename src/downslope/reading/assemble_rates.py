@@ -5,6 +5,8 @@ Linear scaling and rates per sample are undone here; the rates of other schedule
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Value
 from downslope.reading.numbers import numbers_of
@@ -29,6 +31,9 @@ def find_rate(draft: Draft) -> Field | None:
         found = _scaled(draft, scaled, *scaled.per_batch, plain)
         if found is not None:
             return found
+    formula = _FORMULA.search(draft.text.plain) if plain and draft.value("data.batch_size") else None
+    if formula is not None:  # "lr x BatchSize / 256, with a base lr = 0.05"
+        return _scaled(draft, plain[0], float(formula[1]), plain[0].end, plain[1:])
     linear = _linear_scaling(draft, plain)
     if linear is not None:
         return linear
@@ -48,6 +53,13 @@ def find_rate(draft: Draft) -> Field | None:
     if isinstance(fact.per, int | float):
         return _per_examples(draft, fact, fact.per)
     return told(float(fact.value), draft.words(fact))
+
+
+_FORMULA = re.compile(
+    r"(?:\blr|_lr|learning rate|η)\w{0,6}\s?\*\s?\(?\s?(?:(?:total|global|effective) )?"
+    r"(?:batch[\s_-]?size|batch|bs)\w{0,6}\s?/\s?([1-9]\d{1,5})(?![\d.])"
+)
+"""A rate that is scaled with the batch, and by what, without its number."""
 
 
 def is_written(draft: Draft, fact: Value) -> bool:

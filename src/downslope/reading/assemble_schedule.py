@@ -100,6 +100,8 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
         return _over_steps(draft, named, changes).put("initial", rate)
     if shape == "cyclic":
         draft.remarks.say("restarts")
+        if not _COSINES.search(draft.text.plain):
+            return None  # which goes up and down
         return _ramp(draft, Plan("cosine").tell(_say(draft, fact), schedule="cosine"), fact, rate, changes, warmup)
     falling = next((course for course in courses(draft) if course.first > course.last > 0), None)
     if shape == "exponential" and not timed and falling is not None:
@@ -110,6 +112,9 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
         draft.fields |= complete(_plateau(draft, plateaus), draft.fields, draft.remarks.say)
         return None
     return _untimed(draft, rate, changes, named, fact)
+
+
+_COSINES = re.compile(r"cos|sgdr|restart|anneal|余弦|重启|退火")
 
 
 def _over_steps(draft: Draft, plan: Plan, changes: list[Change]) -> Plan:
@@ -179,8 +184,10 @@ def _ramp(
     final = final_of(draft)
     if target is not None:
         plan.tell(draft.words(target), final=float(target.targets[-1]))
-    elif ended is not None and ended.final is not None:
+    elif ended is not None and ended.final is not None and not ended.part:
         plan.tell(draft.words(ended), final=float(ended.final))
+    elif ended is not None and ended.final is not None and rate is not None:
+        plan.tell(draft.words(ended), "implied", final=tidy(rate.value * ended.final))
     elif final is not None:
         plan.tell(draft.words(final), final=float(final.value))
     if plan.kind == "polynomial":
@@ -226,7 +233,9 @@ def _plateau(draft: Draft, changes: list[Change]) -> Plan:
     waited = next((fact for fact in draft.values("patience") if whole_patience(fact.value) is not None), None)
     if waited is not None:
         plan.tell(draft.words(waited), patience=int(waited.value))
-    reached = next((c for c in draft.every(Change) if c.targets and not (c.at or c.every or c.value)), None)
+    reached = next(
+        (c for c in draft.every(Change) if c.targets and c.targets[-1] < 1 and not (c.at or c.every or c.value)), None
+    )
     if change.targets:
         plan.tell(words, min_lr=float(change.targets[-1]))
     elif reached is not None:
@@ -266,7 +275,7 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
     if not named.kind and not factor.noun and rate is None and not factor.count:
         draft.remarks.say("constant_lr")  # advice: "lower the learning rate by 10"
         return None
-    if named.kind != "exponential" and not factor.noun:
+    if named.kind != "exponential" and not factor.noun and period is None:
         if factor.count:
             draft.remarks.say("reduced_sometime", count=factor.count)
         elif rate is None and not draft.fields:

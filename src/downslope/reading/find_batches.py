@@ -80,6 +80,7 @@ def find_batches(board: Board) -> None:
             after = board.items[match["device"] + 1] if match["device"] + 1 < len(board.items) else None
             others = match["device"] > match["number"] and after is not None and after.kind == "number"
             fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU 2幅)
+            fresh = fresh and not any(is_whole(board, place) for place in _places(match))
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
                 board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
                 shared = True
@@ -133,6 +134,12 @@ def find_batches(board: Board) -> None:
                 and (pattern is _LETTER or _SEEN_BY.search(words))
             ):
                 board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))
+
+
+def is_whole(board: Board, place: int) -> bool:
+    """Whether what stands at a place names the batch of all devices: "so that the effective mini-batch size is 16"."""
+    item = board.items[place]
+    return item.is_a("concept", "batch") and board.plain(item).startswith(("effective", "total", "global", "overall"))
 
 
 def _places(match: Match) -> range:

@@ -49,6 +49,7 @@ _AMOUNT_BEFORE = Pattern(
 _ARGUMENTS = Rules(
     {
         "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
+        "own start": "from own=number by",
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
@@ -91,6 +92,7 @@ _DONE = re.compile(
 )
 """What is done at times without a change of the learning rate, behind them."""
 
+_KEPT = ("kept", "keep", "held", "stays", "stayed", "remains", "maintained")
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
     r"backbone|(?:last|final|output|new|fc) layer|classifier|\bhead|encoder|decoder|bias|"
@@ -299,6 +301,11 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
         if frame.change.at and _ANOTHERS_TIME.at(code, place, last) is not None:
             break
         frame.scoped = frame.scoped or (bool(frame.change.at) and _FOR_SOMETHING.at(code, place, last) is not None)
+        begins = item.kind == "is" and place + 1 < last and board.plain(item).startswith(("starting", "beginning"))
+        if begins and frame.change.every and board.items[place + 1].is_a("time", "at", "after"):
+            _take_time(board, frame, place + 1)  # "every 30 epochs, starting from epoch 60"
+            place += 2
+            continue
         match = _ARGUMENTS.at(code, place, last)
         bare = match is not None and match.rule == "again"
         verbs += bare
@@ -313,7 +320,7 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
                 break
             place += 1
         elif match.rule.startswith("own"):
-            place = match["own"] + (match.rule == "own")
+            place = match["own"] + (match.rule != "own, initially")
         elif (item.kind == "is" and board.plain(item).startswith(_STARTS)) or not _take(board, frame, match):
             break
         else:
@@ -422,10 +429,22 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
         if change.every is not None or _DONE.match(following.lstrip(" ,")):
             return False
         change.every = time
+    elif time.prep == "until" and any(i.is_a("word", *_KEPT) for i in board.items[max(0, place - 3) : place]):
+        return False
     elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):
         if len(time.values) > 1:
             change.every = None  # 第6轮和第9轮乘以0.1, and after each one something else
         change.at.append(time)
+    elif (
+        time.prep == "next"
+        and not (change.at or change.targets)
+        and (earlier := _first_phase(board, place)) is not None
+    ):
+        change.at.append(
+            replace(board.items[earlier].data, prep="at")
+        )  # "for the first 150k and reduced ... for the rest"
+        frame.places.add(earlier)
+        board.used.add(earlier)
     elif time.prep in {"for", "first", "next"} and (change.targets or change.shape) and not (change.at or change.every):
         change.over = time
     else:
@@ -433,6 +452,18 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
     frame.places.add(place)
     board.used.add(place)
     return True
+
+
+def _first_phase(board: Board, place: int) -> int | None:
+    """Return the place of the phase that comes before the one at a place, in the same sentence, if nothing used it."""
+    first = place
+    while first > 0 and board.items[first - 1].kind != "break":
+        first -= 1
+    times = [p for p in range(first, place) if board.items[p].kind == "time"]
+    one = times[-1] if times else None
+    fresh = one is not None and one not in board.used and board.items[one].data.prep in {"first", "for"}
+    same = one is not None and board.items[one].data.unit == board.items[place].data.unit
+    return one if fresh and same and not board.items[one or 0].data.percent else None
 
 
 def _take_before(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
@@ -470,6 +501,10 @@ def _asserts(items: list[Item], place: int, last: int) -> bool:
 def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool:
     """Add the change that a frame tells of; False if it tells of none."""
     change, noun = frame.change, frame.noun
+    if change.key == "increase" and not (
+        frame.amount or frame.magnitude or change.targets or change.at or change.plateau
+    ):
+        return False
     if frame.amount is not None and frame.amount.number is not None:
         number = frame.amount.number
         change.value = factor_of(change.key, number.value, how="ratio" if frame.ratio else "by", percent=number.percent)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board, Value
 from downslope.reading.patterns import Rules
 
 _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
     {
+        "stopped at": "end:end at? value=number (break|comma|close)",
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
         "after, stopped": "when=time:at,after,until,bare (word|is|after|verb:train){0,3} end:end",
         "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
@@ -26,11 +29,20 @@ _ENDS = Rules(
 )
 
 
+_ALIKE = re.compile(
+    r"\s?(?:per|each|for each|for every) (?:fold|task|run|seed|model|data ?set|experiment|network|split|training)\b"
+)
+"""What trainings of one length are counted by."""
+
+
 def find_ends(board: Board) -> None:
     """Add the length of training that every end of it states."""
     code = board.code()
     for match in _ENDS.find(code):
         if "rate" in match or "floor" in match:
+            each = _ALIKE.search(board.text.plain, board.items[match.first].end, board.items[match.first].end + 24)
+            if match.rule == "5 steps per" and each is not None:
+                continue  # "1000 epochs per fold"
             if match.rule == "each of which has" and board.items[match.first - 1].is_a("verb", "train"):
                 continue  # "we train each of the models for 180 epochs"
             board.used.add(match["rate" if "rate" in match else "floor"])
@@ -55,11 +67,18 @@ def find_ends(board: Board) -> None:
             if board.plain(board.items[match["of"]]) == "of" and time.unit and value > max(time.values):
                 board.note(Value("value", _TOTALS[time.unit], value, role="of", unit=time.unit), [match["value"]])
             continue
+        if match.rule == "stopped at":
+            unit, value = _unit_before(board, match.first), board.items[match["value"]].value
+            if unit and value >= 10 and board.free_number(match["value"]):
+                total = Value("value", _TOTALS[unit], value, unit=unit)
+                board.note(total, [match.first, match["value"]])
+            continue
         if "value" in match:
             row = "left" in match
             bars = [board.items[place].key == "|" for place in (match.first, match["value"] - 1, match.after - 1)]
             before = board.items[match.first - 1] if match.first and not row else None
-            value = board.items[match["value"]].value
+            number = board.items[match["value"]].number
+            value = number.value if number is not None and not number.spelled else 0  # "is twice as much"
             begins = before is None or before.kind in {"comma", "break", "open", "close", "and", "is"}
             if value >= 1 and begins and (all(bars) or not row):
                 unit = board.items[match["unit"]].key

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from downslope.reading.facts import Board, Value
 from downslope.reading.items import Item
+from downslope.reading.numbers import number_at, numbers_of
 from downslope.reading.patterns import Match, Pattern, Rules, runs
-from downslope.reading.schedule_facts import Knots, Levels, Shape
+from downslope.reading.schedule_facts import Change, Knots, Levels, Shape
 from downslope.reading.times import Time
 
 _PARTS = {
@@ -23,7 +24,8 @@ _LEVEL = Rules(
     {
         "from to at": "from start=number to value=number span=time:at,after",
         "at, from to": "span=time:at,after said{0,4} from start=number to value=number",
-        "each at its own": "(to|open)? value=several close? span=times:at,after,until,for",
+        "so many each": "value=several close? for:first (comma|and|word|number){1,8} span=time:bare",
+        "each at its own": "(for:next|to|open){0,2} value=several close? from? span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from|for:for){0,3} "
         "span=(span|point) close?",
@@ -70,6 +72,9 @@ _SUBJECTS = re.compile(
 
 _STAGE = re.compile(r"(?:第[一二三四1-4]个?(?:阶段|步)|先|首先|然后|接着|随后|最后|再)[^;]{0,40}$")
 """How Chinese begins a stage of one training."""
+
+_STARTING = re.compile(r"\s?[,(]?\s?(?:starting|beginning|initially)\b")
+"""How the first rate of a whole training begins, behind its length."""
 
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
@@ -147,8 +152,58 @@ def _find_maps(board: Board, code: str) -> None:
             board.note(Value("value", "lr", rates[0], role="initial"), places[1:2])
 
 
+_RATE = r"(?:\d?\.\d{1,8}|\d(?:\.\d{1,4})?e-\d{1,2}|(?:\d ?\* ?)?10\^\{?-\d{1,2}\}?)"
+_SPAN = r"\d{1,7}k? ?(?:-|to|~) ?\d{1,7}k?"
+_AND = r"(?: ?/ ?|, ?and |, ?| and )"
+_ROWS = re.compile(
+    rf"(?P<rates>{_RATE}(?:{_AND}{_RATE}){{1,5}})(?: [a-z]+){{0,2}} (?:for|in|during|over|at) (?:the )?"
+    rf"(?P<unit>epoch|iteration|step)s? (?P<spans>{_SPAN}(?:{_AND}{_SPAN}){{1,5}})"
+)
+"""Rates, and as many spans: "0.1, 0.01 and 0.001 for epochs 1-30, 31-60 and 61-90"."""
+
+_REST = re.compile(
+    r"\b(?:a|one)[ -](?:tenth|half|fifth|quarter|hundredth) (?:of )?"
+    r"(?:that|it|this|the (?:previous|initial|original)(?: \w+)?)?"
+    r"[^.;\d]{0,12}\b(?:(?:for|in|during) the (?:rest|remain)\w*|thereafter|afterwards?)"
+)
+"""What a rate is for the rest of the training, as a part of that of the first phase."""
+
+
+def _find_rows(board: Board) -> None:
+    """Add levels of which the rates stand in one list and their spans in another."""
+    for match in _ROWS.finditer(board.text.plain):
+        rates = [float(n.value) for n in numbers_of(match["rates"])]
+        bounds = [n.value for n in numbers_of(re.sub(r"-|to|~", " , ", match["spans"]))]
+        places = [p for p, item in enumerate(board.items) if match.start() <= item.start < match.end()]
+        rising = all(one <= other for one, other in pairwise(bounds))
+        if len(bounds) != 2 * len(rates) or not rising or board.used.intersection(places):
+            continue
+        counted = int(bounds[2] == bounds[1] + 1)  # "1-30, 31-60"
+        unit = "epoch" if match["unit"] == "epoch" else "step"
+        changes = [one - counted for one in bounds[2::2]]
+        levels = Levels("levels", "lr", None, rates=rates, changes=changes, begins=True, unit=unit)
+        levels.total = bounds[-1]
+        board.note(levels, places)
+        board.note(Value("value", "lr", rates[0], role="initial"), places[:1])
+
+
+def _find_parts(board: Board) -> None:
+    """Add the fall after a first phase: "0.1 for the first 100 epochs and a tenth of that for the remainder"."""
+    for match in _REST.finditer(board.text.plain):
+        part = next((n.value for p in (0, 2, 4) if (n := number_at(match[0], p)) and 0 < n.value < 1), None)
+        part = part or next((1 / n.value for n in [number_at(match[0], 2)] if n and n.value > 1), None)
+        before = [p for p, i in enumerate(board.items) if i.kind == "time" and i.end <= match.start()][-1:]
+        firsts = [p for p in before if p not in board.used and board.items[p].data.prep in {"first", "for"}]
+        if part and firsts and match.start() - board.items[firsts[0]].end < 40:
+            at = replace(board.items[firsts[0]].data, prep="at")
+            within = [p for p, i in enumerate(board.items) if match.start() <= i.start < match.end()]
+            board.note(Change("change", "multiply", part, at=[at]), [*firsts, *within])
+
+
 def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
+    _find_rows(board)
+    _find_parts(board)
     _find_maps(board, board.code())
     code = board.code()
     stated = {board.items[match["rate"]].value for match in _STATED.find(code)}
@@ -162,6 +217,8 @@ def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
     parts: list[list[Match]] = [[]]
     for match in run:
         if _is_level(board, code, match, parts[-1]):
+            if parts[-1] and _is_anew(board, parts[-1], match):
+                parts.append([])
             parts[-1].append(match)
         else:
             _hold(board, code, match)
@@ -169,10 +226,22 @@ def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
     return [part for part in parts if part]
 
 
+def _is_anew(board: Board, before: list[Match], match: Match) -> bool:
+    """Whether a level begins another training: a sentence of its own, at the rate that the first began with."""
+    rates = [board.items[one["value"]].value for one in (before[0], before[-1], match)]
+    between = board.items[before[-1].after : match["value"]]
+    return rates[1] < rates[0] <= rates[2] and any(item.kind == "break" for item in between)
+
+
 def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> bool:
     items, (first, after) = board.items, match.groups["value"]
     left = items[first - 1] if first else None
-    by = left is not None and (left.kind in {"by", "star", "slash"} or left.is_a("verb", "divide", "multiply"))
+    followed = first > 1 and items[first - 2].is_a("word", "followed")
+    by = (
+        left is not None
+        and not followed
+        and (left.kind in {"by", "star", "slash"} or left.is_a("verb", "divide", "multiply"))
+    )
     if (by and match.rule != "trained with") or (left is not None and left.is_a("word", "-")):
         return False
     if not all(_is_rate(item) for item in items[first:after] if item.number):
@@ -187,6 +256,8 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
     if any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3]):
         return False
     span = _time(items, match)
+    if "span" in match and _STARTING.match(board.text.plain, items[match["span"]].end) and _trained(items, match):
+        return False  # "trained for 24k iterations, starting from 0.01 and reducing it to 0.001 at 18k"
     to = any(item.kind == "to" for item in items[max(0, match.first - 1) : first])
     if span is None or span.prep not in _LENGTHS or not to or (before and before[-1].after == match.first - 1):
         return True
@@ -196,6 +267,11 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
     )
     over = board.text.plain[items[match["span"]].start :].startswith(("over", "during", "within"))
     return set_to or (bool(before) and span.prep in {"next", "for"} and not over)
+
+
+def _trained(items: list[Item], match: Match) -> bool:
+    """Whether a match's time is how long is trained."""
+    return any(item.is_a("verb", "train") for item in items[max(0, match["span"] - 4) : match["span"]])
 
 
 def _is_rate(item: Item) -> bool:
@@ -268,6 +344,8 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     least, most = min(level.value for level in levels), max(level.value for level in levels)
     if most >= 2 and least < 0.5:  # a time taken for a rate
         return
+    if levels[0].value < levels[-1].value and any(item.is_a("concept", "warmup") for item in near[:-12]):
+        return  # "we warm up with 0.01 for the first 400 iterations and go back to 0.1 after that"
     if line is None or len(units) > 1 or len(percents) > 1 or (timed and len(line[0]) != len(levels) - begins):
         return
     fact = Levels("levels", "lr", None, rates=[level.value for level in levels], changes=line[0], begins=begins)
@@ -319,6 +397,16 @@ def _hold(board: Board, code: str, match: Match) -> None:
         board.note(Shape("shape", "constant", None, over=span), [match["span"]])
 
 
+def _falls_by_tens(board: Board, run: list[Match]) -> bool:
+    """Whether values that follow one another, each for a time, can only be rates: each a tenth of that before."""
+    if not all("value" in match for match in run):
+        return False
+    values = [board.items[match["value"]].value for match in run]
+    spans = [board.items[match["span"]].data for match in run if "span" in match]
+    timed = len(spans) == len(run) and any(span.unit for span in spans)
+    return len(run) > 1 and timed and all(abs(one - 10 * other) < 1e-6 * one for one, other in pairwise(values))
+
+
 def _counts(board: Board, match: Match) -> bool:
     """Whether a match has as many values as times, or one more, the initial one; a length may have several."""
     time = _time(board.items, match)
@@ -336,6 +424,8 @@ def _is_lr(board: Board, run: list[Match], stated: set[float]) -> bool:
         return inside <= {"lr"}
     if "value" in run[0] and items[run[0]["value"]].value in stated:
         return True  # "We use 10^-3 for 40k iterations", after "learning rate 10^-3"
+    if not any(item.is_a("concept", "lr") for item in items) and _falls_by_tens(board, run):
+        return True  # "10 epochs at 0.01, then 5 more at 0.001"
     breaks = 0
     for place in range(run[0].first - 1, max(-1, run[0].first - 40), -1):
         item = items[place]

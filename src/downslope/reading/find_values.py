@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from downslope.reading.facts import Board, Mention, Value
+from downslope.reading.find_batches import is_whole
 from downslope.reading.patterns import Match, Pattern, encode, runs
 from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
@@ -37,6 +38,7 @@ _RIGHT = [
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
+        "concept=concept:lr (is|for|word)? optimizer (to|is){1,2} number=number",
         "concept=concept:batch (soft|said|verb:train){1,4} number=number",
         "concept=concept:epochs_total open (word|at|comma|is|mod){0,5} number=number close",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
@@ -47,7 +49,9 @@ _RIGHT = [
 """From a concept rightwards to its number, the particular ones first."""
 
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
-_LEFT = Pattern("number=number ((word:的|mod|is){0,2}|for:for) concept=valued", **_PARTS)
+_LEFT = Pattern(
+    "number=number ((word:的|mod|is){0,2}|for:for|is? word:used,chosen,taken word:for?) concept=valued", **_PARTS
+)
 _ROW = Pattern("concept=valued", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
 _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
@@ -248,8 +252,9 @@ _CHOSEN = re.compile(
 """Words of a sentence that offers values instead of stating them."""
 
 _REFUSED = re.compile(
-    r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|\bdiverge|"
-    r"是不是太|太大|太小|过大|过小|过高|发散)"
+    r"[^.;\d]{0,30}?(?:\bwhich (?:gave|was|made)\b[^.;\d]{0,20}\b(?:slow|poor|bad|unstable)"
+    r"|\bbut (?:after|later|then|finally)\b|\bdiverge"
+    r"|\btoo (?:high|large|low|small|big|slow|fast|aggressive|unstable)\b|是不是太|太大|太小|过大|过小|过高|发散)"
 )
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
@@ -315,12 +320,20 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     assert amount is not None  # noqa: S101 - the caller has a number's place
     key = item.key
     if amount.times or _is_offered(board, concept, number, first):
+        board.refused.add(number)
         return
     if amount.spelled and board.plain(items[number]) == "一":
         return  # 批量归一
     if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
         return  # "we drop the learning rate twice", "to 80% of its value"
+    if key == "momentum" and amount.percent and amount.value < 0.5:
+        board.refused.add(number)  # "SGD + momentum | 3.20 %" is an error
+        return
     named = board.plain(item)
+    if key == "lr" and any(
+        i.is_a("word", "ratio") or board.plain(i) == "ratio of" for i in items[concept + 1 : number]
+    ):
+        return  # "a minimum learning-rate ratio of 0.1"
     if key == "batch" and _is_other_batch(board, concept, first):
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
@@ -338,7 +351,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if key == "steps_total" and (more := _THOUSANDS.match(board.text.plain, items[number].end)) is not None:
         value = value * 1000 + int(more[1])  # 训练步数为500,500: of a total there is no list
         places = [*places, number + 2]
-    fact = Value("value", key, value, role=_role(board, concept, first, number))
+    role = "total" if is_whole(board, concept) else _role(board, concept, first, number)
+    fact = Value("value", key, value, role=role)
     if key == "lr":
         fact.per_batch = scaled_per_batch(board, number)
     if key in {"lr", "clip"}:
@@ -366,6 +380,11 @@ def _is_other_batch(board: Board, concept: int, first: int) -> bool:
 
 _NOUN = re.compile(r"(?!rate|factor|value|coeff|param|term|const|used|weight|strength|with|then|this)[a-z]{4,}")
 _LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
+_TERM = re.compile(
+    r"\b(?:weight|strength|importance|contribution|coefficient)s? (?:of|for) (?:the |our |this )?(?!decay|l2|regul)"
+)
+"""What else than the decay of weights a letter weighs: "the weight of the rotation task is λ = 0.05"."""
+
 _SYMBOL_OF = re.compile(
     r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s?(?:λ|lambda|μ|mu)\b"
 )
@@ -382,6 +401,8 @@ def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, 
     if named not in {"λ", "lambda", "μ", "mu"} or _DECAYS.search(words) is not None:
         return False
     before = words[: board.items[number].start - board.items[first].start].rpartition(",")[2]
+    if _TERM.search(before):
+        return True
     other = _LOSS.search(words) or _SYMBOL_OF.search(before)
     return other is not None or (named in {"λ", "lambda"} and value >= 0.1)
 
@@ -395,6 +416,8 @@ def _role(board: Board, place: int, first: int, number: int) -> str:
             break
         own.append(near)
     told = next((items[p].key for p in own if items[p].is_a("mod", "initial", "peak", "final", "base")), "")
+    starts = (items[p] for p in range(place + 1, number) if items[p].kind == "is")
+    told = told or ("initial" if any(board.plain(i).startswith(("start", "begin")) for i in starts) else "")
     led = place > first and items[place - 1].kind == "to" and len(own) > 1  # "decays to η_T = 0.001"
     return told or ("final" if led and items[number - 1].kind == "is" else "")
 
@@ -413,6 +436,8 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         return
     if key == "batch":
         words = board.plain(items[right])
+        if right + 1 < last and words.endswith("batches") and board.plain(items[right + 1]).startswith("per "):
+            return  # "4 mini-batches per epoch"
         valued = right + 1 < last and (items[right + 1].kind == "number" or _said(board, right + 1, last))
         taken = (
             place > first and items[place - 1].kind == "is" and place - 1 > first and items[place - 2].kind == "concept"
@@ -513,6 +538,8 @@ def find_starts(board: Board, first: int, last: int) -> None:
         if "starts" in match and not words.startswith(("start", "begin", "began", "init", "初")):
             continue
         of_rate = words.startswith("rate of")
+        if of_rate and match.first > first and board.items[match.first - 1].kind == "word":
+            continue  # "a frame rate of 1/32"
         counted = place + 1 < last and board.items[place + 1].kind in {"unit", "schedule"}
         if (changed or of_rate) and (of_rate or "rate" not in match) and not counted and board.items[place].value < 100:
             board.note(Value("value", "lr", board.items[place].value, role="initial"), [match.first, place])
@@ -548,7 +575,7 @@ def find_settled(board: Board) -> None:
         board.facts.append(Value("value", "lr", change.targets[0], change.start, change.end))
 
 
-_FLOOR = Pattern("mod:final (word:value,bound,limit|concept:lr)? is? number=number")
+_FLOOR = Pattern("mod:final (word:value,bound,limit|by:factor|concept:lr)? is? number=number")
 
 
 def find_floors(board: Board) -> None:

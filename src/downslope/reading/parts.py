@@ -75,6 +75,9 @@ _CODE = re.compile(
 )
 _SENTENCE = re.compile(r"(?<![A-Za-z,'])(?:[A-Za-z,']{1,40}\s{1,8}){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s{0,8}$")
 _FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+-]*)[^\n`]*$", re.MULTILINE)
+_PYTHON = re.compile(
+    r"^[ \t]*(?:\w+ = (?:\w+\.)+[A-Z]\w+\(|(?:from [\w.]+ )?import \w+[^;]*$|for \w+ in \w+\(.*:$)", re.MULTILINE
+)
 _NUMERIC = r"[\[(]?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?(?:,\s?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?){0,50}"
 _NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`\"']|$)"
 _FLAG_VALUE = (
@@ -468,6 +471,7 @@ def _fenced(text: str, language: str, start: int, name: str) -> list[Part]:
     if not text.strip():
         return []
     form = _by_name(text, language) if language in _FORMATS else tell(text)
+    form = "python" if form == "shell" and _PYTHON.search(text) else form  # under a wrong label
     if form == "shell":
         return _heredocs(Part("command", "shell", text, start, name))
     return [_part(form, text, start, name)] if form else _lines(text, start, name)
@@ -576,7 +580,13 @@ def _foreign(text: str, match: re.Match[str]) -> tuple[str, int, int]:
         "pairs": _SNAKE.search(words)
         or (_TRUTH.search(words) and not _SIGNATURE.search(text[max(first - 200, 0) : first])),
     }
+    if kind == "pairs" and _PHRASED.search(text, max(first - 12, 0), first):
+        return "", first, last  # "with learning rate = 0.01, momentum = 0.9 and nesterov = True"
     return ("pairs" if kind == "pairs" else "shell") if sure[kind] else "", first, last
+
+
+_PHRASED = re.compile(r"\b(?:learning|weight|batch|step|decay|initial) $", re.IGNORECASE)
+"""The first word of a name of two, before a key that is only its second."""
 
 
 def _call_end(text: str, opening: int) -> int:

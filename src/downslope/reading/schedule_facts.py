@@ -90,12 +90,14 @@ class Shape(Fact):
     Attributes:
         over: The time that it takes.
         final: The value that it leads to.
+        part: Whether that is a part of the rate that it starts from.
         until: When it has got there.
         unit: What the time of its formula counts; "" where no formula says it.
     """
 
     over: Time | None = None
     final: float | None = None
+    part: bool = False
     until: Time | None = None
     unit: str = ""
 

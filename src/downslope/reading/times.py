@@ -36,6 +36,7 @@ _PERIOD = Rules(
         "every other epoch": "other=other unit=unit",
         "every epoch": "unit=unit",
         "every 3M samples": "number=number unit=unit:example",
+        "every 50,000 minibatches": "number=number many=concept:batch",
         "每100k迭代": "number=number word:个? unit=verb:train",
     },
     **_PARTS,
@@ -138,6 +139,10 @@ def _as_key(items: Sequence[Item], place: int) -> Item:
         and [i.kind for i in after] == _LISTED_COUNT
     ):
         return replace(item, kind="concept", key="epochs_total")  # "epochs 100, batch 16"
+    listed = place > 2 and items[place - 1].kind == "and" and items[place - 2].kind == "number"
+    listed = listed and any(i.is_a("concept", "batch") for i in items[place - 4 : place - 2])
+    if listed and item.is_a("unit", "epoch") and [i.kind for i in after] in (["number", "break"], ["number"]):
+        return replace(item, kind="concept", key="epochs_total")  # "with batch size 64 and epoch 300"
     if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
         return item
     sign, number = after
@@ -258,7 +263,7 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
         not unit
         and behind is not None
         and behind.kind in {"unit", "word"}
-        and not behind.is_a("word", "处", "时", "but", "while")
+        and not behind.is_a("word", "处", "时", "but", "while", "|")
     ):
         return None
     behind = items[match.after] if unit and match.after < len(items) else None
@@ -280,7 +285,7 @@ def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tupl
     several = [item.kind for item in items[start + 1 : start + 4]] in _SEVERAL
     if start < len(items) and items[start].is_a("is") and (prep in {"at", "in", "after", "until"} or several):
         start += 1
-    opened = start + 2 < len(items) and items[start].is_a("open", "[") and items[start + 2].kind == "comma"
+    opened = start + 2 < len(items) and items[start].is_a("open", "[", "{", "(") and items[start + 2].kind == "comma"
     start += opened  # "at epochs [30, 60]"
     if start >= len(items) or items[start].kind != "number":
         return None
@@ -342,8 +347,10 @@ def _with_unit(
     if not unit and han and prep in {"at", "after", "first", "next", "total"} and values[0] >= 100:
         later = after + 1 < len(items) and items[after + 1].is_a("after")  # 在18K迭代后
         return Time("after" if later and prep == "at" else prep, values, "step"), after + 1 + later
-    long = following.end - following.start > (9 if values[0] >= 1000 else 11)
+    long = following.end - following.start > (9 if values[0] >= 1000 else 11) and following.data != "size"
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
+    if not prep and long and values[0] >= 1000 and index and items[index - 1].is_a("verb", "train"):
+        many, prep = following.is_a("concept", "batch"), "for"  # "train for 80k mini-batches"
     if not unit and not many:
         return None
     if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:
@@ -417,7 +424,7 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             prep = item.key if prep in {"", "for", "at", "in"} else prep
         elif item.is_a("mod", "total") and prep in {"", "for"}:
             prep = "total"
-        elif prep in {"", "for"} and item.is_a("mod", "final", "initial"):
+        elif prep in {"", "for", "in"} and item.is_a("mod", "final", "initial"):
             prep = "next" if item.key == "final" else "first"
         elif not (prep and item.is_a("word", *_ABOUT)):
             break
@@ -451,12 +458,14 @@ def _period(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | 
     if match is None:
         return None
     value = items[match["number"]].value if "number" in match else 2 if "other" in match else 1
-    unit = _UNITS.get(items[match["unit"]].key, "example")
+    if "many" in match and (items[match["many"]].data == "size" or value < 1000):
+        return None
+    unit = "step" if "many" in match else _UNITS.get(items[match["unit"]].key, "example")
     if match.rule == "每100k迭代" and value >= 100 and items[match["unit"]].end - items[match["unit"]].start == 2:
         unit = "step"
     if not 0 < value < float("inf") or (unit == "example" and value < 10_000):  # "a rate per 1024 examples"
         return None
-    after = match.after
+    after = match.after - ("many" in match and items[match.after - 1].data == "of size")
     behind = [item.kind for item in items[after : after + 2]]
     after += behind[:1] == ["after"] and behind != ["after", "number"]
     return Time("every", (int(value) if float(value).is_integer() else value,), unit), after

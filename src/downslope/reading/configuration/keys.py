@@ -77,7 +77,7 @@ GENERIC: dict[str, str] = {
     "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart "
     "lrwarmupfactor warmup.factor warmup.startfactor",
     "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac "
-    "lrwarmupfraction warmup.ratio warmup.fraction",
+    "lrschedulerwarmupratio lrwarmupfraction warmup.ratio warmup.fraction",
     "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle "
     "warmup.type warmup.method warmup.mode warmup.name warmup.policy",
     "beta1": "beta1 adambeta1 optimizerbeta1",

@@ -5,7 +5,7 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "initial rate|starting rate|learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "lrate|learn rate|initial rate|starting rate|learning rate|learning rates|lr|step size|stepsize|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
@@ -13,12 +13,12 @@ ENGLISH = {
         "nesterov's|nesterov's method|nesterov's accelerated gradient method|nesterov acceleration|use nesterov",
         "weight_decay": "wdecay|weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
         "weight decay parameter|weight decay strength|decay of the weights|weight decaying|decoupled weight decay|λ|lambda|"
-        "weight decay term|weight decay constant|weight decay hyperparameter",
+        "weight attenuation|weight attenuation coefficient|weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
         "l2 norm penalty|l2 norm regularization|l2 norm regularizer|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
         "l2 weight regularization|ℓ2|ℓ2 regularization|ℓ2 penalty|squared l2 norm",
-        "batch": "batch size|bacth size|bath size|batch szie|batch zise|minibatches|mini batches|batchsize|mini batch size|minibatch size|minibatch|mini batch|batch|bs|total batch size|"
-        "batches of size|minibatches of size|mini batches of size|batches held|batches hold|batches contain|batches have|global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
+        "batch": "batch size|bach size|bacth size|bath size|batch szie|batch zise|minibatches|mini batches|batchsize|mini batch size|minibatch size|minibatch|mini batch|batch|bs|total batch size|"
+        "batches of size|minibatches of size|mini batches of size|batches held|batches hold|batches contain|batches have|global batch size|effective batch size|effective mini batch size|effective minibatch size|total minibatch size|total mini batch size|global minibatch size|overall batch size|effective batch|imgs per batch|batch sizes|examples per batch",
         "clip": "clip|clipped|clipping|gradient clipping|gradient norm clipping|clip norm|norm constraint|rescale|"
         "renormalize|renormalise|gradient norm threshold|clipping threshold|max grad norm|clipnorm|rescaled|"
         "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
@@ -30,8 +30,8 @@ ENGLISH = {
         "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
-        "beta1": "beta1|β1",
-        "beta2": "beta2|β2",
+        "beta1": "beta1|β1|first momentum|first momentum coefficient|first momentum parameter|first momentum term",
+        "beta2": "beta2|β2|second momentum|second momentum coefficient|second momentum parameter|second momentum term",
         "betas": "betas",
         "rho": "rho|ρ",
         "power": "power|exponent",
@@ -43,8 +43,8 @@ ENGLISH = {
         "lr_decay": "learning rate decay|lr decay|decay factor|decay rate|annealing factor|annealing rate|"
         "learning rate decay factor|learning rate decay rate|lr decay rate|lr decay factor|learning rate drop|"
         "exponential decay rate|decay coefficient|reduction factor|rate of decay|drop factor",
-        "lr_every": "decay steps|num epochs per decay|decay period|decay interval|decay every",
-        "epochs_total": "number of epochs|max epochs|maximum epochs|num epochs|total epochs|maximum number of epochs|"
+        "lr_every": "epochs drop|epoch drop|decay steps|num epochs per decay|decay period|decay interval|decay every",
+        "epochs_total": "number of epochs|total epoch|maximum epoch|max epochs|maximum epochs|num epochs|total epochs|maximum number of epochs|"
         "total number of epochs|training epochs|number of training epochs|epoch number|max epoch|"
         "total number of training epochs",
         "steps_total": "max batches|number of iterations|max iterations|maximum iterations|num steps|total steps|max iter|max steps|"
@@ -74,7 +74,7 @@ ENGLISH = {
         "sgdw": "sgdw",
         "qhm": "qhm|quasi hyperbolic momentum|quasihyperbolic momentum|quasi hyperbolic momentum sgd",
         "rmsprop": "rmsprop|rmspropoptimizer|rms prop",
-        "adam": "adam|adamoptimizer",
+        "adam": "adam|adamoptimizer|adam sgd|adam updates|adam gradient descent|adam stochastic gradient descent",
         "adamw": "adamw",
         "nadam": "nadam",
         "radam": "radam",
@@ -104,7 +104,7 @@ ENGLISH = {
         "polynomial": "polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
         "multistep": "lr steps|lr drops|learning rate drops|learning rate steps|multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
-        "piecewise constant schedule|step learning rate|staircase|step wise decay|step learning rate schedule",
+        "piecewise constant schedule|step learning rate decay|stepwise learning rate decay|step wise learning rate decay|multi step learning rate decay|step learning rate|staircase|step wise decay|step learning rate schedule",
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
         "inverse_sqrt": "inverse square root|inverse sqrt|noam",
@@ -117,7 +117,7 @@ ENGLISH = {
         "divide": "divide|divided|dividing|divides",
         "multiply": "multiply|multiplied|multiplying|multiplies|scale|scaled|scaling|scales",
         "reduce": "reduce|reduced|reducing|reduces|decrease|decreased|decreasing|decreases|drop|dropped|dropping|drops|"
-        "lower|lowered|lowering|lowers|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
+        "lower|lowered|lowering|lowers|scale down|scaled down|scales down|scaling down|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
         "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down|fell|slash|slashed|trim|trimmed|taper|tapers|tapered|diminish|diminishes|diminished|went down|stepping down",
         "increase": "increase|increased|increases|increasing|raise|raised|grows|grow|grown|growing|rises|rise|risen|climbs|climb|"
         "doubled|doubling",
@@ -163,7 +163,7 @@ ENGLISH = {
     "magnitude": {"10": "order of magnitude|orders of magnitude|tenfold|ten fold|10 fold"},
     "to": {
         "to": "to|down to|until it reaches|until it reached|until it is|until it was|until reaching a value of|to reach|until it falls below|until it is below|reaching|to a value of|"
-        "until reaching|to a minimum of|until it becomes|to a final value of|falls below|changed to|changes to|change to|"
+        "until reaching|to a minimum of|to a floor of|to a minimum value of|until it becomes|to a final value of|falls below|changed to|changes to|change to|"
         "change it to|becomes|become|switched to|switches to|switch to|switch it to|change the learning rate to"
     },
     "from": {"from": "from"},
@@ -187,7 +187,7 @@ ENGLISH = {
         "for": "for|over|during|within|in the course of|across|throughout|lasting|for a total of|for about|over the course of|"
         "for up to|for around|for approximately|for at most|over a period of|for only|of which|duration|length|"
         "for a duration of|for a maximum of|lasts for|lasted|lasted for|lasting for|which lasts|that lasts",
-        "first": "first|for the first|in the first|over the first|during the first|the beginning|for the beginning|"
+        "first": "first|for the first|in the first|over the first|during the first|the beginning|at the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
         "next": "next|for the next|then|the remaining|remaining|for the remaining|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
         "and then|over the remaining|the rest|for another|for the following|the last|the next|additional|subsequent",
@@ -211,6 +211,7 @@ ENGLISH = {
     "unit": {
         "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|epoches|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
+        "batch iterations|batch updates|minibatch iterations|minibatch updates|mini batch iterations|mini batch updates|"
         "weight updates|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",
         "batches": "batches",
