@@ -56,7 +56,7 @@ GENERIC: dict[str, str] = {
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
-    "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps schedule boundaries "
+    "times": "stepsize decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps schedule boundaries "
     "decaymilestones decaysteps lrdecaysteps lrstepsepochs stepepochs epochstep lrdrop lrdecay lrstepepochs "
     "lrdecayat decayat steplist schedule.step epochlist",
     "milestones": "stepvalue multisteps lrdrops decaymilestones lrstepvalues lrmultisteps",

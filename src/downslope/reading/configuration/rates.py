@@ -288,6 +288,10 @@ class _Filling:
         if kind == "cyclic":
             self.build.say("restarts")
             kind = "cosine"
+        gamma = main.by_concept.get("gamma", [None])[0]
+        if gamma is not None and gamma.value == 1 and kind in {"step", "multistep", "exponential", None}:
+            main.first("gamma"), main.first("every")
+            return None
         word = squeezed(policy.value) if policy is not None else ""
         if kind == "linear" and "warmup" in word and "decay" not in word and self.system.name != "transformers":
             kind = None
@@ -384,8 +388,11 @@ class _Filling:
         elif epochs is not None and times and (min(times) > epochs or 0 < max(times) <= epochs):
             return  # whatever is usual there, the length tells
         elif self.system.unit:
-            steps = self.system.name in {"openmmlab", "lightning"} and lengths == {"train.steps"}
-            steps = steps and not self.build.settings.first("by_epoch") and max(times, default=0) >= 1000
+            steps = (
+                lengths == {"train.steps"}
+                and not self.build.settings.first("by_epoch")
+                and max(times, default=0) >= 1000
+            )
             self.plan.put("unit", _counted(self.build, "step" if steps else self.system.unit))
 
     # steps
