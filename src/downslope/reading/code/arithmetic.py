@@ -214,9 +214,9 @@ NUMERIC: dict[str, Callable[..., Any]] = {
 """Functions of numbers alone: Python's, and those of math, NumPy, TensorFlow and JAX, by their last name."""
 
 CASTS = words_of(
-    "float32 float64 int32 int64 array asarray tensor as_tensor FloatTensor cast convert_to_tensor identity copy "
-    "deepcopy "
-    "Variable variable constant get_value no_op stop_gradient squeeze item astype to_float to_int32 DeviceArray"
+    "float32 float64 int32 int64 array asarray tensor Tensor as_tensor FloatTensor cast convert_to_tensor identity "
+    "copy deepcopy "
+    "Variable variable shared constant get_value no_op stop_gradient squeeze item astype to_float to_int32 DeviceArray"
 )
 """Calls that return their first argument's number."""
 

@@ -442,7 +442,7 @@ def _computed(
         return Value(apply(NUMERIC[name], [arg.data for arg in args], on.steps), *place, sources=sources)
     if name in {"ceil", "floor"} and args and isinstance(args[0].data, PerEpoch):
         return args[0]
-    if name in CASTS and (args or "value" in kwargs):
+    if (name in CASTS or (name == "slice" and len(args) == 1)) and (args or "value" in kwargs):
         first = args[0] if args else kwargs["value"]
         if is_known(first.data) or isinstance(first.data, PerEpoch):
             return first.but(list(first.data)) if isinstance(first.data, tuple) else first
