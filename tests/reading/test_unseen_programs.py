@@ -253,6 +253,14 @@ _C.TRAIN.ADAMW.WEIGHT_DECAY = 0.05
 """,
         {"sgd.lr": 1e-3, "sgd.weight_decay": 0.05, "sgd.momentum": None},
     ),
+    "what variables hold where nothing sets them": (
+        '#!/bin/bash\n: "${BATCH_SIZE:=64}"\n: "${MAX_LR:="2e-4"}"\npython train.py --lr $MAX_LR --bs ${BATCH_SIZE}\n',
+        {"sgd.lr": 2e-4, "data.batch_size": 64},
+    ),
+    "where a way up starts": (
+        "python main.py --epochs 200 --base_lr 4.8 --final_lr 0.0048 --warmup_epochs 10 --start_warmup 0.3\n",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 10, "sgd.lr.start": 0.3, "sgd.lr.then": 4.8},
+    ),
     "a grid of rates": (
         """\
 for lr in [0.1, 0.01, 0.001]:

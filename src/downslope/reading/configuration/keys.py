@@ -70,7 +70,7 @@ GENERIC: dict[str, str] = {
     "warmuptime",
     "warmup_epochs": "warmup.epochs warmup.epoch warmup.numepochs",
     "warmup_steps": "burnin warmupbatches numwarmup warmup.steps warmup.iter warmup.iters warmup.iterations warmup.numsteps",
-    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr warmup.lr "
+    "warmup_start": "warmuplr startwarmup startwarmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr warmup.lr "
     "warmup.startlearningrate warmup.minlr warmup.initiallr",
     "warmup_end": "warmupendlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr lrwarmupend warmupmaxlr "
     "endwarmuplr",

@@ -79,13 +79,17 @@ def _order(settings: Settings) -> None:
         settings.by_concept.setdefault("warmup_start", low)
 
 
+_OF_SHAPE = ("times", "milestones", "values", "gamma", "final")
+"""What only a rate that changes has."""
+
+
 def _shape(build: Build) -> tuple[str, ...]:
     """Return the marks of a rate that is told to change in a way that cannot be told here."""
     by_concept = build.settings.by_concept
     first = by_concept.get("lr", ())
     if not first and by_concept.get("scaled_lr"):
         return ("per_device",)
-    left = [one.entry for concept in ("times", "milestones", "values", "gamma") for one in by_concept.get(concept, ())]
+    left = [one.entry for concept in _OF_SHAPE for one in by_concept.get(concept, ())]
     for one in build.settings.entries:
         keys = bare_path(one.path)  # a schedule's own key may hold words: scheduler: MultiStepLR [60, 120], gamma 0.2
         told = holds_number(one.value) and any(map(schedules, keys if isinstance(one.value, str) else keys[:-1]))

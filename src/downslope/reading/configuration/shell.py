@@ -144,6 +144,12 @@ def _after_variables(words: list[_Word], variables: dict[str, _Value]) -> list[_
             variables[words[1].text] = _Value(values[0], words[1].start, words[-1].end, tuple(values[1:50]))
         return []
     place = 0
+    if words and words[0].text == ":":  # : "${LR:=0.1}" gives a variable what it lacks
+        for word in words[1:]:
+            match = _VARIABLE.fullmatch(_bare(word.text))
+            if match and match["name"] and match["default"] is not None:
+                variables.setdefault(match["name"], _Value(_bare(match["default"]), word.start, word.end))
+        return []
     while place < len(words):
         match = _ASSIGNS.fullmatch(words[place].text)
         if match is not None and "." not in match["name"]:
