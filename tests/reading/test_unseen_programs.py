@@ -261,6 +261,30 @@ _C.TRAIN.ADAMW.WEIGHT_DECAY = 0.05
         "python main.py --epochs 200 --base_lr 4.8 --final_lr 0.0048 --warmup_epochs 10 --start_warmup 0.3\n",
         {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 10, "sgd.lr.start": 0.3, "sgd.lr.then": 4.8},
     ),
+    "parts of an epoch's steps": (
+        """\
+optimizer = torch.optim.SGD(ps, lr=0.1, momentum=0.9)
+total_steps = 30 * math.ceil(len(train_loader.dataset) / args.batch_size)
+warmup_steps = max(1, int(0.1 * total_steps))
+def lr_lambda(step: int):
+    if step < warmup_steps:
+        return float(step) / float(max(1, warmup_steps))
+    progress = float(step - warmup_steps) / float(max(1, total_steps - warmup_steps))
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda=lr_lambda)
+for epoch in range(30):
+    for x in train_loader:
+        optimizer.step()
+        scheduler.step()
+""",
+        {
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.duration": 3,
+            "sgd.lr.unit": "epoch",
+            "sgd.lr.then.schedule": "cosine",
+            "sgd.lr.then.duration": 27,
+        },
+    ),
     "a grid of rates": (
         """\
 for lr in [0.1, 0.01, 0.001]:

@@ -70,9 +70,12 @@ def length(data: Any) -> Any:
     hint = _hint(data).lower()
     if hint in {"ds", "train"}:
         return PerEpoch(1, examples=True)
-    if any(word in hint for word in _LOADER):
-        return PerEpoch(1)
-    return PerEpoch(1, examples=True) if any(word in hint for word in _DATA) else Unknown("len")
+    for part in (hint.rpartition(".")[2], hint):  # of a loader's own data set the examples count
+        if any(word in part for word in _LOADER):
+            return PerEpoch(1)
+        if any(word in part for word in _DATA):
+            return PerEpoch(1, examples=True)
+    return Unknown("len")
 
 
 def _hint(data: Any) -> str:
