@@ -20,6 +20,8 @@ HOSTILE = {
     "long chains": "x = a" + ".b" * 20_000,
     "deep ifs": "".join(" " * i + "if a:\n" for i in range(95)) + " " * 95 + "x=1\n",
     "recursion": "def f(n):\n    return f(n-1)+f(n-2)\nf(40)\ndef g(): g(); g()\ng()\n",
+    "calls of calls": "x = f(0)\n" + "x = f(x, x, x, x)\n" * 40 + "autocast(x)\nScheduledHyperParamSetter(x, [(1, 2)])\n",
+    "lists of nothing": "lr = []\nschedule = []\nopt.lr = []\n",
     "mutual recursion": "".join(f"def f{i}(x):\n    return f{(i + 1) % 50}(x) + f{(i + 7) % 50}(x)\n" for i in range(50)) + "f0(1)\n",
     "nested loops": "for a in range(300):\n  for b in range(300):\n    for epoch in range(300):\n      opt.param_groups[0]['lr'] = lr*epoch\n",
     "endless loops": "while True:\n    x = 1\nfor i in range(10**15):\n    opt.param_groups[0]['lr'] *= 0.9\n",

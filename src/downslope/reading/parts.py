@@ -46,8 +46,9 @@ _SCRIPT = re.compile(
 """A line of a program, of which the whole need not be today's Python."""
 _COMMAND = re.compile(rf"\s*(?:[\w@:~.\-\[\]()]{{0,60}}[$%>❯#]\s+|!\s?)?{_VARIABLES}{_LAUNCHERS}(?=\s|$)")
 _PROMPT = re.compile(r"\s*(?:\$(?=\s+[\w./])|❯|!(?=\w))\s?\S")
-_FLAGGED = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w.-]*(?:=|\s|$|\\)|[A-Za-z_][\w.]*=\S)")
-_FLAGS_ALONE = re.compile(r"\s*--?[A-Za-z][\w.-]*(?:[= ]\s*\S|\s*(?:\\?\n|$))")
+_DOTTED = r"[A-Z][A-Z\d_]*(?:\.[A-Z\d_]+)+ +[^\s=:]"
+_FLAGGED = re.compile(rf"(?<!\S)(?:--?[A-Za-z][\w.-]*(?:=|\s|$|\\)|[A-Za-z_][\w.]*=\S|{_DOTTED})")
+_FLAGS_ALONE = re.compile(rf"\s*(?:--?[A-Za-z][\w.-]*(?:[= ]\s*\S|\s*(?:\\?\n|$))|{_DOTTED})")
 _SHELL = re.compile(
     r"\s*(?:(?:for|while|until|if|case)\b.*(?:;\s*(?:do|then)|\bin\b.*)?$|do\b|done\b|then\b|fi\b|else$|elif\b|esac\b|export\s|cd\s|"
     r"mkdir\s|echo\s|set\s[-+]|source\s|module\s|rm\s|cp\s|wget\s|unzip\s|pip3?\s|git\s|[A-Za-z_]\w*=(?:\S*|\"[^\"]*\"|'[^']*'|\$\(.*\))\s*(?:#.*)?$)"
@@ -271,7 +272,7 @@ def tell(text: str) -> str:
         lines.pop()
     if _is_script(head, lines):
         return "shell"
-    if _SOLVER.search(head) and all(map(_of_solver, lines)):
+    if _SOLVER.search(head) and all(map(_of_solver, lines)) and not re.search(r":\s*\[", head):
         return "prototxt"
     if _DARKNET.search(head) and all(_COMMENT.match(one) or _SECTION.match(one) or _assigned(one) for one in lines):
         return "darknet"
@@ -407,7 +408,8 @@ def _python(text: str) -> str:
     nodes = list(ast.walk(tree))
     calls = [node.func for node in nodes if isinstance(node, ast.Call)]
     sums = [node for node in nodes if isinstance(node, ast.BinOp)]
-    if any(isinstance(side, ast.Name) for node in sums for side in (node.left, node.right)):
+    typed = any(isinstance(node, ast.keyword) and node.arg == "type" for node in nodes)  # tables of OpenMMLab
+    if any(isinstance(side, ast.Name) for node in sums for side in (node.left, node.right)) and not typed:
         return "python"
     plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
     if not assigned or not plain:

@@ -80,6 +80,13 @@ def _configured(part: Part, on: Interpreter, found: Found) -> None:
     rate, told = (
         {p: f for p, f in one.items() if p.startswith("sgd.lr")} for one in (found.fields, build.found.fields)
     )
+    placed = {one.start for one in on.entries}
+    for path in ("sgd.momentum", "sgd.weight_decay") if build.found.optimizer else ():
+        field = found.fields.get(path)
+        if field is not None and field.start - part.start in placed and path not in build.found.fields:
+            del found.fields[path]  # of a table of another optimizer
+        elif field is not None and path in build.found.fields:
+            found.fields[path] = build.found.fields[path]
     known = build.settings.system.name and told
     flat = all(f.value == "warmup" for p, f in rate.items() if p.endswith("schedule"))
     base = rate.get("sgd.lr") or rate.get("sgd.lr.then")
@@ -88,10 +95,19 @@ def _configured(part: Part, on: Interpreter, found: Found) -> None:
         found.fields = {path: field for path, field in found.fields.items() if path not in rate}
     elif rate:
         build.found.fields = {path: field for path, field in build.found.fields.items() if path not in told}
+        build.found.remarks = [one for one in build.found.remarks if not _about_rate(*one)]
     first, second = (build.found, found) if known else (found, build.found)
     found.fields = {**second.fields, **first.fields}
     found.optimizer = found.optimizer or build.found.optimizer
     found.remarks += [one for one in build.found.remarks if one not in found.remarks]
+
+
+def _about_rate(name: str, values: dict[str, object]) -> bool:
+    """Return whether a remark is about a schedule, and not about what else is set."""
+    return name in _OF_RATES or str(values.get("path", "")).startswith("sgd.lr")
+
+
+_OF_RATES = frozenset({"usual_factor", "no_milestones", "no_total", "no_word", "constant_lr", "warmup_shape"})
 
 
 def _written(part: Part, program: Program, found: Found) -> None:

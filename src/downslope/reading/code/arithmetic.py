@@ -70,9 +70,12 @@ def length(data: Any) -> Any:
     hint = _hint(data).lower()
     if hint in {"ds", "train"}:
         return PerEpoch(1, examples=True)
-    if any(word in hint for word in _LOADER):
-        return PerEpoch(1)
-    return PerEpoch(1, examples=True) if any(word in hint for word in _DATA) else Unknown("len")
+    for part in (hint.rpartition(".")[2], hint):  # of a loader's own data set the examples count
+        if any(word in part for word in _LOADER):
+            return PerEpoch(1)
+        if any(word in part for word in _DATA):
+            return PerEpoch(1, examples=True)
+    return Unknown("len")
 
 
 def _hint(data: Any) -> str:
@@ -214,9 +217,9 @@ NUMERIC: dict[str, Callable[..., Any]] = {
 """Functions of numbers alone: Python's, and those of math, NumPy, TensorFlow and JAX, by their last name."""
 
 CASTS = words_of(
-    "float32 float64 int32 int64 array asarray tensor as_tensor FloatTensor cast convert_to_tensor identity copy "
-    "deepcopy "
-    "Variable variable constant get_value no_op stop_gradient squeeze item astype to_float to_int32 DeviceArray"
+    "float32 float64 int32 int64 array asarray tensor Tensor as_tensor FloatTensor cast convert_to_tensor identity "
+    "copy deepcopy "
+    "Variable variable shared constant get_value no_op stop_gradient squeeze item astype to_float to_int32 DeviceArray"
 )
 """Calls that return their first argument's number."""
 

@@ -10,6 +10,9 @@ from downslope.reading.configuration.keys import POLICIES
 from downslope.reading.configuration.settings import meanings, unit_of_key
 
 _SCHEDULES = re.compile(r"(?:LR|[Ss]chedule[rd]?|[Dd]ecay|Policy|Anneal\w{0,5}|Poly|Cosine)$")
+_OF_OTHERS = re.compile(r"momentum|decay|ema|beta|tau|temp|teacher|weight", re.IGNORECASE)
+"""Names of what else is scheduled."""
+
 _WHOLE = frozenset({"epochs", "steps", "duration"})
 _MEANS = {
     "warmup_epochs": "warmup", "warmup_steps": "warmup", "warmup": "warmup", "warmup_start": "start",
@@ -27,6 +30,8 @@ def row_by_words(made: Made) -> tuple[str, dict[str, str], str] | None:
         >>> row_by_words(Made("WarmupPolyLR", "WarmupPolyLR", [], given, 0, 0))
         ('polynomial', {'warmup': 'warmup_epochs', 'final': 'min_lr', 'power': 'power'}, 'epoch')
     """
+    if _OF_OTHERS.search(made.bound):
+        return None
     words = [one.data for one in [*made.args[:2], *made.kwargs.values()] if one and isinstance(one.data, str)]
     names = [squeezed(made.name), *map(squeezed, words)] if _SCHEDULES.search(made.name) else []
     kind = next((kind for name in names for mark, kind in POLICIES if mark in name), None)

@@ -156,6 +156,7 @@ class Calls(_Rest):
         self.called_changes = 0
         self.loose_rate = pretended_rate()
         self.sampled_rate: Value | None = None
+        self.current_rate: Value | None = None
         self.reach: dict[str, float] = {}
         self.rounds: dict[str, int] = {}
         self.lengths: list[Length] = []
@@ -179,6 +180,7 @@ class Calls(_Rest):
         self.control: list[dict[int, Value]] = []
         self.loops: list[Loop] = []
         self.globals = Scope({"__name__": Value("__main__")})
+        self.itself = Value(Instance(Class("", self.globals.names, [], [])))  # of methods whose class is cut off
 
     # calls
 
@@ -200,6 +202,11 @@ class Calls(_Rest):
             given = args[0].data if args and isinstance(args[0].data, dict) else {}
             for key, value in {**given, **kwargs}.items():
                 self.change(receiver.data.optimizer, value, str(key), receiver.data.place)
+        if last == "set_value" and len(args) == 1 and receiver is not None and is_number(receiver.data):
+            named = field_of(name_of(func.value)) == "sgd.lr" if isinstance(func, ast.Attribute) else False
+            if named:  # of Theano's shared variable
+                self.change(Value(Unknown("optimizer")), args[0])
+                self.assign(func.value, args[0], scope)
         if isinstance(callee.data, Made) and args and optimizer_of(callee.data.name) and not receiver:
             self.change(callee, args[0])  # of objax: `optimizer(lr, gradients)`
         if receiver is not None and isinstance(receiver.data, Namespace) and last in {"_get_kwargs", "items"}:
@@ -216,7 +223,8 @@ class Calls(_Rest):
         """Return the arguments of a call, those behind `*` and `**` among them where they are known."""
         args: list[Value] = []
         kwargs: dict[str, Value] = {}
-        last = name_of(node.func)
+        kind = next((one.value for one in node.keywords if one.arg == "type"), None)
+        last = str(getattr(kind, "value", "")) if isinstance(kind, ast.Constant) else name_of(kind or node.func)
         for argument in node.args[:MOST_ITEMS]:
             if isinstance(argument, ast.Starred):
                 data = self.evaluate(argument.value, scope).data
@@ -348,7 +356,7 @@ class Calls(_Rest):
             kind = self.evaluate(parameter.annotation, scope)
             if isinstance(kind.data, Class) and kind.data.fields:
                 return self.instantiate(kind, [], {})
-        return Value(arithmetic.hinted(parameter.arg))
+        return self.itself if parameter.arg == "self" else Value(arithmetic.hinted(parameter.arg))
 
     def instantiate(
         self, of: Value, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int] = (-1, -1)
@@ -359,6 +367,8 @@ class Calls(_Rest):
         kind.instance = kind.instance or value
         if any(isinstance(base.data, Ref) and "Scheduler" in base.data.path for base in kind.bases):
             self.make(Made(kind.name, kind.name, args, kwargs, *place, notes={"instance": value}))
+        elif any(isinstance(base.data, Ref) and base.data.path.endswith("Callback") for base in kind.bases):
+            self.make(Made(kind.name, kind.name, args, kwargs, *place, notes={"callback": value}))
         elif optimizer_of(kind.name) and place[0] >= 0:
             init = find_in_class(kind, "__init__")
             if init is not None and isinstance(init.data, Function):

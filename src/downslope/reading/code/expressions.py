@@ -12,10 +12,11 @@ from downslope.reading.arithmetic import MOST_ITEMS, is_number
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
-from downslope.reading.code.calls import field_of, is_foreign
+from downslope.reading.code.calls import field_of, is_foreign, optimizer_of
 from downslope.reading.code.library import is_builtin
-from downslope.reading.code.tree import defaults_of
+from downslope.reading.code.tree import RATE_KEYS, defaults_of
 from downslope.reading.code.values import (
+    NOWHERE,
     Builtin,
     Class,
     Function,
@@ -85,6 +86,8 @@ class Expressions(Calls):
             return found
         if is_builtin(node.id):
             return Value(Builtin(node.id))
+        if node.id == "self":
+            return self.itself
         hinted = arithmetic.hinted(node.id)
         return Value(Ref(node.id) if isinstance(hinted, Unknown) else hinted)
 
@@ -119,6 +122,8 @@ class Expressions(Calls):
             self.missed.add(name)
         if isinstance(data, Ref) and name in self.beside and not is_foreign(path):
             return self.beside[name]
+        if self.current_rate is not None and name in RATE_KEYS and "optim" in path.lower():
+            return self.current_rate
         if name == "param_groups":
             return Value(Groups(Value(data)))
         hinted = arithmetic.hinted(name)
@@ -187,7 +192,9 @@ class Expressions(Calls):
         """Return the learning rate that an optimizer has now."""
         data = optimizer.data
         if not isinstance(data, Made):
-            return self.loose_rate
+            made = [one for one in self.made if optimizer_of(one.name)] if self.loose_rate.start == NOWHERE else []
+            only = self.rate(Value(made[0])) if len({one.start for one in made}) == 1 else self.loose_rate
+            return only if is_number(only.data) else self.loose_rate  # it is made in a function that nobody calls
         tables = [data.kwargs, *(arg.data for arg in data.args if isinstance(arg.data, dict))]
         given = [table[name] for table in tables for name in ("lr", "learning_rate") if name in table]
         found = data.notes.get("lr") or next(iter(given), None)
@@ -247,7 +254,7 @@ class Expressions(Calls):
         elif is_number(data) and (arithmetic.is_devices(left.data) or arithmetic.is_devices(right.data)):
             found.doubt = True
         elif data == left.data and is_number(data) and left.literal:  # x * 1
-            return left
+            return left.also(right.sources)
         return found
 
     def penalize(self, one: Value, two: Value) -> None:

@@ -65,6 +65,7 @@ _FITS = {
     "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
     "num_epochs": "train.epochs", "max_iter": "train.epochs",
 }  # fmt: skip
+_GIVES_BATCHES = re.compile(r"[Ll]oaders?\b|[Dd]ata_?[Bb]unch|DataBlock|\bfrom_\w+$")
 _BEGINNING = words_of("multistep exponential cosine polynomial linear inverse")
 FITTING = words_of(
     "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
@@ -337,6 +338,9 @@ class Gathering:
                 (made.doubt * 2 - 1 + bool(_HELD_OUT.search(made.bound)), order, path, value)
                 for path, value in self._fitted(made)
             ]
+        size = self.on.globals.names.get("epoch_size") or self.on.options.get("epoch_size")
+        if self.found.framework == "mindspore" and size is not None and is_number(size.data):
+            choices.append((self.on.doubt + 9, 0, "train.epochs", size))  # its word for how many there are
         for *_, path, value in sorted(choices, key=lambda choice: choice[:2]):
             if "train.epochs" not in self.found.fields and "train.steps" not in self.found.fields:
                 self.put(path, value)
@@ -356,6 +360,8 @@ class Gathering:
             found += [("train.epochs", one) for one in made.args[:1]]  # of fastai
         if ((made.name == "train" and self.found.framework == "mindspore") or made.name in _BY_PLACE) and made.args:
             found.append(("train.epochs", made.args[0]))
+        if made.name == "train" and self.found.framework == "mindspore" and "epoch" in made.kwargs:
+            found.append(("train.epochs", made.kwargs["epoch"]))
         if made.name == "train" and "steps" in made.kwargs:
             found.append(("train.steps", made.kwargs["steps"]))
         counted, unit = amount(made.kwargs["max_duration"].data) if "max_duration" in made.kwargs else (None, "")
@@ -375,7 +381,7 @@ class Gathering:
             first = self.on.program.text[made.start : made.end][:400]
             around = f"{made.bound} {first}"
             rank = 0 if _FOR_TRAINING.search(around) else 1
-            if made.name in FITTING:
+            if made.name in FITTING or _GIVES_BATCHES.search(made.name):
                 rank = 0
             elif _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
                 rank = 5
@@ -394,7 +400,7 @@ class Gathering:
         for name in ("per_device_train_batch_size", "per_gpu_train_batch_size"):
             if name in made.kwargs:
                 return made.kwargs[name], ("per_device",)
-        if "bs" in made.kwargs and "Loader" in made.path:
+        if "bs" in made.kwargs and _GIVES_BATCHES.search(made.path):
             return made.kwargs["bs"], ()
         if made.name in {"train", "fit"} and "batch" in made.kwargs:
             return made.kwargs["batch"], ()

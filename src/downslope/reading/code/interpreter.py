@@ -213,6 +213,8 @@ class Interpreter(Expressions):
             table = table.kwargs
         if len(self.entries) >= MOST_ITEMS or len(path) > _DEEPEST or self.unsure or self.loops or self.aside:
             return
+        if self.sampled_rate is not None:
+            return
         if isinstance(table, dict):
             for key, item in islice(table.items(), MOST_ITEMS):
                 self.enter((*path, str(key)), item)
@@ -440,11 +442,11 @@ class Interpreter(Expressions):
             return self._round(node, scope, frame)
         items = None if isinstance(value.data, Span) else self.iterable(value)
         if items is not None:
-            known = len(self.lengths)
-            for place, item in enumerate(items[:_MOST_ROUNDS]):
+            known, several = len(self.lengths), len(items) > 1 and _begins_anew(node.body)
+            for place, item in enumerate(items[: 1 if several else _MOST_ROUNDS]):
                 if index_target is not None:
                     self.assign(index_target, Value(place), scope)
-                self.assign(target, item, scope)
+                self.assign(target, item.but(doubt=True) if several else item, scope)
                 signal = self._round(node, scope, frame)
                 if signal:
                     return signal if signal != "break" else ""
@@ -596,6 +598,15 @@ class _Rounds:
         if signal == "return" and self.kind != "other":
             return ""  # an early end, under a condition on what was measured
         return signal if signal in {"return", "raise"} else ""
+
+
+def _begins_anew(body: list[ast.stmt]) -> bool:
+    """Return whether statements make a model: each round of their loop is a training of its own."""
+    made = [one for one in body if isinstance(one, ast.Assign) and isinstance(one.value, ast.Call)]
+    return any(name_of(target) in _MODELS for one in made for target in one.targets)
+
+
+_MODELS = frozenset({"model", "net", "network", "clf", "classifier"})
 
 
 def _goes_over_data(body: list[ast.stmt]) -> bool:

@@ -109,8 +109,11 @@ def _number(on: Calls, name: str, args: list[Value], place: tuple[int, int]) -> 
         data = [number_in(first.data)]
     if name == "sum":
         data = [int(one) if isinstance(one, bool) else one for one in data]
-    if data and isinstance(data[0], PerEpoch) and (name not in _OVER_ITEMS or (name == "max" and is_number(data[-1]))):
-        return (items or [first])[0]
+    counts = [item for item, one in zip(items or [first], data, strict=False) if isinstance(one, PerEpoch)]
+    if counts and name not in _OVER_ITEMS and isinstance(data[0], PerEpoch):
+        return counts[0]
+    if name == "max" and len(data) == 2 and len(counts) == 1 and any(map(is_number, data)):
+        return counts[0]  # at least one step
     made = next((item for item in items or [] if isinstance(item.data, Made | Function)), None)
     if made is not None and len(data) == 2 and name in {"min", "max"}:
         return made  # with a floor
@@ -442,7 +445,7 @@ def _computed(
         return Value(apply(NUMERIC[name], [arg.data for arg in args], on.steps), *place, sources=sources)
     if name in {"ceil", "floor"} and args and isinstance(args[0].data, PerEpoch):
         return args[0]
-    if name in CASTS and (args or "value" in kwargs):
+    if (name in CASTS or (name == "slice" and len(args) == 1)) and (args or "value" in kwargs):
         first = args[0] if args else kwargs["value"]
         if is_known(first.data) or isinstance(first.data, PerEpoch):
             return first.but(list(first.data)) if isinstance(first.data, tuple) else first

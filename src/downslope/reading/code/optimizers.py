@@ -173,7 +173,7 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
         value
         for value in [
             *made.args[:2],
-            *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name", "solver")),
+            *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name", "solver", "update")),
         ]
         if value
     ]
@@ -187,7 +187,7 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     ]  # fmt: skip
     if made.name.startswith("create_optimizer"):
         words += [table[key] for table in tables for key in ("opt", "optimizer") if key in table]
-    if made.name.startswith("NeuralNet"):  # skorch
+    if made.name.startswith("NeuralNet"):  # of skorch and nolearn
         words += [Value(one.data.path.rpartition(".")[2]) for one in words if isinstance(one.data, Ref)]
     named = next((word for word in words if isinstance(word.data, str) and optimizer_of(word.data)), None)
     if named is None:
@@ -197,7 +197,7 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
             return one
         return None
     one = Optimizer(made, optimizer_of(named.data), "timm" if made.name.startswith("create_optimizer") else framework)
-    given = {key.removeprefix("optimizer__"): value for key, value in made.kwargs.items()}
+    given = {key.removeprefix("optimizer__").removeprefix("update_"): value for key, value in made.kwargs.items()}
     for value in [*made.args, made.kwargs.get("optimizer_params")]:
         if value is not None and isinstance(value.data, dict):
             given.update({str(key): item for key, item in value.data.items()})

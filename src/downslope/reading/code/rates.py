@@ -25,7 +25,7 @@ from downslope.reading.code.sampling import (
     with_words,
 )
 from downslope.reading.code.schedules import Schedules, reason
-from downslope.reading.code.tree import name_of
+from downslope.reading.code.tree import RATE_KEYS, name_of
 from downslope.reading.code.values import (
     NOWHERE,
     Class,
@@ -35,6 +35,7 @@ from downslope.reading.code.values import (
     Ref,
     Unknown,
     Value,
+    find_in_class,
     is_known,
     join_sources,
     words_of,
@@ -68,27 +69,29 @@ def plan_rate(
     base = base if base is not None and is_number(base.data) else None
     if base is not None and not base.data:  # it is set later
         base, own, schedules.unrecognised = None, None, True
+    scheduled, before = _scheduled(on, one, schedules, base), schedules.unrecognised
     for plan in (
-        _scheduled(on, one, schedules, base),
+        scheduled,
         _called_back(on, base, length, schedules),
         _shifted(on, base, schedules),
         _shifted_by_function(on, base, length),
-        _listed(on, schedules),
+        _listed(on, base, schedules),
         _of_trainer(one, base, schedules),
         _changed(on, one, base, length, schedules),
         _of_optimizer_itself(one, base, schedules),
     ):
         if plan is not None:
             return plan
-    alone = _alone(on, base or named, length)
+    alone = None if before and base is not None else _alone(on, base or named, length)
     if alone is not None and (alone.kind != "constant" or base is None):
         return alone
     if own is None and one is None:
-        found = next(
-            (plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None
-        )
-        if found is not None:
-            return found
+        for made in on.made:
+            found = schedules.made(made, base or named) if schedules.knows(made) else None
+            if found is not None:
+                alone = schedules.made(made)  # what it is given itself goes before what a name says
+                told = alone is not None and "initial" in (alone.then or alone).fields
+                return alone if told else found
     found = plan_of_formulas(on)
     return found.put("initial", base or named) if found is not None and base is not None else found or own
 
@@ -153,7 +156,30 @@ def _called_back(on: Interpreter, base: Value | None, length: float | None, sche
                 if plan is None:
                     schedules.not_recognised(made.start, made.end)
                 return plan
+        own = made.notes.get("callback")
+        methods = [find_in_class(own.data.of, name) for name in _OF_CALLBACKS] if own is not None else []
+        for place, method in enumerate(methods):
+            if method is None or not isinstance(method.data, Function) or not _sets(method.data.node):
+                continue
+            bound = method.data.bound_to(own) if own is not None else method.data
+            plan = sample_function(on, bound, "epoch", length, base) if place < _BY_EPOCH else None
+            if plan is None:
+                schedules.not_recognised(made.start, made.end)
+            return plan
     return None
+
+
+_OF_CALLBACKS = ("on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_batch_begin", "on_batch_end")
+_BY_EPOCH = 1
+"""Of these methods, those whose rate is that of the epoch which they are told."""
+
+
+def _sets(node: ast.AST) -> bool:
+    """Return whether a callback's method sets a learning rate."""
+    calls = [
+        one for one in ast.walk(node) if isinstance(one, ast.Call) and name_of(one.func) in {"set_value", "assign"}
+    ]
+    return any(name_of(arg) in RATE_KEYS for one in calls for arg in [*one.args, getattr(one.func, "value", None)])
 
 
 def _shifted(on: Interpreter, base: Value | None, schedules: Schedules) -> Plan | None:
@@ -202,7 +228,7 @@ def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules)
     return schedules.of_transformers(made, str(kind.data).partition("_")[0], told, base)
 
 
-def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
+def _listed(on: Interpreter, base: Value | None, schedules: Schedules) -> Plan | None:
     """Return what tensorpack's setter of a hyperparameter sets: (epoch, value) pairs."""
     for made in on.made:
         pairs = made.argument("schedule", 1)
@@ -214,7 +240,11 @@ def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
             if isinstance(pairs.data, list | tuple)
             else []
         )
-        if len(rows) > 1 and all(is_number(item.data) for row in rows for item in row):
+        if not rows or not all(is_number(item.data) for row in rows for item in row):
+            continue
+        if rows[0][0].data > 1 and base is not None:
+            rows = [[Value(0), base], *rows]
+        if len(rows) > 1:
             later = rows[1:] if rows[0][0].data <= 1 else rows
             times = Value([row[0] for row in later], later[0][0].start, pairs.end)
             levels = Value([row[1] for row in ([rows[0]] if later is not rows else []) + later], pairs.start, pairs.end)

@@ -51,6 +51,7 @@ def recognise(samples: Samples, end: float) -> Plan | None:
         told = {"duration": found.fields["duration"], "start": found.fields["initial"]}
         if told["duration"] < end and found.fields["final"] == nice(samples[-1][1]):
             return Plan("warmup", told, then=Plan("constant", {"value": found.fields["final"]}))
+        return None if not told["start"] else found  # rises from nothing all the time: no schedule of a training
     return found
 
 
@@ -214,7 +215,11 @@ def _decays(inside: Samples) -> list[Plan]:
     rate = (second / first) ** (1 / (t1 - t0))
     if not 1e-3 < rate < 1e3:
         return []  # its powers would be too large for a float
-    every = next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0) if _round(rate**e)), 1.0) if rate != 1 else 1.0
+    every = (
+        next((e for e in (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 100.0) if _round(rate**e)), 1.0)
+        if rate != 1
+        else 1.0
+    )
     found = [
         Plan(
             "exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False}

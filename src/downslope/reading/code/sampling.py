@@ -84,6 +84,7 @@ def sample_function(
         return None
     function = _returning(function)
     in_epochs = unit == "step" and length is not None
+    begins = int(any(_one_less(node, name) for node in ast.walk(function.node)))
     if length is None:  # as its own defaults say
         told = [one.data for key, one in function.defaults.items() if field_of(key).startswith("train.")]
         length = next((one for one in told if is_number(one)), None)
@@ -91,7 +92,7 @@ def sample_function(
     def at(time: float, before: Value) -> Value:
         fake = Made("optimizer", "SGD", [], {"lr": before}, -1, -1)
         fake.notes["lr"] = before
-        arguments = {name: Value(int(time)), **(more or {})}
+        arguments = {name: Value(int(time) + begins), **(more or {})}
         if isinstance(function.node, ast.Lambda) and len(function.node.args.args) == 2 and not function.defaults:
             arguments.setdefault(function.node.args.args[1].arg, before)
         for parameter in [*function.node.args.args, *function.node.args.kwonlyargs]:
@@ -104,9 +105,9 @@ def sample_function(
                 elif field_of(lowered) == "sgd.lr" or lowered in {"init", "base", "initial"}:
                     arguments[parameter.arg] = base or pretended_rate()
         known = len(on.changes)
-        on.sampled_rate = base or pretended_rate()
+        on.sampled_rate, on.current_rate = base or pretended_rate(), before
         found = on.loosened(on.call_function(function, [], arguments))
-        on.sampled_rate = None
+        on.sampled_rate = on.current_rate = None
         if isinstance(found.data, list | tuple) and found.data:
             found = found.data[0]
         if is_number(found.data) and factor:
@@ -122,6 +123,12 @@ def sample_function(
         return fake.notes["lr"] if set_instead and not factor else found
 
     return _sampled(on, at, function.node, unit, length, base or pretended_rate(), in_epochs=in_epochs)
+
+
+def _one_less(node: ast.AST, name: str) -> bool:
+    """Return whether a node is `epoch - 1`: epochs are counted from 1 where it stands."""
+    less = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.left, ast.Name)
+    return less and node.left.id == name and isinstance(node.right, ast.Constant) and node.right.value == 1
 
 
 def sample_shift(on: Interpreter, function: Function, length: float | None, base: Value | None) -> Plan | None:
@@ -201,6 +208,7 @@ def _sampled(
                     if whole is None and samples and largest >= end:
                         samples, sources, end = _values(on, at, 1.5 * largest, base, sure=False)
                 shape = recognise(samples, end) if samples else None
+                shape = _by_literals(shape, sources) if shape is not None else None
                 if shape is not None and whole is None and _longest(shape) >= end - 1:
                     shape = None  # a way to the end of a run whose length is not known
                 if shape is not None:
@@ -213,6 +221,21 @@ def _sampled(
     finally:
         on.steps, on.budget = steps, min(budget, on.budget + budget)
         del on.changes[changes:], on.lengths[lengths:]
+
+
+def _by_literals(shape: Plan, sources: dict[int, Value]) -> Plan:
+    """Return a smooth exponential by the rate and the period that are written, and by the rate that it begins at."""
+    if shape.kind != "exponential" or shape.fields["staircase"]:
+        return shape
+    literals = [one.data for one in sources.values() if is_number(one.data) and not isinstance(one.data, bool)]
+    each = shape.fields["rate"] ** (1 / shape.fields["every"])
+    for rate in (one for one in literals if 0 < one < 1):
+        for every in (one for one in literals if one >= 1 and abs(rate ** (1 / one) / each - 1) < 1e-9):
+            begun = shape.fields["initial"] / each
+            early = next((one for one in literals if abs(one / begun - 1) < 1e-7), None)
+            initial = {"initial": early} if early is not None and shape.fields["initial"] not in literals else {}
+            return replace(shape, fields={**shape.fields, "rate": rate, "every": nice(every), **initial})
+    return shape
 
 
 def _values(

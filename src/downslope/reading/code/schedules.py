@@ -479,6 +479,9 @@ class Schedules:
             function = function.data[0]
         if function is None or not isinstance(function.data, Function):
             return None
+        product = self._product(made, function.data, base)
+        if product is not None:
+            return product
         unit = time_parameter(function.data)[1] if "stepped" not in made.notes else ""
         again = made.name.startswith("Multiplicative")
         plan = sample_function(
@@ -489,6 +492,23 @@ class Schedules:
             plan = plan_of_formula(self.on, node.body, node.args.args[0].arg, function.data.scope)
             plan = plan and relative(plan).put("initial", base)
         return plan
+
+    def _product(self, made: Made, function: Function, base: Value | None) -> Plan | None:
+        """Return the schedule of a product of a way up and a way down: `lambda e: warmup(e) * decay(e)`."""
+        node = function.node
+        body = node.body if isinstance(node, ast.Lambda) else None
+        if not isinstance(node, ast.Lambda) or not isinstance(body, ast.BinOp) or not isinstance(body.op, ast.Mult):
+            return None
+        plans: list[Plan] = []
+        for side in (body.left, body.right):
+            alone = replace(function, node=ast.copy_location(ast.Lambda(node.args, side), node))
+            plan = sample_function(self.on, alone, _stepped(made), self.epochs, base, factor=True)
+            plans += [plan] if plan is not None else []
+        plans.sort(key=lambda one: one.kind != "warmup")
+        rises = len(plans) == 2 and plans[0].then is not None and plans[0].then.kind == "constant"
+        if not rises or plans[1].kind in {"warmup", "constant"}:
+            return None
+        return replace(plans[0], then=plans[1]).put("restart", reason(False, "the clock of what follows"))
 
     def _transformers(self, made: Made, base: Value | None) -> Plan | None:
         """Read transformers' schedules, which a word names, or the function's own name."""

@@ -116,7 +116,7 @@ class PerEpoch:
     examples: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # its text would hold that of all calls in its arguments, each as often as it is used
 class Made:
     """What a call of another module returned.
 

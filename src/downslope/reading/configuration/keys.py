@@ -56,7 +56,7 @@ GENERIC: dict[str, str] = {
     "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
     "piecewisevalues steplrs lrstepvalues",
-    "times": "decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps schedule boundaries "
+    "times": "stepsize decaylrat sched.epochs scheduler.epochs lrscheduler.epochs step steps schedule boundaries "
     "decaymilestones decaysteps lrdecaysteps lrstepsepochs stepepochs epochstep lrdrop lrdecay lrstepepochs "
     "lrdecayat decayat steplist schedule.step epochlist",
     "milestones": "stepvalue multisteps lrdrops decaymilestones lrstepvalues lrmultisteps",
@@ -70,7 +70,7 @@ GENERIC: dict[str, str] = {
     "warmuptime",
     "warmup_epochs": "warmup.epochs warmup.epoch warmup.numepochs",
     "warmup_steps": "burnin warmupbatches numwarmup warmup.steps warmup.iter warmup.iters warmup.iterations warmup.numsteps",
-    "warmup_start": "warmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr warmup.lr "
+    "warmup_start": "warmuplr startwarmup startwarmuplr warmuplearningrate warmupminlr warmup.startlr warmup.initlr warmup.lr "
     "warmup.startlearningrate warmup.minlr warmup.initiallr",
     "warmup_end": "warmupendlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr lrwarmupend warmupmaxlr "
     "endwarmuplr",

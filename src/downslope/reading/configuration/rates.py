@@ -79,13 +79,17 @@ def _order(settings: Settings) -> None:
         settings.by_concept.setdefault("warmup_start", low)
 
 
+_OF_SHAPE = ("times", "milestones", "values", "gamma", "final")
+"""What only a rate that changes has."""
+
+
 def _shape(build: Build) -> tuple[str, ...]:
     """Return the marks of a rate that is told to change in a way that cannot be told here."""
     by_concept = build.settings.by_concept
     first = by_concept.get("lr", ())
     if not first and by_concept.get("scaled_lr"):
         return ("per_device",)
-    left = [one.entry for concept in ("times", "milestones", "values", "gamma") for one in by_concept.get(concept, ())]
+    left = [one.entry for concept in _OF_SHAPE for one in by_concept.get(concept, ())]
     for one in build.settings.entries:
         keys = bare_path(one.path)  # a schedule's own key may hold words: scheduler: MultiStepLR [60, 120], gamma 0.2
         told = holds_number(one.value) and any(map(schedules, keys if isinstance(one.value, str) else keys[:-1]))
@@ -288,6 +292,10 @@ class _Filling:
         if kind == "cyclic":
             self.build.say("restarts")
             kind = "cosine"
+        gamma = main.by_concept.get("gamma", [None])[0]
+        if gamma is not None and gamma.value == 1 and kind in {"step", "multistep", "exponential", None}:
+            main.first("gamma"), main.first("every")
+            return None
         word = squeezed(policy.value) if policy is not None else ""
         if kind == "linear" and "warmup" in word and "decay" not in word and self.system.name != "transformers":
             kind = None
@@ -384,8 +392,11 @@ class _Filling:
         elif epochs is not None and times and (min(times) > epochs or 0 < max(times) <= epochs):
             return  # whatever is usual there, the length tells
         elif self.system.unit:
-            steps = self.system.name in {"openmmlab", "lightning"} and lengths == {"train.steps"}
-            steps = steps and not self.build.settings.first("by_epoch") and max(times, default=0) >= 1000
+            steps = (
+                lengths == {"train.steps"}
+                and not self.build.settings.first("by_epoch")
+                and max(times, default=0) >= 1000
+            )
             self.plan.put("unit", _counted(self.build, "step" if steps else self.system.unit))
 
     # steps

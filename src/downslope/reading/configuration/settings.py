@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
-from downslope.reading.configuration.entries import Entry, as_number, holds_number, listed, squeezed, words_of
+from downslope.reading.configuration.entries import Entry, as_number, holds_number, listed, scalar, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     BEFORE,
@@ -102,6 +103,10 @@ def _numbers(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(is_number(one) and one >= 0 for one in value)
 
 
+def _doubles(value: list[float]) -> bool:
+    return len(value) > 3 and value[0] <= 16 and all(two == 2 * one for one, two in pairwise(value))
+
+
 def _positive(value: Any) -> bool:
     return is_number(value) and 0 < value < 1e12
 
@@ -149,7 +154,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
     **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
-    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration"], _positive),
+    **dict.fromkeys(["epochs", "epochs_flag", "duration"], _positive),
+    "steps": _within(10, 1e12),
     **dict.fromkeys(["every", "every_flag"], _within(1, 1e12)),
     **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
@@ -160,7 +166,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "bare_decay": _within(1e-5, 0.05),
     "milestones": lambda value: _numbers(value) or (_positive(value) and value > 1),
-    "gamma": lambda value: is_number(value) and (1e-6 < value < 1 or value in {2, 3, 4, 5, 10, 100}),
+    "gamma": lambda value: is_number(value) and (1e-6 < value <= 1 or value in {2, 3, 4, 5, 10, 100}),
     "ema": _within(0.5, 1),
     "smoothing": lambda value: is_number(value) and 0 < value < 1,
     "precision": lambda value: value is True or (isinstance(value, str | int) and bool(format_of(value))),
@@ -256,6 +262,8 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         _add_tensorflow(settings)
     _add_levels(settings)
     _drop_foreign_momentum(settings)
+    _drop_tables_of_others(settings)
+    _part_lengths(settings)
     for found in settings.by_concept.values():
         _last_wins(found)
         found.sort(key=lambda one: one.rank)
@@ -268,10 +276,14 @@ _MEASURED = frozenset(
 """Keys of a row of a log, whose epoch is the one that it is of."""
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+_DEFAULTED = re.compile(r"\$\{(?:oc\.env:)?\w+ ?(?::[-=]?|,) ?([^${}:,]+)\}")
 
 
 def _referred(entry: Entry, by_path: dict[tuple[str, ...], Entry]) -> Entry:
-    """Return what `${trainer.max_epochs}` refers to, at the entry's path and with the words there; else the entry."""
+    """Return what `${trainer.max_epochs}` refers to, or the default of `${LR:0.1}`, at the entry's path."""
+    default = _DEFAULTED.fullmatch(entry.value) if isinstance(entry.value, str) else None
+    if default:
+        return replace(entry, value=scalar(default[1]), derived=True)
     match = _REFERENCE.fullmatch(entry.value) if isinstance(entry.value, str) else None
     target = by_path.get(tuple(match.group(1).split("."))) if match else None
     return entry if target is None else replace(target, path=entry.path)
@@ -287,7 +299,12 @@ def _add_levels(settings: Settings) -> None:
     for entry in settings.entries:
         key = squeezed(entry.path[-1])
         value: Any = entry.value
-        if key in LEVELS and isinstance(value, list) and all(_numbers(row) and len(row) == 2 for row in value):
+        if (
+            key in LEVELS
+            and isinstance(value, list)
+            and value
+            and all(_numbers(row) and len(row) == 2 for row in value)
+        ):
             ends = [row[1] for row in value]
             if ends == sorted(ends) and ends[0] >= 1 > value[0][0]:  # each rate with its end
                 value = [[time, row[0]] for time, row in zip([0, *ends], value, strict=False)]
@@ -373,6 +390,36 @@ def _drop_foreign_momentum(settings: Settings) -> None:
         del settings.by_concept["momentum"]
 
 
+def _drop_tables_of_others(settings: Settings) -> None:
+    """Drop what tables of optimizers say that are not the one that is chosen: `optimizer: adam`, `sgd: {lr: 0.1}`."""
+    named = sorted(settings.by_concept.get("optimizer", ()), key=lambda one: one.rank)
+    chosen = OPTIMIZERS.get(squeezed(named[0].value.rpartition(".")[2]).removesuffix("optimizer"), "") if named else ""
+    if not chosen:
+        return
+    for concept, found in list(settings.by_concept.items()):
+        kept: list[Setting] = []
+        for one in found:
+            tables = {OPTIMIZERS[key] for key in map(squeezed, one.entry.path[:-1]) if key in OPTIMIZERS}
+            if not tables or concept == "optimizer" or any(chosen[:4] == table[:4] for table in tables):
+                kept.append(replace(one, rank=0) if tables else one)
+        settings.by_concept[concept] = kept
+        if not kept:
+            del settings.by_concept[concept]
+
+
+def _part_lengths(settings: Settings) -> None:
+    """Let a schedule's own number of epochs be its length, where the training has another."""
+    found = settings.by_concept.get("epochs", [])
+    own = [one for one in found if any(schedules(squeezed(key)) for key in one.entry.path[:-1])]
+    if 0 < len(own) < len(found):
+        settings.by_concept["epochs"] = [one for one in found if one not in own]
+        known = {one.value for one in settings.by_concept["epochs"]}
+        durations = [replace(one, concept="duration", unit="epoch") for one in own if one.value not in known]
+        if durations:
+            settings.by_concept.setdefault("duration", durations)
+        settings.taken |= {one.entry.place for one in own}
+
+
 def _last_wins(found: list[Setting]) -> None:
     """Keep the last of the settings at one path: what is written twice was overwritten."""
     last = {setting.entry.path: setting for setting in found}
@@ -407,6 +454,8 @@ def _setting(
 ) -> Setting | None:
     value, said = amount(_coerced(entry.value))
     written = entry.path[-1]
+    if keys[-1] == "stepsize" and _numbers(value) and len(value) == 1:
+        value = value[0]
     scheduler = next(
         (
             entry.path[: place + 1]
@@ -438,6 +487,10 @@ def _setting(
             continue  # of anything
         if concept == "values" and any(of == keys[-2:-1] and what not in _RATES for of, what, _ in outer):
             continue  # those that another setting is searched among
+        if concept == "gamma" and value > 1 and pattern == ("gamma",) and not about_rate:
+            continue  # a focal loss's
+        if concept == "times" and len(pattern) == 1 and _doubles(value):
+            continue  # strides of a network
         if concept == "bare_decay" and any(map(schedules, keys[:-1])):
             continue
         if concept == "steps" and any(map(schedules, keys[:-1])):

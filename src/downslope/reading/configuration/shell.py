@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from downslope.reading.configuration.entries import MOST, Entry, as_number, holds_number, listed
-from downslope.reading.configuration.literals import read_literals
 from downslope.reading.configuration.names import concepts_of
+from downslope.reading.configuration.yaml_files import read_yaml
 
 _WORD = re.compile(
     r"(?P<blank>[ \t]+|[\\^`][ \t]*\r?\n[ \t]*)|(?P<end>\n|;;?|&&?|\|\|?)|(?P<comment>#[^\n]*)|"
@@ -18,6 +18,7 @@ _WORD = re.compile(
 _ALIVE = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
 _HASHES = re.compile(r"^[ \t]*#+", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::?[-=](?P<default>[^}]*))?\}|\$(?P<bare>\w+)|%(?P<batch>\w+)%")
+_MARKED = re.compile(r"[\"'$%\\]")
 _QUOTED = re.compile(r"([\"'])(.*?)\1", re.DOTALL)
 _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z](?:[\w.\-]|\[\w*\])*|/[A-Za-z]\w+(?==|$))(?:=(?P<value>.*))?", re.DOTALL)
@@ -25,6 +26,7 @@ _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", r
 _DOTTED = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Za-z0-9_]+)+")
 _NAMING = frozenset({"policy", "optimizer"})
 _INNER = re.compile(r"\s--?[A-Za-z]")
+_FLAGS = re.compile(r"--?[A-Za-z][\w-]*(?: \S|=\S+\s+-)")
 _OUTPUT = re.compile(r"\$\([^()]*\)|`[^`]*`")
 _DEEPEST = 3
 _OPENERS = frozenset(
@@ -41,6 +43,15 @@ class _Value:
     end: int
     others: tuple[str, ...] = ()
     used: bool = False
+
+    def flags(self, text: str) -> list[Entry]:
+        """Return the flags that it is made of: `ARGS="--lr 0.1 --wd=1e-4"`."""
+        place = text.find(self.word, self.start, self.end) if _FLAGS.match(self.word) else -1
+        return (
+            [one.moved(place) for inner in read_commands(self.word, _DEEPEST) for one in inner.entries]
+            if place >= 0
+            else []
+        )
 
 
 @dataclass
@@ -83,17 +94,21 @@ def read_commands(text: str, depth: int = 0) -> list[Command]:
     for words in _lines(text):
         plain = _after_variables(words, variables)
         if plain and len(commands) < 2000:
-            resolved = [_resolve(word, variables) for word in plain]
-            command = _command(resolved, depth)
+            held = {word: flags for word in plain if word.text[0] == "$" and (flags := _held(word, variables, text))}
+            rest = [word for word in plain if word not in held] if held else plain
+            command = _command([_resolve(word, variables) for word in rest], depth)
+            command.entries = [*(one for flags in held.values() for one in flags), *command.entries]
             if command.entries:
                 commands.append(command)
+    flags = [one for value in variables.values() if not value.used for one in value.flags(text)]
     unused = [
         Entry((name,), listed(value.word), value.start, value.end, others=value.others)
         for name, value in variables.items()
         if not value.used
+        and not _FLAGS.match(value.word)
         and (holds_number(told := listed(value.word)) or told is True or _NAMING & {*concepts_of(name)})
     ]
-    return [*commands, Command([], unused)] if unused else commands
+    return [*commands, Command([], [*flags, *unused])] if flags or unused else commands
 
 
 def _lines(text: str) -> list[list[_Word]]:
@@ -137,6 +152,12 @@ def _after_variables(words: list[_Word], variables: dict[str, _Value]) -> list[_
             variables[words[1].text] = _Value(values[0], words[1].start, words[-1].end, tuple(values[1:50]))
         return []
     place = 0
+    if words and words[0].text == ":":  # : "${LR:=0.1}" gives a variable what it lacks
+        for word in words[1:]:
+            match = _VARIABLE.fullmatch(_bare(word.text))
+            if match and match["name"] and match["default"] is not None:
+                variables.setdefault(match["name"], _Value(_bare(match["default"]), word.start, word.end))
+        return []
     while place < len(words):
         match = _ASSIGNS.fullmatch(words[place].text)
         if match is not None and "." not in match["name"]:
@@ -152,6 +173,8 @@ def _after_variables(words: list[_Word], variables: dict[str, _Value]) -> list[_
 
 def _resolve(word: _Word, variables: dict[str, _Value]) -> _Word:
     """Return a word with its variables' values, and its quotes removed; what is not known stays as it is."""
+    if not _MARKED.search(word.text):
+        return word
     bare = _bare(word.text)
     match = _VARIABLE.search(bare)
     if match is None or word.text[:1] == "'":
@@ -190,6 +213,8 @@ def _command(words: list[_Word], depth: int) -> Command:
         elif override:
             path = tuple(part for part in re.split(r"[./]", override["key"]) if part)
             found[path] = _entry(path, listed(override["value"]), word, word)
+            for one in _table(override["value"]) if override["value"][0] in "[{" else ():
+                found[*path, *one.path] = _entry((*path, *one.path), one.value, word, word)
         elif _DOTTED.fullmatch(word.text) and place < len(words):
             path = tuple(word.text.split("."))
             found[path] = _entry(path, listed(words[place].text), word, words[place])
@@ -203,6 +228,16 @@ def _command(words: list[_Word], depth: int) -> Command:
             command.program.append(word.text)
     command.entries = list(found.values())
     return command
+
+
+def _held(word: _Word, variables: dict[str, _Value], text: str) -> list[Entry]:
+    """Return the flags that a word brings which is a variable without quotes."""
+    match = _VARIABLE.fullmatch(word.text)
+    value = variables.get(match["name"] or match["bare"] or "") if match else None
+    flags = value.flags(text) if value is not None else []
+    if value is not None and flags:
+        value.used = True
+    return flags
 
 
 def _inner(word: str, depth: int) -> list[Command]:
@@ -252,8 +287,8 @@ def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tupl
 
 def _table(word: str) -> list[Entry]:
     """Return the entries of a flag's value that is a table: `'{"momentum": 0.9}'`, `"momentum=0.9 nesterov=True"`."""
-    if word[:1] == "{" and word[-1:] == "}":
-        return read_literals(word)
+    if ":" in word and word[0] + word[-1] in {"{}", "[]"}:
+        return read_yaml(word)
     pairs = [_ASSIGNS.fullmatch(one) for one in re.split(r"[,\s]+", word.strip()) if one]
     if not all(pairs) or len(word) > 400 or word.count("=") < 2:
         return []
