@@ -22,6 +22,39 @@ TOLD_APART = [
         "lr 0.1, reduced to 0.01 at epoch 80 and 0.001 at epoch 120",
         {"sgd.lr.factor": 0.1, "sgd.lr.milestones": [80, 120]},
     ),
+    (
+        "trained for 90k iterations with a learning rate of 0.01 for the first 60k iterations, 0.001 for the next 20k "
+        "iterations and 0.0001 for the last 10k",
+        {"train.steps": 90000, "sgd.lr.initial": 0.01, "sgd.lr.milestones": [60000, 80000]},
+    ),
+    (
+        "batch_size and num_epochs constant at 16 and 500 respectively, I tuned the learning rate from .03",
+        {"sgd.lr.schedule": None, "sgd.lr.milestones": None},
+    ),
+    ("如果改动了总batch_size，请按线性比例调整学习率。学习率0.01", {"sgd.lr": 0.01, "sgd.lr.schedule": None}),
+    ("显存不够时学习率和batch减半。学习率0.01", {"sgd.lr": 0.01, "sgd.lr.schedule": None}),
+    ("学习率从 0.06 调低到 0.03，训练 20 轮", {"sgd.lr": 0.03, "sgd.lr.schedule": None, "train.epochs": 20}),
+    ("用arcface训练，s=64, m=0.5，学习率0.1", {"sgd.lr": 0.1, "sgd.momentum": None}),
+    ("SGD, lr=0.1, m=0.9", {"sgd.lr": 0.1, "sgd.momentum": 0.9}),
+    ("8个GPU，每个minibatch有16幅图像（每个GPU有2幅图像），学习率0.01", {"data.batch_size": 16}),
+    (
+        "学习率0.1，第1个epoch warmup，第25个epoch衰减10倍",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 1, "sgd.lr.then.milestones": [25]},
+    ),
+    (
+        "lr 0.01. The learning rate drops by 10 at epochs 35 and 60, training ends after 80",
+        {"sgd.lr.factor": 0.1, "sgd.lr.milestones": [35, 60]},
+    ),
+    ("lr 0.1, the learning rate decays by 0.5 every 30 epochs", {"sgd.lr.rate": 0.5, "sgd.lr.every": 30}),
+    (
+        "lr 0.1 is dropped by a factor of 10 at both 11k iterations and 18k iterations",
+        {"sgd.lr.milestones": [11000, 18000], "train.steps": None},
+    ),
+    (
+        "lr 0.1 divided by 10 at epochs 10 and 20, a 30-epoch limit",
+        {"sgd.lr.milestones": [10, 20], "train.epochs": 30},
+    ),
+    ("学习率为0.02，到30k次mini-batch迭代后学习率降为0.002", {"sgd.lr.initial": 0.02, "sgd.lr.milestones": [30000]}),
     ("学习率0.1，每30轮降低10倍", {"sgd.lr.rate": 0.1, "sgd.lr.every": 30, "sgd.lr.unit": "epoch"}),
     ("学习率0.1，每30轮降低10%", {"sgd.lr.rate": 0.9}),
     ("学习率0.1，每30轮降低为原来的10%", {"sgd.lr.rate": 0.1}),

@@ -77,9 +77,9 @@ def find_batches(board: Board) -> None:
     shared = False
     for pattern in _PER_DEVICE:
         for match in board.matches(pattern):
-            after = board.items[match["device"] + 1] if match["device"] + 1 < len(board.items) else None
-            others = match["device"] > match["number"] and after is not None and after.kind == "number"
-            fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU 2幅)
+            own = [item.kind for item in board.items[match["device"] + 1 : match["device"] + 3]]
+            others = match["device"] > match["number"] and (own[:1] == ["number"] or own == ["is", "number"])
+            fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU有2幅)
             fresh = fresh and not any(is_whole(board, place) for place in _places(match))
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
                 board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))

@@ -514,6 +514,8 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         change.value = {"halve": 0.5, "decimate": 0.1}.get(change.key)
     if change.value is not None and not (change.at or change.every or change.plateau or change.count):
         clause = [board.items[p] for p in _clause(board, place)]
+        if change.key == "halve" and any(item.is_a("concept", "batch") for item in clause):
+            return False  # "halve the batch size and the learning rate": for less memory
         if _NETWORK.search(board.text.plain[clause[0].start : clause[-1].end]):
             return False
     if change.value is not None and not (change.at or change.every or change.plateau or noun):
@@ -612,6 +614,11 @@ def _may_be_milestones(board: Board, place: int) -> bool:
     clause = [board.items[p] for p in _clause(board, place)]
     if any((i.kind == "concept" and i.key not in _OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
         return False
+    before = board.items[max(0, place - 10) : place]
+    if board.text.plain.startswith(" respectively", board.items[place].end) and any(
+        item.kind == "concept" and item.key not in _OWN_CONCEPTS for item in before
+    ):
+        return False  # "batch_size and num_epochs constant at 16 and 500 respectively"
     around = board.items[max(0, place - 20) : place + 20]
     return any(item.is_a("concept", "lr", "lr_decay", "gamma") or item.kind == "schedule" for item in around)
 

@@ -46,7 +46,7 @@ _CYCLE = re.compile(
 
 _DENIED = Pattern("no:no,instead .?")
 _OFF = Pattern("schedule (concept:lr|schedule|word:scheduler){0,2} is no:no")
-_AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
+_AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整", "调低", "调小", "调高", "调大")
 """Words for a change at once, which is no course."""
 
 _LINEAR = ("linear", "线性")
@@ -185,6 +185,9 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         return  # "from 0.1 to a tenth of it" is a factor
     between = items[match["low"] + 1 : match["high"]]
     if any(board.plain(item).startswith(_AT_ONCE) for item in between if item.kind == "to"):
+        told = any(item.is_a("concept", "lr") for item in items[max(first, match.first - 2) : match.first])
+        if told and "over" not in match:
+            board.note(Value("value", "lr", high.value), [match["high"]])  # 学习率从 0.06 调低到 0.03
         return
     shape = next((item.key for item in reversed(between) if item.kind == "schedule"), "")
     before = [items[place] for place in (match.first - 1, match.first) if place >= first]

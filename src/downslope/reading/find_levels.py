@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -207,9 +208,21 @@ def find_levels(board: Board) -> None:
     _find_maps(board, board.code())
     code = board.code()
     stated = {board.items[match["rate"]].value for match in _STATED.find(code)}
-    for run in runs(_LEVEL.find(code), code, _LINK):
+    for run in runs(_found(board, code), code, _LINK):
         for part in _split(board, code, run):
             _add(board, code, part, stated)
+
+
+def _found(board: Board, code: str) -> Iterator[Match]:
+    """Yield the matches; "for 90k iterations with 0.1 for the first 60k" begins with the whole, which is no level's."""
+    place = 0
+    while (match := next(_LEVEL.find(code, place), None)) is not None:
+        whole = match.rule in {"trained for", "when, then told"} and match.after < len(board.items)
+        if whole and board.items[match.after].is_a("time", "first"):
+            place = match["value"]
+        else:
+            yield match
+            place = match.after
 
 
 def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:

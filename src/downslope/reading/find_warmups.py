@@ -28,6 +28,7 @@ _LENGTHS = Rules(
         "warmup steps to 500": "concept:warmup (is|word){0,1} to number=number",
         "warmup to 5 epochs": "concept:warmup to length=time:bare",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
+        "at the 1st": "length=time:at (filler|ramp|taken|from|to){0,8} concept:warmup",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
     },
@@ -137,7 +138,7 @@ def _length(board: Board, match: Match) -> Time | None:
     if "length" in match:
         time: Time = board.items[match["length"]].data
         if time.prep == "at" and not time.percent:
-            return None
+            return Time("for", time.values, time.unit) if time.values == (1,) and time.unit == "epoch" else None
         of = board.items[match["of"]] if "of" in match else None
         if of is not None and of.kind == "is" and board.plain(of) != "of":
             return None

@@ -45,6 +45,8 @@ _KEY_LINE = re.compile(
 _OF_RATE = re.compile(r"\blr\b|learning|学习率")
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
 _PERIOD = re.compile(r"(?:设置|设定|取|设)?[为是=:]?\s?\d{1,6}\s?(?:个?\s?epoch|轮|代|个?周期|次|个?step|步)")
+_FALLS = re.compile(r"(?:learning rate|lr) (?:drops|decays) (?:by|at|to|when|whenever|every|after|from|each)\b")
+_MARGIN = re.compile(r"\bs ?= ?\d|margin|(?:arc|cos|sphere|am)[- ]?(?:face|softmax)|间隔|边距")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
 
@@ -175,8 +177,7 @@ def find_items(plain: str) -> list[Item]:
         if found is not None:
             kind, key = found
             end = tokens[after - 1][2]
-            if (kind, key) == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
-                key = "lr_every"  # 步长为30个epoch
+            key = _told_apart(key, plain, start, end)
             if kind == "to" and plain[start] in "降减缩衰递下变调" and _is_part(plain, end):
                 kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
             sized = key == "batch" and plain[start:end].endswith(("h size", "h_size", "h-size", "hsize", "h sizes"))
@@ -184,6 +185,8 @@ def find_items(plain: str) -> list[Item]:
                 "of size" if key == "batch" and plain.endswith(" of size", start, end) else "size" if sized else None
             )
             items.append(Item(kind, key, start, end, data=sized))
+            if key == "lr" and plain.endswith(("drops", "decays"), start, end):
+                items.append(Item("verb", "reduce", plain.rindex(" ", start, end) + 1, end))
             if kind == "schedule" and _OF_RATE.search(plain, start, end):
                 items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
             index, here = after, tokens[after - 1][2]
@@ -194,6 +197,17 @@ def find_items(plain: str) -> list[Item]:
         index, here = index + 1, end
     kept = [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
     return _with_stalls(_without_glosses(_without_citations(kept, plain)), plain)
+
+
+def _told_apart(key: str, plain: str, start: int, end: int) -> str:
+    """Return the key of a phrase that means something else beside some words."""
+    if key == "lr" and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
+        return "lr_every"  # 步长为30个epoch
+    if key == "lr_decay" and _FALLS.match(plain, start):
+        return "lr"  # "the learning rate drops by 10 at epoch 30"
+    if plain[start:end] == "m" and _MARGIN.search(plain, max(0, start - 40), end + 20):
+        return "other"  # "arcface, s=64, m=0.5"
+    return key
 
 
 _COMPOSED = [(re.compile(pattern), kind, key) for kind, key, pattern in COMPOSED]

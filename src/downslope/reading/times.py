@@ -491,12 +491,17 @@ def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bo
         if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":
             break  # "90 epochs, at 30 epochs"
         whole = match.after + 1 < len(items) and items[match.after + 1].is_a("mod", "total")
-        if (closed or whole) and kinds <= {"comma"} and unit:
-            break  # "at 150, 200 epochs in total"
+        if (closed or whole) and kinds <= {"comma"} and (unit or _is_adjective(items, match.after)):
+            break  # "at 150, 200 epochs in total", "at epochs 10 and 20, a 30-epoch limit"
         closed = closed or "and" in kinds
         numbers.append(number)
         after = match.after
     return numbers, after
+
+
+def _is_adjective(items: Sequence[Item], place: int) -> bool:
+    """Whether a unit is joined to the number before a place."""
+    return [item.kind for item in items[place : place + 2]] == ["word", "unit"] and items[place].key == "-"
 
 
 def _follows(one: Item, other: Item) -> bool:

@@ -103,7 +103,7 @@ ENGLISH = {
         "linear decay learning rate policy",
         "polynomial": "polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
-        "multistep": "lr steps|lr drops|learning rate drops|learning rate steps|multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
+        "multistep": "lr steps|learning rate steps|multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
         "piecewise constant schedule|step learning rate decay|stepwise learning rate decay|step wise learning rate decay|multi step learning rate decay|step learning rate|staircase|step wise decay|step learning rate schedule",
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
@@ -174,7 +174,7 @@ ENGLISH = {
     },
     "at": {
         "in": "in|in the",
-        "at": "at|at the|on the|once at|@|and again at|again at|both at|at the beginning of|at the beginning of the|at the start of|at the start of the|milestone|with milestone|at milestone|milestone of|milestone at|reaches|"
+        "at": "at|at the|on the|once at|@|and again at|again at|both at|at both|at the beginning of|at the beginning of the|at the start of|at the start of the|milestone|with milestone|at milestone|milestone of|milestone at|reaches|"
         "every time training reaches|when training reaches|once training reaches",
     },
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
