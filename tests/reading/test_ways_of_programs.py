@@ -7,6 +7,51 @@ import pytest
 from reading.neighbours import amiss
 
 PROGRAMS = {
+    "only made": (
+        """\
+sgd = SGD(lr=0.01, decay=1e-6, momentum=0.9)
+model.compile(loss='mse', optimizer='adam')
+model.fit(x, y, batch_size=32, epochs=30)
+""",
+        {"data.batch_size": 32, "train.epochs": 30, "sgd.lr": None, "sgd.momentum": None},
+    ),
+    "made anew": (
+        """\
+optim = nn.SGD(net.trainable_params(), 1e-2)
+optim = nn.Momentum(params=net.trainable_params(), learning_rate=0.1, momentum=0.9)
+model = Model(net, optimizer=optim)
+""",
+        {"sgd.lr": 0.1, "sgd.momentum": 0.9},
+    ),
+    "batch of the held-out examples": (
+        """\
+train_loader = DataLoader(train_set, batch_size=args.batch_size)
+eval_loader = DataLoader(dev_set, batch_size=512)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+""",
+        {"sgd.lr": 0.1, "data.batch_size": None},
+    ),
+    "the first rate is given": (
+        """\
+def adjust_learning_rate(optimizer, epoch, learning_rate):
+    if epoch >= 30 and epoch < 40:
+        lr = learning_rate / 2
+    elif epoch >= 40:
+        lr = learning_rate / 4
+    else:
+        lr = learning_rate
+    for group in optimizer.param_groups:
+        group['lr'] = lr
+""",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.5, "sgd.lr.milestones": [30, 40]},
+    ),
+    "unknown trigger": (
+        """\
+optimizer = chainer.optimizers.MomentumSGD(lr=0.1, momentum=0.9)
+trainer.extend(extensions.ExponentialShift('lr', 0.5), trigger=(args.step_size, 'epoch'))
+""",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.rate": 0.5, "sgd.lr.factor": None},
+    ),
     "parse list": (
         """\
 parser = argparse.ArgumentParser()

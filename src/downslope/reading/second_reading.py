@@ -63,6 +63,8 @@ _WORD = re.compile(r"[a-z]{1,40}|[\u4e00-\u9fff]|\d{1,40}|[^\w\s]|\n")
 _OR = r"(?:[-,/~、或和至到]|to|or|and|vs\.?|instead of|rather than)"
 _OTHER_AFTER = re.compile(rf"\s?{_OR}\s?(?:and |or )?[\d.]")
 _OTHER_BEFORE = re.compile(rf"[\d%]\s?{_OR}\s?(?:and |or )?$")
+_HELD_OUT = re.compile(r"\s*\w*(?:val|valid|eval|test|dev)\w{0,20}\s?=")
+"""What begins a line of code that is not of training: `eval_loader = DataLoader(dev, batch_size=512)`."""
 _NAMED = re.compile(r"[^\W\d_]{2}|[\u4e00-\u9fff]")
 _QUOTED = re.compile(r"[^\s,;:.=(){}\[\]，；：。（）]{0,40}[\s=:(]{0,3}$")
 
@@ -282,6 +284,9 @@ def _likeliest(rated: Sequence[Rated], role: str, least: float) -> Place | None:
     value = place.number.value
     usable = 0 < value < _LIMITS.get(role, math.inf) and (role in _LIMITS or float(value).is_integer())
     if not usable or _is_choice(place.text.plain, place.number):
+        return None
+    line = place.text.plain[: place.number.start].rpartition("\n")[2]
+    if _HELD_OUT.match(line[-300:]):
         return None
     return place if _numbers_like(place, index, likely[index] / 4) == {value} else None
 

@@ -277,11 +277,17 @@ class Gathering:
                 self.put("sgd.trust_clip", clip)
 
     def _compiled(self, found: list[Optimizer]) -> list[Optimizer]:
-        """Return the optimizers that a model is compiled with, where some are and others are only made."""
+        """Return the optimizers that are given to something, where some are and others are only made."""
         given = [made.argument("optimizer", 0) for made in self.on.made if made.name == "compile"]
+        given += [made.kwargs["optimizer"] for made in self.on.made if "optimizer" in made.kwargs]
         places = {one.data.start for one in given if one is not None and isinstance(one.data, Made)}
         places |= {made.start for made in self.on.made if made.name == "compile"}
-        return [one for one in found if one.made.start in places] or found
+        kept = [one for one in found if one.made.start in places] or found
+        for other in (one.made for one in found if one not in kept):
+            for path, value in list(self.named.items()):
+                if other.start <= value.start < other.end:
+                    del self.named[path]
+        return kept
 
     def _decay_mask(self, value: Value | None) -> bool:
         return value is not None and not is_number(value.data)
@@ -381,9 +387,10 @@ class Gathering:
             first = self.on.program.text[made.start : made.end][:400]
             around = f"{made.bound} {first}"
             rank = 0 if _FOR_TRAINING.search(around) else 1
-            if made.name in FITTING or _GIVES_BATCHES.search(made.name):
+            held_out = _HELD_OUT.search(made.bound) and not _FOR_TRAINING.search(made.bound)
+            if (made.name in FITTING or _GIVES_BATCHES.search(made.name)) and not held_out:
                 rank = 0
-            elif _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
+            elif held_out or (rank and _HELD_OUT.search(around)):
                 rank = 5
             choices.append((rank + made.doubt, order, value, marks))
         for rank, _, value, marks in sorted(choices, key=lambda choice: choice[:2]):
@@ -404,8 +411,9 @@ class Gathering:
             return made.kwargs["bs"], ()
         if made.name in {"train", "fit"} and "batch" in made.kwargs:
             return made.kwargs["batch"], ()
-        if "batch_size" in made.kwargs and not lowered.startswith(("predict", "evaluate")):
-            return made.kwargs["batch_size"], ()
+        for name in ("batch_size", "train_batch_size", "batch_size_train"):
+            if name in made.kwargs and not lowered.startswith(("predict", "evaluate")):
+                return made.kwargs[name], ()
         if lowered in {"dataloader", "serialiterator", "multiprocessiterator", "multithreaditerator"}:
             return made.argument("batch_size", 1), ()
         if made.name == "batch" and made.args:

@@ -192,7 +192,8 @@ def _shifted(on: Interpreter, base: Value | None, schedules: Schedules) -> Plan 
         rate = shift.argument("rate", 1)
         when = trigger.data.args if isinstance(trigger.data, Made) else trigger.data
         if rate is not None and isinstance(when, list | tuple) and len(when) == 2:
-            row, name = ("ExponentialShift", "every") if is_number(when[0].data) else (_SHIFTS, "times")
+            several = isinstance(when[0].data, list | tuple)
+            row, name = (_SHIFTS, "times") if several else ("ExponentialShift", "every")
             plan = schedules.fill(made, row, {"rate": rate, name: when[0]}, base)
             unit = reason("step" if when[1].data == "iteration" else "epoch", "as its trigger counts")
             return plan and replace(plan, fields=plan.fields | {"unit": unit})

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from functools import partial
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.code.calls import field_of
@@ -29,6 +30,8 @@ _UNKNOWN_LENGTH = 200
 PRETENDED = (10, 7)
 """Steps of an epoch that are pretended, where a program does not say how many there are."""
 _SAMPLE_BUDGET = 60_000
+_CURRENT = frozenset({"lr", "current_lr", "learning_rate", "old_lr", "cur_lr"})
+"""What a function calls the learning rate that it is given."""
 
 
 def time_parameter(function: Function) -> tuple[str, str]:
@@ -100,8 +103,8 @@ def sample_function(
                 lowered = parameter.arg.lower()
                 if "optim" in lowered or lowered == "opt":
                     arguments[parameter.arg] = Value(fake)
-                elif lowered in {"lr", "current_lr", "learning_rate", "old_lr", "cur_lr"}:
-                    arguments[parameter.arg] = before
+                elif lowered in _CURRENT:
+                    arguments[parameter.arg] = before if running else base or pretended_rate()
                 elif field_of(lowered) == "sgd.lr" or lowered in {"init", "base", "initial"}:
                     arguments[parameter.arg] = base or pretended_rate()
         known = len(on.changes)
@@ -122,7 +125,13 @@ def sample_function(
             return on.changes[-1].value  # of an optimizer that an object holds
         return fake.notes["lr"] if set_instead and not factor else found
 
-    return _sampled(on, at, function.node, unit, length, base or pretended_rate(), in_epochs=in_epochs)
+    sample = partial(_sampled, on, at, function.node, unit, length, base or pretended_rate(), in_epochs=in_epochs)
+    running = True  # Keras gives the rate as it is; others the one that the training began with
+    plan = sample()
+    if plan is None and _CURRENT.intersection(one.arg.lower() for one in function.node.args.args):
+        running = False
+        plan = sample()
+    return plan
 
 
 def _one_less(node: ast.AST, name: str) -> bool:
