@@ -13,6 +13,7 @@ _ENDS = Rules(
         "stopped at": "end:end at? value=number (break|comma|close)",
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
         "after, stopped": "when=time:at,after,until,bare (word|is|after|verb:train){0,3} end:end",
+        "at a time, it ends": "when=time:at word:时? comma end:end (verb:train|concept)? (break|close)?",
         "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
         "1000 steps an epoch": "time:every verb:train? is? rate=time:bare",
         "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",

@@ -100,8 +100,8 @@ _APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])"
 
 _TEN = r"(?:10-\d|10\^\{?-\d\}?|10\^\{-\d\})"
 _TWICE = [
-    re.compile(r"(?<![\d.])(?P<one>(?P<times>(?:\d(?:\.\d{1,3})?\*)?)10-(?P<power>\d))"
-               r"(?P<again>(?:(?P=times)10(?:-|\^\{?-)(?P=power)\}?){1,2})(?![\d.])"),
+    re.compile(r"(?<![\d.])(?P<one>(?P<times>(?:(?P<digits>\d(?:\.\d{1,3})?) ?\* ?)?)10-(?P<power>\d))"
+               r"(?P<again>(?:(?(digits)(?P=digits) ?\* ?)10(?:-|\^\{?-)(?P=power)\}?){1,2})(?![\d.])"),
     re.compile(r"(?<![A-Za-z\d_.])(?P<one>\d{0,3}\.\d{1,8}?)(?P<again>(?P=one){1,2})(?!\d|\.\d)"),
     re.compile(r"(?<![\w.])(?P<one>\d{1,9}(?:\.\d{1,9})?)(?P<again>(?: (?P=one)){3})(?![\d.]\d)"),
     re.compile(

@@ -51,7 +51,7 @@ ENGLISH = {
         "iteration number|maximum number of iterations|total number of iterations|total iterations|training steps|"
         "number of training steps|number of steps|number of updates|training iterations|maximum iteration|"
         "total number of steps|total number of training steps|number of training iterations|total number of updates|"
-        "maximum iteration number",
+        "maximum iteration number|maximum training iteration|maximum training step",
         "other": "dropout|dropout rate|dropout probability|drop path|droppath|label smoothing|temperature|"
         "stochastic depth|drop probability|keep probability|batch norm momentum|batch normalization momentum|"
         "bn momentum|batch norm decay|batchnorm momentum|bn decay|batch norm epsilon|standard deviation|std|variance|"
