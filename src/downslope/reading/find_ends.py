@@ -11,6 +11,7 @@ _ENDS = Rules(
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
         "after, stopped": "when=time:at,after,until,bare (word|is|after|verb:train){0,3} end:end",
         "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
+        "an epoch is 250 steps": "one=time:bare is{1,2} rate=time:bare",
         "1000 steps an epoch": "time:every verb:train? is? rate=time:bare",
         "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
@@ -31,6 +32,8 @@ def find_ends(board: Board) -> None:
     code = board.code()
     for match in _ENDS.find(code):
         if "rate" in match or "floor" in match:
+            if "one" in match and board.items[match["one"]].data.values != (1,):
+                continue
             if match.rule == "each of which has" and board.items[match.first - 1].is_a("verb", "train"):
                 continue  # "we train each of the models for 180 epochs"
             board.used.add(match["rate" if "rate" in match else "floor"])
@@ -61,6 +64,7 @@ def find_ends(board: Board) -> None:
             before = board.items[match.first - 1] if match.first and not row else None
             value = board.items[match["value"]].value
             begins = before is None or before.kind in {"comma", "break", "open", "close", "and", "is"}
+            begins = begins or before.is_a("word", "的", "将", "把")
             if value >= 1 and begins and (all(bars) or not row):
                 unit = board.items[match["unit"]].key
                 board.note(Value("value", "epochs_total", value, unit=unit), range(match.first, match.after))
