@@ -2,6 +2,7 @@
 
 import pytest
 
+from downslope import read
 from downslope.reading.configuration import read_configuration, read_flags
 from downslope.reading.findings import Part
 
@@ -151,3 +152,27 @@ def test_flags_for_a_program():
 def test_hostile_command_lines_raise_nothing(text):
     """In bounded time."""
     found_in(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'echo "$(date --iso-8601=seconds) the teacher has started"; python train.py --lr 0.1 --epochs 90',
+        "python\\ train.py\\ --lr\\ 0.1\\ --epochs\\ 90",
+        'sh -c "$(which python) train.py --lr 0.1 --epochs 90"',
+        "ssh host 'bash -c \"python train.py --lr 0.1 --epochs 90\"'",
+        'run "`cat --number list of files`" --lr 0.1 --epochs 90',
+    ],
+)
+def test_a_word_may_hold_a_command(line):
+    """And what another command writes is none, however the quotes are nested."""
+    found = read(line)[0].fields
+    assert (found["sgd.lr"].value, found["train.epochs"].value) == (0.1, 90)
+
+
+def test_quotes_nested_without_end():
+    """They are followed a few levels deep."""
+    quoted = "'\"'" * 5_000 + " --lr 0.1 --momentum 0.9 " + '"\'"' * 5_000
+    escaped = '"' + "\\ --a b\\ --c d" * 3_000 + '"'
+    for text in (quoted, escaped):
+        read(text)

@@ -263,10 +263,14 @@ def test_workers_begin_and_freeze_alike(source, tmp_path, parallel, monkeypatch,
 
 
 def example():
-    """Return the two recipes of the page, for digits and for letters, and what the page shows of the start."""
+    """Return the two recipes of the page, for digits and for letters, and a pattern of what it shows of the start.
+
+    Which of five checkpoints of nearly the same accuracy is the best depends on the processor.
+    """
     section = (ROOT / "docs/training.md").read_text(encoding="utf-8").split("## Fine-tuning")[1].split("\n## ")[0]
     digits, letters = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
-    return digits, letters, re.findall(r"```text\n(.*?)```", section, re.DOTALL)[0]
+    shown = re.escape(re.findall(r"```text\n(.*?)```", section, re.DOTALL)[0])
+    return digits, letters, re.sub("0*180", r"\\d+", shown)
 
 
 def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
@@ -282,10 +286,10 @@ def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
 
     trained(digits, "runs/digits")
     Path("letters.toml").write_text(letters, encoding="utf-8")
-    assert shown in succeed(["train", "letters.toml", "--dry-run"], capsys)
+    assert re.search(shown, succeed(["train", "letters.toml", "--dry-run"], capsys))
     assert not Path("runs/letters").exists()
     tuned, said = trained(letters, "tuned")
-    assert shown in said
+    assert re.search(shown, said)
     assert tuned > 0.6
     alone = letters.replace('start_from = "runs/digits"\nstart_without = ["logits.*"]\n', "")
     new, _ = trained(alone, "new", groups="[]", sgd__lr="0.1")

@@ -283,3 +283,18 @@ def test_an_image_to_predict_has_to_fit():
         assert str(caught.value).startswith(message)
     inputs = load(', colour = "grey", size = [2, 3]').reader(Path("other.png")).inputs
     assert tuple(inputs.shape) == (1, 1, 2, 3)
+
+
+def test_of_several_frames_the_first_is_taken_and_that_is_said():
+    """Of what moves a classifier of pictures sees how it begins."""
+    make_pictures()
+    frames = [Image.fromarray(np.full((2, 3), grey, np.uint8)) for grey in (51, 102, 153)]
+    for name in ("moving.gif", "moving.png", "pages.tiff"):
+        frames[0].save(f"pictures/cat/{name}", save_all=True, append_images=frames[1:])
+    notes: list[str] = []
+    for name in ("moving.gif", "moving.png", "pages.tiff", "0.png"):
+        image = read_image(Path("pictures/cat") / name, "grey", None, notes)
+        assert image.max() == pytest.approx(0 if name == "0.png" else 0.2)
+    said = ": holds several frames, of which the first is taken"
+    assert notes == [f"pictures/cat/{name}{said}" for name in ("moving.gif", "moving.png", "pages.tiff")]
+    assert f"pictures/cat/moving.gif{said}" in load().notes

@@ -82,13 +82,19 @@ def test_first_weights_by_he():
     assert abs(weight.mean().item()) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["resnet20", "resnet18", "resnet50-v1", "resnet9"])
-def test_they_learn(name):
-    """Some steps on eight random images make the loss small."""
+@pytest.mark.parametrize(
+    ("name", "lr", "momentum"),
+    [("resnet20", 0.02, 0.9), ("resnet18", 0.02, 0.9), ("resnet50-v1", 0.01, 0.5), ("resnet9", 0.02, 0.9)],
+)
+def test_they_learn(name, lr, momentum):
+    """Some steps on eight random images make the loss small.
+
+    At twice the learning rate the deepest of them still swings after 15 steps, differently on every kind of processor.
+    """
     torch.manual_seed(0)
     data = dataset(3, 32, 32)
     model = build(name, data)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
     first = None
     for _ in range(15):
         loss = nn.functional.cross_entropy(model(data.train_inputs), data.train_targets)

@@ -138,7 +138,8 @@ def size_of(folder):
         (["--halving", "9"], "no rung below the end"),
         (["--search", "lr"], "write NAME = VALUES"),
         (["--search", "velocity_examples = uniform(1.0, 9.0)"], "less than the 256 examples of a step"),
-        (["--storage", "nonsense"], "--storage"),
+        (["--storage", "nonsense"], "URL from given URL string. It takes an address"),
+        (["--storage", "nosuch://x"], "nosuch. It takes an address as SQLAlchemy does, such as sqlite:"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused(words, says, tmp_path, capsys):

@@ -22,7 +22,7 @@ def write_timm(plan: Plan) -> str:
         )
     if any(settings.trust_coefficient for settings in plan.as_known):
         if reasons := reasons_for_own_step(plan.as_known):
-            raise ExportError(f"timm and PyTorch: timm.optim.Lars has not {' or '.join(reasons)}. Export to downslope.")
+            raise ExportError(f"timm and PyTorch: timm.optim.Lars has not {', '.join(reasons)}. Export to downslope.")
         for problem in filter(None, map(_why_not_lars, plan.as_known)):
             raise ExportError(f"timm and PyTorch: timm.optim.Lars has {problem}. Export to downslope.")
         return write_program(plan, "timm and PyTorch", lambda _: LARS)

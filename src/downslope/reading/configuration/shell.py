@@ -25,6 +25,8 @@ _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", r
 _DOTTED = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Za-z0-9_]+)+")
 _NAMING = frozenset({"policy", "optimizer"})
 _INNER = re.compile(r"\s--?[A-Za-z]")
+_OUTPUT = re.compile(r"\$\([^()]*\)|`[^`]*`")
+_DEEPEST = 3
 _OPENERS = frozenset(
     ["do", "then", "else", "elif", "export", "local", "declare", "readonly", "env", "set", "time", "$", ">", "%", "!"]
 )
@@ -65,8 +67,10 @@ class _Word:
     unknown: bool = False
 
 
-def read_commands(text: str) -> list[Command]:
+def read_commands(text: str, depth: int = 0) -> list[Command]:
     r"""Return the commands of a text that are given anything; variables that none of them uses come as one more.
+
+    `depth`: how many commands this one is a word of, as in `bash -c "..."`.
 
     Example:
         >>> [one.path + (one.value,) for one in read_commands("LR=0.1\nrun --lr ${LR} --wd=5e-4 -b 64")[0].entries]
@@ -80,7 +84,7 @@ def read_commands(text: str) -> list[Command]:
         plain = _after_variables(words, variables)
         if plain and len(commands) < 2000:
             resolved = [_resolve(word, variables) for word in plain]
-            command = _command(resolved)
+            command = _command(resolved, depth)
             if command.entries:
                 commands.append(command)
     unused = [
@@ -172,7 +176,7 @@ def _resolve(word: _Word, variables: dict[str, _Value]) -> _Word:
     return _Word(text, word.start, word.end, source if whole else None, others, derived, unknown)
 
 
-def _command(words: list[_Word]) -> Command:
+def _command(words: list[_Word], depth: int) -> Command:
     command = Command()
     found: dict[tuple[str, ...], Entry] = {}
     place = 0
@@ -182,7 +186,7 @@ def _command(words: list[_Word]) -> Command:
         override = _OVERRIDE.fullmatch(word.text)
         place += 1
         if flag and as_number(word.text) is None:
-            place = _flag(words, place, flag, found)
+            place = _flag(words, place, flag, found, depth)
         elif override:
             path = tuple(part for part in re.split(r"[./]", override["key"]) if part)
             found[path] = _entry(path, listed(override["value"]), word, word)
@@ -190,8 +194,8 @@ def _command(words: list[_Word]) -> Command:
             path = tuple(word.text.split("."))
             found[path] = _entry(path, listed(words[place].text), word, words[place])
             place += 1
-        elif len(word.text) > 20 and _INNER.search(word.text):  # bash -c "python train.py --lr 0.1"
-            for inner in read_commands(word.text):
+        elif inner_commands := _inner(word.text, depth):
+            for inner in inner_commands:
                 command.program += inner.program
                 shift = word.start + 1
                 found |= {one.path: one.moved(shift) for one in inner.entries if one.path not in found}
@@ -201,7 +205,18 @@ def _command(words: list[_Word]) -> Command:
     return command
 
 
-def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tuple[str, ...], Entry]) -> int:
+def _inner(word: str, depth: int) -> list[Command]:
+    """Return the commands that one word holds: `bash -c "python train.py --lr 0.1"`.
+
+    What another command writes, `$(date --utc)`, is none. A word may be all of its text, with nothing to take off, and
+    quotes may be nested without end: so far and no further.
+    """
+    if depth >= _DEEPEST or len(word) <= 20 or _OUTPUT.fullmatch(word) or not _INNER.search(word):
+        return []
+    return read_commands(word, depth + 1)
+
+
+def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tuple[str, ...], Entry], depth: int) -> int:
     """Add the entry of a flag, whose values begin at `place`, and return the place after them."""
     name, word = match["flag"], words[place - 1]
     keys = name.lstrip("-").split(".")
@@ -213,8 +228,8 @@ def _flag(words: list[_Word], place: int, match: re.Match[str], found: dict[tupl
         for one in inner:
             found[*path, *one.path] = _entry((*path, *one.path), one.value, word, words[place])
         return place + 1
-    if place < len(words) and len(words[place].text) > 20 and _INNER.search(words[place].text):
-        for inner in read_commands(words[place].text):
+    if place < len(words) and (inner_commands := _inner(words[place].text, depth)):
+        for inner in inner_commands:
             found |= {one.path: one.moved(words[place].start + 1) for one in inner.entries}
         return place + 1
     values: list[Any] = []

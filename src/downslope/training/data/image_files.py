@@ -83,7 +83,10 @@ def read_image(
         with opened_image(path, _silence) as opened:
             picture = as_picture(opened, colour, size, reduced=reduced)
             pixels = np.asarray(picture, dtype=np.float32) / np.float32(255)
+            several = notes is not None and opened.format != "MPO" and getattr(opened, "is_animated", False)
     if notes is not None:
+        if several:  # those of an MPO are a photograph and its previews
+            notes.append(f"{shown(path)}: holds several frames, of which the first is taken")
         image = _pillow()
         said = [one.message for one in caught if not issubclass(one.category, image.DecompressionBombWarning)]
         notes += [f"{shown(path)}: {shown(str(message).strip())}" for message in said]

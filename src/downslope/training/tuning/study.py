@@ -26,6 +26,10 @@ from downslope.training.tuning.space import Dimension
 JOURNAL = "study.journal"
 _LOCKS = "locks"
 _ABOUT = "downslope"
+_ADVICE = (
+    ". It takes an address as SQLAlchemy does, such as sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME (extra "
+    "postgres); a journal file in the folder needs none."
+)
 _PROBLEM = "it is the folder of another study. Give another --out, or the study's own settings"
 
 
@@ -87,7 +91,7 @@ class Study(ShownInNotebooks):
         durable.make_folder(folder / _LOCKS)
         with (
             self.holding(),
-            self._reaching(DownslopeError, ImportError, ValueError),
+            self._reaching(DownslopeError, ImportError, ValueError, advice=_ADVICE),
         ):  # of several that begin at once, one makes tables and study
             storage = _journal(optuna, folder / JOURNAL) if url is None else optuna.storages.RDBStorage(url)
             self._study = optuna.create_study(
@@ -192,7 +196,9 @@ class Study(ShownInNotebooks):
                 self._study.tell(one.number, skip_if_finished=True, **(told if value is None else {"values": value}))
 
     @contextmanager
-    def _reaching(self, kind: type[DownslopeError] = StorageError, *more: type[Exception]) -> Iterator[None]:
+    def _reaching(
+        self, kind: type[DownslopeError] = StorageError, *more: type[Exception], advice: str = ""
+    ) -> Iterator[None]:
         """Say of a storage that fails what it says: a server may be gone at any time."""
         try:
             yield
@@ -202,7 +208,7 @@ class Study(ShownInNotebooks):
                 raise
             cause = error.__cause__ if ours and error.__cause__ is not None else error
             said = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-            raise kind(f"--storage: {shown(said, 300)}") from None
+            raise kind(f"--storage: {shown(said, 300)}{advice}") from None
 
     def _trials(self) -> dict[int, Any]:
         """Return Optuna's trials by our number."""
