@@ -64,7 +64,7 @@ def find_ends(board: Board) -> None:
             before = board.items[match.first - 1] if match.first and not row else None
             value = board.items[match["value"]].value
             begins = before is None or before.kind in {"comma", "break", "open", "close", "and", "is"}
-            begins = begins or before.is_a("word", "的", "将", "把")
+            begins = begins or (before is not None and before.is_a("word", "的", "将", "把"))
             if value >= 1 and begins and (all(bars) or not row):
                 unit = board.items[match["unit"]].key
                 board.note(Value("value", "epochs_total", value, unit=unit), range(match.first, match.after))
