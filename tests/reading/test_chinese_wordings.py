@@ -185,6 +185,8 @@ NONE = [
     ("学习率 1e-4，噪声调度用 cosine，batch 20，500k 迭代、Adam", "lr=0.0001 batch=20 steps=500000"),
     ("batch size 24，初始学习率 1e-4，单张 RTX 3090 训练，$\\beta_1=0.5,\\beta_2=1$，Adam", "batch=24 lr=0.0001 beta1=0.5"),
     ("深度缩放中学习率 $\\eta \\propto 1/d$，batch 32", "batch=32"),
+    ("$\\lambda=0.01$ 为对比正则系数，优化器 AdamW（weight decay 0.02，初始学习率 1e-4）", "decay=0.02 lr=0.0001"),
+    ("扩散配置：线性噪声调度 $N=1000$ 步；训练配置：batch size 64，学习率 1e-4", "batch=64 lr=0.0001"),
 ]  # fmt: skip
 
 

@@ -450,7 +450,8 @@ def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
 
 
 def _put_weight_decay(draft: Draft) -> None:
-    for fact in draft.values("weight_decay", "l2"):
+    facts = sorted(draft.values("weight_decay", "l2"), key=lambda fact: draft.text.plain[fact.start] in "\\λ")
+    for fact in facts:  # a letter after what is called by its name
         if not 0 <= fact.value < 1:
             draft.remarks.say("out_of_range", path="sgd.weight_decay", value=shown(fact.value))
             continue

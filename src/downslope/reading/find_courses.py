@@ -82,7 +82,7 @@ def find_shapes(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.kind != "schedule" or place in board.used or _is_denied(code, place):
             continue
-        if _is_bare(board, item) or _NOISE.search(board.text.plain, max(0, item.start - 10), item.start):
+        if _is_bare(board, item) or _NOISE.search(board.text.plain, max(0, item.start - 10), item.end + 4):
             continue
         target, length, power = _TARGET.at(code, place), _LENGTH.at(code, place), _POWER.at(code, place)
         if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
