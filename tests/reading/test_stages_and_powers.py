@@ -35,7 +35,8 @@ TEXTS = [
     ("图像像素值除以255，学习率设为0.01。", {"lr": 0.01}),
     ("奖励乘以0.1后输入网络，学习率为0.001", {"lr": 0.001}),
     ("Coordinates are multiplied by 100. lr = 0.02.", {"lr": 0.02}),
-    ("第一阶段学习率为0.01，训练20个epoch；第二阶段学习率为0.001，训练10个epoch。", {"lr": 0.01, "epochs": 20}),
+    ("第一阶段学习率为0.01，训练20个epoch；第二阶段学习率为0.001，训练10个epoch。", steps(0.01, 0.1, [20], epochs=30)),
+    ("第一阶段学习率为0.01，训练20个epoch；第二阶段微调，学习率为0.001，训练10个epoch。", {"lr": 0.01, "epochs": 20}),
     (
         "In the first stage we train for 100 epochs with a learning rate of 0.1. In the second stage, we fine-tune for 20 epochs with a learning rate of 0.001.",
         {"lr": 0.1, "epochs": 100},

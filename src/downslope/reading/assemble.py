@@ -56,6 +56,9 @@ def assemble(draft: Draft, board: Board) -> None:
         draft.remarks.say("another_training", words=draft.words(fact))
 
 
+_OF_RATE = re.compile(r"learning|\blr\b|学习")
+
+
 def _decide_decay(draft: Draft) -> None:
     """Give every "decay of 0.0005" whose owner is not said its owner, by its size and what stands near."""
     named = {fact.key for fact in draft.of("optimizer")}
@@ -65,6 +68,10 @@ def _decide_decay(draft: Draft) -> None:
             draft.facts[draft.facts.index(fact)] = Value("value", "rho", fact.value, fact.start, fact.end)
     has_decay = bool(list(draft.values("weight_decay", "l2")))
     inverse = any(fact.key == "inverse" for fact in draft.every(Shape))
+    for fact in [f for f in draft.every(Change) if f.noun and not (f.at or f.every)]:
+        small = fact.value is not None and 1e-6 <= fact.value <= 0.005 and list(draft.values("momentum"))
+        if small and not (has_decay or _OF_RATE.search(draft.text.plain, fact.start, fact.end)):
+            draft.facts[draft.facts.index(fact)] = Value("value", "weight_decay", fact.value, fact.start, fact.end)
     for fact in draft.values("decay"):
         if inverse and fact.value < 0.5:
             fact.key = "gamma"  # "lr0 / (1 + decay * epoch) with decay = 0.01"
@@ -108,8 +115,11 @@ def _put_optimizer(draft: Draft) -> None:
     if draft.optimizer != "sgd":
         draft.remarks.say("not_sgd", optimizer=title_of(draft.optimizer))
         table = "adam" if draft.optimizer in ADAMS else draft.optimizer
+        averaging = draft.optimizer in {"rmsprop", "adadelta"}
         for concept, name in _PATHS.items():
-            for fact in draft.values(concept):
+            for fact in draft.values(concept) if averaging or concept != "rho" else ():
+                if not averaging and fact.value >= {"eps": 0.1, "beta1": 1, "beta2": 1}[concept]:
+                    continue  # a letter for something else
                 draft.put(f"{table}.{name}", float(fact.value), "stated", draft.words(fact))
         for fact in draft.values("betas"):
             draft.put(f"{table}.beta1", float(fact.value), "stated", draft.words(fact))
@@ -256,7 +266,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
     candidates: list[tuple[int, int]] = []
     both = _TUNES.search(board.text.plain) is not None and not STAGED.search(board.text.plain)
     for place, item in enumerate(board.items):
-        if item.kind != "time" or place in board.used or item.data.percent:
+        if item.kind != "time" or place in board.used or item.data.percent or item.data.prep == "every":
             continue
         if len(item.data.values) != 1 and item.data.prep != "for":
             continue
@@ -270,11 +280,11 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         parted = before[-1:] and before[-1].kind in {"comma", "slash", "and"}
         ranged = ranged or bool(parted and len(before) > 1 and _is_listed(board, place - 2))
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
-        denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
+        denied = any(near.is_a("no", "instead") for near in before)  # "200 instead of 90 epochs"
         denied = denied or (
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         )
-        more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        more = next((i for i in board.items[place + 1 : place + 17] if i.kind in {"break", "time"}), None)
         denied = denied or board.text.plain[max(0, item.start - 3) : item.start] == "再训练"  # 再训练10轮
         led = [item.kind for item in before[-2:]] == ["number", "star"]  # "60 x 104 iterations", which was 10^4
         led = led or any(item.number is not None and item.number.ordinal for item in before[-1:])
@@ -282,11 +292,18 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         led = led or ((item.data.unit == "step" or opens) and board.plain(item).startswith(("single", "one ")))
         denied = denied or led or _STOPPING.search(board.text.plain, max(0, item.start - 24), item.start) is not None
         denied = denied or _is_condition(board, place) or _MORE.search(board.plain(item)) is not None
-        denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
+        denied = denied or (
+            item.data.prep in {"for", ""} and not trained and more is not None and more.is_a("time", "next")
+        )
         words = board.plain(item)
-        denied = denied or (words.endswith("次") and item.data.values[0] < 100 and not trained)  # 共降低3次
+        denied = denied or _is_no_length(board, place, trained=trained)
         around = [board.items[p].kind for p in (place - 1, place + 1) if 0 <= p < len(board.items)]
-        if words.startswith("epochs") and set(around) <= {"comma", "break", "close"} and not _falls_near(board, place):
+        single = words.startswith("epoch ") and len(item.data.values) == 1
+        if (
+            (words.startswith("epochs") or single)
+            and set(around) <= {"comma", "break", "close"}
+            and not _falls_near(board, place)
+        ):
             candidates.append((3, place))  # "momentum 0.9, epochs 50, batch 32"
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
@@ -298,10 +315,33 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
     return candidates
 
 
+_BOUNDS = frozenset({"comma", "break", "open", "close"})
+
+
+def _is_no_length(board: Board, place: int, *, trained: bool) -> bool:
+    """Whether a time counts something else: 共降低3次, 跑了10次, 一个epoch对应的步数, 1轮0.01, 在20轮后降到."""
+    item, following = board.items[place], board.items[place + 1 : place + 2]
+    words, before = board.plain(item), board.text.plain[max(0, item.start - 6) : item.start]
+    often = words.endswith("次") and item.data.values[0] < 100 and ("跑" in before[-2:] or not trained)
+    few = _FEW.match(words) is not None and not any(word in before + words for word in "只仅共总")
+    valued = any(one.kind == "number" and one.start == item.end for one in following)
+    first, last = place, place + 1
+    while first > max(0, place - 6) and board.items[first - 1].kind not in _BOUNDS:
+        first -= 1
+    while last < min(len(board.items), place + 6) and board.items[last].kind not in _BOUNDS:
+        last += 1
+    waits = any(one.kind == "when" or one.is_a("end", "early") for one in board.items[first:last]) and not trained
+    valued = valued or _BETWEEN.match(board.text.plain, item.end) is not None
+    return often or few or valued or waits or (item.data.prep == "after" and words.startswith(("在", "当")))
+
+
 def _falls_near(board: Board, place: int) -> bool:
     near = board.items[max(0, place - 8) : place + 8]
     return any(item.is_a("verb", "divide", "multiply", "reduce", "halve") or item.kind == "star" for item in near)
 
+
+_FEW = re.compile(r"一个?\s?(?:epoch|轮|遍|代|周期|次|步|batch|mini|批|iter)|[2-9]\s?步训练")
+"""What is seldom the length of a training: 一个epoch对应的步数, 4步训练法."""
 
 _MORE = re.compile(r"\b(?:more|further|additional|another|extra)\b|再|额外|[又多]")
 _IF = re.compile(r"\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若")
@@ -337,14 +377,18 @@ def _is_listed(board: Board, place: int) -> bool:
 _TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
 _TUNES = re.compile(r"fine-?\s?tun|微调")
 _PRETRAINED = re.compile(r"pre-?\s?train|预训练")
-_EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左右)")
+_EARLIER = re.compile(r"\s?(?:了|(?:训练)?(?:还|才|就)|的时候|时候|时|之?后|，?还是|发现|左右)")
 """What follows the time of something seen while training: 训练10个epoch的时候."""
+
+_BETWEEN = re.compile(r"\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
+"""What follows the time of something that is done within a step or after training."""
 
 _OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
 _STOPPING = re.compile(r"early[ -]stop\w*(?: \w+){0,2} $")
 _LENGTHENED = re.compile(r"\b(?:lengthen|extend|prolong)\w* (?:the )?train\w*[^.,;\d]{0,20}to $")
 _REPEATED = re.compile(
     r"(?:through[ -]time|bptt)[^,;\d]*$|\btime $|accumulat|repeat|average|evaluat|"
+    r"diffusion|denois|sampling|扩散|去噪|推理|交互|"
     r"累积|累加|重复|运行|独立|实验|测试|采样|平均|尝试"
 )
 """What is done some times over, and is no length of training: 重复实验10次."""
@@ -427,7 +471,8 @@ def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
 
 
 def _put_weight_decay(draft: Draft) -> None:
-    for fact in draft.values("weight_decay", "l2"):
+    facts = sorted(draft.values("weight_decay", "l2"), key=lambda fact: draft.text.plain[fact.start] in "\\λ")
+    for fact in facts:  # a letter after what is called by its name
         if not 0 <= fact.value < 1:
             draft.remarks.say("out_of_range", path="sgd.weight_decay", value=shown(fact.value))
             continue

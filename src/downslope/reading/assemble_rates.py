@@ -39,6 +39,8 @@ def find_rate(draft: Draft) -> Field | None:
         return linear
     warmed = _warmed(draft)
     fact = next((f for f in plain if f.role in {"initial", "peak", "base"}), None) or next(iter(plain), None)
+    if (risen := warmed_from(draft)) is not None:
+        fact = risen[1]
     if warmed is not None and (fact is None or fact.value != warmed.value):
         return warmed
     if fact is None:
@@ -60,6 +62,16 @@ _FORMULA = re.compile(
     r"(?:batch[\s_-]?size|batch|bs)\w{0,6}\s?/\s?([1-9]\d{1,5})(?![\d.])"
 )
 """A rate that is scaled with the batch, and by what, without its number."""
+
+
+def warmed_from(draft: Draft) -> tuple[Value, Value] | None:
+    """Return the rates that a warmup starts from and leads to, where both are named: 起始学习率1e-5, 最高学习率1e-3."""
+    rates = [fact for fact in draft.values("lr") if fact.role in {"initial", "peak"}]
+    starts = [fact for fact in rates if fact.role == "initial"]
+    peaks = [fact for fact in rates if fact.role == "peak"]
+    if not (draft.every(Warmup) and len(starts) == len(peaks) == 1 and 0 <= starts[0].value < peaks[0].value):
+        return None
+    return starts[0], peaks[0]
 
 
 def is_written(draft: Draft, fact: Value) -> bool:

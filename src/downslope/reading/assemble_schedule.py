@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from downslope.reading.assemble_rates import courses, final_of, find_rate
+from downslope.reading.assemble_rates import courses, final_of, find_rate, warmed_from
 from downslope.reading.assemble_steps import knots_plan, levels_plan, steps_plan
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Fact
@@ -17,6 +17,8 @@ from downslope.reading.times import Time
 
 def put_learning_rate(draft: Draft) -> None:
     """Put the fields of the learning rate: `sgd.lr`, or those of a schedule, within a warmup if there is one."""
+    for change in draft.every(Change):
+        change.at = [since for time in change.at if not (since := _from_start(draft, time)).last]
     rate, warmup, knots = find_rate(draft), _warmup(draft), knots_plan(draft)
     plan = knots or _choose(draft, rate, warmup) or Plan("constant").put("value", rate)
     plan.held = plan.held or _held(draft)
@@ -27,6 +29,14 @@ def put_learning_rate(draft: Draft) -> None:
     _imply_length(draft, whole_plan, plan)
     if rate is None and not {"initial", "peak", "schedules"} & plan.fields.keys():
         draft.remarks.say("no_lr" if plan.kind == "constant" else "no_base_lr")
+
+
+def _from_start(draft: Draft, time: Time) -> Time:
+    """Return when the last part of a training begins, where its length is known."""
+    total = total_of(draft.fields)
+    if not time.last or total is None or total[1] != time.unit or total[0] <= time.values[0]:
+        return time
+    return Time("at", (whole(total[0] - time.values[0]),), time.unit)
 
 
 def _held(draft: Draft) -> tuple[Field, str] | None:
@@ -68,6 +78,9 @@ def _with_warmup(draft: Draft, fact: Warmup, rate: Field | None, then: Plan) -> 
         plan.parts = time.percent
         plan.tell(words, duration=time.values[0], unit=None if time.percent else time.unit or None)
     begin = fact.begin
+    risen = warmed_from(draft)
+    if begin is None and fact.course is None and risen is not None:
+        return plan.tell(draft.words(risen[0]), start=float(risen[0].value))
     if fact.course is not None:
         return plan.tell(draft.words(fact.course), start=float(fact.course.first))
     if begin is not None and begin.part and rate is not None:
@@ -162,10 +175,10 @@ def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
     return "", None
 
 
-_STEPS = re.compile(r"step(?!.?size)|iter|步", re.IGNORECASE)
+_STEPS = re.compile(r"step(?!.?size)|iter|步(?!长)", re.IGNORECASE)
 """Words of a period that is in steps; a `step_size` is in whatever the scheduler is called by."""
 
-_FALLS = re.compile(r"decay|anneal|衰减|下降|减|降|递减|退火")
+_FALLS = re.compile(r"decay|anneal|schedul|衰减|下降|减|降|递减|退火|学习率的?(?:调度|策略)")
 """Words of a linear schedule that say that it is not the warmup's."""
 
 

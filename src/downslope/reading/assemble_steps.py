@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 from downslope.reading.assemble_rates import final_of
@@ -94,7 +95,7 @@ def _after_some_time(draft: Draft, rate: Field | None, change: Change, start: fl
 def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan:
     words = draft.words(*changes)
     factors = {change.value for change in changes if change.value is not None}
-    times = _rising(draft, [time for change in changes for time in change.at])
+    times = _rising(draft, _absolute([time for change in changes for time in change.at]))
     targets = [target for change in changes for target in change.targets]
     if len(factors) > 1 and rate is not None:
         levels = [rate.value]
@@ -110,6 +111,15 @@ def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan
     else:
         _factor_from_elsewhere(draft, plan, changes, targets)
     return _take_times(plan, times, words)
+
+
+def _absolute(times: list[Time]) -> list[Time]:
+    """Return times counted from the start, where some are counted from the one before them."""
+    found: list[Time] = []
+    for time in times:
+        since = found[-1].values[-1] if time.more and found else 0
+        found.append(replace(time, values=tuple(value + since for value in time.values), more=False))
+    return found
 
 
 def _rising(draft: Draft, times: list[Time]) -> list[Time]:

@@ -9,18 +9,19 @@ from downslope.reading.numbers import number_at
 from downslope.reading.patterns import Match, Pattern
 
 _DEVICES = ("gpu", "tpu", "machine", "worker", "node", "replica", "device", "cpu", "core", "chip", "卡", "节点", "台")
-_PARTS = {"device": "unit:ignored", "soft": "(word|is|open|mod|with|at|by|close)"}
+_PARTS = {"device": "unit:ignored", "each": "each:every", "soft": "(word|is|open|mod|with|at|by|close)"}
 _PER_DEVICE = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "number=number unit:example? (at|open)? each:every device=device",
         "concept:batch each:every device=device soft{0,3} number=number",
-        "each:every count=number? device=device soft{0,3} (concept:batch soft{0,3})? number=number unit:example?",
+        "each:every count=number? device=device soft{0,3} (each? concept:batch soft{0,3})? number=number unit:example?",
         "device=device soft{0,2} each:every word{0,2} number=number unit:example",
         "device=device (comma|with|and) number=number unit:example (at|word:on)? each:every",
         "device=device concept:batch is? number=number",
         "concept:batch soft{0,2} number=number unit:example? soft? word:单 device=device",
         "device=device (open|comma|with)? concept:batch is? number=number each:every (close|comma|break)",
+        "one=number device=device is number=number word:的? concept:batch",
     )
 ]
 """How many examples one device takes."""
@@ -69,6 +70,7 @@ _AT_ONCE = re.compile(
 
 _SEEN_BY = re.compile(r"batch|批|(?:per|each|every) (?:step|iteration|update)")
 _REGIONS = re.compile(r"\s?个?\s?(?:rois?|anchors?|锚|候选|区域|proposals?|box|边?框|regions?)")
+_NAMED = re.compile(r"batch[ _-]?(?:size)?\s?(?:=|:|为|是|of|is)?\s?\d")
 _LETTER = Pattern("word:b is number=number")
 
 
@@ -79,6 +81,7 @@ def find_batches(board: Board) -> None:
         for match in board.matches(pattern):
             own = [item.kind for item in board.items[match["device"] + 1 : match["device"] + 3]]
             others = match["device"] > match["number"] and (own[:1] == ["number"] or own == ["is", "number"])
+            others = others or ("one" in match and board.items[match["one"]].value != 1)
             fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU有2幅)
             fresh = fresh and not any(is_whole(board, place) for place in _places(match))
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
@@ -116,7 +119,8 @@ def find_batches(board: Board) -> None:
         place = next((p for p, item in enumerate(board.items) if item.start == start), None)
         if place is not None and _may_be(board, place):
             board.note(Value("value", "batch", board.items[place].value), [place])
-    for pattern in (*_TOLD, *([_LETTER] if "batch" in board.text.plain else [])):
+    lettered = "batch" in board.text.plain and not _NAMED.search(board.text.plain)
+    for pattern in (*_TOLD, *([_LETTER] if lettered else [])):
         for match in board.matches(pattern):
             words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
             least = 2 if pattern is _LETTER else 1

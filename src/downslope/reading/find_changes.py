@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from downslope.reading.facts import Board
-from downslope.reading.find_falls import pair_factors, tells_a_fall
+from downslope.reading.find_falls import pair_factors, rate_of, tells_a_fall
 from downslope.reading.items import Item
 from downslope.reading.patterns import MOST, Match, Pattern, Rules
 from downslope.reading.schedule_facts import Change, Plateau
@@ -31,6 +31,9 @@ _HEADS = Rules(
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
         "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
+        "by so much each": "by amount=number when=time:every word? schedule:exponential",
+        "exponentially, by": "when=time:every schedule:exponential (is|by|word){0,2} amount=number",
+        "by, exponentially": "when=time:every by amount=number (word:的,进,行|by){0,3} schedule:exponential",
         "step": "schedule:multistep (word|is|with|concept:lr){0,2} (time:every,at,after|times:at,after)",
         "steps": "(schedule:multistep (is|with|open|concept:lr){0,3}|concept:lr (word|is){0,3} unit:step is open) "
         "points=(number ((comma|and|slash){1,2} number){1,10})",
@@ -42,10 +45,13 @@ _HEADS = Rules(
 _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
 _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
-_AMOUNT_BEFORE = Pattern(
-    "(word:做,按|is|by|with) word{0,2} amount=number (word:的|by|unit:times){1,3} "
-    "(time:at,every|times:at)? word:进,行{0,2} verb:reduce,multiply"
-)
+_AMOUNT_BEFORE = [
+    Pattern(f"{amount} (time:at,every|times:at)? word:进,行{{0,2}} verb:reduce,multiply")
+    for amount in (
+        "(word:做,按,行|is|by|with) word{0,2} amount=number (word:的|by|unit:times){1,3}",
+        "by word:了,约? amount=number",
+    )
+]
 _ARGUMENTS = Rules(
     {
         "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
@@ -67,8 +73,8 @@ _ARGUMENTS = Rules(
 )
 _TIME_BEFORE = Rules(
     {
-        "a time": "when=(time:every,at,after|times:at,after) between{0,10} "
-        "(by word? number (word:的|by|unit:times){1,3})? verb",
+        "a time": "when=(time:every,at,after,next|times:at,after) between{0,10} "
+        "(by word? number (word:的|by|unit:times){0,3})? verb",
         "bare": "when=time:bare (for:next|word:时){0,1} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
     },
@@ -88,7 +94,7 @@ _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b
 """What makes a change wait for a measured value that is no plateau."""
 
 _DONE = re.compile(
-    r"(?:[后末]|之后|结束时?)?,?(?:我们|都|还|会|进行|运行|做|一次)*(?:验证|评估|测试|保存|运行|eval|valid|test|sav|report|check)"
+    r"(?:[后末时]|之后|结束时?)?,?(?:我们|都|还|会|进行|运行|做|一次)*(?:验证|评估|测试|保存|运行|产出|停止|终止|结束|完成|eval|valid|test|sav|report|check)"
 )
 """What is done at times without a change of the learning rate, behind them."""
 
@@ -151,6 +157,8 @@ def find_changes(board: Board) -> None:
             after = _take_after(board, code, frame, place + 1, last)
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
+            if change.every:
+                plateaus = [p for p in plateaus if not _until(board, place, p)]
             if plateaus:
                 change.plateau = told = max(plateaus, key=lambda p: (p.patience is not None, p.metric != ""))
                 frame.places |= {p for p in range(first, last) if told.start <= board.items[p].start < told.end}
@@ -163,6 +171,15 @@ def find_changes(board: Board) -> None:
     pair_factors(board)
     board.used -= refused
     board.used |= others
+
+
+_UNTIL = re.compile(r"训练[至到]|直[至到]|\buntil\b")
+
+
+def _until(board: Board, place: int, plateau: Plateau) -> bool:
+    """Whether training goes on until a plateau behind a verb: 每15轮乘0.98, 训练至验证损失不再提升."""
+    end = board.items[place].end
+    return plateau.start > end and _UNTIL.search(board.text.plain, end, plateau.start) is not None
 
 
 def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
@@ -180,6 +197,14 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
         if not owned or place in board.used or board.used.intersection(range(head.first, head.after)):
             return None
         if not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
+            return None
+    if rate_of(board, item):
+        return None
+    if head.rule in {"by, exponentially", "exponentially, by", "by so much each"}:
+        frame.amount = board.items[head["amount"]]
+        frame.places.add(head["amount"])
+        place = head.after - 1
+        if head["amount"] in board.used or not _take_time(board, frame, head["when"]):
             return None
     if head.rule in {"keyed", "steps"}:  # "LR decay epochs: 60, 120, 160", "LR steps 24 and 33"
         places = [p for p in range(*head.groups["points"]) if board.items[p].number]
@@ -222,6 +247,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"
+        if left == place - 1 and item.is_a("concept", "teacher", "ema"):
+            return False  # EMA 衰减 0.999
         if item.is_a("concept", "other", "teacher", "ema"):
             return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
         if item.kind == "concept" and item.key not in _OWN_CONCEPTS:
@@ -247,7 +274,7 @@ def _is_object(board: Board, place: int, last: int) -> bool:
 
 _SUBJECTS = re.compile(
     r"\b(?:rewards?|pixels?|images?|inputs?|features?|gradients?|loss|losses|logits?|targets?|labels?|returns?|scores?|advantages?)\b"
-    r"|目标函数|损失函数|奖励|像素|图像|图片|输入|特征|梯度|损失|分数|数据|样本"
+    r"|目标函数|损失函数|奖励|通道数|分辨率|像素|图像|图片|输入|特征|梯度|损失|分数|数据|样本"
 )
 """What else than a learning rate is divided or scaled."""
 
@@ -431,6 +458,8 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
         change.every = time
     elif time.prep == "until" and any(i.is_a("word", *_KEPT) for i in board.items[max(0, place - 3) : place]):
         return False
+    elif change.at and _DONE.match(board.text.plain[board.items[place].end : board.items[place].end + 16].lstrip(" ,")):
+        return False  # 在120/200epoch时降低, 并在280epoch时产出模型
     elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):
         if len(time.values) > 1:
             change.every = None  # 第6轮和第9轮乘以0.1, and after each one something else
@@ -445,6 +474,8 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
         )  # "for the first 150k and reduced ... for the rest"
         frame.places.add(earlier)
         board.used.add(earlier)
+    elif time.last and not (change.at or change.every):
+        change.at.append(time)  # 最后20轮降低10倍
     elif time.prep in {"for", "first", "next"} and (change.targets or change.shape) and not (change.at or change.every):
         change.over = time
     else:
@@ -469,7 +500,7 @@ def _first_phase(board: Board, place: int) -> int | None:
 def _take_before(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
     """Take what stands before the verb: 每30轮...衰减, "from epoch 10 on"."""
     change = frame.change
-    found = _AMOUNT_BEFORE.find(code, max(first, place - 8), place + 1)
+    found = [match for pattern in _AMOUNT_BEFORE for match in pattern.find(code, max(first, place - 8), place + 1)]
     amount = next((match for match in found if match.after == place + 1), None)
     if amount is not None and not (frame.amount or change.targets):
         _take_number(board, frame, amount)
@@ -487,6 +518,9 @@ def _take_before(board: Board, code: str, frame: _Frame, place: int, first: int)
                 board.used.add(match["when"])
             elif match["when"] not in board.used and not (time.prep == "every" and change.every):
                 _take_time(board, frame, match["when"])
+                since = match["when"] - 1  # 在前120轮之后每40轮
+                if change.every and since >= first and board.items[since].is_a("time", "after"):
+                    _take_time(board, frame, since)
             return
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from downslope.reading.facts import Board, Value
+from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules
 from downslope.reading.schedule_facts import Course, Shape
 from downslope.reading.times import Time
@@ -18,9 +19,10 @@ _COURSES = Rules(
     {
         "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
         "named": "concept:lr is? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
-        "shape": "schedule:cosine,linear,polynomial,exponential (word|concept:lr|is|verb){0,2} (open|is) low=number "
-        "to high=number over?",
-        "risen": "concept:lr (word|unit|time|each|for){0,3} is low=number word{0,2} rises=to high=number",
+        "shape": "schedule:cosine,linear,polynomial,exponential (word|concept:lr|is|verb){0,2} (open|is) concept:lr? "
+        "low=number to high=number over?",
+        "risen": "concept:lr (word|unit|time|each|for){0,3} is? low=number (word|schedule:linear){0,2} rises=to "
+        "high=number",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -53,6 +55,9 @@ _LINEAR = ("linear", "线性")
 _RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高为]|增[加大至到长]")
 
 
+_MEASURED = re.compile(r"(?:s|ms|h|min|gb|mb|m|fps|px|db|b)(?![a-z])|\s?(?:秒|小时|分钟|毫秒)")
+"""A unit that no rate has."""
+
 _ADVERBS = frozenset(
     [
         *("then", "gradually", "slowly", "first", "again", "further", "used", "training", "value", "that", "when"),
@@ -77,6 +82,8 @@ def find_shapes(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.kind != "schedule" or place in board.used or _is_denied(code, place) or _is_anothers(board, place):
             continue
+        if _is_bare(board, item) or _NOISE.search(board.text.plain, max(0, item.start - 10), item.end + 4):
+            continue
         target, length, power = _TARGET.at(code, place), _LENGTH.at(code, place), _POWER.at(code, place)
         if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
             board.note(Value("value", "power", board.items[power["power"]].value), [power["power"]])
@@ -88,7 +95,7 @@ def find_shapes(board: Board) -> None:
             places += [p for p, i in enumerate(board.items) if i.start < cycle.end("length") <= i.end]
         if target is not None and item.key == "polynomial" and board.items[target["final"]].value >= 1:
             board.note(Value("value", "power", board.items[target["final"]].value), [target["final"]])
-        elif target is not None:
+        elif target is not None and not _rises(board, target["final"]):
             shape.final = board.items[target["final"]].value
             shape.part = _is_part(board, target["final"])
             places += [target["final"]]
@@ -128,6 +135,27 @@ def _is_anothers(board: Board, place: int) -> bool:
     while first > 0 and board.items[first - 1].kind != "break":
         first -= 1
     return bool(grows) and subject_of(board, first, min(grows)) != "lr"
+
+
+def _rises(board: Board, place: int) -> bool:
+    """Whether the word before a number says that the rate rises to it: 线性升到5e-4."""
+    return any(word in board.plain(board.items[place - 1]) for word in "升增提")
+
+
+_RATE = re.compile(r"学习率|\blr\b|学习速率|调度|衰减|退火|下降|降低|预热|递减|schedul|decay|anneal|warm|rate")
+
+
+_LAYER = re.compile(r"linear\(\d")
+_NOISE = re.compile(r"噪声|加噪|noise")
+"""What has a schedule of its own in diffusion."""
+
+
+def _is_bare(board: Board, item: Item) -> bool:
+    """Whether a word for a shape stands alone, and nothing near it speaks of a rate: 余弦差异, 线性的."""
+    if _LAYER.match(board.text.plain, item.start):
+        return True
+    near = board.text.plain[max(0, item.start - 16) : item.end + 12]
+    return board.plain(item) in {"余弦", "线性"} and _RATE.search(near) is None
 
 
 def _is_part(board: Board, place: int) -> bool:
@@ -178,8 +206,12 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         return  # "reduce the iterations from 164k to 111k"
     if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
         return
+    if max(low.value, high.value) >= 100 and not any(item.is_a("concept", "lr") for item in items[first : match.after]):
+        return  # Linear(4096 to 1)
     if low.number and low.number.times:
         return  # "lowered 10x to 0.001"
+    if _MEASURED.match(board.text.plain, low.end) or _MEASURED.match(board.text.plain, high.end):
+        return  # 从6.12s压到3.00s
     part = high.number and high.number.fraction and not high.number.percent
     if part and after < last and items[after].is_a("of_it"):
         return  # "from 0.1 to a tenth of it" is a factor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from downslope.reading.facts import Board, Value
-from downslope.reading.patterns import Rules
+from downslope.reading.patterns import Match, Rules
 
 _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
@@ -15,6 +15,7 @@ _ENDS = Rules(
         "after, stopped": "when=time:at,after,until,bare (word|is|after|verb:train){0,3} end:end",
         "at a time, it ends": "when=time:at word:时? comma end:end (verb:train|concept)? (break|close)?",
         "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
+        "an epoch is 250 steps": "one=time:bare is{1,2} rate=time:bare",
         "1000 steps an epoch": "time:every verb:train? is? rate=time:bare",
         "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
@@ -41,12 +42,8 @@ def find_ends(board: Board) -> None:
     code = board.code()
     for match in _ENDS.find(code):
         if "rate" in match or "floor" in match:
-            each = _ALIKE.search(board.text.plain, board.items[match.first].end, board.items[match.first].end + 24)
-            if match.rule == "5 steps per" and each is not None:
-                continue  # "1000 epochs per fold"
-            if match.rule == "each of which has" and board.items[match.first - 1].is_a("verb", "train"):
-                continue  # "we train each of the models for 180 epochs"
-            board.used.add(match["rate" if "rate" in match else "floor"])
+            if not _may_be_length(board, match):
+                board.used.add(match["rate" if "rate" in match else "floor"])
             continue
         if _is_early(board, match.first, match.after):
             continue
@@ -81,6 +78,7 @@ def find_ends(board: Board) -> None:
             number = board.items[match["value"]].number
             value = number.value if number is not None and not number.spelled else 0  # "is twice as much"
             begins = before is None or before.kind in {"comma", "break", "open", "close", "and", "is"}
+            begins = begins or (before is not None and before.is_a("word", "的", "将", "把"))
             if value >= 1 and begins and (all(bars) or not row):
                 unit = board.items[match["unit"]].key
                 board.note(Value("value", "epochs_total", value, unit=unit), range(match.first, match.after))
@@ -90,6 +88,16 @@ def find_ends(board: Board) -> None:
         if unit and not time.percent:
             total = Value("value", _TOTALS[unit], time.values[0], unit=unit)
             board.note(total, range(match.first, match.after))
+
+
+def _may_be_length(board: Board, match: Match) -> bool:
+    """Whether so many steps of something may be the length of training nevertheless: "1000 epochs per fold"."""
+    if match.rule == "5 steps per":
+        return _ALIKE.search(board.text.plain, (end := board.items[match.first].end), end + 24) is not None
+    if "one" in match and board.items[match["one"]].data.values != (1,):
+        return True
+    before = board.items[match.first - 1]
+    return match.rule == "each of which has" and before.is_a("verb", "train")  # "we train each of them for 180 epochs"
 
 
 def _unit_before(board: Board, place: int) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board, Value
+from downslope.reading.items import Item
 from downslope.reading.schedule_facts import Change
 
 _FALLS = frozenset({"reduce", "divide", "multiply"})
@@ -12,6 +15,20 @@ _STRANGE = frozenset({"unit", "target", "word", "no", "optimizer"})
 _EMPTY = ("时", "处", "的", "了")
 _BEFORE_FACTOR = frozenset({"number", "comma", "break", "open", "and", "with"})
 _FACTORS = ("factor", "ratio", "因子", "系数", "倍率")
+
+
+_OF_AN_AVERAGE = re.compile(r"\bema\b|moving average|[移滑]动平均")
+_OF_A_MOMENT = re.compile(r"moment(?!um)|[β矩]")
+
+
+def rate_of(board: Board, item: Item) -> str:
+    """Return whose a decay rate is, if not the learning rate's: "ema", "moment", or "": 移动平均, 其衰减率为0.9999."""
+    clauses = board.text.plain[max(0, item.start - 20) : item.start].split(",")
+    before = ",".join(clauses[-2:]) if clauses[-1].strip() == "其" else clauses[-1]
+    own = item.is_a("concept", "lr_decay") and "学习率" not in board.plain(item)
+    if not own or "learning" in before:
+        return ""
+    return "ema" if _OF_AN_AVERAGE.search(before) else "moment" if _OF_A_MOMENT.search(before) else ""
 
 
 def tells_a_fall(board: Board, fact: Change, place: int, first: int, last: int) -> bool:

@@ -27,7 +27,7 @@ _MULTIPLIED = [
         "target=target (near|with){0,4} multiple (near){0,3} concept:lr",
     )
 ]
-_NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){1,2} value=number", **_PARTS)
+_NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){0,2} value=number", **_PARTS)
 _NEXT_TO = Pattern(
     "concept:lr (is|mod|to){0,3} number (open|comma){1,2} (word|for|mod|number|at){0,5} target=target (is|word){1,4} "
     "value=number (close|comma|break)"

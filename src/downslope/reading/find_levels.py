@@ -16,6 +16,7 @@ from downslope.reading.times import Time
 
 _PARTS = {
     "several": "(number ((comma|and){1,2} to? number|to number){1,8})",
+    "told": "(is|concept:lr|word|mod:initial,base|with|by|at|for:next|steady)",
     "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|for:next|verb:train,reduce|steady)",
     "steady": "schedule:multistep,constant",
     "point": "time:at,after",
@@ -32,16 +33,18 @@ _LEVEL = Rules(
         "span=(span|point) close?",
         "trained with": "value=(number and number|number) word? concept:lr? (word|for:next){0,2} verb:train word{0,5} "
         "span=(time:bare,total|span)",
-        "in stages": "value=number (comma|and) word{0,2} verb:train word? span=time:bare (break|comma|close)?",
+        "carried on": "value=number word? concept:lr? for:next? word:进 word:行 span=time:bare,next",
+        "in stages": "value=number (comma|and) (word|for:next){0,2} verb:train word? span=time:bare "
+        "(break|comma|close)?",
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "else": "rest=word:else,otherwise,elsewhere,否则,其余 (comma|is|concept:lr|to|for:for){0,2} value=number",
         "otherwise": "value=number comma? rest=word:otherwise,else,elsewhere,afterward,afterwards,否则,其余",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
-        "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
+        "trained for": "verb:train word? span=time:bare,total (comma|told){0,5} value=(number and number|number)",
         "followed by": "(by|and)? span=time:bare,next (is|word|verb:train){0,3} (with|at) "
         "(word|verb){0,2} concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
-        "at a time": "span=time:at,after said{0,4} (is|to) value=number",
+        "at a time": "span=time:at,after word? comma? said{0,4} (is|to) value=number",
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "to the end": "value=number for:until end:end",
@@ -76,6 +79,8 @@ _STAGE = re.compile(r"(?:第[一二三四1-4]个?(?:阶段|步)|先|首先|然�
 
 _STARTING = re.compile(r"\s?[,(]?\s?(?:starting|beginning|initially)\b")
 """How the first rate of a whole training begins, behind its length."""
+_RISEN = re.compile(r"[升增]|提高")
+_NEXT_STAGE = re.compile(r"[,;]?\s?(?:然后|接着|随后|之后|最后|再)")
 
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
@@ -255,12 +260,16 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
         and not followed
         and (left.kind in {"by", "star", "slash"} or left.is_a("verb", "divide", "multiply"))
     )
-    if (by and match.rule != "trained with") or (left is not None and left.is_a("word", "-")):
+    if (by and match.rule not in {"trained with", "carried on"}) or (left is not None and left.is_a("word", "-")):
         return False
     if not all(_is_rate(item) for item in items[first:after] if item.number):
         return False
-    if match.rule == "in stages" and not _STAGE.search(board.text.plain[: items[first].start]):
-        return False
+    if match.rule == "trained for" and "共" in board.plain(items[match.first]):
+        return False  # 共训练24k次, 学习率为0.01
+    if match.rule == "in stages":
+        plain, end = board.text.plain, items[match.after - 1].end
+        if not (_STAGE.search(plain[: items[first].start]) or _NEXT_STAGE.match(plain, end)):
+            return False
     if after < len(items) and (items[after].kind in {"unit", "star", "slash"} or items[after].is_a("verb", "multiply")):
         return False
     for start in (first, first - 3):  # "from 0.01 at epoch 1 to 0.1 at epoch 5"
@@ -272,7 +281,16 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
     if "span" in match and _STARTING.match(board.text.plain, items[match["span"]].end) and _trained(items, match):
         return False  # "trained for 24k iterations, starting from 0.01 and reducing it to 0.001 at 18k"
     to = any(item.kind == "to" for item in items[max(0, match.first - 1) : first])
-    if span is None or span.prep not in _LENGTHS or not to or (before and before[-1].after == match.first - 1):
+    if left is not None and left.kind == "to" and _RISEN.search(board.plain(left)):
+        return False  # 在1000次时上升到0.01
+    trained = match.rule in {"trained with", "carried on", "in stages"}
+    if (
+        span is None
+        or span.prep not in _LENGTHS
+        or not to
+        or trained
+        or (before and before[-1].after == match.first - 1)
+    ):
         return True
     # "to 0.1 over 5 epochs" is a ramp, but not "set the learning rate to 0.1 for 5 epochs, then to 0.01 for the last 5"
     set_to = items[first - 2].is_a("concept", "lr") and not any(
@@ -322,7 +340,7 @@ def _levels(board: Board, run: list[Match]) -> list[Level]:
                 elif time.prep == "until":
                     level.end = value
                 else:
-                    level.start = value
+                    level.start = value + (found[-1].start or 0 if time.more and found else 0)
             found.append(level)
     return found
 
@@ -330,12 +348,20 @@ def _levels(board: Board, run: list[Match]) -> list[Level]:
 def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     """Add the levels of a run: two or more, or one that the learning rate is changed to at a time."""
     levels = _levels(board, run)
+    earlier = _earlier(board, code, levels[0])
+    levels[:0] = [earlier] if earlier is not None else []
     first = levels[0]
     timed = [level for level in levels if level.start is not None or level.end or level.length]
     to = (
         any(item.kind == "to" for item in board.items[max(0, run[0].first - 1) : run[0].after])
         and "start" not in run[0]
+        and earlier is None
     )
+    span = _time(board.items, run[0])
+    if len(levels) == 1 and span is not None and span.last and to:  # 最后50轮降为0.001
+        change = Change("change", "reduce", None, targets=[first.value], at=[span])
+        board.note(change, range(run[0].first, run[0].after))
+        return
     point = first.start is not None and first.end is None
     if len(levels) < 2 and not (point and to):
         return
@@ -364,12 +390,31 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     fact = Levels("levels", "lr", None, rates=[level.value for level in levels], changes=line[0], begins=begins)
     fact.unit, fact.percent = "".join(units), True in percents
     fact.total = None if fact.percent else line[1]
-    board.note(fact, [place for match in run for place in range(match.first, match.after)])
+    places = [place for match in run for place in range(match.first, match.after)]
+    board.note(fact, [*places, *([earlier.place] if earlier is not None else [])])
+    board.used.update(range(first.place, places[0]) if earlier is not None else ())
     if begins:
         place = first.place
         named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
         places = [named.first if named else place, place]
         board.note(Value("value", "lr", first.value, role="initial"), places)
+
+
+def _earlier(board: Board, code: str, level: Level) -> Level | None:
+    """Return the level before one that the rate falls to: "lr 0.01, train for 30k, then lower it to 0.001 for 10k"."""
+    items = board.items
+    if items[level.place - 1].kind != "to" or not level.length:
+        return None
+    for place in range(level.place - 2, max(0, level.place - 9), -1):
+        if items[place].is_a("time", "bare") and items[place - 1].is_a("verb", "train") and place not in board.used:
+            *_, told = None, *_STATED.find(code, max(0, place - 14), place)
+            if told is None or items[told["rate"]].value <= level.value:
+                return None
+            time = items[place].data
+            return Level(items[told["rate"]].value, told["rate"], length=time.values[0], unit=time.unit)
+        if items[place].kind in {"number", "time"}:
+            return None
+    return None
 
 
 def _plain(board: Board, match: Match) -> str:

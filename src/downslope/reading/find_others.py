@@ -247,6 +247,8 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
         beginning = board.items[first - 1].end if first else 0
         staged = _LATER_STAGE.search(plain, beginning, items[-1].end)
         stage = next((p for p in range(first, last) if staged and board.items[p].start >= staged.start()), last)
+        if stage < last and _goes_on(board, code, stage, last):
+            continue
         if not begun and _is_stage(board.items[stage:last]) and "lr" in before | _told(board.items[first:stage]):
             found.append((stage, last))
             begun = brief = True
@@ -270,6 +272,28 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
         else:
             before |= told
     return found
+
+
+_PHASE = Rules(
+    {
+        "rate first": "concept:lr said{0,4} rate=number (comma|and)? (word|for:next){0,2} verb:train word? time:bare",
+        "rate, named behind": "rate=number word? concept:lr (word|for:next){0,2} verb:train word? time:bare",
+        "length first": "verb:train word? time:bare comma? (word|is|by){0,2} concept:lr said{0,4} rate=number",
+    },
+    said="(is|to|word|mod)",
+)
+_ANEW = re.compile(r"fine-?\s?tun|pre-?train|froz|freez|微调|预训练|冻结|解冻")
+"""Words of stages that are trainings of their own."""
+
+
+def _goes_on(board: Board, code: str, stage: int, last: int) -> bool:
+    """Whether a later stage goes on at a lower rate: 第一阶段以0.1训练60轮, 第二阶段以0.01训练30轮."""
+    first = max(0, stage - 40)
+    earlier, later = [*_PHASE.find(code, first, stage)], next(_PHASE.find(code, stage, last), None)
+    if not earlier or later is None or _told(board.items[later.first : later.after]) - {"lr", "time"}:
+        return False
+    apart = _ANEW.search(board.text.plain, board.items[first].start, board.items[later.after - 1].end)
+    return apart is None and 0 < board.items[later["rate"]].value < board.items[earlier[-1]["rate"]].value
 
 
 def _told(items: Sequence[Item]) -> set[str]:

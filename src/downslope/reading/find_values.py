@@ -6,6 +6,7 @@ import re
 
 from downslope.reading.facts import Board, Mention, Value
 from downslope.reading.find_batches import is_whole
+from downslope.reading.find_falls import rate_of
 from downslope.reading.patterns import Match, Pattern, encode, runs
 from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
@@ -37,6 +38,7 @@ _RIGHT = [
         "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
+        "concept=concept:lr from number=number schedule:cosine,linear,polynomial,exponential",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
         "concept=concept:lr (is|for|word)? optimizer (to|is){1,2} number=number",
         "concept=concept:batch (soft|said|verb:train){1,4} number=number",
@@ -126,7 +128,7 @@ _SIZE = re.compile(
 )
 """How a clause gives the size of what the clause before it names: 也使用权重衰减，系数为0.001."""
 
-_SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0\b|none)|\s?(?:为|设为)?(?:false|否|关)")
+_SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0(?![\d.])|none)|\s?(?:为|设为)?(?:false|否|关)")
 
 
 def _of_several(board: Board, concept: int, number: int, first: int) -> bool:
@@ -157,7 +159,7 @@ def _pairs(board: Board) -> None:
         one, two = match["one"], match["two"]
         if "momentum" in match and (not adams or board.items[one].value >= board.items[two].value):
             continue
-        if 0 <= board.items[one].value < 1 and 0.1 <= board.items[two].value < 1:
+        if 0 <= board.items[one].value < 1 and 0.5 <= board.items[two].value < 1:
             betas = Value("value", "betas", board.items[one].value, second=board.items[two].value)
             board.note(betas, range(match.first, match.after))
     named = [fact for fact in board.facts if isinstance(fact, Mention) and fact.key == "rmsprop"]
@@ -268,6 +270,15 @@ _OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文)")
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+](?!\s?cycle)|\\?cos(?!ine))")
 """What follows a number within a formula: 0.5(1 + cos(...))."""
 
+_UP_TO = re.compile(r"\s?[-~]\s?[a-z](?![a-z])")
+"""What follows a number from which a range begins: 1-N."""
+
+_BOUND = re.compile(r"[∝≤≥≪≫]|\\(?:leq?|geq?|propto)")
+"""What stands between a letter and what bounds it."""
+
+_USUAL = re.compile(r"通常|一般|往往|建议|推荐|\b(?:usually|typically|commonly|recommend\w*)\b")
+"""Words of advice: a range behind them is no course."""
+
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
@@ -285,10 +296,15 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return True
     if items[number - 1].kind == "slash" and items[number - 2].kind == "concept":
         return True  # "it starts at lr / 20"
+    if _UP_TO.match(plain, items[number].end):
+        return True
     if items[concept].key not in _SETTINGS:
-        return False
+        ranged = _RANGE.at(encode(items[number : number + 3]), 0)
+        return ranged is not None and items[concept].key == "epochs_total"
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
+        return True
+    if items[concept].key == "lr" and _BOUND.search(plain, items[concept].end, items[number].start):
         return True
     theirs = _THEIRS.search(plain, items[first].start, items[number].start)
     if _REFUSED.match(plain, items[number].end) or (theirs and _OURS.match(plain, items[number].end)):
@@ -300,7 +316,11 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     if _SEARCHED.match(plain, items[number].end):
         return True
     if ranged := _RANGE.at(code, 1):
-        return not (items[concept].key == "lr" and near[2].kind == "to" and ranged.after < 5)
+        before = plain[items[first].start : items[number].start]
+        course = items[concept].key == "lr" and near[2].kind == "to" and ranged.after < 5
+        rises = near[0].kind == "open" and near[3:4] and near[1].value < near[3].value
+        course = course and not (rises and near[0].kind == "open")
+        return bool(_USUAL.search(before) or _CHOSEN.search(before)) or not course
     listed = _LIST.at(code, 1)
     if listed is None:
         return False
@@ -334,10 +354,21 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         i.is_a("word", "ratio") or board.plain(i) == "ratio of" for i in items[concept + 1 : number]
     ):
         return  # "a minimum learning-rate ratio of 0.1"
+    if key == "lr" and _PART_OF.search(board.text.plain, item.start, items[number].start):
+        return  # 最终学习率系数lrf=0.1
+    cut = key == "clip" and named in {"裁剪", "截断", "剪裁"}
+    if cut and not _GRADIENT.search(board.text.plain, board.items[first].start, items[number].start):
+        return  # 截断至20个词
+    if key == "lr_decay" and (of := rate_of(board, item)):
+        if of == "moment":
+            return
+        key = of
     if key == "batch" and _is_other_batch(board, concept, first):
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
         return  # "decay the exploration rate by 0.99"
+    if named == "步长" and amount.value < 2 and "学习率" in board.text.plain:
+        return  # of something else: 从0.125到1.5, 步长0.125
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
@@ -348,11 +379,15 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         board.used.update(range(number, last + 1))
         return
     value = amount.value
+    if key == "steps_total" and value < 1:
+        key = "lr"  # 训练步长为0.01
     if key == "steps_total" and (more := _THOUSANDS.match(board.text.plain, items[number].end)) is not None:
         value = value * 1000 + int(more[1])  # 训练步数为500,500: of a total there is no list
         places = [*places, number + 2]
     role = "total" if is_whole(board, concept) else _role(board, concept, first, number)
     fact = Value("value", key, value, role=role)
+    if key == "batch" and _EFFECTIVE.search(board.text.plain, max(0, item.start - 10), item.start):
+        fact.role = "total"
     if key == "lr":
         fact.per_batch = scaled_per_batch(board, number)
     if key in {"lr", "clip"}:
@@ -360,7 +395,10 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.note(fact, places)
 
 
-_THOUSANDS = re.compile(r",(\d{3})(?![\d,.])")
+_PART_OF = re.compile(r"系数|比例|倍率|\blrf\b|\bratio\b|multipl")
+_EFFECTIVE = re.compile(r"(?:等效|有效|effective)\s?$")
+_GRADIENT = re.compile(r"梯度|范数|grad|norm")
+_THOUSANDS = re.compile(r",(\d{3})(?![\d.]|,\d)")
 _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
 _TRAINED = re.compile(r"\btrain|训练")
 _BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试|验证)")
@@ -386,9 +424,12 @@ _TERM = re.compile(
 """What else than the decay of weights a letter weighs: "the weight of the rotation task is λ = 0.05"."""
 
 _SYMBOL_OF = re.compile(
-    r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s?(?:λ|lambda|μ|mu)\b"
+    r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s{0,3}(?:λ|lambda|μ|mu)\b"
 )
 """A letter whose own name stands before it: "the coverage parameter λ"."""
+
+_NUMBERED = re.compile(r"(?:λ|lambda|μ|mu)(?:_?\{?\d|_\{?[a-z])")
+"""A letter of several: λ1, λ_cls."""
 
 _DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
 
@@ -403,7 +444,7 @@ def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, 
     before = words[: board.items[number].start - board.items[first].start].rpartition(",")[2]
     if _TERM.search(before):
         return True
-    other = _LOSS.search(words) or _SYMBOL_OF.search(before)
+    other = _LOSS.search(words) or _SYMBOL_OF.search(before) or _NUMBERED.search(before)
     return other is not None or (named in {"λ", "lambda"} and value >= 0.1)
 
 
@@ -430,8 +471,12 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         return
     if (number.spelled and number.value != 0) or (right in board.used and key != "nesterov"):
         return
+    if board.plain(items[right]) in {"η", "λ", "μ", "eta"}:
+        return  # 2η within a formula
     if place > first and (items[place - 1].is_a("word", "+") or (key == "l2" and items[place - 1].kind == "star")):
         return  # a term of a sum
+    if board.text.plain[items[place].end : items[place].end + 1] == ".":
+        return  # the number of a heading
     if _SEVERAL.search(board.plain(items[right])) and float(number.value).is_integer() and number.value:
         return
     if key == "batch":
@@ -468,7 +513,10 @@ def product_at(board: Board, number: int) -> tuple[float, int] | None:
     items = board.items
     kinds = [item.kind for item in items[number + 1 : number + 7]]
     numbers = [item.number.value if item.number else 0 for item in items[number : number + 7]]
-    if kinds[:4] == ["star", "number", "slash", "number"] and numbers[4]:
+    bracketed = ["star", "open", "number", "slash", "number", "close"]
+    if kinds == bracketed and numbers[5]:
+        value, last = numbers[0] * numbers[3] / numbers[5], number + 6
+    elif kinds[:4] == ["star", "number", "slash", "number"] and numbers[4]:
         value, last = numbers[0] * numbers[2] / numbers[4], number + 4
     elif kinds[:2] == ["star", "number"]:
         value, last = numbers[0] * numbers[2], number + 2
@@ -541,7 +589,13 @@ def find_starts(board: Board, first: int, last: int) -> None:
         if of_rate and match.first > first and board.items[match.first - 1].kind == "word":
             continue  # "a frame rate of 1/32"
         counted = place + 1 < last and board.items[place + 1].kind in {"unit", "schedule"}
-        if (changed or of_rate) and (of_rate or "rate" not in match) and not counted and board.items[place].value < 100:
+        if (
+            board.items[place].value > 0
+            and (changed or of_rate)
+            and (of_rate or "rate" not in match)
+            and not counted
+            and board.items[place].value < 100
+        ):
             board.note(Value("value", "lr", board.items[place].value, role="initial"), [match.first, place])
             return
 

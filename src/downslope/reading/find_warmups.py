@@ -29,7 +29,12 @@ _LENGTHS = Rules(
         "warmup to 5 epochs": "concept:warmup to length=time:bare",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
         "at the 1st": "length=time:at (filler|ramp|taken|from|to){0,8} concept:warmup",
+        "in 5 epochs ... warmup": "length=time:for (filler|ramp){0,4} concept:warmup",
+        "warmup, over 1000 steps to its peak": "concept:warmup (filler|ramp|comma){0,8} length=time:for "
+        "(verb|word|schedule){0,2} (to|mod:peak) mod? number",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
+        "5 epochs are for warmup": "length=time:bare,for,first,next,total is? (at|by|for:for|word:作,来,做,进,行){1,3} "
+        "(schedule|concept:lr)? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
     },
     **_PARTS,
@@ -45,7 +50,7 @@ _BEGIN = Rules(
 )
 _NEITHER = Pattern("no:no (word|schedule|concept:lr,lr_decay,decay,weight_decay){1,4} and concept:warmup")
 _STATED = Pattern("concept:lr (is|mod|to){0,2} rate=number")
-_RISES_FROM = Pattern("from number to (mod|concept:lr)")
+_RISES_FROM = Pattern("from number (to (mod|concept:lr)|(word|schedule)? concept:warmup)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
 _RISES_ONLY = Pattern(
@@ -59,6 +64,7 @@ _WHEN = Rules(
     }
 )
 _STOPS = ("cosine", "polynomial", "exponential")
+_FALLING = re.compile(r"衰减|退火|[下递]降|降低|decay|anneal")
 
 
 def find_warmups(board: Board) -> None:
@@ -74,7 +80,7 @@ def find_warmups(board: Board) -> None:
             board.used.update(times)
             if heads[0] not in board.used:
                 board.add("off", "warmup", None, [heads[0]])
-        elif heads and _is_anothers(board, first, last):
+        elif heads and (_is_anothers(board, first, last) or _TRIED.search(_words(board, first, last))):
             board.used.update(heads)
         elif heads and heads[0] not in board.used:
             _named(board, code, heads, first, last)
@@ -90,6 +96,9 @@ _LISTED_THERE = re.compile(
     r"\b(?:(?:summari[sz]ed|listed|given|shown|reported|found|described) in|see|refer to) "
     r"(?:the )?(?:table|appendix|sec)"
 )
+_TRIED = re.compile(r"试了|试过[^;]{0,20}(?:未|没|无)|(?:未见|没有|没什么|无)(?:起色|效果|作用|提升)")
+"""What is said of means that were tried in vain."""
+
 _ANOTHERS = re.compile(r"冻结|freez|frozen|分阶段|[控权]制?权重|损失(?:的)?权重|函数来")
 
 
@@ -106,14 +115,20 @@ def _is_anothers(board: Board, first: int, last: int) -> bool:
         return True  # "the number of epochs, warm-up epochs, ... are summarized in Table 1"
     if not (told or numbered) and _ELSEWHERE.search(board.text.plain, max(0, head.start - 40), head.start):
         return True  # "the other term is used after the warm-up period"
-    words = board.text.plain[board.items[first].start : board.items[last - 1].end]
-    return not told and _ANOTHERS.search(words) is not None
+    return not told and _ANOTHERS.search(_words(board, first, last)) is not None
+
+
+def _words(board: Board, first: int, last: int) -> str:
+    return board.text.plain[board.items[first].start : board.items[last - 1].end]
 
 
 def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> None:
     """Add a warmup that is called one."""
     fact, places = Warmup("warmup", "lr", None), [*heads]
     for match in _LENGTHS.find(code, first, last):
+        if "number" in match and board.items[match["number"]].value == 0:
+            board.add("off", "warmup", None, [*heads, match["number"]])
+            return
         fact.length = _length(board, match)
         if fact.length is not None:
             places.append(match["length" if "length" in match else "number"])
@@ -128,7 +143,8 @@ def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> 
     else:
         _ends(board, code, fact, heads[0], first, last, {*places})
     around = range(max(first, heads[0] - 2), min(last, heads[0] + 3))
-    board.used.update(place for place in around if board.items[place].is_a("schedule", "linear"))
+    lines = (place for place in around if board.items[place].is_a("schedule", "linear"))
+    board.used.update(place for place in lines if not _FALLING.search(board.plain(board.items[place])))
     board.note(fact, places)
     if fact.course is not None:
         fact.end = max(fact.end, fact.course.end)
@@ -215,6 +231,7 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
         elif place > head and (
             item.is_a("schedule", *_STOPS)
             or "decay" in board.plain(item)
+            or (item.kind == "schedule" and _FALLING.search(board.plain(item)))
             or item.is_a("verb", "divide", "reduce", "halve", "multiply")
         ):
             return

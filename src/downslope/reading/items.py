@@ -11,20 +11,26 @@ from typing import Any
 from downslope.reading.lexicon.chinese import CHINESE, COMPOSED, STEMS
 from downslope.reading.lexicon.english import ENGLISH
 from downslope.reading.numbers import Number, number_at
+from downslope.reading.order import covering
 
 _TOKEN = re.compile(
     r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])(?!\de-\d)\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
 )
-_NAME = re.compile(r"[^\W\u4e00-\u9fff]+")
+_NAME = re.compile(r"[^\W\u4e00-\u9fff]+(?:\.\d+)*")
 _JOINERS = frozenset("-_")
 _PUNCTUATION = {
     ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
-_IDENTIFIER = re.compile(r"[a-z]{1,20}(?:_[a-z]{1,20}){1,5}(?![\w{])")
+_IDENTIFIER = re.compile(r"[a-z]{1,20}(?:_[a-z]{1,20}){1,5}(?![a-z0-9_{])")
+_LINKED = re.compile(
+    r"\[(?=[^\[\]\n]{1,80}\]\((?:https?:|[#./]))|(?<=[^\s\]])\]\((?:https?:|[#./])(?:[^()\s]|\([^()\s]{0,60}\)){0,400}\)"
+    r"|https?://[^\s\u4e00-\u9fff()<>\"',;]{1,300}"
+)
+"""What a link writes around its words, [momentum](https://...), and an address alone; no number in it is a setting."""
 _FOREIGN = frozenset({
     "warmup", "bias", "bn", "ema", "teacher", "val", "test", "eval", "head", "backbone", "aux", "target", "encoder",
-    "lookahead",
+    "lookahead", "layer", "layers", "beta",
 })  # fmt: skip
 """Words of a name that is not the training's own: warmup_momentum, bn_momentum."""
 
@@ -145,7 +151,8 @@ def find_items(plain: str) -> list[Item]:
         >>> [(item.kind, item.key) for item in find_items("momentum of 0.9")]
         [('concept', 'momentum'), ('is', 'is'), ('number', '')]
     """
-    tokens = [(_spelled(token), start, end) for token, start, end in _tokens(plain)]
+    links = covering([match.span() for match in _LINKED.finditer(plain)])
+    tokens = [(_spelled(token), start, end) for token, start, end in _tokens(plain) if not links(start, end)]
     items: list[Item] = []
     index, here = 0, 0
     while index < len(tokens):
@@ -157,7 +164,8 @@ def find_items(plain: str) -> list[Item]:
         if token in _BEGINNINGS:
             found, after = _composed(plain, tokens, index, found, after)
         name = _IDENTIFIER.match(plain, start)
-        if name is not None and found is not None and tokens[after - 1][2] < name.end() and _is_other(name[0]):
+        partly = name is not None and found is not None and tokens[after - 1][2] < name.end()
+        if name is not None and partly and _is_other(name[0]):
             items.append(Item("word", name[0], start, name.end()))  # warmup_momentum
             here = name.end()
             index += 1
@@ -175,11 +183,8 @@ def find_items(plain: str) -> list[Item]:
             index += 1
             continue
         if found is not None:
-            kind, key = found
             end = tokens[after - 1][2]
-            key = _told_apart(key, plain, start, end)
-            if kind == "to" and plain[start] in "降减缩衰递下变调" and _is_part(plain, end):
-                kind, key = "verb", "multiply"  # 降至十分之一, 衰减为0.9倍
+            kind, key = _meant(found, items[-1] if items else None, plain, start, end)
             sized = key == "batch" and plain[start:end].endswith(("h size", "h_size", "h-size", "hsize", "h sizes"))
             sized = (
                 "of size" if key == "batch" and plain.endswith(" of size", start, end) else "size" if sized else None
@@ -199,15 +204,26 @@ def find_items(plain: str) -> list[Item]:
     return _with_stalls(_without_glosses(_without_citations(kept, plain)), plain)
 
 
-def _told_apart(key: str, plain: str, start: int, end: int) -> str:
-    """Return the key of a phrase that means something else beside some words."""
-    if key == "lr" and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
-        return "lr_every"  # 步长为30个epoch
-    if key == "lr_decay" and _FALLS.match(plain, start):
-        return "lr"  # "the learning rate drops by 10 at epoch 30"
+_ITERATED = re.compile(r"迭代(?=\s?(?:[,;.)、下]|$|\n))")
+
+
+def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, end: int) -> tuple[str, str]:
+    """Return what a known phrase is by what stands beside it."""
+    kind = found[0]
+    if found == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
+        return kind, "lr_every"  # 步长为30个epoch
+    if found[1] == "lr_decay" and _FALLS.match(plain, start):
+        return kind, "lr"  # "the learning rate drops by 10 at epoch 30"
     if plain[start:end] == "m" and _MARGIN.search(plain, max(0, start - 40), end + 20):
-        return "other"  # "arcface, s=64, m=0.5"
-    return key
+        return kind, "other"  # "arcface, s=64, m=0.5"
+    counted = found == ("verb", "train") and before is not None and before.value >= 100
+    if counted and _ITERATED.match(plain, start):
+        return "unit", "step"  # 训练500K迭代
+    changed = before is not None and before.is_a("verb", "reduce", "increase") and before.end == start
+    changed = changed and kind == "is" and plain[start:end] == "为"
+    if changed or (kind == "to" and plain[start] in "降减缩衰递下变调"):
+        return ("verb", "multiply") if _is_part(plain, end) else ("to", "to")  # 线性增长为0.1, 降至十分之一
+    return found
 
 
 _COMPOSED = [(re.compile(pattern), kind, key) for kind, key, pattern in COMPOSED]
@@ -231,12 +247,19 @@ _GLOSSED = frozenset({"word", "unit", "concept", "target", "mod", "is"})
 _SAME = {"l2": "weight_decay", "epochs_total": "epoch", "steps_total": "step"}
 
 
+_RATE_IS = [("concept", "lr"), ("is", "is")]
+
+
 def _without_glosses(items: list[Item]) -> list[Item]:
     """Return the items without what only names a setting again: "momentum (μ) = 0.9", 训练轮数（epochs）：50."""
     found: list[Item] = []
     place = 0
     while place < len(items):
         item = items[place]
+        letter = item.kind == "concept" and item.key != "lr" and item.end - item.start == 1
+        if letter and [(i.kind, i.key) for i in found[-2:]] == _RATE_IS and items[place + 1 : place + 2]:
+            place += 1 + (items[place + 1].kind == "is")  # 学习率为λ=1e-4
+            continue
         found.append(item)
         place += 1
         if place < len(items) and items[place].kind == "open" and item.kind in {"concept", "unit"}:
@@ -244,6 +267,8 @@ def _without_glosses(items: list[Item]) -> list[Item]:
             inner, after = items[place + 1 : close], items[close + 1]
             own = _SAME.get(item.key, item.key)
             named = all(i.kind in _GLOSSED and (i.kind != "concept" or _SAME.get(i.key, i.key) == own) for i in inner)
+            if close and named and own == "step" and any(i.key in {"epoch", "epochs_total"} for i in inner):
+                found[-1] = replace(item, key="epochs_total")  # 迭代次数(Epoch)为300
             if close and named and (after.kind in {"is", "number"} or after.is_a("word", "|")):
                 found += [inside for inside in inner if inside.kind == "mod"]
                 place = close + 1

@@ -447,6 +447,10 @@ def _parse(text: str) -> ast.Module | None:
 
 # Mixed input
 
+_SETTINGS = frozenset({"yaml", "json", "toml", "dictionary"})
+_PAIRED = re.compile(r"\s*(['\"])[\w .-]{1,40}\1\s*:\s*[^\s{\[]")
+"""A line of a dictionary, of which the comma may be missing."""
+
 
 def _mixed(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of prose with other things in it: fenced blocks, then runs of lines, then quoted commands."""
@@ -474,6 +478,11 @@ def _fenced(text: str, language: str, start: int, name: str) -> list[Part]:
         return []
     form = _by_name(text, language) if language in _FORMATS else tell(text)
     form = "python" if form == "shell" and _PYTHON.search(text) else form  # under a wrong label
+    if form in {"shell", ""} or (form == "python" and not _python(text)):  # settings are fenced as these, too
+        told = tell(text) if form else ""
+        lines = [line for line in text.splitlines() if line.strip() and not _COMMENT.match(line)]
+        paired = sum(bool(_PAIRED.match(line)) for line in lines)
+        form = told if told in _SETTINGS else "yaml" if paired > max(1, 0.8 * len(lines)) else form
     if form == "shell":
         return _heredocs(Part("command", "shell", text, start, name))
     return [_part(form, text, start, name)] if form else _lines(text, start, name)

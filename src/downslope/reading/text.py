@@ -304,6 +304,7 @@ _REWRITTEN = (
     ("→-", _rewriting(re.compile(r"→|->"), lambda _: " to ")),
     (" _[", _rewriting(_BRACKETED, lambda match: f"^-{match[1]}")),
     ("&", _rewriting(_ENTITY, _named)),
+    ("{", _rewriting(re.compile(r"\{\s?\\(?:times|cdot)\s?\}"), lambda _: "*")),
     ("\\<{-\u2212\u2013 ", _rewriting(_RAISED, _raised)),
     ("\\", _rewriting(re.compile(r"\\math(?:rm|it|bf)\s?\{\s?l\s?r\s?\}", re.IGNORECASE), lambda _: " lr ")),
     ("\\", _rewriting(_FONT, lambda _: " ")),

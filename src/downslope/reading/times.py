@@ -42,6 +42,7 @@ _PERIOD = Rules(
     **_PARTS,
 )
 _BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close? unit=plain?", **_PARTS)
+_PER = Pattern("number slash open? unit=unit:epoch,step close?")
 _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain is?){1,4}) number=number", **_PARTS)
@@ -75,12 +76,16 @@ class Time:
         values: The numbers; fractions of the whole if `percent`; first and last if "between".
         unit: "epoch", "step", of a period also "example", or "" where it is not said.
         percent: Whether they are parts of the whole training.
+        more: Whether it is counted from the time before it: 再经过1万次后.
+        last: Whether it is the last part of the training: 最后50轮.
     """
 
     prep: str
     values: tuple[float, ...]
     unit: str
     percent: bool = False
+    more: bool = False
+    last: bool = False
 
 
 _LISTED_COUNT = ["number", "comma"]
@@ -106,6 +111,8 @@ def find_times(items: Sequence[Item]) -> list[Item]:
             index += 1
             continue
         time, after = told
+        if time.prep == "next" and items[index].is_a("mod", "final") and len(time.values) == 1 and not time.percent:
+            time = replace(time, last=True)
         found.append(Item("time", time.prep or "bare", items[index].start, items[after - 1].end, data=time))
         index = after
     return found
@@ -177,6 +184,9 @@ def _bound_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] 
 
 
 def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
+    per = _PER.at(code, index - 1) if index and items[index].kind == "slash" else None
+    if per is not None and items[index - 1].value < 1:
+        return Time("every", (1,), _UNITS[items[per["unit"]].key]), per.after  # "decay 0.95/epoch"
     prep, place = _preposition(items, index)
     if place >= len(items):
         return None
@@ -207,7 +217,8 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         or (prep == "at" and before and before.is_a("concept", "clip"))
     ):
         return _first_one(items, code, prep, place)
-    chain = None if before is not None and before.kind == "slash" else _CHAIN.at(code, place)
+    product = [item.kind for item in items[max(0, index - 2) : index]] == ["star", "open"]  # 0.1*(128/256)
+    chain = None if product or (before is not None and before.kind == "slash") else _CHAIN.at(code, place)
     values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
     if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
         return Time(prep, values, ""), chain.after
@@ -351,6 +362,7 @@ def _with_unit(
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not prep and long and values[0] >= 1000 and index and items[index - 1].is_a("verb", "train"):
         many, prep = following.is_a("concept", "batch"), "for"  # "train for 80k mini-batches"
+    many = many or (not unit and not prep and values[0] >= 10_000 and following.is_a("concept", "batch"))  # 60k小批量
     if not unit and not many:
         return None
     if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:
@@ -365,6 +377,8 @@ def _with_unit(
         return Time("for", values, unit or "step"), after + 1
     if behind is not None and behind.is_a("after") and prep in {"", "for", "at", "first"}:
         return Time("after", values, unit or "step"), after + 1
+    if behind is not None and behind.is_a("after") and prep == "next" and items[index].end - items[index].start == 1:
+        return Time("after", values, unit or "step", more=True), after + 1
     if not prep and behind is not None and behind.is_a("word", "时", "处"):
         return Time("at", values, unit or "step"), after + 1  # 6万次时
     return Time(prep, values, unit or "step"), after

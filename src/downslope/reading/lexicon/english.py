@@ -38,12 +38,12 @@ ENGLISH = {
         "gamma": "gamma|γ",
         "patience": "patience",
         "warmup": "warmup|warm up|warms|warming up|warmed up|warms up|warmed|warm it up|warm the learning rate|warm the learning rate up|warmup period|warm up period|warmup phase|ramp up|"
-        "ramped up|gradual warmup|linear warmup|warmup steps|warmup epochs|warmup iterations|ramping up|ramps up|"
+        "ramped up|gradual warmup|linear warmup|warmup steps|warmup epochs|warmup iterations|warmup step|warmup epoch|warmup iters|warmup iter|ramping up|ramps up|"
         "ramped|linear warm up|burn in|ramp|ramps|warmup length|learning rate warmup",
         "lr_decay": "learning rate decay|lr decay|decay factor|decay rate|annealing factor|annealing rate|"
         "learning rate decay factor|learning rate decay rate|lr decay rate|lr decay factor|learning rate drop|"
         "exponential decay rate|decay coefficient|reduction factor|rate of decay|drop factor",
-        "lr_every": "epochs drop|epoch drop|decay steps|num epochs per decay|decay period|decay interval|decay every",
+        "lr_every": "lr period|epochs drop|epoch drop|decay steps|num epochs per decay|decay period|decay interval|decay every",
         "epochs_total": "number of epochs|total epoch|maximum epoch|max epochs|maximum epochs|num epochs|total epochs|maximum number of epochs|"
         "total number of epochs|training epochs|number of training epochs|epoch number|max epoch|"
         "total number of training epochs",
