@@ -58,6 +58,15 @@ TOLD_APART = [
     ("学习率0.1，在16K、24K次迭代时除以10。在28K迭代时，结束训练。", {"train.steps": 28000}),
     ("the maximum training iteration is set to 80,000, lr 0.1", {"train.steps": 80000}),
     ("lr 0.1, weight decay of 5×10−45\\times 10^{-4}", {"sgd.weight_decay": 0.0005}),
+    (
+        "下采样通过步长为2的3×3卷积层完成，学习率从0.1开始，在32k和48k次迭代时除以10",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.1, "sgd.lr.every": None},
+    ),
+    (
+        "optimizer: #设定优化器的类型\n  type: sgd #随机梯度下降\n  momentum: 0.9 #动量\n\nlr_scheduler: #学习率的相关设置\n"
+        "  type: PolynomialDecay #共支持多种策略\n  learning_rate: 0.01 #初始学习率\n  power: 0.9\n",
+        {"sgd.lr.schedule": "polynomial", "sgd.lr.initial": 0.01, "sgd.lr.power": 0.9, "sgd.momentum": 0.9},
+    ),
     ("学习率0.1，每30轮降低10倍", {"sgd.lr.rate": 0.1, "sgd.lr.every": 30, "sgd.lr.unit": "epoch"}),
     ("学习率0.1，每30轮降低10%", {"sgd.lr.rate": 0.9}),
     ("学习率0.1，每30轮降低为原来的10%", {"sgd.lr.rate": 0.1}),

@@ -52,6 +52,7 @@ _OF_RATE = re.compile(r"\blr\b|learning|学习率")
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
 _PERIOD = re.compile(r"(?:设置|设定|取|设)?[为是=:]?\s?\d{1,6}\s?(?:个?\s?epoch|轮|代|个?周期|次|个?step|步)")
 _FALLS = re.compile(r"(?:learning rate|lr) (?:drops|decays) (?:by|at|to|when|whenever|every|after|from|each)\b")
+_STRIDE = re.compile(r"(?:设?为|是|=)?\s?\d{1,2}(?![.\d])[^,;.。]{0,30}(?:卷积|池化|conv|采样)")
 _MARGIN = re.compile(r"\bs ?= ?\d|margin|(?:arc|cos|sphere|am)[- ]?(?:face|softmax)|间隔|边距")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
 
@@ -212,6 +213,8 @@ def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, 
     kind = found[0]
     if found == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
         return kind, "lr_every"  # 步长为30个epoch
+    if found[0] == "concept" and plain.endswith("步长", start, end) and _STRIDE.match(plain, end):
+        return kind, "other"  # 步长为2的卷积层
     if found[1] == "lr_decay" and _FALLS.match(plain, start):
         return kind, "lr"  # "the learning rate drops by 10 at epoch 30"
     if plain[start:end] == "m" and _MARGIN.search(plain, max(0, start - 40), end + 20):

@@ -346,7 +346,7 @@ def _told_by_lines(lines: list[str]) -> str:
 
 def _plain(value: str) -> str:
     """Return a value without its comment; quoted words are no sentence."""
-    return "" if value[:1] in "\"'{[" else value.partition(" #")[0]
+    return "" if value[:1] in "\"'{[#" else value.partition(" #")[0]
 
 
 def _nested_well(lines: list[str]) -> bool:
