@@ -285,6 +285,18 @@ for epoch in range(30):
             "sgd.lr.then.duration": 27,
         },
     ),
+    "a scheduler of its own that a word tells the way": (
+        """\
+from utils.lr_scheduler import LR_Scheduler
+optimizer = torch.optim.SGD(ps, momentum=0.9, lr=0.007)
+scheduler = LR_Scheduler('poly', 0.007, 50, len(train_loader))
+for epoch in range(50):
+    for i, sample in enumerate(train_loader):
+        scheduler(optimizer, i, epoch, best)
+        optimizer.step()
+""",
+        {"sgd.lr.schedule": "polynomial", "sgd.lr.initial": 0.007, "sgd.lr.duration": 50, "train.epochs": 50},
+    ),
     "a grid of rates": (
         """\
 for lr in [0.1, 0.01, 0.001]:

@@ -22,6 +22,10 @@ _MEANS = {
 """What an argument's name says -> our field."""
 
 
+_POLICY_WORDS = frozenset({"poly", "polynomial", "cos", "cosine", "linear"})
+"""Words that tell a scheduler of the program's own which way to go, with whatever else by place."""
+
+
 def row_by_words(made: Made) -> tuple[str, dict[str, str], str] | None:
     """Return the kind of schedule that a call makes, our fields with its arguments for them, and the unit or "".
 
@@ -54,4 +58,5 @@ def row_by_words(made: Made) -> tuple[str, dict[str, str], str] | None:
     units.discard("")
     needed = {"exponential": "rate", "multistep": "factor"}.get(kind, "")
     unknown = len(units) > 1 or ("warmup" in fields and not units) or (needed and needed not in fields)
-    return None if unknown or not fields else (kind, fields, units.pop() if units else "")
+    ramp = kind in {"cosine", "polynomial", "linear"} and any(word in _POLICY_WORDS for word in names[1:])
+    return None if unknown or not (fields or ramp) else (kind, fields, units.pop() if units else "")

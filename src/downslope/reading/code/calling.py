@@ -202,11 +202,10 @@ class Calls(_Rest):
             given = args[0].data if args and isinstance(args[0].data, dict) else {}
             for key, value in {**given, **kwargs}.items():
                 self.change(receiver.data.optimizer, value, str(key), receiver.data.place)
-        if last == "set_value" and len(args) == 1 and receiver is not None and is_number(receiver.data):
-            named = field_of(name_of(func.value)) == "sgd.lr" if isinstance(func, ast.Attribute) else False
-            if named:  # of Theano's shared variable
-                self.change(Value(Unknown("optimizer")), args[0])
-                self.assign(func.value, args[0], scope)
+        shared = receiver is not None and is_number(receiver.data) and last == "set_value" and len(args) == 1
+        if shared and isinstance(func, ast.Attribute) and field_of(name_of(func.value)) == "sgd.lr":  # of Theano
+            self.change(Value(Unknown("optimizer")), args[0])
+            self.assign(func.value, args[0], scope)
         if isinstance(callee.data, Made) and args and optimizer_of(callee.data.name) and not receiver:
             self.change(callee, args[0])  # of objax: `optimizer(lr, gradients)`
         if receiver is not None and isinstance(receiver.data, Namespace) and last in {"_get_kwargs", "items"}:

@@ -136,8 +136,9 @@ def sample_function(
 
 def _one_less(node: ast.AST, name: str) -> bool:
     """Return whether a node is `epoch - 1`: epochs are counted from 1 where it stands."""
-    less = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.left, ast.Name)
-    return less and node.left.id == name and isinstance(node.right, ast.Constant) and node.right.value == 1
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Sub) or not isinstance(node.left, ast.Name):
+        return False
+    return node.left.id == name and isinstance(node.right, ast.Constant) and node.right.value == 1
 
 
 def sample_shift(on: Interpreter, function: Function, length: float | None, base: Value | None) -> Plan | None:

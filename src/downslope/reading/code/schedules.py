@@ -516,6 +516,8 @@ class Schedules:
         args = made.args[1:] if word is not None and "name" not in made.kwargs else made.args
         told = str(word.data) if word is not None else made.name
         kind = next((one for one in ("cosine", "linear", "polynomial", "constant") if one in told), "")
+        if not kind:
+            return self.by_row(made, base)
         return self.of_transformers(replace(made, args=args), kind, made.kwargs, base)
 
     def of_transformers(self, made: Made, kind: str, given: Mapping[str, Value], base: Value | None) -> Plan | None:

@@ -294,7 +294,8 @@ class _Filling:
             kind = "cosine"
         gamma = main.by_concept.get("gamma", [None])[0]
         if gamma is not None and gamma.value == 1 and kind in {"step", "multistep", "exponential", None}:
-            main.first("gamma"), main.first("every")
+            main.first("gamma")
+            main.first("every")
             return None
         word = squeezed(policy.value) if policy is not None else ""
         if kind == "linear" and "warmup" in word and "decay" not in word and self.system.name != "transformers":
