@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from downslope.reading.facts import Board
+from downslope.reading.find_courses import subject_of
 from downslope.reading.find_falls import pair_factors, rate_of, tells_a_fall
 from downslope.reading.items import Item
 from downslope.reading.patterns import MOST, Match, Pattern, Rules
@@ -145,7 +146,8 @@ def find_changes(board: Board) -> None:
             if begun is None:
                 continue
             frame, place = begun
-            if head.rule == "verb" and not _is_about_lr(board, first, place, last):
+            grows = board.items[place].key == "increase" and subject_of(board, first, place) == "other"
+            if head.rule == "verb" and (grows or not _is_about_lr(board, first, place, last)):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
                 continue
             if head.rule in {"keyed", "steps"}:
@@ -456,6 +458,13 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
         if change.every is not None or _DONE.match(following.lstrip(" ,")):
             return False
         change.every = time
+        held = _first_phase(board, place) if not change.at else None
+        if held is not None and any(i.is_a("for", "next") for i in board.items[held:place]):
+            change.at.append(
+                replace(board.items[held].data, prep="after")
+            )  # "0.4 for the first 8 epochs, then ... every"
+            frame.places.add(held)
+            board.used.add(held)
     elif time.prep == "until" and any(i.is_a("word", *_KEPT) for i in board.items[max(0, place - 3) : place]):
         return False
     elif change.at and _DONE.match(board.text.plain[board.items[place].end : board.items[place].end + 16].lstrip(" ,")):

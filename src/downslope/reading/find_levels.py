@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from downslope.reading.facts import Board, Value
 from downslope.reading.items import Item
-from downslope.reading.numbers import number_at, numbers_of
+from downslope.reading.numbers import numbers_of
 from downslope.reading.patterns import Match, Pattern, Rules, runs
 from downslope.reading.schedule_facts import Change, Knots, Levels, Shape
 from downslope.reading.times import Time
@@ -168,11 +168,12 @@ _ROWS = re.compile(
 """Rates, and as many spans: "0.1, 0.01 and 0.001 for epochs 1-30, 31-60 and 61-90"."""
 
 _REST = re.compile(
-    r"\b(?:a|one)[ -](?:tenth|half|fifth|quarter|hundredth) (?:of )?"
+    r"\b(?:a|one)[ -](?P<part>tenth|half|fifth|quarter|hundredth) (?:of )?"
     r"(?:that|it|this|the (?:previous|initial|original)(?: \w+)?)?"
     r"[^.;\d]{0,12}\b(?:(?:for|in|during) the (?:rest|remain)\w*|thereafter|afterwards?)"
 )
 """What a rate is for the rest of the training, as a part of that of the first phase."""
+_SHARES = {"tenth": 0.1, "half": 0.5, "fifth": 0.2, "quarter": 0.25, "hundredth": 0.01}
 
 
 def _find_rows(board: Board) -> None:
@@ -196,14 +197,12 @@ def _find_rows(board: Board) -> None:
 def _find_parts(board: Board) -> None:
     """Add the fall after a first phase: "0.1 for the first 100 epochs and a tenth of that for the remainder"."""
     for match in _REST.finditer(board.text.plain):
-        part = next((n.value for p in (0, 2, 4) if (n := number_at(match[0], p)) and 0 < n.value < 1), None)
-        part = part or next((1 / n.value for n in [number_at(match[0], 2)] if n and n.value > 1), None)
         before = [p for p, i in enumerate(board.items) if i.kind == "time" and i.end <= match.start()][-1:]
         firsts = [p for p in before if p not in board.used and board.items[p].data.prep in {"first", "for"}]
-        if part and firsts and match.start() - board.items[firsts[0]].end < 40:
+        if firsts and match.start() - board.items[firsts[0]].end < 40:
             at = replace(board.items[firsts[0]].data, prep="at")
             within = [p for p, i in enumerate(board.items) if match.start() <= i.start < match.end()]
-            board.note(Change("change", "multiply", part, at=[at]), [*firsts, *within])
+            board.note(Change("change", "multiply", _SHARES[match["part"]], at=[at]), [*firsts, *within])
 
 
 def find_levels(board: Board) -> None:

@@ -120,6 +120,8 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
     for index, item in enumerate(result):
         if item.is_a("word", "decay"):
             result[index] = _resolve(result, index)
+        elif item.is_a("concept", "lr_decay") and item.end - item.start in _DECAYS and _falls(result, index):
+            result[index] = replace(item, kind="verb", key="reduce")
         elif item.is_a("concept", "lr_decay"):
             owner = "weight_decay" if index and result[index - 1].kind == "target" else _owner(result, index)
             if owner in {"momentum", "ema", "weight_decay", "l2"}:
@@ -143,6 +145,14 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 if name in match:
                     result[match[name]] = replace(result[match[name]], key="other")
     return result
+
+
+_DECAYS = (len("lr decays"), len("learning rate decays"))
+
+
+def _falls(items: Sequence[Item], index: int) -> bool:
+    """Whether "lr decays" is a rate and its verb, by what follows: "lr decays by 10 at 150 and 250"."""
+    return index + 1 < len(items) and items[index + 1].kind in {"by", "to", "time", "from", "each"}
 
 
 def _as_symbol(items: Sequence[Item], index: int) -> Item:

@@ -150,6 +150,12 @@ def _instead(board: Board, first: int, own: int, last: int) -> None:
 _NUMBER = r"(?:\d{1,9}(?:\.\d{1,12})?|\.\d{1,12})(?:e-?\d{1,3}|\*10\^-?\d{1,3})?"  # bounded: so is the work
 _SUPERSEDED = [
     re.compile(
+        rf"\b(?:initially|at first|first|started)\b[^.;\n\d]{{0,40}}(?P<old>{_NUMBER})(?![\w.]*\w)[^\n\d]{{0,80}}"
+        rf"\b(?:i|we) (?:then |finally |later )?"
+        rf"(?:lowered|reduced|decreased|dropped|raised|increased|changed|switched) "
+        rf"(?:it|this|the (?:learning )?rate) to (?P<new>{_NUMBER})(?! ?(?:after|at|for|when|every|by)\b)"
+    ),
+    re.compile(
         rf"(?<![\w.])(?P<old>{_NUMBER})(?![\w.])[^\n]{{0,80}}?\b"
         rf"(?:settled (?:on|for)|went with|opted for|ended up (?:with|at)) "
         rf"(?:[a-z]{{1,20}} ){{0,2}}(?P<new>{_NUMBER})"

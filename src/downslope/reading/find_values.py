@@ -339,7 +339,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     item, amount = items[concept], items[number].number
     assert amount is not None  # noqa: S101 - the caller has a number's place
     key = item.key
-    if amount.times or _is_offered(board, concept, number, first):
+    signed = board.plain(items[number])[0] == "+"  # "59% of the learning rate recovered +6.0pp"
+    if amount.times or signed or _is_offered(board, concept, number, first):
         board.refused.add(number)
         return
     if amount.spelled and board.plain(items[number]) == "一":
@@ -444,6 +445,10 @@ def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, 
     before = words[: board.items[number].start - board.items[first].start].rpartition(",")[2]
     if _TERM.search(before):
         return True
+    end = next((p for p in range(number, len(board.items)) if board.items[p].kind == "break"), len(board.items))
+    near = (item for item in board.items[first:end] if item.kind == "concept" and board.plain(item) != named)
+    if named in {"λ", "lambda"} and all(item.key in {"other", "teacher"} for item in near):
+        return True  # "the number K is 8 and λ is 0.001", which may weigh anything
     other = _LOSS.search(words) or _SYMBOL_OF.search(before) or _NUMBERED.search(before)
     return other is not None or (named in {"λ", "lambda"} and value >= 0.1)
 

@@ -24,7 +24,7 @@ _DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})*\.000(?= (?:[a-z]+ )?(?:iteration|step
 _MANTISSA = re.compile(rf"(?P<sign>(?<![\w)])[-+])?(?P<digits>{_DIGITS})")
 _POWER = r"(?:\{\s?([+-]?[^\S\n]?\d+)\s?\}?|\(\s?([+-]?[^\S\n]?\d+)\s?\)|([+-]?[^\S\n]?\d+))"
 _RAISED = re.compile(rf"\s?(?:\^|\*\*)[^\S\n]?{_POWER}")
-_TEN = re.compile(r"(?:\{ ?1 ?0 ?\}|1 ?0)(?=\s?(?:\^|\*\*)|\s?-\s?\d)")
+_TEN = re.compile(r"(?:\{ ?)?1 ?0(?: ?\})?(?=\s?(?:\^|\*\*)|\s?-\s?\d)")
 _TEN_IN_HAN = re.compile(r"10\s?的\s?(负|-)?\s?([\d一二三四五六七八九])\s?次[方幂]")
 _LOST = re.compile(r"10\s?-(\d)(?![\d%]|\.\d)(?!\s?[a-z]*\s?(?:epoch|轮|个))")
 _LOST_AFTER = re.compile(r"10\s?([+-][^\S\n]?\d+)")
@@ -36,6 +36,7 @@ _BREAK = r"[+-]?(?:\s*\n\s*\^?[+-]?\d{1,3}(?![\d.]))?"
 _CUT = re.compile(
     rf"\s?\^{_BREAK}|\*\*\s?[-+(\d]|\s?[*x]\s?10(?:\s?\^{_BREAK}|\s?[-({{]|\s\d)|\s?[*x]\s?(?:10\s?)?e\s?\^?[-{{]"
     r"|\s?e\s?\^?[-{]|\se\d|e(?![a-z])|[*x]10e|_[-{\d]|\s?[*x]\s?10\s?[_<\\{]"
+    r"|\s?[*]\s{0,3}\{?\s?[il]\s?\}?\s?0\s?\^|\s?\.\s?\{"
     r"|\s?(?:\\[a-z]{2,8}\s?)?\{+\s?(?:\\[a-z]{2,8}\s?)?(?:e\s?[-^} ]|-)| \. ?\d"
 )
 """What is left of a power after its number, where it is no power that can be read, or a line break took it apart."""

@@ -98,7 +98,6 @@ _ENTITY = re.compile(r"&#?\w{2,8};")
 _APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])")
 """A formula whose characters a scanner set apart, $1 0 ^ { - 3 }$: no two digits of it touch; and the blanks in it."""
 
-_TEN = r"(?:10-\d|10\^\{?-\d\}?|10\^\{-\d\})"
 _TWICE = [
     re.compile(r"(?<![\d.])(?P<one>(?P<times>(?:(?P<digits>\d(?:\.\d{1,3})?) ?\* ?)?)10-(?P<power>\d))"
                r"(?P<again>(?:(?(digits)(?P=digits) ?\* ?)10(?:-|\^\{?-)(?P=power)\}?){1,2})(?![\d.])"),

@@ -390,6 +390,9 @@ def _parts(
     """Return parts of the whole training, if that is what the percentages are."""
     match = _WHOLE_AFTER.at(code, after)
     unit, end = "", after
+    number, before = items[index].number, items[index - 1] if index else None
+    if match is None and number is not None and number.spelled and before is not None and before.is_a("at", "in"):
+        return None  # "cut in half"
     if match is not None and match.rule == "200 epochs":
         unit = _unit(items, match["unit"])
     elif match is not None and match.rule != "here":

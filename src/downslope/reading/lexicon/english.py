@@ -56,7 +56,7 @@ ENGLISH = {
         "stochastic depth|drop probability|keep probability|batch norm momentum|batch normalization momentum|"
         "bn momentum|batch norm decay|batchnorm momentum|bn decay|batch norm epsilon|standard deviation|std|variance|"
         "crop size|resolution|image size|input size|weight initialization|top 1|top 5|"
-        "bleu|threshold of|depth|width|growth rate|embedding|hidden size|vocabulary|beam size|scale factor|"
+        "bleu|threshold of|depth|width|growth rate|embedding|hidden size|vocabulary|beam size|scale factor|scaling factor|scaling coefficient|"
         "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|"
         "momentum batch normalization|moving average decay for batch|probability|hidden units|number of layers|kernel size|"
         "stride|padding|test error|training error|loss weight|dropout of|queue|"
