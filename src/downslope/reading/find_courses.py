@@ -128,7 +128,8 @@ _NO_SCHEDULE = re.compile(
 def _is_anothers(board: Board, place: int) -> bool:
     """Whether a word like "linear" is said of a part of the network, or of how something else than the rate grows."""
     item = board.items[place]
-    if _NO_SCHEDULE.match(board.text.plain, item.end) and " " not in board.plain(item):
+    word = board.plain(item)
+    if _NO_SCHEDULE.match(board.text.plain, item.end) and word.isascii() and " " not in word:
         return True
     grows = [p for p in (place - 1, place + 1) if 0 < p < len(board.items) and board.items[p].is_a("verb", "increase")]
     first = place
