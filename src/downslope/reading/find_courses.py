@@ -244,7 +244,9 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
     before_it = items[max(first, match.first - 3) : match.first]
     at_once = not (shape or over) and any(board.plain(item).startswith(_AT_ONCE) for item in before_it)
-    key = "other" if at_once else subject_of(board, first, match.first)  # "when I change the rate from 0.1 to 0.01"
+    named = any(item.is_a("concept", "lr") for item in items[match.first : match["low"]])
+    subject = "lr" if named else subject_of(board, first, match.first)
+    key = "other" if at_once else subject  # "when I change the rate from 0.1 to 0.01"
     if key != "lr":  # the schedule and the time behind it are not the learning rate's either
         following = range(match.after, min(last, match.after + 5))
         end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))
