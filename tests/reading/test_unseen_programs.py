@@ -297,6 +297,14 @@ for epoch in range(50):
 """,
         {"sgd.lr.schedule": "polynomial", "sgd.lr.initial": 0.007, "sgd.lr.duration": 50, "train.epochs": 50},
     ),
+    "the rate of a loss": (
+        "loss.triplet.lr = 0.05\ndefault.lr = 0.1\ndefault.wd = 0.0005\nnet = make(default)\n",
+        {"sgd.lr": 0.1, "sgd.weight_decay": 0.0005},
+    ),
+    "the momentum of an average alone": (
+        "optim_wrapper = dict(optimizer=dict(lr=4e-3))\ncustom_hooks = [dict(type='EMAHook', momentum=4e-5)]\n",
+        {"sgd.lr": 4e-3, "sgd.momentum": None},
+    ),
     "a grid of rates": (
         """\
 for lr in [0.1, 0.01, 0.001]:

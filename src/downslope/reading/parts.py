@@ -421,7 +421,7 @@ def _python(text: str) -> str:
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
 _BUILDERS = frozenset(
-    ["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str", "round", "min", "max", "abs"]
+    ["dict", "list", "tuple", "set", "float", "int", "len", "range", "read_base", "str", "round", "min", "max", "abs"]
 )
 
 

@@ -51,6 +51,9 @@ _FROM_INITIAL = frozenset({"cosine", "linear", "polynomial", "exponential", "mul
 _LIMITS = {"lr": 10.0, "momentum": 1.0, "weight_decay": 0.1}
 """Roles whose numbers need not be whole, and below which a value is filled in."""
 
+_LEAST = {"momentum": 0.1}
+"""What a value that is filled in must exceed: one that is less is some average's."""
+
 _UNLIKELY, _SURE, _CERTAIN = 0.05, 0.5, 0.8
 _MOST, _LONGEST = 200, 2000
 """Numbers that are asked for what no rule found, and characters of a stretch: what people paste has fewer."""
@@ -282,7 +285,9 @@ def _likeliest(rated: Sequence[Rated], role: str, least: float) -> Place | None:
     if place is None or likely[index] < least:
         return None
     value = place.number.value
-    usable = 0 < value < _LIMITS.get(role, math.inf) and (role in _LIMITS or float(value).is_integer())
+    usable = _LEAST.get(role, 0) < value < _LIMITS.get(role, math.inf) and (
+        role in _LIMITS or float(value).is_integer()
+    )
     if not usable or _is_choice(place.text.plain, place.number):
         return None
     line = place.text.plain[: place.number.start].rpartition("\n")[2]

@@ -197,8 +197,10 @@ class Interpreter(Expressions):
                 )
                 self.assign(one, item, scope)
         elif isinstance(target, ast.Attribute):
-            self.enter(path_of(target)[1:], value)
-            if not words_in(path_of(target)[1:-1]) & (FOREIGN | STRUCTURE):
+            path = path_of(target)
+            foreign = bool(words_in(path[:1]) & FOREIGN)  # loss.triplet.lr = 0.05
+            self.enter(path if foreign else path[1:], value)
+            if not foreign and not words_in(path[1:-1]) & (FOREIGN | STRUCTURE):
                 self.note(target.attr, value)
             self._set(self.evaluate(target.value, scope), target.attr, value)
         elif isinstance(target, ast.Subscript):
