@@ -40,6 +40,9 @@ BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
 _MOST_CALLS_INSIDE = 14
 _MOST_MADE = 4000
+_LETTERS = {"γ": "gamma", "μ": "momentum", "λ": "weight_decay", "η": "lr"}
+"""Keywords that notes write as letters: MultiStepLR([60, 120], γ=0.2)."""
+
 _SILENT = words_of(
     "print info debug warning warn error write add_scalar log_metric add_graph flush zero_grad train eval cuda "
     "manual_seed "
@@ -233,14 +236,14 @@ class Calls(_Rest):
         for keyword in node.keywords:
             value = self.evaluate(keyword.value, scope)
             if keyword.arg is not None:
-                kwargs[keyword.arg] = value.within(*self.program.place(keyword))
-                of_loader = value.literal and field_of(keyword.arg) == "data.batch_size"
+                kwargs[name := _LETTERS.get(keyword.arg, keyword.arg)] = value.within(*self.program.place(keyword))
+                of_loader = value.literal and field_of(name) == "data.batch_size"
                 if (
                     not of_loader
                     and not LAYER.search(last)
-                    and not (OF_RATE.search(last) and field_of(keyword.arg).startswith("train."))
+                    and not (OF_RATE.search(last) and field_of(name).startswith("train."))
                 ):
-                    self.note(keyword.arg, kwargs[keyword.arg])
+                    self.note(name, kwargs[name])
             elif isinstance(value.data, dict):
                 kwargs.update({key: item for key, item in value.data.items() if isinstance(key, str)})
             elif isinstance(value.data, Namespace):
