@@ -9,6 +9,7 @@ from downslope.core.tables import toml_line
 from downslope.reading.draft import Draft
 from downslope.reading.findings import Found, Kind
 from downslope.reading.order import RATES
+from downslope.reading.plan import COUNTED_FROM_START
 from downslope.reading.reading import Field
 
 RANKS: dict[Kind, int] = {"command": 0, "configuration": 1, "code": 2, "prose": 3}
@@ -101,6 +102,10 @@ def _schedule(draft: Draft, given: list[tuple[Found, dict[str, Field]]]) -> dict
     winner, fields = given[place]
     fields = dict(fields)
     warms = fields["sgd.lr.schedule"].value == "warmup"
+    if warms and not any(path.startswith("sgd.lr.then.") for path in fields):
+        scheduled = [others for part, others in given if part is not winner and "sgd.lr.schedule" in others]
+        fields |= _after_warmup(scheduled[0]) if scheduled else {}
+        fields = {path: found for path, found in fields.items() if path != "sgd.lr.then" or not scheduled}
     last = "sgd.lr.then" if warms and "sgd.lr.then.schedule" not in fields else "sgd.lr.then.initial"
     at = _base(fields) or (last if warms else "sgd.lr.initial")
     for other_place, (other, others) in enumerate(given):
@@ -119,6 +124,16 @@ def _schedule(draft: Draft, given: list[tuple[Found, dict[str, Field]]]) -> dict
             path = "sgd.lr.schedule"
             fields[path] = _over(draft, path, (winner, fields[path]), (other, others[path]))
     return fields
+
+
+def _after_warmup(others: dict[str, Field]) -> dict[str, Field]:
+    """Return what comes after a warmup of which another part tells: a flag in a text that tells of the steps."""
+    if others["sgd.lr.schedule"].value == "warmup":
+        return {path: found for path, found in others.items() if path.startswith(("sgd.lr.then.", "sgd.lr.restart"))}
+    then = {path.replace("sgd.lr.", "sgd.lr.then."): found for path, found in others.items() if path != "sgd.lr"}
+    if others["sgd.lr.schedule"].value in {"multistep", "exponential"}:
+        then["sgd.lr.restart"] = Field(False, "implied", COUNTED_FROM_START)
+    return then
 
 
 def _base(fields: dict[str, Field]) -> str | None:

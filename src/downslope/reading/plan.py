@@ -27,6 +27,7 @@ PATIENCE = 10
 """Evaluations without improvement where none are stated: the default of torch's ReduceLROnPlateau."""
 
 PER_STEP = "it counts iterations"
+COUNTED_FROM_START = "epochs are counted from the start of training, as in Goyal et al. 2017"
 _MANY = 1000
 """Times from here on count steps, where nothing says what they count; of a warmup those from `_SHORT` on."""
 _SHORT = 100
@@ -266,8 +267,7 @@ def _rise(plan: Plan, then: Plan, known: dict[str, Field], say: Say) -> None:
         unit = total[1] if fits and total else "epoch" if length.value < _SHORT else "step"
         plan.put("unit", Field(unit, "assumed", _OF_THE_LENGTH if fits else "not stated", marks=("unit",)))
     if then.kind in {*_CLOCKED, "levels"} or (then.kind != "constant" and plan.clocked):
-        why = "epochs are counted from the start of training, as in Goyal et al. 2017"
-        plan.put("restart", Field(False, "implied", why))
+        plan.put("restart", Field(False, "implied", COUNTED_FROM_START))
 
 
 def _plateau(plan: Plan, say: Say) -> Plan:
