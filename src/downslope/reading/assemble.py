@@ -388,6 +388,7 @@ _STOPPING = re.compile(r"early[ -]stop\w*(?: \w+){0,2} $")
 _LENGTHENED = re.compile(r"\b(?:lengthen|extend|prolong)\w* (?:the )?train\w*[^.,;\d]{0,20}to $")
 _REPEATED = re.compile(
     r"(?:through[ -]time|bptt)[^,;\d]*$|\btime $|accumulat|repeat|average|evaluat|"
+    r"(?:interval|freq(?:uency)?|\blog(?:ging)?|\bprint(?:ing)?|\bsav(?:e|ing)|checkpoints?)\b[^,;\d]{0,12}$|"
     r"diffusion|denois|sampling|扩散|去噪|推理|交互|"
     r"累积|累加|重复|运行|独立|实验|测试|采样|平均|尝试"
 )

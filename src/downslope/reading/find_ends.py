@@ -15,7 +15,7 @@ _ENDS = Rules(
         "after, stopped": "when=time:at,after,until,bare (word|is|after|verb:train){0,3} end:end",
         "at a time, it ends": "when=time:at word:时? comma end:end (verb:train|concept)? (break|close)?",
         "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
-        "an epoch is 250 steps": "one=time:bare is{1,2} rate=time:bare",
+        "an epoch is 250 steps": "one=time:bare is{1,2} rate=(time:bare|number concept:batch)",
         "1000 steps an epoch": "time:every verb:train? is? rate=time:bare",
         "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
@@ -25,7 +25,7 @@ _ENDS = Rules(
         "so many, in parentheses": "parts=(time:at|times:at) open value=number close",
         "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
         "a row": "left=word word{0,2} unit=unit:epoch word value=number right=word",
-        "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤|word:-) value=number",
+        "epoch is 90": "unit=unit:epoch,step (mod:total|word:数,量,总){0,2} (word:<? is|word:≤|word:-) value=number",
     },
     any="time:at,after,for,total,until,bare",
 )
@@ -79,6 +79,9 @@ def find_ends(board: Board) -> None:
             value = number.value if number is not None and not number.spelled else 0  # "is twice as much"
             begins = before is None or before.kind in {"comma", "break", "open", "close", "and", "is"}
             begins = begins or (before is not None and before.is_a("word", "的", "将", "把"))
+            steps = board.items[match["unit"]].key == "step"
+            if steps and (value < 1000 or (before is not None and before.kind != "break")):
+                continue  # only a row or a line of its own says how many
             if value >= 1 and begins and (all(bars) or not row):
                 unit = board.items[match["unit"]].key
                 board.note(Value("value", "epochs_total", value, unit=unit), range(match.first, match.after))
