@@ -22,6 +22,8 @@ def put_learning_rate(draft: Draft) -> None:
     rate, warmup, knots = find_rate(draft), _warmup(draft), knots_plan(draft)
     plan = knots or _choose(draft, rate, warmup) or Plan("constant").put("value", rate)
     plan.held = plan.held or _held(draft)
+    if warmup is not None and plan.kind == "onecycle" and _rises_for(draft, plan, warmup):
+        warmup = None
     whole_plan = plan if knots or warmup is None else _with_warmup(draft, warmup, rate, plan)
     draft.fields |= complete(whole_plan, draft.fields, draft.remarks.say)
     if knots:
@@ -29,6 +31,18 @@ def put_learning_rate(draft: Draft) -> None:
     _imply_length(draft, whole_plan, plan)
     if rate is None and not {"initial", "peak", "schedules"} & plan.fields.keys():
         draft.remarks.say("no_lr" if plan.kind == "constant" else "no_base_lr")
+
+
+def _rises_for(draft: Draft, plan: Plan, warmup: Warmup) -> bool:
+    """Put the part of a cycle in which it rises, which is no warmup before it; False if its length is not known."""
+    time, total = warmup.length, total_of(draft.fields)
+    if time is None or not (time.percent or (total and total[1] == time.unit and total[0] > time.values[0])):
+        return False
+    if time.percent:
+        plan.tell(draft.words(warmup), pct_start=time.values[0])
+    elif total is not None:
+        plan.tell(draft.words(warmup), "implied", pct_start=tidy(time.values[0] / total[0]))
+    return True
 
 
 def _from_start(draft: Draft, time: Time) -> Time:
@@ -102,7 +116,7 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
     named = Plan(shape).tell(_say(draft, fact), "implied" if guessed else "stated", schedule=shape)
     if shape == "onecycle":
         return _take_duration(draft, named.put("peak", rate), fact, changes, warmup)
-    steps = [c for c in timed if not (c.every and c.shape in RAMPS and c.value is None)]  # "updated every epoch"
+    steps = [c for c in timed if not _is_bare_update(c, shape)]  # "updated every epoch"
     if shape in RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in steps):
         return _ramp(draft, named, fact, rate, changes, warmup)
     if shape == "inverse":
@@ -125,6 +139,12 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
         draft.fields |= complete(_plateau(draft, plateaus), draft.fields, draft.remarks.say)
         return None
     return _untimed(draft, rate, changes, named, fact)
+
+
+def _is_bare_update(change: Change, shape: str) -> bool:
+    """Whether a change only says that a ramp goes on: "updated every epoch", "linearly decayed at every epoch"."""
+    goes_on = change.shape in RAMPS or (change.every is not None and change.every.values == (1,) and shape in RAMPS)
+    return change.every is not None and goes_on and change.value is None and not change.targets
 
 
 _COSINES = re.compile(r"cos|sgdr|restart|anneal|余弦|重启|退火")
@@ -162,6 +182,8 @@ def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
             return change.shape, change
     falling = [fact for fact in courses(draft) if fact.first > fact.last]
     shapes = [fact for fact in draft.every(Shape) if fact.key not in {"constant", "piecewise", "inverse_sqrt"}]
+    if any(change.value is not None and (change.at or change.every) for change in changes):
+        shapes = [fact for fact in shapes if not _BESIDES.search(draft.text.plain, max(0, fact.start - 30), fact.start)]
     warmups = draft.every(Warmup)
     for key in ("onecycle", "cyclic", "cosine", "polynomial", "exponential", "inverse", "multistep", "linear"):
         for fact in shapes:
@@ -175,7 +197,7 @@ def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
     return "", None
 
 
-_STEPS = re.compile(r"step(?!.?size)|iter|步(?!长)", re.IGNORECASE)
+_STEPS = re.compile(r"step(?!.?size|[ =:|]{0,4}\d)|iter|步(?!长)", re.IGNORECASE)
 """Words of a period that is in steps; a `step_size` is in whatever the scheduler is called by."""
 
 _FALLS = re.compile(r"decay|anneal|schedul|衰减|下降|减|降|递减|退火|学习率的?(?:调度|策略)")
@@ -258,6 +280,10 @@ def _plateau(draft: Draft, changes: list[Change]) -> Plan:
     return plan
 
 
+_BESIDES = re.compile(r"\b(?:also|alternativ\w+|optional\w*|or)\b[^.;]{0,16}$")
+"""What introduces a schedule besides the one that is told of: "also a one-cycle schedule"."""
+
+_MULTI = re.compile(r"multi", re.IGNORECASE)
 _DECAY = re.compile(r"decay|schedul|anneal|step.?(?:size|lr)|multi.?step|exponential|衰减|下降|调度")
 
 
@@ -279,7 +305,7 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
         counted = next((c for c in changes if c.count), None)
         if counted is not None:
             draft.remarks.say("reduced_sometime", count=counted.count)
-        elif named.kind == "exponential":
+        elif named.kind == "exponential" or (named.kind == "multistep" and _MULTI.search(_say(draft, fact))):
             return named.put("initial", rate)
         elif changes or named.kind:
             draft.remarks.say("constant_lr")

@@ -95,6 +95,8 @@ def _after_some_time(draft: Draft, rate: Field | None, change: Change, start: fl
 def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan:
     words = draft.words(*changes)
     factors = {change.value for change in changes if change.value is not None}
+    if (first := changes[0].value) is not None and _are_powers([change.value for change in changes]):
+        factors = {first}  # "x0.1 after 80, x0.01 after 120" of what it began with
     times = _rising(draft, _absolute([time for change in changes for time in change.at]))
     targets = [target for change in changes for target in change.targets]
     if len(factors) > 1 and rate is not None:
@@ -111,6 +113,19 @@ def _milestones(draft: Draft, rate: Field | None, changes: list[Change]) -> Plan
     else:
         _factor_from_elsewhere(draft, plan, changes, targets)
     return _take_times(plan, times, words)
+
+
+def _are_powers(values: list[float | None]) -> bool:
+    """Whether factors are the powers of the first, which is small."""
+    first = values[0] or 1
+    return (
+        len(values) > 1
+        and first <= 0.1
+        and all(
+            value is not None and abs(value - first**power) <= 1e-6 * value
+            for power, value in enumerate(values, start=1)
+        )
+    )
 
 
 def _absolute(times: list[Time]) -> list[Time]:

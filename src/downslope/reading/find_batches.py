@@ -43,7 +43,7 @@ _TOTAL = [
 _TOLD = [
     Pattern(pattern)
     for pattern in (
-        "unit:batches is number=number",
+        "(unit:batches|each:every concept:batch) is number=number",
         "concept:batch word:holds,hold,has,had,have,comprises,comprised,includes,held number=number (unit|word)",
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",

@@ -39,13 +39,13 @@ _HEADS = Rules(
         "steps": "(schedule:multistep (is|with|open|concept:lr){0,3}|concept:lr (word|is){0,3} unit:step is open) "
         "points=(number ((comma|and|slash){1,2} number){1,10})",
         "signed": "(time|times) (word|comma|open){0,2} concept:lr? (star|slash|word:x) number",
-        "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
+        "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every|(word|comma|taken|with){0,3} when)",
     },
     **_PARTS,
 )
 _SIGNS = {"star": "multiply", "slash": "divide", "word": "multiply"}
-_DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
-_OF_NOUN = Pattern("fill amount=number", **_PARTS)
+_DIRECT = Pattern("(word:了,约,大约,x|star|slash)? and? amount=number")
+_OF_NOUN = Pattern("fill (star|slash)? amount=number", **_PARTS)
 _AMOUNT_BEFORE = [
     Pattern(f"{amount} (time:at,every|times:at)? word:进,行{{0,2}} verb:reduce,multiply")
     for amount in (
@@ -87,7 +87,9 @@ _ANOTHERS_TIME = Pattern(
 )
 _FOR_SOMETHING = Pattern("(for:for|at:in|word:on,with) (word|target)")
 _STOPS = ("optimizer", "target", "no", "end", "verb")
-_BARE_FACTOR = Pattern("((by:factor|concept:lr_decay,gamma) is?|concept:lr star) value=number")
+_BARE_FACTOR = Pattern(
+    "((by:factor|concept:lr_decay,gamma) is?|concept:lr star|when:plateau (open|is)? star) value=number"
+)
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")

@@ -18,7 +18,7 @@ _PARTS = {
 _COURSES = Rules(
     {
         "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
-        "named": "concept:lr is? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
+        "named": "concept:lr (is|word)? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
         "shape": "schedule:cosine,linear,polynomial,exponential (word|concept:lr|is|verb){0,2} (open|is) concept:lr? "
         "low=number to high=number over?",
         "risen": "concept:lr (word|unit|time|each|for){0,3} is? low=number (word|schedule:linear){0,2} rises=to "

@@ -43,7 +43,8 @@ def tells_a_fall(board: Board, fact: Change, place: int, first: int, last: int) 
     if not (fact.at or fact.every):
         return False
     left = place
-    while left > first and board.items[left - 1].kind not in _BOUNDS:
+    label = "" if board.text.chinese else ":"
+    while left > first and board.items[left - 1].kind not in _BOUNDS and board.plain(board.items[left - 1]) != label:
         left -= 1
     right = place + 1
     while right < last and board.items[right].kind not in _BOUNDS | {"time"}:

@@ -48,6 +48,8 @@ _LEVEL = Rules(
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "to the end": "value=number for:until end:end",
+        "in a row": "(open|is|schedule|verb|concept|word) value=(number (to number){2,8}) "
+        "span=(time:at,after|times:at,after)?",
         "one after another": "to value=several open? (span=(time:at,after,until|times:at,after))?",
     },
     **_PARTS,
@@ -364,7 +366,9 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     point = first.start is not None and first.end is None
     if len(levels) < 2 and not (point and to):
         return
-    falls = run[0].rule == "one after another" and all(one.value > other.value for one, other in pairwise(levels))
+    falls = run[0].rule in {"one after another", "in a row"} and all(
+        one.value > other.value for one, other in pairwise(levels)
+    )
     between = board.text.plain[board.items[run[0].first].start : board.items[run[-1].after - 1].end]
     subjects = {frozenset(_SUBJECTS.findall(_plain(board, match))) for match in run}
     if _SUBJECTS.search(between) and subjects != {frozenset(_SUBJECTS.findall(between))}:
@@ -375,7 +379,9 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
         return  # "times 0.1 every 30 epochs: 0.1 -> 0.01 -> 0.001"
     if not (timed or falls) or not _is_lr(board, run, stated) or not all(_counts(board, match) for match in run):
         return
-    begins = bool(timed) and not (point and (to or first.start != 0))
+    begins = run[0].rule == "in a row" or (bool(timed) and not (point and (to or first.start != 0)))
+    if len(levels) == 2 and levels[0].length and levels[1].length and _holds_last(board, run):
+        levels[0].length -= levels[1].length
     line = _timeline(levels, begins=begins) if timed else ([], None)
     units = {level.unit for level in levels if level.unit}
     percents = {level.percent for level in timed}
@@ -397,6 +403,17 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
         named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
         places = [named.first if named else place, place]
         board.note(Value("value", "lr", first.value, role="initial"), places)
+
+
+_LAST = re.compile(r"(?:for|in|during|over) the (?:last|final)\b")
+
+
+def _holds_last(board: Board, run: list[Match]) -> bool:
+    """Whether a second sentence tells of the end of a training: "trained for 25 epochs. ... 0.01 for the last 5"."""
+    parted = any(item.kind == "break" for item in board.items[run[0].after : run[-1].first + 1])
+    last = len(run) == 2 and "span" in run[1] and board.items[run[1]["span"]]
+    whole = "span" in run[0] and _trained(board.items, run[0])
+    return bool(last) and parted and whole and _LAST.match(board.plain(last)) is not None
 
 
 def _earlier(board: Board, code: str, level: Level) -> Level | None:

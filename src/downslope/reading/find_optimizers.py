@@ -192,13 +192,21 @@ def _resolve(items: list[Item], index: int) -> Item:
     before = items[index - 1] if index else None
     after = items[index + 1] if index + 1 < len(items) else None
     if after is not None and (
-        (after.kind in {"by", "to"} and not after.is_a("by", "factor"))
+        (after.kind in {"by", "to", "star", "slash"} and not after.is_a("by", "factor"))
         or after.is_a("concept", "lr")
         or (after.kind == "time" and not (before and before.is_a("word", "a")))
         or (before is not None and before.is_a("concept", "lr") and after.kind == "time")
         or (before is not None and before.is_a("word", "then"))
+        or [i.kind for i in items[index + 1 : index + 5]] == ["open", "number", "to", "number"]
     ):
         return replace(item, kind="verb", key="reduce")
+    if (
+        before is not None
+        and before.is_a("no")
+        and after is not None
+        and any(i.kind == "target" for i in items[index + 1 : index + 3])
+    ):
+        return replace(item, kind="concept", key="weight_decay")  # "no decay on BN and biases"
     if _PERIODIC.at(encode(items[index : index + 5]), 0):  # "a decay of 0.5 every 20 epochs" is the rate's
         return replace(item, kind="concept", key="lr_decay")
     told = next((i for i in reversed(items[max(0, index - 3) : index]) if i.kind not in {"is", "word"}), None)

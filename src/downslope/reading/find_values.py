@@ -51,6 +51,7 @@ _RIGHT = [
 """From a concept rightwards to its number, the particular ones first."""
 
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
+_PERIOD = Pattern("concept:lr (is|open){0,2} time=time:bare")
 _LEFT = Pattern(
     "number=number ((word:的|mod|is){0,2}|for:for|is? word:used,chosen,taken word:for?) concept=valued", **_PARTS
 )
@@ -69,6 +70,11 @@ _ALPHA = Pattern("word:α,alpha is? number=number")
 _POWER = Pattern(
     "schedule:polynomial (concept:lr_decay,decay,lr|verb:reduce|by:factor){0,3} said=(word|is){1,2} number=number"
 )
+_CYCLE_PEAK = Pattern(
+    "schedule:onecycle (with|comma|open|concept:lr){0,2} (mod:total|mod:peak (concept:lr|is|word:value){0,3}) "
+    "number=number"
+)
+_OF_EACH = Pattern("concept:lr is (break|comma){1,3} ((word|slash|number){1,6} is)? number=number")
 _HEAVY = Pattern("optimizer:sgd open? number=number close?")
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 
@@ -85,6 +91,14 @@ def find_values(board: Board) -> None:
         )
         if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
             board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
+    for match in board.matches(_CYCLE_PEAK):
+        if board.free_number(match["number"]) and board.items[match["number"]].value < 10:
+            value = board.items[match["number"]].value
+            board.note(Value("value", "lr", value, role="peak"), range(match.first, match.after))
+    for match in _OF_EACH.find(board.code()):
+        if board.plain(board.items[match.first + 1]) == ":" and board.items[match["number"]].value < 1:
+            value = board.items[match["number"]].value  # "LR schedule:\n - CIFAR: 0.1 with decay ..."
+            board.note(Value("value", "lr", value, role="initial"), [match.first, match["number"]])
     for pattern in _RIGHT:
         for first, _, match in _matches(board, pattern):
             concept, number = match["concept"], match["number"]
@@ -109,6 +123,10 @@ def find_values(board: Board) -> None:
         if match["time"] not in board.used and _may_count(concept.key, time):
             fact = Value("value", concept.key, time.values[0], unit=time.unit)
             board.note(fact, [match["concept"], match["time"]])
+    for match in board.matches(_PERIOD):
+        if board.plain(board.items[match.first]).startswith("step") and match["time"] not in board.used:
+            time = board.items[match["time"]].data
+            board.note(Value("value", "lr_every", time.values[0], unit=time.unit), [match.first, match["time"]])
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)
     for first, last in board.sentences():
@@ -637,8 +655,17 @@ def find_settled(board: Board) -> None:
 _FLOOR = Pattern("mod:final (word:value,bound,limit|by:factor|concept:lr)? is? number=number")
 
 
+_NEVER_BELOW = Pattern("no (is|verb:reduce|word){0,3} (word:below,under|to|no:instead) number=number")
+_BELOW = re.compile(r"(?:below|under|(?:lower|less|smaller) than)$")
+
+
 def find_floors(board: Board) -> None:
     """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
+    for first, _, match in _matches(board, _NEVER_BELOW):
+        owned = any(item.is_a("concept", "lr") for item in board.items[first : match.first])
+        below = _BELOW.search(board.text.plain[: board.items[match["number"]].start].rstrip()[-20:]) is not None
+        if owned and below and 0 < board.items[match["number"]].value < 0.1:
+            board.note(Value("value", "final", board.items[match["number"]].value), range(match.first, match.after))
     for first, _, match in _matches(board, _FLOOR):
         before = board.items[match.first - 1] if match.first > first else None
         alone = before is None or before.kind in {"comma", "and", "open", "to"}

@@ -28,6 +28,11 @@ _LINKED = re.compile(
     r"|https?://[^\s\u4e00-\u9fff()<>\"',;]{1,300}"
 )
 """What a link writes around its words, [momentum](https://...), and an address alone; no number in it is a setting."""
+_GLOSS = re.compile(
+    r"(?<=\d)\s?\(\s?(?:(?:lr|step|scheduler|decay)_)?(?:gamma|factor|lr_decay|decay_rate|multiplier)\s?\)(?=\s(?:every|at|after|when|if|on)\b)"
+)
+"""What a factor is called, between it and its time: "by 0.1 (LR_GAMMA) every 5 epochs"."""
+
 _FOREIGN = frozenset({
     "warmup", "bias", "bn", "ema", "teacher", "val", "test", "eval", "head", "backbone", "aux", "target", "encoder",
     "lookahead", "layer", "layers", "beta",
@@ -152,7 +157,7 @@ def find_items(plain: str) -> list[Item]:
         >>> [(item.kind, item.key) for item in find_items("momentum of 0.9")]
         [('concept', 'momentum'), ('is', 'is'), ('number', '')]
     """
-    links = covering([match.span() for match in _LINKED.finditer(plain)])
+    links = covering(sorted(match.span() for pattern in (_LINKED, _GLOSS) for match in pattern.finditer(plain)))
     tokens = [(_spelled(token), start, end) for token, start, end in _tokens(plain) if not links(start, end)]
     items: list[Item] = []
     index, here = 0, 0
@@ -288,7 +293,9 @@ _BETTER_IN_HAN = (
 _STALL = re.compile(
     r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
     r"(?: (?:any|been|be|a|an|show\w*|see\w*|further|to|longer|significant\w*|more|much|seem\w*|new|have)){0,3}"
-    rf" {_BETTER}(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
+    rf"(?: {_BETTER}|(?:[ -](?:validation|val|test|dev|loss|accuracy|acc|error|metric|score)){{1,3}}"
+    r"[ -](?:improv\w+|progress))"
+    r"(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
     r"|(?:(?<=error )|(?<=loss )|(?<=perplexity )|(?<=cost ))(?:increases|rises|goes up|starts to (?:increase|rise))"
     r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:基本|几乎|保持|都|也){0,2}不变"
     r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
@@ -311,13 +318,14 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
         after = place
         while after < len(items) and items[after].end <= match.end():
             after += 1
-        near = [*found[-12:], *items[after : after + 8]]
+        metrics = [item for item in items[place:after] if item.key.startswith("metric_")]
+        near = [*found[-12:], *metrics, *items[after : after + 8]]
         waited = _WAITED.search(plain, max(0, match.start() - 12), match.start()) is not None
         measured = waited or any(item.kind == "when" for item in near)
         measured = measured and not any(item.kind == "break" for item in items[place:after])
-        owned = any(item.is_a("concept", "lr") for item in items[after : after + 1])
+        owned = any(item.is_a("concept", "lr") for item in [*found[-2:], *items[after : after + 1]])
         if after > place and items[after - 1].end == match.end() and measured and not owned:
-            found.append(Item("when", "plateau", match.start(), match.end()))
+            found += [Item("when", "plateau", match.start(), match.end()), *metrics]
             place = after
     return [*found, *items[place:]]
 

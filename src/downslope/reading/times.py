@@ -29,6 +29,11 @@ _INTERVALS = Rules(
 _BETWEEN = Pattern("lead low=number word:<,≤ is? unit=plain word:<,≤ is? high=number word:时?", lead=_LEAD, **_PARTS)
 _BOUND = Pattern("lead unit=plain (below=word:<,≤|above=word:>,≥) is? value=number when=word:时?", lead=_LEAD, **_PARTS)
 _GIVEN = Pattern("(for:for|open|number|word:if,when,while,where)")
+_STEP_OF = Pattern(
+    "schedule:multistep (word|concept:lr|open|with|comma|is|concept:gamma|number){0,5} step=unit:step "
+    "is? number ((comma|and) (concept|word)|close|break)"
+)
+_GIVEN_VALUE = Pattern("(word:can,should,could,may,was? is{1,3}) number")
 _PERIOD = Rules(
     {
         "every 30 of 100 epochs": "number=number is number unit=unit",
@@ -43,8 +48,10 @@ _PERIOD = Rules(
 )
 _BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close? unit=plain?", **_PARTS)
 _PER = Pattern("number slash open? unit=unit:epoch,step close?")
+_RATED = Pattern("star number slash every=number unit=unit:epoch,step")
 _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
+_SIGNED_LIST = Pattern("number (comma (star|slash) number (at|after) number){1,5} unit=plain", **_PARTS)
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain is?){1,4}) number=number", **_PARTS)
 _FILLERS = Pattern(
     "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} "
@@ -90,13 +97,14 @@ class Time:
 
 _LISTED_COUNT = ["number", "comma"]
 _SEVERAL = (["number", "comma", "number"], ["number", "and", "number"])
-_CLOSING = frozenset({"break", "comma", "and", "close", "verb", "at"})
+_CLOSING = frozenset({"break", "comma", "and", "open", "close", "verb", "at"})
 
 
 def find_times(items: Sequence[Item]) -> list[Item]:
     """Return the items with every time made one item of kind "time"."""
     found: list[Item] = []
-    items = [_as_key(items, place) for place in range(len(items))]
+    code = encode(items)
+    items = [_as_key(items, code, place) for place in range(len(items))]
     index, code = 0, encode(items)
     bounded = any(item.is_a("word", "<", "≤", ">", "≥") for item in items)
     while index < len(items):
@@ -133,14 +141,16 @@ def _again(items: Sequence[Item], index: int, before: Sequence[Item]) -> tuple[T
     return (Time(prep, (number.value,), earlier.unit), place + 1) if ends else None
 
 
-def _as_key(items: Sequence[Item], place: int) -> Item:
+def _as_key(items: Sequence[Item], code: str, place: int) -> Item:
     """Return the item at a place; of a unit that is a key, "bs=128 epochs=200", the concept; of 最初设为 "initial"."""
     item, after = items[place], items[place + 1 : place + 3]
     if item.is_a("for", "first") and [i.kind for i in after] == ["is", "number"]:
         return replace(item, kind="mod", key="initial")
     begins = place > 0 and items[place - 1].kind in {"comma", "break", "is", "open"}
+    listed = [i.kind for i in items[place + 3 : place + 5]] in (["number", "close"], ["number", "comma"])
     if (
         begins
+        and not (listed and items[place + 3].value > items[place + 1].value)  # "0.1 -> 0.01 (epochs 80, 120)"
         and item.is_a("unit", "epoch")
         and item.end - item.start == 6
         and [i.kind for i in after] == _LISTED_COUNT
@@ -150,6 +160,9 @@ def _as_key(items: Sequence[Item], place: int) -> Item:
     listed = listed and any(i.is_a("concept", "batch") for i in items[place - 4 : place - 2])
     if listed and item.is_a("unit", "epoch") and [i.kind for i in after] in (["number", "break"], ["number"]):
         return replace(item, kind="concept", key="epochs_total")  # "with batch size 64 and epoch 300"
+    stepped = [_STEP_OF.at(code, left) for left in range(max(0, place - 6), place)] if item.is_a("unit", "step") else []
+    if item.end - item.start == 4 and any(match is not None and match["step"] == place for match in stepped):
+        return replace(item, kind="concept", key="lr_every")  # "StepLR (step 8, gamma 0.1)"
     if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
         return item
     sign, number = after
@@ -187,6 +200,9 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     per = _PER.at(code, index - 1) if index and items[index].kind == "slash" else None
     if per is not None and items[index - 1].value < 1:
         return Time("every", (1,), _UNITS[items[per["unit"]].key]), per.after  # "decay 0.95/epoch"
+    rated = _RATED.at(code, index - 2) if index > 1 and items[index].kind == "slash" else None
+    if rated is not None and items[index - 1].value < 1 <= items[rated["every"]].value:
+        return Time("every", (items[rated["every"]].value,), _UNITS[items[rated["unit"]].key]), rated.after
     prep, place = _preposition(items, index)
     if place >= len(items):
         return None
@@ -230,6 +246,11 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         prep = "at"
     pointed = prep in {"at", "in", "after"} or (before is not None and before.kind == "open") or part
     numbers, after = [item], place + 1
+    signed = _SIGNED_LIST.at(code, place) if prep in {"at", "after"} else None
+    if signed is not None and _whole(numbers):
+        return Time(
+            prep, (item.value,), _UNITS[items[signed["unit"]].key]
+        ), after  # "x0.1 after 80, x0.01 after 120 epochs"
     listed = any(pattern.at(code, place) for pattern in (_LISTED, _EACH_LISTED))  # 25、50epoch时, 15轮、25轮后
     if prep or pointed or listed:
         prep, pointed = prep or ("at" if listed else ""), pointed or listed
@@ -341,7 +362,7 @@ def _with_unit(
     if all(n.number and (n.number.percent or (n.number.fraction and n.value < 1)) for n in numbers):
         return _parts(items, code, index, prep, values, after)
     rest = prep == "next" or (prep == "for" and items[after - 1].is_a("word", "more", "further"))
-    ends = {"break", "comma", "and", "close", *(("at", "with", "is") if values[0] >= 5 else ())}
+    ends = {"break", "comma", "and", "open", "close", *(("at", "with", "is") if values[0] >= 5 else ())}
     if (
         rest
         and len(values) == 1
@@ -365,7 +386,7 @@ def _with_unit(
     many = many or (not unit and not prep and values[0] >= 10_000 and following.is_a("concept", "batch"))  # 60k小批量
     if not unit and not many:
         return None
-    if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:
+    if following.kind == "concept" and _GIVEN_VALUE.at(code, after + 1) is not None:
         return None  # "bs=128 epochs=200"
     number = numbers[0].number
     few = len(numbers) == 1 and number is not None and number.value < 10
@@ -418,7 +439,7 @@ def _of_whole(items: Sequence[Item], place: int) -> bool:
 _PREPOSITIONS = 12
 """How many words in a row are taken for one preposition: "for the next approximately ..."."""
 
-_ABOUT = ("about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了", "个")
+_ABOUT = ("~", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了", "个")
 
 
 def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:

@@ -212,7 +212,7 @@ ENGLISH = {
         "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|epoches|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
         "batch iterations|batch updates|minibatch iterations|minibatch updates|mini batch iterations|mini batch updates|"
-        "weight updates|gradient updates|sgd updates|optimization steps|steps of training|"
+        "weight updates|weight update steps|update steps|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",
         "batches": "batches",
         "example": "example|examples|image|images|sample|samples|sentence|sentences|sequence|sequences|instances|"
@@ -237,7 +237,7 @@ ENGLISH = {
         "bias": "bias|biases|bias terms|bias parameters",
         "norm": "batch norm|batch normalization|bn|batchnorm|normalization|normalization layers|normalisation|"
         "batch normalization layers|batch norm coefficients|layer norm|layernorm|norm parameters|scale and shift|"
-        "normalization parameters|batch norm parameters|bn parameters|bn layers|γ and β|gamma and beta|"
+        "bn γ,β|γ,β|γ/β|gamma/beta|gamma,beta|normalization parameters|batch norm parameters|bn parameters|bn layers|γ and β|gamma and beta|"
         "batch norm layers|group norm|norm layers|batch normalization parameters|bn coefficients|affine parameters|"
         "normalisation layers|normalisation parameters|β|batchnorm layers|batchnorm parameters",
         "depthwise": "depthwise|depthwise filters|depthwise convolutions|depth wise|depthwise layers|depth wise filters",
