@@ -318,6 +318,10 @@ def _of_solver(line: str) -> bool:
     return any(one.match(line) for one in (_COMMENT, _KEY, _BLOCK, _ITEM, _TIGHT))
 
 
+_NOTE = re.compile(r"\s*- (?:[^\s:#{\[\"']+ ){2,}[^\n:]*\d[^\n:]*$|\s*- (?:[^\s:#{\[\"']+ ){3,}[^\n:]*$")
+"""An item of a list that is a note in words: "- Adam, lr=1e-3, step LR /10 at epochs 30 and 45"."""
+
+
 def _told_by_lines(lines: list[str]) -> str:
     """Return "yaml", "toml", "ini" or "prototxt" where nearly all lines have that shape."""
     comments = sum(bool(_COMMENT.match(line)) or line.strip() in {"---", "..."} for line in lines)
@@ -338,6 +342,8 @@ def _told_by_lines(lines: list[str]) -> str:
         return "prototxt"
     if assigned >= 2 and assigned + items >= 0.9 * told:
         return "toml"
+    if sum(bool(_NOTE.match(line)) for line in lines) > max(1, 0.5 * items):
+        return ""
     wordy = sum(bool(_SENTENCE.search(_plain(match["value"] or ""))) for match in keys)
     if len(keys) >= 2 and wordy <= 0.2 * len(keys) and len(keys) + items >= 0.7 * told and _nested_well(lines):
         return "yaml"
