@@ -56,8 +56,20 @@ _JOINING = frozenset({"or", "nor", "and", "或", "和", "及"})
 _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
 
 
+_SET_OFF = Pattern("concept=concept sign=(is|word) off=(no:no|comma)")
+_NONE = frozenset({"none", "no", "off", "disabled", "not used", "without"})
+
+
 def find_groups(board: Board) -> None:
     """Add a fact for every group of parameters whose learning rate or weight decay is another."""
+    for match in board.matches(_SET_OFF):
+        concept, off = board.items[match["concept"]], board.items[match["off"]]
+        following = board.items[match.after] if match.after < len(board.items) else None
+        ends = following is None or following.kind in {"break", "close"} or following.is_a("word", "|")
+        said = board.plain(off) in _NONE and (ends or (following is not None and following.kind == "comma"))
+        signed = board.items[match["sign"]].kind == "is" or board.plain(board.items[match["sign"]]) == "|"
+        if signed and concept.key in _SWITCHES - {"batch"} and (said or (off.kind == "comma" and ends)):
+            board.add("off", concept.key, 0.0, [match["concept"], match["off"]])  # "Warmup: none", "| Nesterov | - |"
     code = board.code()
     for first, last in board.sentences():
         find_switched_off(board, first, last, code)
