@@ -110,8 +110,8 @@ def _schedule(draft: Draft, given: list[tuple[Found, dict[str, Field]]]) -> dict
     at = _base(fields) or (last if warms else "sgd.lr.initial")
     for other_place, (other, others) in enumerate(given):
         base = _base(others)
-        if other_place == place or base is None:
-            continue
+        if other_place == place or base is None or "sgd.lr.peak" in fields:
+            continue  # a cycle has its own rates, whatever its optimizer was given
         if at not in fields:
             marks = (mark for mark in others[base].marks if mark != "shape")  # which is told here
             fields[at] = replace(others[base], marks=tuple(marks))
