@@ -287,7 +287,9 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         more = next((i for i in board.items[place + 1 : place + 17] if i.kind in {"break", "time"}), None)
         denied = denied or board.text.plain[max(0, item.start - 3) : item.start] == "再训练"  # 再训练10轮
         led = [item.kind for item in before[-2:]] == ["number", "star"]  # "60 x 104 iterations", which was 10^4
-        led = led or any(item.number is not None and item.number.ordinal for item in before[-1:])
+        led = led or any(
+            item.number is not None and (item.number.ordinal or item.number.spelled) for item in before[-1:]
+        )
         opens = not before or before[-1].kind == "break"  # "One epoch means that all samples ..."
         led = led or ((item.data.unit == "step" or opens) and board.plain(item).startswith(("single", "one ")))
         denied = denied or led or _STOPPING.search(board.text.plain, max(0, item.start - 24), item.start) is not None

@@ -36,7 +36,10 @@ def _of_one_run(draft: Draft, changes: list[Change]) -> list[Change]:
         if change.bare and all(time in run[-1].at for time in change.at):
             continue  # said already, with its values
         before, after = run[-1].at[-1:], change.at[:1]
-        begun = any(run[-1].end <= fact.start < change.start for fact in draft.values("lr"))
+        begun = any(
+            run[-1].end <= fact.start < change.start and not draft.text.plain[: fact.start].rstrip().endswith("(")
+            for fact in draft.values("lr")
+        )  # but in "/10 at 12 (lr=0.01)" it is where that leads to
         goes_on = (
             before
             and after

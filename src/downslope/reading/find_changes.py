@@ -408,6 +408,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
         frame.ratio = frame.ratio or (number.spelled and number.ordinal)  # "to a tenth"
         frame.ratio = frame.ratio or number.fraction or number.times or (number.percent and number.value > 0)
         frame.ratio = frame.ratio or (following is not None and following.kind == "of_it")
+        peak = [i.key for i in board.items[place + 1 : place + 3]] in (["*", "peak"], ["*", "initial"])
+        frame.ratio = frame.ratio or peak  # "decay to 0.02x peak"
         if not frame.ratio:
             change.targets.append(number.value)
             frame.places.add(place)

@@ -23,6 +23,7 @@ _COURSES = Rules(
         "low=number to high=number over?",
         "risen": "concept:lr (word|unit|time|each|for){0,3} is? low=number (word|schedule:linear){0,2} rises=to "
         "high=number",
+        "warmed": "concept:warmup (open|is) low=number to high=number over?",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -164,7 +165,8 @@ def _is_part(board: Board, place: int) -> bool:
     number, after = board.items[place].number, board.items[place + 1 : place + 2]
     if number is None or number.value >= 1:
         return False
-    return number.percent or (number.fraction and any(item.kind == "of_it" for item in after))
+    of_peak = any(item.kind == "star" or item.is_a("mod", "peak") for item in after)  # "decay to 0.02x peak"
+    return number.percent or number.times or of_peak or (number.fraction and any(i.kind == "of_it" for i in after))
 
 
 def _is_denied(code: str, place: int) -> bool:
