@@ -712,12 +712,12 @@ SOLVER:
         """\
 local state = {
   learningRate = 0.1,
-  learningRateDecay = 1e-7,
+  learningRateDecay = 1e-4,
   momentum = 0.9
 }
 optim.sgd(feval, params, state)
 """,
-        {"sgd.lr.schedule": "inverse", "sgd.lr.initial": 0.1, "sgd.lr.gamma": 1e-7, "sgd.momentum": 0.9},
+        {"sgd.lr.schedule": "inverse", "sgd.lr.initial": 0.1, "sgd.lr.gamma": 1e-4, "sgd.momentum": 0.9},
     ),
     "MXNet in R": (
         """\

@@ -105,7 +105,7 @@ def read_program(text: str) -> list[Entry]:
 
 
 def _decays(entry: Entry) -> bool:
-    return entry.path[-1] == "learningRateDecay" and is_number(entry.value) and 0 < entry.value < 0.1
+    return entry.path[-1] == "learningRateDecay" and is_number(entry.value) and 1e-6 < entry.value < 0.1
 
 
 def _is_name(entry: Entry) -> bool:

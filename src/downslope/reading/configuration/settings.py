@@ -167,7 +167,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["times", "scales", "values"], _numbers),
     "bare_decay": _within(1e-5, 0.05),
     "milestones": lambda value: _numbers(value) or (_positive(value) and value > 1),
-    "gamma": lambda value: is_number(value) and (1e-9 < value <= 1 or value in {2, 3, 4, 5, 10, 100}),
+    "gamma": lambda value: is_number(value) and (1e-6 < value <= 1 or value in {2, 3, 4, 5, 10, 100}),
     "ema": _within(0.5, 1),
     "smoothing": lambda value: is_number(value) and 0 < value < 1,
     "precision": lambda value: value is True or (isinstance(value, str | int) and bool(format_of(value))),
