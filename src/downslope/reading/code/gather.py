@@ -130,6 +130,7 @@ class Gathering:
             unclear += [self.on.program.text[outside.start : outside.end][:120]] if outside is not None else []
         if plan is not None and plan.then is not None and plan.then.kind == "constant" and unclear:
             plan.then.goes_on = True
+        constant = plan is not None and plan.kind == "constant"  # without a warmup
         for words in unclear:
             self.found.remarks.append(("rate_unrecognised", {"words": words}))
         measured = any(name == "rate_if_measured" for name, _ in self.found.remarks)
