@@ -2,9 +2,22 @@
 
 import pytest
 
+from downslope import read
 from reading.neighbours import differences, meant
 
 CHANGES = [
+    ("学习率0.1，在60和80个epoch的时候学习率变为原来的十分之一", "schedule=multistep initial=0.1 factor=0.1 milestones=[60,80] unit=epoch"),
+    ("训练100个epoch，在60和80个epoch时学习率除以10。另一种是训练230个epoch，在180和210个epoch时衰减", "schedule=multistep factor=0.1 milestones=[60,80] unit=epoch epochs=100"),
+    ("学习率初始 0.001，40k 迭代后衰减至 0.0001", "schedule=multistep initial=0.001 milestones=[40000] unit=step"),
+    ("lr=0.05，110 epoch 降到 0.005，共140 epochs", "schedule=multistep initial=0.05 milestones=[110] unit=epoch epochs=140"),
+    ("训练 90 epoch，lr=0.1，在第30 epoch 降到 0.01", "schedule=multistep initial=0.1 milestones=[30] unit=epoch epochs=90"),
+    ("- 32000：学习率从0.1降到0.01；\n- 48000：学习率从0.01降到0.001；\n- 64000：训练结束。", "schedule=multistep initial=0.1 milestones=[32000,48000] unit=step"),
+    ("- 第30轮：学习率从0.1降到0.01\n- 第60轮：学习率从0.01降到0.001\n共90轮", "schedule=multistep initial=0.1 milestones=[30,60] unit=epoch epochs=90"),
+    ("学习率初始为0.001，在5轮之后增加到0.01，在第55轮和第68轮时分别除以10", "schedule=warmup duration=5 unit=epoch start=0.001 then.schedule=multistep then.initial=0.01 then.factor=0.1 then.milestones=[55,68] then.unit=epoch"),
+    ("在第一个周期中，使用0.002到0.04的学习率热启动策略，在第8个周期和第11个周期时减小10倍", "schedule=warmup duration=1 unit=epoch start=0.002 then.schedule=multistep then.initial=0.04 then.factor=0.1 then.milestones=[8,11] then.unit=epoch"),
+    ("学习率为3e-4，先线性热身 2000 步再余弦衰减到峰值的 1%", "schedule=warmup duration=2000 unit=step then.schedule=cosine then.initial=0.0003"),
+    ("学习率从0.1开始，当验证准确率不再随训练提高时，将学习率除以10", "lr=0.1 plateau.factor=0.1 plateau.metric=accuracy"),
+    ("训练100轮，学习率从 0.1 指数降至 5e-5", "schedule=exponential initial=0.1 end=0.00005 epochs=100"),
     ("学习率初始为0.1，epoch为91和136时衰减0.1", "schedule=multistep initial=0.1 factor=0.1 milestones=[91,136] unit=epoch"),
     ("学习率初始为0.1，迭代到4万次时降到0.01，6万次时降到0.001", "schedule=multistep initial=0.1 factor=0.1 milestones=[40000,60000] unit=step"),
     ("起始学习率为0.2，第40、80轮时下调至之前的0.5倍", "schedule=multistep initial=0.2 factor=0.5 milestones=[40,80] unit=epoch"),
@@ -90,6 +103,10 @@ LEVELS = [
 ]  # fmt: skip
 
 SETTINGS = [
+    ("* SGD\n* 学习率 = 0.1\n* 权重衰退 = 1e-4\n* 轮数 = 250", "lr=0.1 decay=0.0001 epochs=250"),
+    ("SGD，lr=0.01，640×640，300 epoch", "lr=0.01 epochs=300"),
+    ("权重使用学习率1，偏置使用学习率2，而global learning rate 为0.001，动量为0.9", "lr=0.001 momentum=0.9"),
+    ("训练轮数：两个模型各300轮", "epochs=300"),
     ("L2惩罚乘子设为5e-4，动量衰减系数为0.9，学习步长的大小为0.03", "decay=0.0005 momentum=0.9 lr=0.03"),
     ("权值的衰减参数取1e-4，动量项的值取0.95，学习率参数取0.2", "decay=0.0001 momentum=0.95 lr=0.2"),
     ("权重惩罚系数2e-4，学习速率值0.05", "decay=0.0002 lr=0.05"),
@@ -188,6 +205,14 @@ NONE = [
     ("$\\lambda=0.01$ 为对比正则系数，优化器 AdamW（weight decay 0.02，初始学习率 1e-4）", "decay=0.02 lr=0.0001"),
     ("扩散配置：线性噪声调度 $N=1000$ 步；训练配置：batch size 64，学习率 1e-4", "batch=64 lr=0.0001"),
 ]  # fmt: skip
+
+
+def test_a_batch_of_all_devices_beside_that_of_one():
+    """The product for eight devices is the whole batch; the share of one is no base of linear scaling."""
+    assert read("单卡batchsize：128\n8卡batchsize：64*8")[0].fields["data.batch_size"].value == 512
+    text = "线性缩放，初始学习率为0.01，batch size为128（8块GPU，1块GPU为16的batch size）"
+    fields = read(text)[0].fields
+    assert (fields["data.batch_size"].value, fields["sgd.lr"].value) == (128, 0.01)
 
 
 @pytest.mark.parametrize(("text", "words"), CHANGES, ids=[text for text, _ in CHANGES])

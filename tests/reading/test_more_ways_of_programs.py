@@ -20,6 +20,55 @@ class WarmupPoly(torch.optim.lr_scheduler._LRScheduler):
         return [b * f for b in self.base_lrs]
 """
 PROGRAMS = {
+    "warmup by epochs": (
+        """\
+opt = torch.optim.SGD(ps, lr=0.1, momentum=0.9)
+scheduler = WarmupMultiStepLR(opt, [90, 110], gamma=0.1, warmup_epochs=5)
+""",
+        {
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.duration": 5,
+            "sgd.lr.then.milestones": [90, 110],
+            "sgd.lr.then.factor": 0.1,
+            "sgd.lr.then.initial": 0.1,
+        },
+    ),
+    "warmup that a name tells": (
+        """\
+WARMUP_STEPS = 500
+LR = 0.01
+opt = torch.optim.SGD(ps, lr=LR, momentum=0.9)
+""",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 500, "sgd.lr.then": 0.01},
+    ),
+    "policy of skorch": (
+        """\
+net = NeuralNetClassifier(Net, max_epochs=20, lr=0.1, optimizer=torch.optim.SGD, optimizer__momentum=0.9,
+    callbacks=[LRScheduler(policy='StepLR', step_size=5, gamma=0.5)])
+""",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.initial": 0.1, "sgd.lr.rate": 0.5, "sgd.lr.every": 5},
+    ),
+    "policy of skorch by class": (
+        """\
+net = NeuralNetClassifier(Net, max_epochs=20, lr=0.1, optimizer=torch.optim.SGD,
+    callbacks=[LRScheduler(policy=torch.optim.lr_scheduler.MultiStepLR, milestones=[5, 10], gamma=0.1)])
+""",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.1, "sgd.lr.milestones": [5, 10], "train.epochs": 20},
+    ),
+    "neon": (
+        "opt = GradientDescentMomentum(0.1, 0.9)\nmlp.fit(x, num_epochs=2, optimizer=opt)\n",
+        {"sgd.lr": 0.1, "sgd.momentum": 0.9, "train.epochs": 2},
+    ),
+    "length from elsewhere": (
+        """\
+def scheduler(epoch):
+    if epoch < epoch_num * 0.4:
+        return 0.1
+    return 0.01
+model.fit(x, y, epochs=50, callbacks=[LearningRateScheduler(scheduler)])
+""",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.1, "sgd.lr.milestones": [20], "train.epochs": 50},
+    ),
     "cycle with warm start": (
         """\
 iters = 500

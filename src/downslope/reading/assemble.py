@@ -370,6 +370,8 @@ def _put_constant_length(draft: Draft) -> None:
 def _is_listed(board: Board, place: int) -> bool:
     """Whether a number before a comma may be the first of a list of times, "25, 50 epochs"; not so in "depth 25"."""
     value, before = board.items[place].value, board.plain(board.items[place - 1]) if place else ""
+    if place and board.items[place - 1].kind == "star":
+        return False  # 640 * 640, 300 epochs
     named = before in {"=", ":"} or (board.items[place - 1].kind == "word" and not before.endswith("ed"))
     if named and not _falls_near(board, place):
         return False

@@ -104,7 +104,7 @@ _LINEAR = (
 
 def _linear_scaling(draft: Draft, plain: list[Value]) -> Field | None:
     """Return "0.1 for a batch size of 256, scaled linearly" at the batch size that is used, where both are told."""
-    batches = sorted(draft.values("batch"), key=lambda fact: fact.start)
+    batches = sorted((fact for fact in draft.values("batch") if not fact.per_device), key=lambda fact: fact.start)
     if (
         len({fact.value for fact in batches}) != 2
         or not plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -29,6 +30,12 @@ def steps_plan(draft: Draft, rate: Field | None, changes: list[Change], shape: s
     return _periodic(draft, rate, periodic, periodic.every, shape)
 
 
+_ANEW = re.compile(
+    r"(?:;|\.\s|\n)[^;]*?(?<!再)(?<!续)(?:训练|\btrain\w*)[^,;.\d]{0,8}\d+k? ?(?:个?epoch|个?轮|次|步|iter|step)"
+)
+"""How long another training is, in a sentence of its own."""
+
+
 def _of_one_run(draft: Draft, changes: list[Change]) -> list[Change]:
     """Return the changes that belong to the first training told of: later ones go on in time, without a new start."""
     run = changes[:1]
@@ -40,6 +47,7 @@ def _of_one_run(draft: Draft, changes: list[Change]) -> list[Change]:
             run[-1].end <= fact.start < change.start and not draft.text.plain[: fact.start].rstrip().endswith("(")
             for fact in draft.values("lr")
         )  # but in "/10 at 12 (lr=0.01)" it is where that leads to
+        begun = begun or _ANEW.search(draft.text.plain, run[-1].end, change.start) is not None
         goes_on = (
             before
             and after

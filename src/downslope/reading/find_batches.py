@@ -84,6 +84,11 @@ def find_batches(board: Board) -> None:
             others = others or ("one" in match and board.items[match["one"]].value != 1)
             fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU有2幅)
             fresh = fresh and not any(is_whole(board, place) for place in _places(match))
+            behind = [item.kind for item in board.items[match["number"] + 1 : match["number"] + 3]]
+            led = board.items[match.first - 1] if match.first == match["device"] > 0 else None
+            named = board.items[match.first + 1].is_a("concept", "batch")
+            several = led is not None and led.kind == "number" and led.value > 1 and named  # 8卡batch size: 256
+            fresh = fresh and not several and (behind != ["star", "number"] or match["device"] > match["number"])
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
                 board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
                 shared = True

@@ -29,8 +29,8 @@ _COURSES = Rules(
     **_PARTS,
 )
 _TARGET = Pattern(
-    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} (to|mod:total) final=number "
-    "until=time:at,until?",
+    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} (to|mod:total) "
+    "(of=(mod:peak,initial,base concept:lr?) word:的)? final=number until=time:at,until?",
     **_PARTS,
 )
 _LENGTH = Pattern(
@@ -98,7 +98,7 @@ def find_shapes(board: Board) -> None:
             board.note(Value("value", "power", board.items[target["final"]].value), [target["final"]])
         elif target is not None and not _rises(board, target["final"]):
             shape.final = board.items[target["final"]].value
-            shape.part = _is_part(board, target["final"])
+            shape.part = "of" in target or _is_part(board, target["final"])
             places += [target["final"]]
             if "until" in target:
                 shape.until = board.items[target["until"]].data
@@ -234,6 +234,7 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         return  # "epochs from 25 to 40"
     if low.value > high.value and _RISES.search(text):
         return  # of something else: "rises to 1e-4 from warmup_bias_lr = 0.1"
+    shape = shape or ("exponential" if "指数" in text or "exponential" in text else "")
     shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")
     over = items[match["over"]].data if "over" in match else None
     within = next((item.data for item in reversed(between) if item.kind == "time"), None)

@@ -45,6 +45,7 @@ _LEVEL = Rules(
         "(word|verb){0,2} concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after word? comma? said{0,4} (is|to) value=number",
+        "fallen at": "span=time:bare to value=number",
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "to the end": "value=number for:until end:end",
@@ -82,6 +83,7 @@ _STAGE = re.compile(r"(?:第[一二三四1-4]个?(?:阶段|步)|先|首先|然�
 _STARTING = re.compile(r"\s?[,(]?\s?(?:starting|beginning|initially)\b")
 """How the first rate of a whole training begins, behind its length."""
 _RISEN = re.compile(r"[升增]|提高")
+_FALLEN = re.compile(r"降|减|衰减|下[降调]|缩小|调[低小]|变[为成到]|改[为成]")
 _NEXT_STAGE = re.compile(r"[,;]?\s?(?:然后|接着|随后|之后|最后|再)")
 
 _LENGTHS = {"first", "next", "for", "", "total"}
@@ -169,6 +171,15 @@ _ROWS = re.compile(
 )
 """Rates, and as many spans: "0.1, 0.01 and 0.001 for epochs 1-30, 31-60 and 61-90"."""
 
+_FALLS_AT = re.compile(
+    rf"(?P<at>\d{{1,7}}k?) ?(?P<unit>个?epochs?|轮|次|步|steps?|iter\w*)? ?: ?(?:学习率|lr|learning rate)? ?"
+    rf"(?:从|由|from) ?(?P<old>{_RATE}) ?[^\d;\n]{{1,8}}?(?P<new>{_RATE})(?![\d.]*\d)"
+)
+_ENDS_AT = re.compile(
+    r"[\s;,]{0,8}(?P<at>\d{1,7}k?) ?(?:个?epochs?|轮|次|步|steps?|iter\w*)? ?: ?(?:训练)?(?:结束|停止|end)"
+)
+"""Lines of a schedule, 32000: 学习率从0.1降到0.01, and of its end."""
+
 _REST = re.compile(
     r"\b(?:a|one)[ -](?P<part>tenth|half|fifth|quarter|hundredth) (?:of )?"
     r"(?:that|it|this|the (?:previous|initial|original)(?: \w+)?)?"
@@ -196,6 +207,32 @@ def _find_rows(board: Board) -> None:
         board.note(Value("value", "lr", rates[0], role="initial"), places[:1])
 
 
+def _first(words: str) -> float:
+    return next((float(number.value) for number in numbers_of(words)), 0.0)
+
+
+def _find_lines(board: Board) -> None:
+    """Add levels of which each has a line: when the rate falls, from what, and to what."""
+    found = [*_FALLS_AT.finditer(board.text.plain)]
+    rates = [*(_first(one["old"]) for one in found[:1])]
+    for one in found:
+        if _first(one["old"]) != rates[-1]:
+            return
+        rates.append(_first(one["new"]))
+    times = [_first(one["at"]) for one in found]
+    if len(found) < 2 or not all(one < other for one, other in pairwise(times)):
+        return
+    starts = {item.start: place for place, item in enumerate(board.items)}
+    unit = "epoch" if any((one["unit"] or "").endswith(("epoch", "epochs", "轮")) for one in found) else "step"
+    levels = Levels("levels", "lr", None, rates=rates, changes=times, begins=True)
+    levels.unit = unit if found[0]["unit"] or times[-1] >= 1000 else "epoch"
+    end = _ENDS_AT.match(board.text.plain, found[-1].end())
+    levels.total = _first(end["at"]) if end is not None else None
+    last = end.end() if end is not None else found[-1].end()
+    board.note(levels, [p for start, p in starts.items() if found[0].start() <= start < last])
+    board.note(Value("value", "lr", rates[0], role="initial"), [starts[found[0].start("old")]])
+
+
 def _find_parts(board: Board) -> None:
     """Add the fall after a first phase: "0.1 for the first 100 epochs and a tenth of that for the remainder"."""
     for match in _REST.finditer(board.text.plain):
@@ -210,6 +247,7 @@ def _find_parts(board: Board) -> None:
 def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
     _find_rows(board)
+    _find_lines(board)
     _find_parts(board)
     _find_maps(board, board.code())
     code = board.code()
@@ -267,6 +305,8 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
         return False
     if match.rule == "trained for" and "共" in board.plain(items[match.first]):
         return False  # 共训练24k次, 学习率为0.01
+    if match.rule == "fallen at" and not _FALLEN.match(board.plain(left or items[first])):
+        return False  # "train 60 epochs to 0.1"
     if match.rule == "in stages":
         plain, end = board.text.plain, items[match.after - 1].end
         if not (_STAGE.search(plain[: items[first].start]) or _NEXT_STAGE.match(plain, end)):
@@ -290,6 +330,7 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
         or span.prep not in _LENGTHS
         or not to
         or trained
+        or match.rule == "fallen at"
         or (before and before[-1].after == match.first - 1)
     ):
         return True
@@ -336,7 +377,7 @@ def _levels(board: Board, run: list[Match]) -> list[Level]:
                 value = time.values[min(index, len(time.values) - 1)]
                 if time.prep == "between":
                     level.start, level.end = time.values
-                elif time.prep in _LENGTHS:
+                elif time.prep in _LENGTHS and match.rule != "fallen at":
                     level.length = value
                 elif time.prep == "until":
                     level.end = value
@@ -352,6 +393,9 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     earlier = _earlier(board, code, levels[0])
     levels[:0] = [earlier] if earlier is not None else []
     first = levels[0]
+    later = levels[1].start if len(levels) > 1 and levels[1].end is None else None
+    whole = first.length is not None and later is not None and later < first.length  # 训练90轮, lr=0.1, 第30轮降到0.01
+    first.length = None if whole else first.length
     timed = [level for level in levels if level.start is not None or level.end or level.length]
     to = (
         any(item.kind == "to" for item in board.items[max(0, run[0].first - 1) : run[0].after])
@@ -396,6 +440,7 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     fact.unit, fact.percent = "".join(units), True in percents
     fact.total = None if fact.percent else line[1]
     places = [place for match in run for place in range(match.first, match.after)]
+    places = [place for place in places if not (whole and "span" in run[0] and place == run[0]["span"])]
     board.note(fact, [*places, *([earlier.place] if earlier is not None else [])])
     board.used.update(range(first.place, places[0]) if earlier is not None else ())
     if begins:

@@ -361,8 +361,12 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if amount.times or signed or _is_offered(board, concept, number, first):
         board.refused.add(number)
         return
-    if amount.spelled and board.plain(items[number]) == "一":
-        return  # 批量归一
+    counted = number + 1 < len(items) and items[number + 1].is_a("word", "个", "种", "组")
+    if amount.spelled and (board.plain(items[number]) == "一" or (counted and key in {"epochs_total", "steps_total"})):
+        return  # 批量归一, 训练轮数: 两个模型各300轮
+    if key == "lr" and amount.value >= 1 and _OF_ALL.search(board.text.plain):
+        board.refused.add(number)  # by which the rate of all is multiplied: 权重使用学习率1, 偏置使用学习率2
+        return
     if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
         return  # "we drop the learning rate twice", "to 80% of its value"
     if key == "momentum" and amount.percent and amount.value < 0.5:
@@ -414,6 +418,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.note(fact, places)
 
 
+_OF_ALL = re.compile(r"(?:全局学习率|(?<![a-z])global (?:learning rate|lr)\b)[^\d;]{0,8}(?:0?\.\d|\d(?:\.\d)?e-|10\^)")
 _PART_OF = re.compile(r"系数|比例|倍率|\blrf\b|\bratio\b|multipl")
 _EFFECTIVE = re.compile(r"(?:等效|有效|effective)\s?$")
 _GRADIENT = re.compile(r"梯度|范数|grad|norm")
@@ -483,6 +488,7 @@ def _role(board: Board, place: int, first: int, number: int) -> str:
     starts = (items[p] for p in range(place + 1, number) if items[p].kind == "is")
     told = told or ("initial" if any(board.plain(i).startswith(("start", "begin")) for i in starts) else "")
     led = place > first and items[place - 1].kind == "to" and len(own) > 1  # "decays to η_T = 0.001"
+    led = led and not any(item.is_a("verb", "increase") for item in items[max(first, place - 4) : place])
     return told or ("final" if led and items[number - 1].kind == "is" else "")
 
 

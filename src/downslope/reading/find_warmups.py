@@ -28,7 +28,7 @@ _LENGTHS = Rules(
         "warmup steps to 500": "concept:warmup (is|word){0,1} to number=number",
         "warmup to 5 epochs": "concept:warmup to length=time:bare",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
-        "at the 1st": "length=time:at (filler|ramp|taken|from|to){0,8} concept:warmup",
+        "at the 1st": "length=time:at (filler|ramp|taken|from|to|comma){0,8} concept:warmup",
         "in 5 epochs ... warmup": "length=time:for (filler|ramp){0,4} concept:warmup",
         "warmup, over 1000 steps to its peak": "concept:warmup (filler|ramp|comma){0,8} length=time:for "
         "(verb|word|schedule){0,2} (to|mod:peak) mod? number",
@@ -45,6 +45,7 @@ _BEGIN = Rules(
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
         "beside its length": "time (with|at) word:a,the? concept:lr (is|of_it)? value=number",
         "a smaller one": "word:smaller,lower,small,low,reduced concept:lr is? value=number",
+        "up to": "value=number to number (word:的|concept:lr){0,2} concept:warmup",
         "of its own": "concept:warmup concept:lr (is|mod:initial){0,2} value=number",
     }
 )
@@ -57,6 +58,7 @@ _RISES_ONLY = Pattern(
     "length=time:first (word|is|at|concept:lr){0,3} from low=number (schedule|word|is){0,3} verb:increase (comma|break)"
 )
 _RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
+_RISEN_AFTER = Pattern("length=time:after (word|schedule|concept:lr|is|comma){0,3} to peak=number")
 _WHEN = Rules(
     {
         "during": "(comma|word){0,2} length=time:for,first,until,bare",
@@ -284,6 +286,14 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
             length = items[risen["length"]].data
             board.note(Warmup("warmup", "lr", None, length=length, peak=peak), [risen["length"], risen["peak"]])
             return
+        if (risen := next(_RISEN_AFTER.find(code, first, last), None)) is not None and _is_risen(board, risen, first):
+            low = next((p for p in range(risen.first - 1, first - 1, -1) if items[p].kind == "number"), first)
+            if 0 < items[low].value < items[risen["peak"]].value:  # 初始为0.001, 在5轮之后增加到0.01
+                begin, peak = (Amount(i.value, i.start, i.end) for i in (items[low], items[risen["peak"]]))
+                length = items[risen["length"]].data
+                places = [low, risen["length"], risen["peak"]]
+                board.note(Warmup("warmup", "lr", None, length=length, begin=begin, peak=peak), places)
+                return
         only = next(_RISES_ONLY.find(code, first, last), None)
         if only is not None and subject_of(board, first, only.first) == "lr":
             begin = Amount(items[only["low"]].value, items[only["low"]].start, items[only["low"]].end)

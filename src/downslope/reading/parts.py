@@ -324,6 +324,8 @@ _NOTE = re.compile(r"\s*- (?:[^\s:#{\[\"']+ ){2,}[^\n:]*\d[^\n:]*$|\s*- (?:[^\s:
 
 def _told_by_lines(lines: list[str]) -> str:
     """Return "yaml", "toml", "ini" or "prototxt" where nearly all lines have that shape."""
+    if any(_holds(one, two) for one, two in pairwise(lines)):  # tables in tables, which no heading stands between
+        lines = [line for line in lines if not line.lstrip().startswith("##")]
     comments = sum(bool(_COMMENT.match(line)) or line.strip() in {"---", "..."} for line in lines)
     sections = sum(bool(_SECTION.match(line)) for line in lines)
     keys = [match for line in lines if (match := _KEY.match(line))]
@@ -348,6 +350,14 @@ def _told_by_lines(lines: list[str]) -> str:
     if len(keys) >= 2 and wordy <= 0.2 * len(keys) and len(keys) + items >= 0.7 * told and _nested_well(lines):
         return "yaml"
     return ""
+
+
+def _holds(line: str, following: str) -> bool:
+    """Whether a key without a value has a key under it."""
+    key, deeper = _KEY.match(line), len(following) - len(following.lstrip())
+    return (
+        key is not None and not key["value"] and deeper > len(line) - len(line.lstrip()) and bool(_KEY.match(following))
+    )
 
 
 def _plain(value: str) -> str:
@@ -405,7 +415,7 @@ def _python(text: str) -> str:
     if len(text) > _PARSED:
         return "python" if _DEFINES.search(text, 0, _LOOKED_AT) else ""
     tree = _parse(text)
-    if tree is None or not any(map(_does_something, tree.body)):
+    if tree is None or not any(map(_does_something, tree.body)) or any(map(_is_bullet, tree.body)):
         return ""
     allowed = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Delete, ast.With, ast.Import, ast.ImportFrom)
     if not all(isinstance(one, allowed) for one in tree.body):
@@ -436,6 +446,12 @@ def _does_something(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.AnnAssign):
         return statement.value is not None
     return not isinstance(statement, ast.Expr) or isinstance(statement.value, ast.Call | ast.Dict | ast.Await)
+
+
+def _is_bullet(statement: ast.stmt) -> bool:
+    """Whether a statement is an item of a list with a star, as `* lr = 0.1`: Python takes none."""
+    told = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "value", None)
+    return isinstance(told, ast.Starred)
 
 
 def _is_dictionary(statement: ast.stmt) -> bool:

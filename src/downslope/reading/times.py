@@ -376,9 +376,10 @@ def _with_unit(
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
     han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
-    if not unit and han and prep in {"at", "after", "first", "next", "total"} and values[0] >= 100:
-        later = after + 1 < len(items) and items[after + 1].is_a("after")  # 在18K迭代后
-        return Time("after" if later and prep == "at" else prep, values, "step"), after + 1 + later
+    later = after + 1 < len(items) and items[after + 1].is_a("after")  # 在18K迭代后, 18K迭代后
+    told = prep in {"at", "after", "first", "next", "total"} or (later and not prep)
+    if not unit and han and told and values[0] >= 100:
+        return Time("after" if later and prep in {"", "at"} else prep, values, "step"), after + 1 + later
     long = following.end - following.start > (9 if values[0] >= 1000 else 11) and following.data != "size"
     many = following.is_a("concept", "batch") and long and prep not in {"", "at"}  # "the first 60k mini-batches"
     if not prep and long and values[0] >= 1000 and index and items[index - 1].is_a("verb", "train"):
@@ -429,11 +430,20 @@ def _parts(
 def _of_whole(items: Sequence[Item], place: int) -> bool:
     """Whether a percentage follows words for the whole training: 在训练总轮数的50%和75%处."""
     first = place
-    while first > max(0, place - 6) and items[first - 1].kind not in {"comma", "break", "number"}:
+    while first > max(0, place - 6) and not _parts_clauses(items[first - 1]):
         first -= 1
     before = items[first:place]
     whole = any(item.is_a("mod", "total") or item.key in _UNITS or item.is_a("verb", "train") for item in before)
     return whole and any(item.is_a("at") or item.is_a("word", "的") for item in before)
+
+
+def _parts_clauses(item: Item) -> bool:
+    """Whether what stands before an item says nothing of a part behind it; a change's part is of the rate."""
+    return (
+        item.kind in {"comma", "break", "number", "schedule"}
+        or item.is_a("mod", "peak", "initial", "base")
+        or (item.kind == "verb" and item.key != "train")
+    )
 
 
 _PREPOSITIONS = 12

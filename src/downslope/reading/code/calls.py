@@ -69,6 +69,7 @@ SIGNATURES = {
     "jax.momentum": "lr momentum",
     "momentumoptimizer": "lr momentum use_locking name nesterov",
     "gradientdescentoptimizer": "lr",
+    "gradientdescentmomentum": "lr momentum",
     "momentumsgd": "lr momentum",
     "correctedmomentumsgd": "lr momentum",
     "nesterovag": "lr momentum",

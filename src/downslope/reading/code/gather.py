@@ -109,6 +109,10 @@ class Gathering:
         self._clip()
         found = self.found.fields.get("train.epochs")
         epochs = found.value if found is not None else number(self.named.get("train.epochs"))
+        if epochs is not None:  # which a function of the rate may take from elsewhere
+            for node in (node for top in self.on.program.body for node in ast.walk(top) if isinstance(node, ast.Name)):
+                if node.id not in self.on.globals.names and field_of(node.id) == "train.epochs":
+                    self.on.globals.names[node.id] = Value(epochs)
         schedules = Schedules(self.on, self.found.framework, epochs)
         plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs)
         self.found.remarks += [remark for remark in schedules.remarks if remark not in self.found.remarks]
@@ -118,12 +122,15 @@ class Gathering:
             plan = self._named_plan(one) or (self._written_plan() if one is None else None)
             unclear += [self.words(given)[0]] if given is not None and given.start >= 0 and plan is not None else []
         constant = plan is not None and plan.kind == "constant"
+        if constant and not schedules.unrecognised:
+            plan = self._warmed(plan)
         if constant:
             unclear += [self.words(lr)[0] or "lr" for lr in (one.again[:1] if one is not None else [])]
             outside = next((made for made in self.on.made if made.inside and ADJUSTS.search(made.name)), None)
             unclear += [self.on.program.text[outside.start : outside.end][:120]] if outside is not None else []
         if plan is not None and plan.then is not None and plan.then.kind == "constant" and unclear:
             plan.then.goes_on = True
+        constant = plan is not None and plan.kind == "constant"  # without a warmup
         for words in unclear:
             self.found.remarks.append(("rate_unrecognised", {"words": words}))
         measured = any(name == "rate_if_measured" for name, _ in self.found.remarks)
@@ -538,6 +545,10 @@ class Gathering:
                 plan.put("staircase", None if known else reason(True, "it drops at once"))
         if plan is None and lr is not None and (one is None or not number(one.settings.get("lr"))):
             plan = Plan("constant", {"value": lr})
+        return self._warmed(plan)
+
+    def _warmed(self, plan: Plan | None) -> Plan | None:
+        """Return a plan after the warmup that names of variables and keywords say."""
         for name, unit in (("epochs", "epoch"), ("steps", "step")):
             duration = self.named.get(f"lr.warmup_{name}")
             if plan is not None and duration is not None and (number(duration) or 0) > 0:

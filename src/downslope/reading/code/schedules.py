@@ -180,8 +180,12 @@ class Schedules:
 
     def _row(self, made: Made) -> Row | None:
         known = _row(framework_of(made.path) or self.framework, made.name)
-        told = row_by_words(made) if known is None else None
-        return Row(told[0], [], told[1], {"unit": told[2]} if told[2] else {}) if told is not None else known
+        other = known is not None and any(one.startswith("warmup") and one not in known.names for one in made.kwargs)
+        told = row_by_words(made) if known is None or other else None  # another's class of a known name
+        if told is None:
+            return known
+        by_place = known.names if known is not None else []
+        return Row(told[0], by_place, told[1], {"unit": told[2]} if told[2] else {})
 
     def arguments(self, made: Made, names: list[str]) -> dict[str, Value]:
         """Return a call's arguments by name."""
@@ -540,6 +544,11 @@ class Schedules:
         return self.warmup(then, length, given.get("start_lr"), unit, restart=made.name == "LinearWarmup")
 
     def _gluoncv(self, made: Made, base: Value | None) -> Plan | None:
+        policy = made.argument("policy", 0) if "mode" not in made.kwargs else None  # skorch's names torch's
+        name = str(getattr(policy.data, "path", policy.data)).rpartition(".")[2] if policy is not None else ""
+        if name.endswith("LR") and (name in self.methods or _row("torch", name) is not None):
+            given = {key: value for key, value in made.kwargs.items() if key != "policy"}
+            return self.made(replace(made, name=name, path=f"torch.{name}", args=[], kwargs=given), base)
         given = self.arguments(made, ["mode", "base_lr", "target_lr", "niters", "nepochs", "iters_per_epoch"])
         by_epoch = given.get("nepochs") is not None and given["nepochs"].data != 0
         given["unit"] = reason("epoch" if by_epoch else "step", "")

@@ -119,6 +119,8 @@ def put_values(build: Build) -> None:
         build.imply("sgd.undampened_first_step", False, None, DAMPENED)
     _put_strength(build)
     clip = settings.first("clip")
+    if clip is None and any(squeezed(one.path[-1]) == "cliptype" and one.value == "norm" for one in settings.entries):
+        clip = settings.first("clip_of_type")  # Detectron2's, which may be by value
     modes = [one.value for one in settings.entries if squeezed(str(one.path[-1])) == "clipmode"]
     if clip is not None and "agc" in modes:
         build.imply("sgd.adaptive_clip", _float(clip.value), clip)  # by another word beside it

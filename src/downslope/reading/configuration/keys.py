@@ -23,7 +23,7 @@ GENERIC: dict[str, str] = {
     "momentum": "momentumpermb trainparam.mc",
     "weight_decay": "regularizer.coeff regularizer.factor regularizerparams.scale l2regularizer.weight wtdecay "
     "weightpenalty",
-    "batch": "imsperbatch mbsize batchesize tbatchsize nbatch sizeofbatch",
+    "batch": "arraybatchsize imsperbatch mbsize batchesize tbatchsize nbatch sizeofbatch",
     "device_batch": "samplespergpu imspergpu imgspergpu imagespergpu microbatchsize localbatchsize "
     "trainmicrobatchsizepergpu traindataloader.batchsize videospergpu devicebatchsize",
     "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices "
@@ -39,6 +39,7 @@ GENERIC: dict[str, str] = {
     "nu": "nu qhmnu optimizernu",
     "clip": "clip globalclipnorm gradientclipval gradclip.maxnorm clipgrad.maxnorm gradclip.clipnorm clipl2norm "
     "gradnorm trainer.gradnorm gradientthreshold",
+    "clip_of_type": "clipgradients.clipvalue",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay "
     "emamodel.decay emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay "
     "weightema.decay emaalpha",
@@ -118,8 +119,9 @@ LEVELS = _words(
 """Keys whose pairs, or whose numbers with their values, are times and the rates from then on."""
 
 ROW_TIMES = _words("epoch step iter iteration at from start startepoch fromepoch beginepoch startstep")
+ROW_LENGTHS = _words("epochs iters iterations steps numepochs numsteps numiters duration length")
 ROW_RATES = _words("lr learningrate rate baselr")
-"""Keys of the rows of a list: when a rate begins, and the rate."""
+"""Keys of the rows of a list: when a rate begins, how long it is kept, and the rate."""
 
 NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind", "classname", "method"])
 """Keys that name what their table is."""
@@ -179,7 +181,7 @@ _ALONE = "adamax nadam nadamw radam lion adafactor sgdp adamp rprop lbfgs asgd y
 _ALIASES = {
     "sgd": "sgd momentum momentumsgd correctedmomentumsgd nesterovag nag momentumoptimizer gradientdescentoptimizer "
     "gradientdescent sgdoptimizer fusedsgd nesterovmomentum buildsgd polyoptimizer nesterov msgd sgdm nesterovsgd "
-    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs qhm",
+    "fusedmomentum sam decentralizedsgd sgdnesterov stochasticgradientdescent sgdmomentum momentumoptimizervalue descent nesterovs qhm gradientdescentmomentum",
     "adam": "adam adamoptimizer fusedadam sparseadam adam8bit amsgrad",
     "sgdw": "sgdw decoupledsgdw",
     "adamw": "adamw decoupledadamw adamweightdecay adamwoptimizer adamw8bit adamwtorch",

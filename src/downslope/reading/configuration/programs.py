@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from itertools import groupby, pairwise
 
+from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.entries import MOST, Entry, as_number, listed
 from downslope.reading.configuration.literals import bracket_end
 from downslope.reading.configuration.settings import meanings
@@ -73,6 +74,7 @@ def read_program(text: str) -> list[Entry]:
     clean = re.sub(r"\.\.\.(?=[ \t]*\n)", "   ", clean)
     if tell_language(text) == "r":  # whose names have dots
         clean = re.sub(r"(?<=[A-Za-z])\.(?=[A-Za-z])", "_", clean)
+        clean = re.sub(r"\bnum_round\b", "n_epochs ", clean) if "mx_" in clean else clean  # MXNet's
     matches = [*(match for way in _WAYS for match in way.finditer(clean)), *_HELPED.finditer(text)]
     matches = [m for m in matches if "built" not in m.re.groupindex or _BUILT.intersection(meanings(m["key"]))]
     found = [Entry((_bare(m["key"]),), _read(m["value"]), m.start("key"), m.end("value")) for m in matches]
@@ -95,9 +97,15 @@ def read_program(text: str) -> list[Entry]:
     ]
     inside = covering(calls)
     found = [replace(one, path=("lr_scheduler", *one.path)) if inside(*one.place) else one for one in found]
+    if tell_language(text) == "lua" or "optim." in clean:  # Torch7's, which divides by 1 + decay * steps
+        found += [replace(one, path=("lr_policy",), value="inverse") for one in found if _decays(one)]
     found = sorted([*found, *_regimes(clean)], key=lambda one: one.start)[:MOST]
     given = {one.path[-1].lstrip("-"): one for one in found if len(one.path) == 1 and not _is_name(one)}
     return [replace(given[one.value], path=one.path) if _is_name(one) and one.value in given else one for one in found]
+
+
+def _decays(entry: Entry) -> bool:
+    return entry.path[-1] == "learningRateDecay" and is_number(entry.value) and 1e-6 < entry.value < 0.1
 
 
 def _is_name(entry: Entry) -> bool:

@@ -112,6 +112,8 @@ def kind_of(policy: str) -> str | None:
     return next((kind for mark, kind in POLICIES if mark in name), None)
 
 
+_STARTS = ("startvalue", "startlr")
+
 # Schedules that are listed: OpenMMLab's param_scheduler, PaddleDetection's schedulers, and the like
 
 
@@ -124,7 +126,7 @@ def _of_list(build: Build, listed: list[tuple[str, ...]], lr: Base) -> tuple[Set
         policy = own.first("policy")
         name = squeezed(policy.value) if policy is not None else ""
         end_factor = own.by_concept.get("final_fraction")
-        first, last = _inner(build, path, "startvalue"), _inner(build, path, "endvalue")
+        first, last = _inner(build, path, *_STARTS), _inner(build, path, "endvalue", "endlr")
         rises = first is not None and last is not None and first.value < last.value
         rises = rises or "warmup" in name or (own.by_concept.get("warmup_factor") and not end_factor)
         if rises and warmup is None and (not mains or "warmup" in name):
@@ -162,7 +164,7 @@ def _beside(build: Build, path: tuple[str, ...], name: str) -> list[Entry]:
 
 def _listed_warmup(build: Build, path: tuple[str, ...], own: Settings, lr: Base) -> Plan | None:
     ends = "end totaliters steps epochs warmupiters warmupsteps warmupepochs duration"
-    start, end = _inner(build, path, "startvalue"), _inner(build, path, *ends.split())
+    start, end = _inner(build, path, *_STARTS), _inner(build, path, *ends.split())
     if end is None:  # a part of the whole: `lengths: [0.1, 0.9]` beside the list
         lengths = next(iter(_beside(build, path, "lengths")), None)
         if lengths is None or start is None or not _parts(_times(lengths.value)):

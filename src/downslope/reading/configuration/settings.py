@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from downslope.reading.arithmetic import is_number
@@ -22,6 +22,7 @@ from downslope.reading.configuration.keys import (
     OPTIMIZING,
     PASSED_OVER,
     POLICIES,
+    ROW_LENGTHS,
     ROW_RATES,
     ROW_TIMES,
     SCHEDULING,
@@ -157,7 +158,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["epochs", "epochs_flag", "duration"], _positive),
     "steps": _within(10, 1e12),
     **dict.fromkeys(["every", "every_flag"], _within(1, 1e12)),
-    **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
+    **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip", "clip_of_type"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
     "nesterov": lambda value: isinstance(value, bool) or value in (0, 1),
@@ -331,18 +332,30 @@ def _add_levels(settings: Settings) -> None:
             by_concept["values"] = by_concept.pop("lr" if rates else "scales")
 
 
+_STAGES = re.compile(r"phase|stage|sched|lr|segment|step", re.IGNORECASE)
+
+
 def _rows_of_levels(settings: Settings) -> dict[tuple[str, ...], list[tuple[float, float, Entry]]]:
     """Return the tables whose rows each have a time and a rate: `[{epoch: 0, lr: 0.1}, {epoch: 30, lr: 0.01}]`."""
     rows: dict[tuple[str, ...], dict[str, Entry]] = {}
     told = (one for one in settings.entries if len(one.path) > 1)
     for entry in told:
-        kind = "time" if (key := squeezed(entry.path[-1])) in ROW_TIMES else "rate" if key in ROW_RATES else ""
+        key = squeezed(entry.path[-1])
+        kind = "rate" if key in ROW_RATES else "time" if key in ROW_TIMES or key in ROW_LENGTHS else ""
         if kind and entry.path[-2].startswith("#") and is_number(entry.value):
             rows.setdefault(entry.path[:-1], {})[kind] = entry
     tables: dict[tuple[str, ...], list[tuple[float, float, Entry]]] = {}
     for path, row in rows.items():
         if len(row) == 2:
             tables.setdefault(path[:-1] or path, []).append((row["time"].value, row["rate"].value, row["rate"]))
+    lasting = {
+        path[:-1] for path, row in rows.items() if len(row) == 2 and squeezed(row["time"].path[-1]) in ROW_LENGTHS
+    }
+    for path in filter(None, lasting & tables.keys()):
+        lengths, found = [time for time, *_ in tables[path]], tables[path]
+        if _STAGES.search(path[-1]) and lengths != sorted({*lengths}):  # where they rise, each may be an end
+            ends = accumulate([0.0, *lengths[:-1]])
+            tables[path] = [(begun, *one[1:]) for begun, one in zip(ends, found, strict=True)]
     tables = {path: found for path, found in tables.items() if len(found) > 1 and 0 <= found[0][0] <= 1}
     times = {row["time"].place for path, row in rows.items() if path[:-1] in tables}
     settings.taken |= times

@@ -73,7 +73,7 @@ ENGLISH = {
         "plain sgd|momentum optimizer|gradientdescentoptimizer|heavy ball method",
         "sgdw": "sgdw",
         "qhm": "qhm|quasi hyperbolic momentum|quasihyperbolic momentum|quasi hyperbolic momentum sgd",
-        "rmsprop": "rmsprop|rmspropoptimizer|rms prop",
+        "rmsprop": "rmsprop|rmspropoptimizer|rmspropop timizer|rms prop",
         "adam": "adam|adamoptimizer|adam sgd|adam updates|adam gradient descent|adam stochastic gradient descent",
         "adamw": "adamw",
         "nadam": "nadam",
