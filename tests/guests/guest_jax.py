@@ -72,6 +72,11 @@ def is_bias(params: Any) -> Any:
     return jax.tree.map(lambda param: param.ndim == 1, params)
 
 
+def is_no_bias(params: Any) -> Any:
+    """Return a mask of all others, which stay: as optax leaves them, they would go up their gradients without end."""
+    return jax.tree.map(lambda param: param.ndim != 1, params)
+
+
 STAIRS = Exponential(0.1, rate=0.5, every=3, staircase=True)
 CLIP = optax.clip_by_global_norm(0.05)
 ROWS = {
@@ -104,8 +109,8 @@ ROWS = {
         ),
     ),
     "`masked`": Row(
-        lambda: optax.masked(ours(), is_bias),
-        lambda: optax.masked(theirs(), is_bias),
+        lambda: optax.chain(optax.masked(ours(), is_bias), optax.masked(optax.set_to_zero(), is_no_bias)),
+        lambda: optax.chain(optax.masked(theirs(), is_bias), optax.masked(optax.set_to_zero(), is_no_bias)),
     ),
     "`chain` before an average": Row(
         lambda: optax.chain(ours(), optax.ema(0.5, debias=False)),
