@@ -145,17 +145,12 @@ def _rises(board: Board, place: int) -> bool:
 
 
 _RATE = re.compile(r"学习率|\blr\b|学习速率|调度|衰减|退火|下降|降低|预热|递减|schedul|decay|anneal|warm|rate")
-
-
-_LAYER = re.compile(r"linear\(\d")
 _NOISE = re.compile(r"噪声|加噪|noise")
 """What has a schedule of its own in diffusion."""
 
 
 def _is_bare(board: Board, item: Item) -> bool:
     """Whether a word for a shape stands alone, and nothing near it speaks of a rate: 余弦差异, 线性的."""
-    if _LAYER.match(board.text.plain, item.start):
-        return True
     near = board.text.plain[max(0, item.start - 16) : item.end + 12]
     return board.plain(item) in {"余弦", "线性"} and _RATE.search(near) is None
 
