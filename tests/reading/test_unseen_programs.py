@@ -328,3 +328,13 @@ def test_a_rate_of_a_grid_is_marked():
 def test_unseen_programs(name):
     """Each is read with the values that were worked out by hand; what is None is not read."""
     assert amiss(*TEXTS[name]) == []
+
+
+def test_an_optimizer_alone_is_not_nothing():
+    """Of a program as of a sentence; of neither, nothing was found."""
+    nothing = "No optimizer, no learning rate and no other setting was found."
+    for text in ("lr = []\nopt = SGD(params, lr=lr)", "We use SGD."):
+        reading = read(text)[0]
+        assert (reading.optimizer, reading.named) == ("sgd", "stated")
+        assert nothing not in reading.remarks
+    assert nothing in read("Hello there.")[0].remarks

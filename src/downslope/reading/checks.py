@@ -15,7 +15,7 @@ def check(draft: Draft, board: Board) -> None:
     """Add remarks on what the fields say together."""
     _batch_norm(draft, board)
     fields = draft.fields
-    if not fields and not draft.of("optimizer"):
+    if not fields and draft.named == "assumed" and not draft.of("optimizer"):
         draft.remarks.say("nothing")
         return
     if draft.optimizer == "sgd":
