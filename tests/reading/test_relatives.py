@@ -22,6 +22,7 @@ UNIT = {"adaptive_clip_by": "unit"}
         "We train by QHM with a learning rate of 1.0, momentum of 0.99 and ν of 0.7.",
         "QHM（nu=0.7，动量0.99），学习率1.0，训练30轮，批大小64",
         "optimizer:\n  name: qhm\n  lr: 1.0\n  momentum: 0.99\n  nu: 0.7\nepochs: 30\n",
+        "QHM with nu 0.7, beta 0.99, lr 1",
         "python train.py --optimizer qhm --lr 1.0 --nu 0.7 --momentum 0.99 --epochs 30",
         "from qhoptim.pyt import QHM\noptimizer = QHM(model.parameters(), lr=1.0, nu=0.7, momentum=0.99)\n",
         "from qhoptim.pyt import QHM\noptimizer = QHM(model.parameters(), 1.0, 0.99, 0.7)\n",
