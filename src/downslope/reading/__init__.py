@@ -29,6 +29,7 @@ from downslope.reading.find_levels import find_knots, find_levels
 from downslope.reading.find_optimizers import find_optimizers, find_values_of_each, resolve_owners
 from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
+from downslope.reading.find_subjects import find_subjects
 from downslope.reading.find_training import find_training
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
@@ -200,6 +201,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     board = Board(text, resolve_owners(find_times(find_items(blank_marks(left)))))
     find_asides(board)
     find_optimizers(board)
+    find_subjects(board)
     find_others(board)
     find_values_of_each(board)
     find_training(board)

@@ -42,7 +42,7 @@ _ASIDE = [
         rf"(?:尝试|测试|比较|对比|试验|实验)了?[^,。;\d]{{0,8}}{_LIST}[^,。;\d]{{0,6}}{_CONCEPT}",
         rf"(?:尝试|测试|比较|对比|试验)了?[^,。;\d]{{0,8}}{_CONCEPT}[^,。;\d]{{0,6}}{_LIST}",
         rf"{_CONCEPT} ?{_OF}? ?{_NUMBER},? {_ADVERBS}{_FAILS}",
-        rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}时?,?(?:就|会|则|训练|模型|网络|损失)*(?:[过太][大高小低]|发散|不收敛|震荡|爆炸)",
+        rf"{_CONCEPT}(?:为|设为|取|是|=)?{_NUMBER}时?,?(?:但|就|会|则|训练|模型|网络|损失)*(?:[过太][大高小低]|发散|不收敛|震荡|爆炸)",
         r"\b(?:measured|averaged|evaluated|computed|repeated|smoothed) (?:\w+ )?(?:over|across|for) \d+ \w+",
         r"\b(?:exponential|linear)(?:ly)?[-\s]?(?:weighted|decay(?:ing|ed))?[-\s](?:moving )?(?:average|mean|weight)",
         r"(?:^|\n)[^\w\n]{0,9}(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",

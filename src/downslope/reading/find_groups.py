@@ -180,7 +180,7 @@ def find_switched_off(board: Board, first: int, last: int, code: str) -> None:
     """Add a fact for everything in a sentence that is switched off, and for what is spared from weight decay."""
     items = board.items
     for place in range(first, last):
-        if not items[place].is_a("no", "no"):
+        if not items[place].is_a("no", "no") or place in board.used:
             continue
         if (
             place > first

@@ -249,6 +249,9 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
     own = any(item.kind == "optimizer" and item.key in SGD for item in board.items) or "baseline" in plain
     for first, last in board.sentences():
         items = board.items[first:last]
+        counted = {place for place in range(first, last) if board.items[place].kind in {"number", "time"}}
+        if counted and counted <= board.used:
+            continue  # known already to be nobody's, or another's
         apart = _PARAGRAPH.search(plain, end, items[0].start) or _ALL.search(plain, items[0].start, items[-1].end)
         begun, end = begun and not apart, items[-1].end
         beginning = board.items[first - 1].end if first else 0
