@@ -76,6 +76,19 @@ CHANGES = [
     ("lr_schedule为multistep，在[30,60,80]处衰减，衰减率0.1，lr为0.1，epoch 90，batch 256", "schedule=multistep initial=0.1 factor=0.1 milestones=[30,60,80] epochs=90 batch=256"),
     ("Adam（weight decay 1e-4）+ 余弦退火（学习率 $8\\times10^{-2}\\to2\\times10^{-4}$），训 1000 epoch", "decay=0.0001 schedule=cosine initial=0.08 final=0.0002 epochs=1000"),
     ("训练共10个epoch，学习率为0.0003，线性学习率调度器，热身比例为0.03", "epochs=10 schedule=warmup then.schedule=linear then.initial=0.0003"),
+    ("余弦退火，学习率 1e-3 → 1e-5，训练3000步", "schedule=cosine initial=0.001 final=0.00001 steps=3000"),
+    ("lr warmup 1e-6→1e-4 (3 epochs)，在60/80 epoch衰减10倍，共100 epochs", "schedule=warmup duration=3 unit=epoch start=0.000001 then.schedule=multistep then.initial=0.0001 then.factor=0.1 then.milestones=[60,80] then.unit=epoch epochs=100"),
+    ("学习率先从0开始线性warm up到0.1，该过程持续一个epoch，然后每50个epoch乘0.2", "schedule=warmup duration=1 unit=epoch start=0 then.schedule=exponential then.initial=0.1 then.rate=0.2 then.every=50 then.unit=epoch"),
+    ("学习率从0线性增加到0.1，这一过程持续5个epoch，之后按余弦衰减", "schedule=warmup duration=5 unit=epoch start=0 then.schedule=cosine then.initial=0.1"),
+    ("学习率从0线性预热到0.1，预热持续1000步，然后余弦退火到0", "schedule=warmup duration=1000 unit=step start=0 then.schedule=cosine then.initial=0.1 then.final=0"),
+    ("AdamW，constant-with-warmup 学习率 5e-7，100k 步", "schedule=warmup then=0.0000005 steps=100000"),
+    ("lr=0.001，ExponentialLR调度（0.95/5000迭代）", "schedule=exponential initial=0.001 rate=0.95 every=5000 unit=step"),
+    ("初始学习率0.005，每250步以0.98衰减率衰减", "schedule=exponential initial=0.005 rate=0.98 every=250 unit=step"),
+    ("学习率从0.1开始，当误差稳定时学习率除以10", "lr=0.1 plateau.factor=0.1 plateau.metric=accuracy"),
+    ("初始0.01，当loss不怎么变了就把学习率除以10", "lr=0.01 plateau.factor=0.1 plateau.metric=loss"),
+    ("| 学习率调度器 | ReduceLROnPlateau |\n| 监控指标 | val/loss |\n| 衰减因子 | 0.5 |\n| patience | 5 |\n| 初始学习率 | 0.001 |", "lr=0.001 plateau.factor=0.5 plateau.patience=5 plateau.metric=loss"),
+    ("初始学习率为0.1，每30个降低10倍，共90个epoch", "schedule=exponential initial=0.1 rate=0.1 every=30 epochs=90"),
+    ("初始学习率为0.1，在总轮数的一半和四分之三处除以10，训练300轮", "schedule=multistep initial=0.1 factor=0.1 milestones=[150,225] unit=epoch epochs=300"),
 ]  # fmt: skip
 
 LEVELS = [
@@ -100,6 +113,10 @@ LEVELS = [
     ("初始学习率0.01，经过3万次迭代后降为0.001，再经过1万次迭代后降为0.0001", "schedule=multistep initial=0.01 factor=0.1 milestones=[30000,40000] unit=step"),
     ("Adam，batch 12；学习率 $10^{-4}$ 跑 800 epoch、降到 $10^{-5}$ 跑 200 epoch、再降 $10^{-6}$ 跑 100 epoch", "batch=12 schedule=multistep initial=0.0001 factor=0.1 milestones=[800,1000] unit=epoch epochs=1100"),
     ("先用0.003的学习率训练240k次迭代，然后用0.0003的学习率再训练80k次迭代", "schedule=multistep initial=0.003 factor=0.1 milestones=[240000] unit=step steps=320000"),
+    ("学习率：1-30(lr=0.1)，31-60(lr=0.01)，61-90(lr=0.001)", "schedule=multistep initial=0.1 factor=0.1 milestones=[30,60] unit=epoch epochs=90"),
+    ("学习率随迭代变化：0-40k[0.02]，40k-80k[0.002]，80k-90k[0.0002]", "schedule=multistep initial=0.02 factor=0.1 milestones=[40000,80000] unit=step steps=90000"),
+    ("前150轮学习率为0.1（偏置乘2），150到225轮为0.01，之后为0.001，共300轮", "schedule=multistep initial=0.1 factor=0.1 milestones=[150,225] unit=epoch epochs=300"),
+    ("前90k学习率为0.001，后30k为0.0001", "schedule=multistep initial=0.001 factor=0.1 milestones=[90000] unit=step steps=120000"),
 ]  # fmt: skip
 
 SETTINGS = [
@@ -145,6 +162,12 @@ SETTINGS = [
     ("实验使用的批大小为128（每张卡32，4张卡），学习率为0.1×(128/256)=0.05", "batch=128 lr=0.05"),
     ("受限于显存，batch size设为4，并使用梯度累积8步，等效batch size为32，学习率2e-4", "lr=0.0002 accumulate=8 batch=32"),
     ("```python\n'batch size':36  # batch大小\n'epoch':100  # 训练轮数\n'lr': 0.0001  # 学习率\n```", "batch=36 epochs=100 lr=0.0001"),
+    ("对预训练的模型进行了500步的微调，批大小为32，学习率为5e-5", "steps=500 batch=32 lr=0.00005"),
+    ("预训练 batch size 12,288，学习率 5e-5", "batch=12288 lr=0.00005"),
+    ("| learning rate | 1e-7 |\n| batch size | 2 |\n| 训练 epoch（7B） | 3 |", "lr=0.0000001 batch=2 epochs=3"),
+    ("原论文batch_size=512，这里是batch_size=64，学习率0.1", "batch=64 lr=0.1"),
+    ("SGD，学习率0.1，训练90轮。可用 `--epochs 200 --lr 0.05` 覆盖。", "lr=0.1 epochs=90"),
+    ("正式训练 200 epochs，SGD，lr=0.01。评估阶段：50 epochs相同设置。", "lr=0.01 epochs=200"),
 ]  # fmt: skip
 
 NONE = [
@@ -204,6 +227,20 @@ NONE = [
     ("深度缩放中学习率 $\\eta \\propto 1/d$，batch 32", "batch=32"),
     ("$\\lambda=0.01$ 为对比正则系数，优化器 AdamW（weight decay 0.02，初始学习率 1e-4）", "decay=0.02 lr=0.0001"),
     ("扩散配置：线性噪声调度 $N=1000$ 步；训练配置：batch size 64，学习率 1e-4", "batch=64 lr=0.0001"),
+    ("学习率3e-4，每次迭代都有监督，使用指数衰减权重γ=0.8", "lr=0.0003"),
+    ("$\\eta_t = \\frac{\\eta_{\\max}}{2}(1+\\cos(t))$ 使训练中期保持较高的学习率", ""),
+    ("阈值从严到松递增（0.8，步长0.1）", ""),
+    ("学习率过高（5e-4）时表现最差，批大小32", "batch=32"),
+    ("统一使用 lr=2e-5，在某基准上降 13.95 分", "lr=0.00002"),
+    ("当剩余轮数减半时，学习率除以10，初始学习率0.02", "lr=0.02"),
+    ("学习率 5e-5、其余部分 5e-4，训练 8.5 万步", "lr=0.00005 steps=85000"),
+    ("自适应学习率 (1980s-2010s) 逐步完善，批大小32", "batch=32"),
+    ("batch=256 时 lr=0.1，线性缩放后 batch=512 时 lr=0.2", "batch=256 lr=0.1"),
+    ("可选余弦退火或指数衰减调度，初始学习率 0.01", "lr=0.01"),
+    ("MSE (λ=1.0) + Cosine (λ=0.5)，AdamW lr=1e-4", "lr=0.0001"),
+    ("学习率 5e-4，batch size 1024，训练 100M 样本", "lr=0.0005 batch=1024"),
+    ("训练 30k+1k 迭代，batch size 32，lr 1e-4", "batch=32 lr=0.0001"),
+    ("Adam优化器，学习率1e-4，β=0.25, γ=1.0", "lr=0.0001"),
 ]  # fmt: skip
 
 

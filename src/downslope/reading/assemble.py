@@ -380,15 +380,17 @@ def _is_listed(board: Board, place: int) -> bool:
 
 _TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
 _TUNES = re.compile(r"fine-?\s?tun|微调")
-_PRETRAINED = re.compile(r"pre-?\s?train|预训练")
+_PRETRAINED = re.compile(r"pre-?\s?train|预训练(?!(?:好|过)?的?[^,;\d]{0,6}(?:模型|权重|网络|参数|主干))")
 _EARLIER = re.compile(r"\s?(?:了|(?:训练)?(?:还|才|就)|的时候|时候|时|之?后|，?还是|发现|左右)")
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
 _BETWEEN = re.compile(r"\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
 """What follows the time of something that is done within a step or after training."""
 
-_OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
-_STOPPING = re.compile(r"early[ -]stop\w*(?: \w+){0,2} $")
+_OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的(?:训练|微调)")
+_STOPPING = re.compile(
+    r"early[ -]stop\w*(?: \w+){0,2} $|上限[为是]?\s?$|(?:评估|测试|消融|评测|搜索)(?:阶段|实验|时)?[^,;\d]{0,3}$"
+)
 _LENGTHENED = re.compile(r"\b(?:lengthen|extend|prolong)\w* (?:the )?train\w*[^.,;\d]{0,20}to $")
 _REPEATED = re.compile(
     r"(?:through[ -]time|bptt)[^,;\d]*$|\btime $|accumulat|repeat|average|evaluat|"

@@ -21,9 +21,11 @@ _COURSES = Rules(
         "named": "concept:lr (is|word)? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
         "shape": "schedule:cosine,linear,polynomial,exponential (word|concept:lr|is|verb){0,2} (open|is) concept:lr? "
         "low=number to high=number over?",
+        "arrow": "concept:lr is? low=number arrow=to high=number over?",
         "risen": "concept:lr (word|unit|time|each|for){0,3} is? low=number (word|schedule:linear){0,2} rises=to "
         "high=number",
-        "warmed": "concept:warmup (open|is) low=number to high=number over?",
+        "warmed, over": "concept:warmup (open|is)? low=number to high=number open over=time:bare close",
+        "warmed": "concept:warmup (open|is)? low=number to high=number over?",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -52,6 +54,7 @@ _OFF = Pattern("schedule (concept:lr|schedule|word:scheduler){0,2} is no:no")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整", "调低", "调小", "调高", "调大")
 """Words for a change at once, which is no course."""
 
+_ARROW = re.compile(r"→|[-=]+>|\\(?:right|to)\w*")
 _LINEAR = ("linear", "线性")
 _RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高为]|增[加大至到长]")
 
@@ -83,6 +86,8 @@ def find_shapes(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.kind != "schedule" or place in board.used or _is_denied(code, place) or _is_anothers(board, place):
             continue
+        if _is_choice(board, place):
+            continue
         if _is_bare(board, item) or _NOISE.search(board.text.plain, max(0, item.start - 10), item.end + 4):
             continue
         target, length, power = _TARGET.at(code, place), _LENGTH.at(code, place), _POWER.at(code, place)
@@ -112,6 +117,23 @@ def find_shapes(board: Board) -> None:
             shape.over = board.items[length["over"]].data
             places += [length["over"]] if constant else []
         board.note(shape, places)
+
+
+_OR = re.compile(r"或|/|\bor\b|、")
+_OFFERED = re.compile(r"可选|任选|支持|可以?选择|二选一|可(?:以)?(?:使用|采用|用)|\b(?:choose|supports?|either)\b")
+
+
+def _is_choice(board: Board, place: int) -> bool:
+    """Whether a schedule is one of several that are offered: 可选余弦退火或指数衰减."""
+    first, last = place, place + 1
+    while first > max(0, place - 15) and board.items[first - 1].kind != "break":
+        first -= 1
+    while last < min(len(board.items), place + 15) and board.items[last].kind != "break":
+        last += 1
+    start, end = board.items[first].start, board.items[last - 1].end
+    several = {item.key for item in board.items[first:last] if item.kind == "schedule"} - {"constant"}
+    offered = _OFFERED.search(board.text.plain, start, board.items[place].start)
+    return len(several) > 1 and offered is not None and _OR.search(board.text.plain, offered.end(), end) is not None
 
 
 _NO_SCHEDULE = re.compile(
@@ -151,7 +173,7 @@ _NOISE = re.compile(r"噪声|加噪|noise")
 
 def _is_bare(board: Board, item: Item) -> bool:
     """Whether a word for a shape stands alone, and nothing near it speaks of a rate: 余弦差异, 线性的."""
-    near = board.text.plain[max(0, item.start - 16) : item.end + 12]
+    near = board.text.plain[max(0, item.start - 24) : item.end + 12]
     return board.plain(item) in {"余弦", "线性"} and _RATE.search(near) is None
 
 
@@ -202,6 +224,12 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     after = match["high"] + 1
     if max(low.value, high.value) >= 1000:
         return  # "reduce the iterations from 164k to 111k"
+    if "arrow" in match and not (
+        low.value > high.value
+        and _ARROW.search(board.text.words(items[match["low"]].end, high.start))
+        and any(item.is_a("schedule", "cosine", "linear", "polynomial", "exponential") for item in items[first:last])
+    ):
+        return
     if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
         return
     if max(low.value, high.value) >= 100 and not any(item.is_a("concept", "lr") for item in items[first : match.after]):

@@ -141,6 +141,12 @@ def find_values(board: Board) -> None:
             board.note(Value("value", "nesterov", off is None), [place])
 
 
+_LARGEST = 100
+"""No learning rate is larger."""
+
+_NO_RATE = re.compile(r"^\}\{|\d\s?[行页章节篇]")
+"""What stands around a number that is a formula's denominator, or counts parts of a text."""
+
 _SIZE = re.compile(
     r"(?:\w{1,12} )?(?:coefficient|value|factor|strength|weight) |[,;] ?其?(?:系数|大小|值|数值|取值|因子)?(?:为|是)"
 )
@@ -282,7 +288,7 @@ _SEARCHED = re.compile(r"[^,;。)]{0,6}(?:之间|范围|搜索|区间)")
 _THEIRS = re.compile(
     r"\bunlike\b|\b(?:paper|authors?|baseline)\b[^.;]{0,20}\b(?:uses?d?|has|had|says?|sets?)\b|原论文|原文|不同于|与.{1,12}不同"
 )
-_OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文)")
+_OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文|这里|此处|本(?:项目|仓库|实验|代码|次)|复现)")
 """Words before a value that say that it is others', and after it that the text's own follows."""
 
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+](?!\s?cycle)|\\?cos(?!ine))")
@@ -351,6 +357,16 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     return braced or _CHOSEN.search(plain, items[first].start, items[number].start) is not None
 
 
+def _is_no_rate(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether a number beside "learning rate" is none: "the 1980s", 学习率趋于0时, a formula's denominator."""
+    item = board.items[number]
+    if item.value >= 1 and _OF_ALL.search(board.text.plain):
+        return True  # by which the rate of all is multiplied: 权重使用学习率1, 偏置使用学习率2
+    if _NO_RATE.search(board.text.plain[max(0, item.start - 2) : item.end + 2]) or item.value >= _LARGEST:
+        return True
+    return not item.value and not _role(board, concept, first, number)
+
+
 def _value(board: Board, concept: int, number: int, places: list[int], first: int) -> None:
     """Add the value of a concept, with what stands around it."""
     items = board.items
@@ -364,10 +380,10 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     counted = number + 1 < len(items) and items[number + 1].is_a("word", "个", "种", "组")
     if amount.spelled and (board.plain(items[number]) == "一" or (counted and key in {"epochs_total", "steps_total"})):
         return  # 批量归一, 训练轮数: 两个模型各300轮
-    if key == "lr" and amount.value >= 1 and _OF_ALL.search(board.text.plain):
-        board.refused.add(number)  # by which the rate of all is multiplied: 权重使用学习率1, 偏置使用学习率2
+    if key == "lr" and _is_no_rate(board, concept, number, first):
+        board.refused.add(number)
         return
-    if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
+    if key == "lr" and (amount.percent or (amount.spelled and amount.value >= (0.1 if amount.fraction else 1))):
         return  # "we drop the learning rate twice", "to 80% of its value"
     if key == "momentum" and amount.percent and amount.value < 0.5:
         board.refused.add(number)  # "SGD + momentum | 3.20 %" is an error
@@ -390,7 +406,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
         return  # "decay the exploration rate by 0.99"
-    if named == "步长" and amount.value < 2 and "学习率" in board.text.plain:
+    apart = _STRIDES.search(board.text.plain, items[first].start, items[number].end + 12)
+    if named == "步长" and amount.value < 2 and ("学习率" in board.text.plain or apart):
         return  # of something else: 从0.125到1.5, 步长0.125
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
@@ -404,7 +421,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     value = amount.value
     if key == "steps_total" and value < 1:
         key = "lr"  # 训练步长为0.01
-    if key == "steps_total" and (more := _THOUSANDS.match(board.text.plain, items[number].end)) is not None:
+    more = _THOUSANDS.match(board.text.plain, items[number].end) if key in {"steps_total", "batch"} else None
+    if more is not None and (key != "batch" or (value % 4 == 0 and value not in _POWERS and not int(more[1]) % 32)):
         value = value * 1000 + int(more[1])  # 训练步数为500,500: of a total there is no list
         places = [*places, number + 2]
     role = "total" if is_whole(board, concept) else _role(board, concept, first, number)
@@ -419,9 +437,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
 
 
 _OF_ALL = re.compile(r"(?:全局学习率|(?<![a-z])global (?:learning rate|lr)\b)[^\d;]{0,8}(?:0?\.\d|\d(?:\.\d)?e-|10\^)")
+_STRIDES = re.compile(r"阈值|范围|区间|搜索|窗口|递[增减]|[按以]步长")
 _PART_OF = re.compile(r"系数|比例|倍率|\blrf\b|\bratio\b|multipl")
 _EFFECTIVE = re.compile(r"(?:等效|有效|effective)\s?$")
 _GRADIENT = re.compile(r"梯度|范数|grad|norm")
+_POWERS = frozenset(2**power for power in range(11))
 _THOUSANDS = re.compile(r",(\d{3})(?![\d.]|,\d)")
 _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
 _TRAINED = re.compile(r"\btrain|训练")
@@ -502,6 +522,8 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         return
     if board.plain(items[right]) in {"η", "λ", "μ", "eta"}:
         return  # 2η within a formula
+    if key == "lr" and _PART_OF.match(board.text.plain, items[right].end):
+        return  # lrf=0.01: 最终学习率系数
     if place > first and (items[place - 1].is_a("word", "+") or (key == "l2" and items[place - 1].kind == "star")):
         return  # a term of a sum
     if board.text.plain[items[place].end : items[place].end + 1] == ".":
