@@ -89,6 +89,10 @@ CHANGES = [
     ("| 学习率调度器 | ReduceLROnPlateau |\n| 监控指标 | val/loss |\n| 衰减因子 | 0.5 |\n| patience | 5 |\n| 初始学习率 | 0.001 |", "lr=0.001 plateau.factor=0.5 plateau.patience=5 plateau.metric=loss"),
     ("初始学习率为0.1，每30个降低10倍，共90个epoch", "schedule=exponential initial=0.1 rate=0.1 every=30 epochs=90"),
     ("初始学习率为0.1，在总轮数的一半和四分之三处除以10，训练300轮", "schedule=multistep initial=0.1 factor=0.1 milestones=[150,225] unit=epoch epochs=300"),
+    ("初始学习率lr0为0.01，lrf为0.01，余弦退火，训练300轮", "schedule=cosine initial=0.01 final=0.0001 epochs=300"),
+    ("最终学习率因子为0.1，初始学习率0.01，采用线性衰减", "schedule=linear initial=0.01 final=0.001"),
+    ("学习率从5e-5→5e-6，余弦", "schedule=cosine initial=0.00005 final=0.000005"),
+    ("lr=1.5e-4，cosine decay restart（每2,000步），restart幅度为前一周期1/3", "schedule=cosine initial=0.00015"),
 ]  # fmt: skip
 
 LEVELS = [
@@ -241,6 +245,19 @@ NONE = [
     ("学习率 5e-4，batch size 1024，训练 100M 样本", "lr=0.0005 batch=1024"),
     ("训练 30k+1k 迭代，batch size 32，lr 1e-4", "batch=32 lr=0.0001"),
     ("Adam优化器，学习率1e-4，β=0.25, γ=1.0", "lr=0.0001"),
+    ("蒸馏权重 $\\lambda$ 从 0.2 逐步衰减到 0.1，采用 AdamW、cosine 学习率调度", "schedule=cosine"),
+    ("大batch训练能使用更大的学习率（$10\\times$），批大小64", "batch=64"),
+    ("权重衰减系数$\\lambda\\geq 0$，批大小64", "batch=64"),
+    ("用 Euler 法迭代（步长 $\\Delta\\tau = 1/K$）", ""),
+    ("模型参数量增加到4倍，那么学习率可以考虑减半", ""),
+    ("for epoch = 1, 2, ... do 采样，批大小64", "batch=64"),
+    ("学习率偏离最优值10%，可能导致收敛变慢", ""),
+    ("5000 步后开始 EMA（衰减 0.999），学习率固定 1e-4", "lr=0.0001"),
+    ("扩散调度训练用 100 步，推理用 DDIM 10 步；学习率 1e-4", "lr=0.0001"),
+    ("某项得分从 48.32 降至 30.46，统一使用 lr=2e-5", "lr=0.00002"),
+    ("每任务通信轮次$N_r$=3，优化器 Adam，lr=0.01", "lr=0.01"),
+    ("学习率0.1，训练12万步改学习率为0.01，14万步后改为0.001", "schedule=multistep initial=0.1 factor=0.1 milestones=[120000,140000] unit=step"),
+    ("lr-steps 120000,140000，指的是训练12万步改learning rate", "schedule=multistep milestones=[120000,140000] unit=step"),
 ]  # fmt: skip
 
 

@@ -334,6 +334,9 @@ def _is_no_length(board: Board, place: int, *, trained: bool) -> bool:
         last += 1
     waits = any(one.kind == "when" or one.is_a("end", "early") for one in board.items[first:last]) and not trained
     valued = valued or _BETWEEN.match(board.text.plain, item.end) is not None
+    if item.data.unit == "step" and item.data.values[0] <= 1000:
+        diffused = _DIFFUSED.search(board.text.plain, max(0, item.start - 60), item.start) is not None
+        valued = valued or (diffused and _SAMPLED.match(board.text.plain, item.end) is not None)
     return often or few or valued or waits or (item.data.prep == "after" and words.startswith(("在", "当")))
 
 
@@ -387,9 +390,14 @@ _EARLIER = re.compile(r"\s?(?:了|(?:训练)?(?:还|才|就)|的时候|时候|�
 _BETWEEN = re.compile(r"\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
 """What follows the time of something that is done within a step or after training."""
 
+_DIFFUSED = re.compile(r"(?:扩散|去噪|噪声|denois\w*|diffusion|ddpm)[^;。\n]{0,50}$")
+_SAMPLED = re.compile(r"\s?[,;、]?\s?(?:推理|采样|测试时|inference|sampl|ddim)")
+"""What tells of the steps of a diffusion: 扩散调度: 训练用 100 步, 推理用 10 步."""
+
 _OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的(?:训练|微调)")
 _STOPPING = re.compile(
-    r"early[ -]stop\w*(?: \w+){0,2} $|上限[为是]?\s?$|(?:评估|测试|消融|评测|搜索)(?:阶段|实验|时)?[^,;\d]{0,3}$"
+    r"early[ -]stop\w*(?: \w+){0,2} $|上限[为是]?\s?$|"
+    r"(?:评估|测试|消融|评测|搜索|cooldown|冷却)\s?(?:阶段|实验|时)?[^,;\d]{0,3}$"
 )
 _LENGTHENED = re.compile(r"\b(?:lengthen|extend|prolong)\w* (?:the )?train\w*[^.,;\d]{0,20}to $")
 _REPEATED = re.compile(

@@ -96,9 +96,12 @@ _RAMPS = ("linear", "cosine", "polynomial")
 _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
 """What makes a change wait for a measured value that is no plateau."""
 
+_WHEN = re.compile(r"一?半?的?时")
 _CONDITION = re.compile(r"当(?![前时下])|若|如果|一旦")
-_WAITS = re.compile(r"(?:当|若|如果|一旦)(?![前时下])[^,;\d]{2,24}(?:时|时候|以?后|则|就|,)[^;\d]{0,12}$")
-"""A condition right before a change."""
+_WAITS = re.compile(
+    r"(?:当|若|如果|一旦)(?![前时下])[^,;\d]{2,24}(?:时|时候|以?后|则|就|,)[^;\d]{0,12}$|(?:可以?|应该?|建议|考虑|最好|通常|往往)(?:将|把|再|先|适当|相应|学习率){0,3}$"
+)
+"""A condition or advice right before a change."""
 
 _DONE = re.compile(
     r"(?:[后末时]|之后|结束时?)?,?(?:我们|都|还|会|进行|运行|做|一次)*(?:验证|评估|测试|保存|运行|产出|停止|终止|结束|完成|eval|valid|test|sav|report|check)"
@@ -266,7 +269,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"
-        if left == place - 1 and item.is_a("concept", "teacher", "ema"):
+        opened = left == place - 2 and board.items[place - 1].kind == "open"
+        if (left == place - 1 or opened) and item.is_a("concept", "teacher", "ema"):
             return False  # EMA 衰减 0.999
         if item.is_a("concept", "other", "teacher", "ema"):
             return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
@@ -308,7 +312,8 @@ def _is_anothers(board: Board, first: int, place: int) -> bool:
     while left > first and board.items[left - 1].kind not in {"comma", "break"}:
         left -= 1
     clause = board.items[left:place]
-    waits = clause and _CONDITION.search(board.text.plain, clause[0].start, board.items[place].start)
+    waits = clause and _WHEN.match(board.text.plain, board.items[place].end)
+    waits = waits and _CONDITION.search(board.text.plain, clause[0].start, board.items[place].start)
     if waits and not any(item.kind in {"number", "time"} or item.is_a("concept", "lr") for item in clause):
         return True  # 当剩余轮数减半时
     if any(item.kind in {"concept", "number", "time", "schedule"} for item in clause):
@@ -586,7 +591,7 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
     if change.value is not None and not (change.at or change.every or change.plateau or noun):
         start = board.items[max(first, place - 30)].start
         if _WAITS.search(board.text.plain, start, board.items[place].start):
-            return False  # 当剩余轮数减半时: when that is, nobody can know
+            return False  # 当剩余轮数减半时, 可以考虑减半: when that is, nobody can know
         after = [board.items[p] for p in range(place, min(last, place + 12))]
         metric = next((item for item in after if item.kind == "when"), None)
         if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):

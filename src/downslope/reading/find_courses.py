@@ -55,6 +55,11 @@ _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整",
 """Words for a change at once, which is no course."""
 
 _ARROW = re.compile(r"→|[-=]+>|\\(?:right|to)\w*")
+_WEIGHED = re.compile(
+    r"(?:(?<!衰减)权重|(?<!衰减)系数|温度|概率|阈值|比例|噪声|dropout|损失)(?![^,;]*(?:学习率|lr))[^,;\d]{0,14}$"
+)
+"""What else has a course: 蒸馏权重λ从0.2衰减到0.1."""
+
 _LINEAR = ("linear", "线性")
 _RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高为]|增[加大至到长]")
 
@@ -232,7 +237,7 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         return
     if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
         return
-    if max(low.value, high.value) >= 100 and not any(item.is_a("concept", "lr") for item in items[first : match.after]):
+    if max(low.value, high.value) >= 10 and not any(item.is_a("concept", "lr") for item in items[first : match.after]):
         return  # Linear(4096 to 1)
     if low.number and low.number.times:
         return  # "lowered 10x to 0.001"
@@ -272,7 +277,9 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     at_once = not (shape or over) and any(board.plain(item).startswith(_AT_ONCE) for item in before_it)
     named = any(item.is_a("concept", "lr") for item in items[match.first : match["low"]])
     subject = "lr" if named else subject_of(board, first, match.first)
-    key = "other" if at_once else subject  # "when I change the rate from 0.1 to 0.01"
+    start = items[match.first].start
+    weighed = _WEIGHED.search(re.split(r"[,;。\n]", board.text.plain[max(0, start - 24) : start])[-1])
+    key = "other" if at_once or weighed else subject  # "when I change the rate from 0.1 to 0.01"
     if key != "lr":  # the schedule and the time behind it are not the learning rate's either
         following = range(match.after, min(last, match.after + 5))
         end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))

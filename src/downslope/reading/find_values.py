@@ -59,7 +59,7 @@ _ROW = Pattern("concept=valued", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
 _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
-_RANGE = Pattern("number (word:-,~,到,至|to) number")
+_RANGE = Pattern("number (word:-,~,∼,到,至,sim|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum"
     "|concept:beta1 separator concept:beta2) "
@@ -82,6 +82,7 @@ _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 def find_values(board: Board) -> None:
     """Add a fact for every value that a concept is given."""
     _pairs(board)
+    _final_parts(board)
     _coordinated(board)
     for match in board.matches(_POWER):
         told = (
@@ -144,8 +145,22 @@ def find_values(board: Board) -> None:
 _LARGEST = 100
 """No learning rate is larger."""
 
-_NO_RATE = re.compile(r"^\}\{|\d\s?[行页章节篇]")
+_NO_RATE = re.compile(r"^\}\{|^._\d|^_\d|\d\s?[行页章节篇]$|\d/[a-z]$|^\(\s?\d+\s?[*x]$")
 """What stands around a number that is a formula's denominator, or counts parts of a text."""
+
+_FINAL_PART = re.compile(
+    r"(?:(?<![a-z])lrf(?![a-z])|最终学习率的?(?:系数|因子|比例|倍率)|最终学习率(?:为|是|降[至到为])?初始学习率)[^\d;,。\n]{0,10}?(?P<part>0?\.\d+)"
+)
+"""The end of a schedule as a part of its beginning, as YOLO's lrf is."""
+
+
+def _final_parts(board: Board) -> None:
+    """Find the part of the learning rate that a schedule ends at: lrf=0.01, 最终学习率系数为0.01."""
+    for match in _FINAL_PART.finditer(board.text.plain):
+        places = [p for p, item in enumerate(board.items) if match.start() <= item.start < match.end()]
+        if places and board.free_number(places[-1]):
+            board.note(Value("value", "final_part", board.items[places[-1]].value), places)
+
 
 _SIZE = re.compile(
     r"(?:\w{1,12} )?(?:coefficient|value|factor|strength|weight) |[,;] ?其?(?:系数|大小|值|数值|取值|因子)?(?:为|是)"
@@ -310,6 +325,7 @@ _EACH = frozenset({
     "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为",
     "分别是", "分别取",
 })  # fmt: skip
+_RATED = frozenset({"lr", "momentum", "weight_decay", "l2"})
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 
 
@@ -328,7 +344,7 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
         return True
-    if items[concept].key == "lr" and _BOUND.search(plain, items[concept].end, items[number].start):
+    if items[concept].key in _RATED and _BOUND.search(plain, items[concept].end, items[number].start):
         return True
     theirs = _THEIRS.search(plain, items[first].start, items[number].start)
     if _REFUSED.match(plain, items[number].end) or (theirs and _OURS.match(plain, items[number].end)):
@@ -362,7 +378,7 @@ def _is_no_rate(board: Board, concept: int, number: int, first: int) -> bool:
     item = board.items[number]
     if item.value >= 1 and _OF_ALL.search(board.text.plain):
         return True  # by which the rate of all is multiplied: 权重使用学习率1, 偏置使用学习率2
-    if _NO_RATE.search(board.text.plain[max(0, item.start - 2) : item.end + 2]) or item.value >= _LARGEST:
+    if _NO_RATE.search(board.text.plain[max(0, item.start - 2) : item.end + 2].rstrip()) or item.value >= _LARGEST:
         return True
     return not item.value and not _role(board, concept, first, number)
 
@@ -378,7 +394,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         board.refused.add(number)
         return
     counted = number + 1 < len(items) and items[number + 1].is_a("word", "个", "种", "组")
-    if amount.spelled and (board.plain(items[number]) == "一" or (counted and key in {"epochs_total", "steps_total"})):
+    if amount.spelled and (
+        board.plain(items[number]) == "一"
+        or (key == "batch" and items[number].start == item.end)
+        or (counted and key in {"epochs_total", "steps_total"})
+    ):
         return  # 批量归一, 训练轮数: 两个模型各300轮
     if key == "lr" and _is_no_rate(board, concept, number, first):
         board.refused.add(number)

@@ -233,6 +233,12 @@ def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, 
     counted = found == ("verb", "train") and before is not None and before.value >= 100
     if counted and _ITERATED.match(plain, start):
         return "unit", "step"  # 训练500K迭代
+    if (
+        found[1] == "onecycle"
+        and plain[start:end] == "一周期"
+        and plain[:start].endswith(("前", "上", "每", "下", "后"))
+    ):
+        return "word", "周期"
     if found[1] == "every" and plain[start:end] == "每当" and not _COUNTS.match(plain, end):
         return "at", "at"  # 每当误差平缓时
     changed = before is not None and before.is_a("verb", "reduce", "increase") and before.end == start

@@ -289,6 +289,8 @@ def _likeliest(rated: Sequence[Rated], role: str, least: float) -> Place | None:
     usable = _LEAST.get(role, 0) < value < _LIMITS.get(role, _LONGEST_TRAINING.get(role, math.inf)) and (
         role in _LIMITS or float(value).is_integer()
     )
+    if role == "lr" and place.number.percent:
+        return None
     if not usable or _is_choice(place.text.plain, place.number):
         return None
     line = place.text.plain[: place.number.start].rpartition("\n")[2]

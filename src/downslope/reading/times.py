@@ -406,7 +406,7 @@ def _with_unit(
         return Time("after", values, unit or "step"), after + 1
     if behind is not None and behind.is_a("after") and prep == "next" and items[index].end - items[index].start == 1:
         return Time("after", values, unit or "step", more=True), after + 1
-    if not prep and behind is not None and behind.is_a("word", "时", "处"):
+    if not prep and behind is not None and behind.is_a("word", "时", "处", "改"):
         return Time("at", values, unit or "step"), after + 1  # 6万次时
     return Time(prep, values, unit or "step"), after
 

@@ -220,13 +220,22 @@ def _start_at(build: Build, plan: Plan, lr: Base, factor: Setting | None) -> Pla
 # A warmup that keys tell
 
 
+_AFTER_ONE = frozenset({"cosine", "polynomial", "step", "multistep", "exponential"})
+"""Schedules of which a policy's name may say that a warmup stands before them: warmup_cosine."""
+
+
 def _warmup(build: Build, settings: Settings, lr: Base) -> Plan | None:
     ratio = settings.first("fraction", "warmup_ratio")
     setting = settings.first("warmup_epochs") or settings.first("warmup_steps") or settings.first("warmup")
+    told = setting is not None or ratio is not None
     if setting is not None and is_number(setting.value) and setting.value == 0:
         setting = None
     fraction = ratio if ratio is not None and (setting is None or ratio.concept == "fraction") else None
     by_epoch, method = settings.first("warmup_by_epoch"), settings.first("warmup_method")
+    policy = (settings.by_concept.get("policy") or [None])[0]
+    if not told and policy is not None and "warmup" in squeezed(policy.value) and kind_of(policy.value) in _AFTER_ONE:
+        named = Plan("warmup", clocked=not settings.system.restart)
+        return named.put("schedule", build.field("warmup", "stated", "", policy.entry))  # for how long is not said
     if setting is None and (fraction is None or not 0 < fraction.value < 1):
         return None
     if method is not None and kind_of(method.value) not in {None, "linear"}:
