@@ -282,9 +282,8 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         ranged = ranged or bool(parted and len(before) > 1 and _is_listed(board, place - 2))
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before)  # "200 instead of 90 epochs"
-        denied = denied or (
-            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
-        )
+        said = re.split(r"[;\n]|\. ", board.text.plain[max(0, item.start - 24) : item.start])[-1]
+        denied = denied or (not trained and _REPEATED.search(said) is not None)
         more = next((i for i in board.items[place + 1 : place + 17] if i.kind in {"break", "time"}), None)
         denied = denied or board.text.plain[max(0, item.start - 3) : item.start] == "再训练"  # 再训练10轮
         led = [item.kind for item in before[-2:]] == ["number", "star"]  # "60 x 104 iterations", which was 10^4

@@ -319,7 +319,7 @@ _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+](?!\s?cycle)|\\?cos(?!ine))"
 _UP_TO = re.compile(r"\s?[-~]\s?[a-z](?![a-z])")
 """What follows a number from which a range begins: 1-N."""
 
-_BOUND = re.compile(r"[∝≤≥≪≫]|\\(?:leq?|geq?|propto)")
+_BOUND = re.compile(r"[∝≤≥≪≫<>]|[小大低高]于(?!等)|不少于|至少|\\(?:leq?|geq?|propto)")
 """What stands between a letter and what bounds it."""
 
 _USUAL = re.compile(r"通常|一般|往往|建议|推荐|\b(?:usually|typically|commonly|recommend\w*)\b")
@@ -332,7 +332,7 @@ _EACH = frozenset({
     "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为",
     "分别是", "分别取",
 })  # fmt: skip
-_RATED = frozenset({"lr", "momentum", "weight_decay", "l2"})
+_RATED = frozenset({"lr", "momentum", "weight_decay", "l2", "batch"})
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 
 
