@@ -393,7 +393,7 @@ _SEEN = re.compile(
 )
 """What follows the time after which something was seen: 训练150轮后准确率达到93%."""
 
-_BETWEEN = re.compile(r"\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
+_BETWEEN = re.compile(r"\s?/\s?(?:epoch|轮)|\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
 """What follows the time of something that is done within a step or after training."""
 
 _DIFFUSED = re.compile(r"(?:扩散|去噪|噪声|denois\w*|diffusion|ddpm)[^;。\n]{0,50}$")
@@ -403,6 +403,7 @@ _SAMPLED = re.compile(r"\s?[,;、]?\s?(?:推理|采样|测试时|inference|sampl
 _OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的(?:训练|微调)")
 _STOPPING = re.compile(
     r"early[ -]stop\w*(?: \w+){0,2} $|上限[为是]?\s?$|"
+    r"最近\s?$|(?:sinkhorn|mcts|ransac|icp)[^,;\d]{0,6}$|"
     r"(?:评估|测试|消融|评测|搜索|cooldown|冷却)\s?(?:阶段|实验|时)?[^,;\d]{0,3}$"
 )
 _LENGTHENED = re.compile(r"\b(?:lengthen|extend|prolong)\w* (?:the )?train\w*[^.,;\d]{0,20}to $")

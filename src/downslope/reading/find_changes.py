@@ -96,6 +96,7 @@ _RAMPS = ("linear", "cosine", "polynomial")
 _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
 """What makes a change wait for a measured value that is no plateau."""
 
+_NUMBERED = re.compile(r"\s?(?:[行页章节层块组类]|个?阶段)")
 _WHEN = re.compile(r"一?半?的?时")
 _CONDITION = re.compile(r"当(?![前时下])|若|如果|一旦")
 _WAITS = re.compile(
@@ -466,6 +467,8 @@ def _take_points(board: Board, frame: _Frame, match: Match) -> bool:
     places = [p for p in range(*match.groups["points"]) if board.items[p].number]
     values = [board.items[place].value for place in places]
     rising = all(one < other for one, other in pairwise(values))
+    if _NUMBERED.match(board.text.plain, board.items[places[-1]].end):
+        return False  # 第23行
     if not rising or values[0] < 1 or (len(values) == 1 and values[0] < 5):
         return False
     frame.change.at.append(Time("at", tuple(values), ""))

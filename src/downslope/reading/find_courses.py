@@ -54,6 +54,7 @@ _OFF = Pattern("schedule (concept:lr|schedule|word:scheduler){0,2} is no:no")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整", "调低", "调小", "调高", "调大")
 """Words for a change at once, which is no course."""
 
+_STEPWISE = re.compile(r"分阶段|阶梯|逐级|分段|分步|step-?wise")
 _ARROW = re.compile(r"→|[-=]+>|\\(?:right|to)\w*")
 _WEIGHED = re.compile(
     r"(?:(?<!衰减)权重|(?<!衰减)系数|温度|概率|阈值|比例|噪声|dropout|损失)(?![^,;]*(?:学习率|lr))[^,;\d]{0,14}$"
@@ -181,8 +182,11 @@ _NOISE = re.compile(r"噪声|加噪|noise")
 
 def _is_bare(board: Board, item: Item) -> bool:
     """Whether a word for a shape stands alone, and nothing near it speaks of a rate: 余弦差异, 线性的."""
-    near = board.text.plain[max(0, item.start - 24) : item.end + 12]
-    return board.plain(item) in {"余弦", "线性"} and _RATE.search(near) is None
+    near = board.text.plain[max(0, item.start - 24) : item.end + 16]
+    words = board.plain(item)
+    han = board.text.chinese or board.text.plain[max(0, item.start - 3) : item.start].rstrip()[-1:] >= "\u4e00"
+    bare = words in {"余弦", "线性"} or (han and words in {"linear", "cosine", "exponential"})
+    return bare and _RATE.search(near) is None
 
 
 def _is_part(board: Board, place: int) -> bool:
@@ -226,6 +230,15 @@ def _owner(board: Board, first: int, number: int, place: int) -> str:
 _GROWING = frozenset({"momentum", "weight_decay", "batch", "other", "ema", "teacher"})
 
 
+def _key_of(board: Board, match: Match, first: int) -> str:
+    """Return the concept that a course is of: 蒸馏权重λ从0.2衰减到0.1 is another's."""
+    start = board.items[match.first].start
+    if _WEIGHED.search(re.split(r"[,;。\n]", board.text.plain[max(0, start - 24) : start])[-1]):
+        return "other"
+    named = any(item.is_a("concept", "lr") for item in board.items[match.first : match["low"]])
+    return "lr" if named else subject_of(board, first, match.first)
+
+
 def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
@@ -240,7 +253,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         return
     if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
         return
-    if max(low.value, high.value) >= 10 and not any(item.is_a("concept", "lr") for item in items[first : match.after]):
+    unnamed = not any(item.is_a("concept", "lr") for item in items[first : match.after])
+    if max(low.value, high.value) >= 100 and unnamed:
         return  # Linear(4096 to 1)
     if low.number and low.number.times:
         return  # "lowered 10x to 0.001"
@@ -276,13 +290,14 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         over = within or over
     places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
     places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
+    if not shape and _STEPWISE.search(text):
+        board.note(Value("value", "lr", low.value, role="initial"), [match["low"]])
+        board.note(Value("value", "final", high.value), [match["high"]])
+        return
     before_it = items[max(first, match.first - 3) : match.first]
     at_once = not (shape or over) and any(board.plain(item).startswith(_AT_ONCE) for item in before_it)
-    named = any(item.is_a("concept", "lr") for item in items[match.first : match["low"]])
-    subject = "lr" if named else subject_of(board, first, match.first)
-    start = items[match.first].start
-    weighed = _WEIGHED.search(re.split(r"[,;。\n]", board.text.plain[max(0, start - 24) : start])[-1])
-    key = "other" if at_once or weighed else subject  # "when I change the rate from 0.1 to 0.01"
+    strange = at_once or (unnamed and max(low.value, high.value) >= 2)
+    key = "other" if strange else _key_of(board, match, first)  # "when I change the rate from 0.1 to 0.01"
     if key != "lr":  # the schedule and the time behind it are not the learning rate's either
         following = range(match.after, min(last, match.after + 5))
         end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))

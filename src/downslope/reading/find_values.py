@@ -146,7 +146,9 @@ def find_values(board: Board) -> None:
 _LARGEST = 100
 """No learning rate is larger."""
 
-_NO_RATE = re.compile(r"^\}\{|^._\d|^_\d|\d\s?[行页章节篇]$|\d/[a-z]$|^\(\s?\d+\s?[*x]$")
+_NO_RATE = re.compile(
+    r"^\}\{|^.?_\d|^.{0,2}(?<![\d.])[\d.]+(?:\s?[行页章节篇]|\}\{|\s?/\s?[a-z](?![a-z]))|^\(\s?\d+\s?[*x]\s?\)"
+)
 """What stands around a number that is a formula's denominator, or counts parts of a text."""
 
 _FINAL_PART = re.compile(
@@ -380,14 +382,29 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     return braced or _CHOSEN.search(plain, items[first].start, items[number].start) is not None
 
 
-def _is_no_rate(board: Board, concept: int, number: int, first: int) -> bool:
-    """Whether a number beside "learning rate" is none: "the 1980s", 学习率趋于0时, a formula's denominator."""
+def _is_stride(board: Board, value: float, first: int, number: int) -> bool:
+    """Whether a step that is called 步长 is none of the optimizer's."""
+    apart = _STRIDES.search(board.text.plain, board.items[first].start, board.items[number].end + 12)
+    return value >= 1 or "学习率" in board.text.plain or apart is not None
+
+
+def _around(board: Board, number: int) -> str:
+    """Return a number with the little that stands beside it."""
     item = board.items[number]
-    if item.value >= 1 and _OF_ALL.search(board.text.plain):
+    return board.text.plain[item.start - 2 if item.start > 2 else 0 : item.end + 5]
+
+
+def _is_no_rate(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether a number beside "learning rate" is none: "the 1980s", 学习率趋于0时, a formula's denominator, 1 / T."""
+    item = board.items[number]
+    value = item.number.value if item.number else 0
+    if value >= 1 and (value >= _LARGEST or _OF_ALL.search(board.text.plain)):
         return True  # by which the rate of all is multiplied: 权重使用学习率1, 偏置使用学习率2
-    if _NO_RATE.search(board.text.plain[max(0, item.start - 2) : item.end + 2].rstrip()) or item.value >= _LARGEST:
+    if 0 < value < 1:
+        return True  # by what stands around it
+    if _NO_RATE.search(_around(board, number)):
         return True
-    return not item.value and not _role(board, concept, first, number)
+    return not value and not _role(board, concept, first, number)
 
 
 def _value(board: Board, concept: int, number: int, places: list[int], first: int) -> None:
@@ -407,7 +424,16 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         or (counted and key in {"epochs_total", "steps_total"})
     ):
         return  # 批量归一, 训练轮数: 两个模型各300轮
-    if key == "lr" and _is_no_rate(board, concept, number, first):
+    if (
+        key == "lr"
+        and (
+            not 0 < amount.value < 1
+            or _NO_RATE.search(
+                board.text.plain[items[number].start - 2 if items[number].start > 2 else 0 : items[number].end + 5]
+            )
+        )
+        and _is_no_rate(board, concept, number, first)
+    ):
         board.refused.add(number)
         return
     if key == "lr" and (amount.percent or (amount.spelled and amount.value >= (0.1 if amount.fraction else 1))):
@@ -433,8 +459,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
         return  # "decay the exploration rate by 0.99"
-    apart = _STRIDES.search(board.text.plain, items[first].start, items[number].end + 12)
-    if named == "步长" and amount.value < 2 and ("学习率" in board.text.plain or apart):
+    if named == "步长" and amount.value < 2 and _is_stride(board, amount.value, first, number):
         return  # of something else: 从0.125到1.5, 步长0.125
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
@@ -502,12 +527,20 @@ _SYMBOL_OF = re.compile(
 _NUMBERED = re.compile(r"(?:λ|lambda|μ|mu)(?:_?\{?\d|_\{?[a-z])")
 """A letter of several: λ1, λ_cls."""
 
+_OF_RATE = re.compile(r"学习率|learning|\blr\b")
+_NAMED_RATE = re.compile(
+    r"(?:学习率|learning rate|\blr)\s?(?:设置?为|[=:为是])?\s?(?:\d*\.\d|\d+(?:\.\d+)?\s?(?:e-?\d|\*\s?10)|10\^)"
+)
+"""A learning rate by its name."""
+
 _DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
 
 
 def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, number: int) -> bool:
     """Whether a letter, or an L2 loss, is a part of the loss: "loss weights λ = 0.5 and μ = 10"."""
     words = board.text.plain[board.items[first].start : board.items[number].end]
+    if named in {"η", "eta"} and not _OF_RATE.search(re.split(r"[,;]", words)[-1]):
+        return bool(_LOSS.search(words) or _NAMED_RATE.search(board.text.plain))  # or of something beside a named rate
     if named == "l2 loss" or (key == "l2" and "loss" in named):
         return value >= 0.1
     if named not in {"λ", "lambda", "μ", "mu"} or _DECAYS.search(words) is not None:

@@ -229,7 +229,7 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
             and (peak := _PEAK.at(code, place, last))
             and peak["value"] not in taken
             and not _is_part(items[peak["value"]])
-            and items[peak["value"]].value > 0
+            and 0 < items[peak["value"]].value < 10
         ):
             number = items[peak["value"]]
             fact.peak = Amount(number.value, number.start, number.end)

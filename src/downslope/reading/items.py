@@ -61,6 +61,7 @@ _SUMMED = re.compile(r"[\dkw万]\+")
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
 _PERIOD = re.compile(r"(?:设置|设定|取|设)?[为是=:]?\s?\d{1,6}\s?(?:个?\s?epoch|轮|代|个?周期|次|个?step|步)")
 _FALLS = re.compile(r"(?:learning rate|lr) (?:drops|decays) (?:by|at|to|when|whenever|every|after|from|each)\b")
+_STEP_OF = re.compile(r"(?:采样|时间|空间|预测|滑动|搜索|网格|离散|积分|差分|扩散|卷积|池化|窗口|rollout)的?\s?$")
 _STRIDE = re.compile(r"(?:设?为|是|=)?\s?\d{1,2}(?![.\d])[^,;.。]{0,30}(?:卷积|池化|conv|采样)")
 _MARGIN = re.compile(r"\bs ?= ?\d|margin|(?:arc|cos|sphere|am)[- ]?(?:face|softmax)|间隔|边距")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
@@ -185,9 +186,13 @@ def find_items(plain: str) -> list[Item]:
         number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             gained = plain[start] == "+" and number.percent  # "better lr decay, +0.15%"
-            gained = gained or (start > 1 and _SUMMED.match(plain, start - 2) is not None)  # "30k+1k iterations"
+            gained = gained or (
+                plain[start - 1 : start] == "+" and _SUMMED.match(plain, start - 2) is not None
+            )  # "30k+1k iterations"
             kind = "number" if math.isfinite(number.value) and not gained else "unusable"  # which no rule knows
-            if _is_named(items, number) or _MODEL.match(plain, number.end):
+            if (plain[number.end : number.end + 1] == "b" and _MODEL.match(plain, number.end)) or _is_named(
+                items, number
+            ):
                 kind = "word"
             items.append(Item(kind, "", number.start, number.end, number))
             here = number.end
@@ -224,6 +229,12 @@ def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, 
     kind = found[0]
     if found == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
         return kind, "lr_every"  # 步长为30个epoch
+    if (
+        found == ("concept", "lr")
+        and plain[start : start + 2] == "步长"
+        and _STEP_OF.search(plain[max(0, start - 6) : start])
+    ):
+        return kind, "other"
     if found[0] == "concept" and plain.endswith("步长", start, end) and _STRIDE.match(plain, end):
         return kind, "other"  # 步长为2的卷积层
     if found[1] == "lr_decay" and _FALLS.match(plain, start):
@@ -233,12 +244,9 @@ def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, 
     counted = found == ("verb", "train") and before is not None and before.value >= 100
     if counted and _ITERATED.match(plain, start):
         return "unit", "step"  # 训练500K迭代
-    if (
-        found[1] == "onecycle"
-        and plain[start:end] == "一周期"
-        and plain[:start].endswith(("前", "上", "每", "下", "后"))
-    ):
-        return "word", "周期"
+    cycle = found[1] == "onecycle" and plain[start:end] in {"一周期", "单周期"}
+    if cycle and (plain[:start].endswith(("前", "上", "每", "下", "后")) or _COUNTS.match(plain, end)):
+        return "word", "周期"  # 前一周期的1/3, 单周期60万次迭代
     if found[1] == "every" and plain[start:end] == "每当" and not _COUNTS.match(plain, end):
         return "at", "at"  # 每当误差平缓时
     changed = before is not None and before.is_a("verb", "reduce", "increase") and before.end == start

@@ -51,6 +51,10 @@ def _lr(build: Build) -> Base:
     parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
     if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
         setting = settings.first("head_lr")
+    begins = settings.by_concept.get("warmup_start", [None])[0]
+    if setting is None and begins is not None and squeezed(begins.entry.path[-1]) in {"lrinit", "initlr"}:
+        setting = settings.first("warmup_start")  # alone it is the rate itself
+        settings.by_concept.pop("warmup_start")
     if setting is None:
         scaled = settings.first("scaled_lr")
         if scaled is None or not is_number(scaled.value):
