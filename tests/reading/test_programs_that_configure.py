@@ -122,6 +122,22 @@ training_args = TrainingArguments(
             "sgd.lr.then.schedule": "linear",
         },
     ),
+    "hf steps instead of epochs": (
+        """\
+training_args = TrainingArguments(
+    output_dir="out", learning_rate=2e-2, lr_scheduler_type="cosine", warmup_ratio=0.03, num_train_epochs=3,
+    max_steps=1000, per_device_train_batch_size=8)
+""",
+        {
+            "train.steps": 1000,
+            "data.batch_size": 8,
+            "sgd.lr.duration": 30,
+            "sgd.lr.unit": "step",
+            "sgd.lr.schedule": "warmup",
+            "sgd.lr.then.initial": 0.02,
+            "sgd.lr.then.schedule": "cosine",
+        },
+    ),
     "lambda epochs": (
         """\
 optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)

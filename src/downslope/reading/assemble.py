@@ -282,9 +282,8 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         ranged = ranged or bool(parted and len(before) > 1 and _is_listed(board, place - 2))
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before)  # "200 instead of 90 epochs"
-        denied = denied or (
-            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 24), item.start) is not None
-        )
+        said = re.split(r"[;\n]|\. ", board.text.plain[max(0, item.start - 24) : item.start])[-1]
+        denied = denied or (not trained and _REPEATED.search(said) is not None)
         more = next((i for i in board.items[place + 1 : place + 17] if i.kind in {"break", "time"}), None)
         denied = denied or board.text.plain[max(0, item.start - 3) : item.start] == "再训练"  # 再训练10轮
         led = [item.kind for item in before[-2:]] == ["number", "star"]  # "60 x 104 iterations", which was 10^4
@@ -336,6 +335,9 @@ def _is_no_length(board: Board, place: int, *, trained: bool) -> bool:
         last += 1
     waits = any(one.kind == "when" or one.is_a("end", "early") for one in board.items[first:last]) and not trained
     valued = valued or _BETWEEN.match(board.text.plain, item.end) is not None
+    if item.data.unit == "step" and item.data.values[0] <= 1000:
+        diffused = _DIFFUSED.search(board.text.plain, max(0, item.start - 60), item.start) is not None
+        valued = valued or (diffused and _SAMPLED.match(board.text.plain, item.end) is not None)
     return often or few or valued or waits or (item.data.prep == "after" and words.startswith(("在", "当")))
 
 
@@ -382,7 +384,7 @@ def _is_listed(board: Board, place: int) -> bool:
 
 _TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
 _TUNES = re.compile(r"fine-?\s?tun|微调")
-_PRETRAINED = re.compile(r"pre-?\s?train|预训练")
+_PRETRAINED = re.compile(r"pre-?\s?train|预训练(?!(?:好|过)?的?[^,;\d]{0,6}(?:模型|权重|网络|参数|主干))")
 _EARLIER = re.compile(r"\s?(?:了|(?:训练)?(?:还|才|就)|的时候|时候|时|之?后|，?还是|发现|左右)")
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
@@ -391,11 +393,19 @@ _SEEN = re.compile(
 )
 """What follows the time after which something was seen: 训练150轮后准确率达到93%."""
 
-_BETWEEN = re.compile(r"\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
+_BETWEEN = re.compile(r"\s?/\s?(?:epoch|轮)|\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
 """What follows the time of something that is done within a step or after training."""
 
-_OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的训练")
-_STOPPING = re.compile(r"early[ -]stop\w*(?: \w+){0,2} $")
+_DIFFUSED = re.compile(r"(?:扩散|去噪|噪声|denois\w*|diffusion|ddpm)[^;。\n]{0,50}$")
+_SAMPLED = re.compile(r"\s?[,;、]?\s?(?:推理|采样|测试时|inference|sampl|ddim)")
+"""What tells of the steps of a diffusion: 扩散调度: 训练用 100 步, 推理用 10 步."""
+
+_OF_TRAINING = re.compile(r"\s?of (?:\w+ )?training\b|的(?:训练|微调)")
+_STOPPING = re.compile(
+    r"early[ -]stop\w*(?: \w+){0,2} $|上限[为是]?\s?$|"
+    r"最近\s?$|(?:sinkhorn|mcts|ransac|icp)[^,;\d]{0,6}$|"
+    r"(?:评估|测试|消融|评测|搜索|cooldown|冷却)\s?(?:阶段|实验|时)?[^,;\d]{0,3}$"
+)
 _LENGTHENED = re.compile(r"\b(?:lengthen|extend|prolong)\w* (?:the )?train\w*[^.,;\d]{0,20}to $")
 _REPEATED = re.compile(
     r"(?:through[ -]time|bptt)[^,;\d]*$|\btime $|accumulat|repeat|average|evaluat|"

@@ -116,6 +116,8 @@ def _linear_scaling(draft: Draft, plain: list[Value]) -> Field | None:
     actual = next(fact for fact in batches if fact.value != reference.value)
     if abs(reference.start - rate.end) > 40 or not reference.value:
         return None
+    if len({fact.value for fact in plain}) > 1 or _RATE_OF.match(draft.text.plain, actual.end):
+        return None  # 批256时0.1, 批512时0.2: what each would have
     draft.fields.pop("data.batch_size", None)
     draft.state("data.batch_size", int(actual.value), actual)
     for remark in [r for r in draft.remarks if "data.batch_size" in r]:
@@ -123,6 +125,11 @@ def _linear_scaling(draft: Draft, plain: list[Value]) -> Field | None:
     draft.remarks.say("scaled", base=shown(rate.value), reference=shown(reference.value))
     product = tidy(float(rate.value) * actual.value / reference.value)
     return told(product, f"{draft.words(rate)}; {draft.words(reference)}; {draft.words(actual)}", "implied")
+
+
+_RATE_OF = re.compile(
+    r"\s?(?:时|则|对应|使用|采用|用|,|的|is|uses?|with){0,3}\s?(?:学习率|lr\b|learning rate)\D{0,4}\d"
+)
 
 
 def _warmed(draft: Draft) -> Field | None:

@@ -223,6 +223,8 @@ def _ramp(
         plan.tell(draft.words(ended), final=float(ended.final))
     elif ended is not None and ended.final is not None and rate is not None:
         plan.tell(draft.words(ended), "implied", final=tidy(rate.value * ended.final))
+    elif (part := next(draft.values("final_part"), None)) is not None and rate is not None:
+        plan.tell(draft.words(part), "implied", final=tidy(rate.value * part.value))
     elif final is not None:
         plan.tell(draft.words(final), final=float(final.value))
     if plan.kind == "polynomial":

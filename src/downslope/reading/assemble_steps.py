@@ -183,6 +183,10 @@ def _levels(levels: list[float], times: list[Time], words: str) -> Plan:
     return _take_times(plan, times if fits else [], words)
 
 
+_MOST_EPOCHS = 5000
+"""A training that is longer is counted in steps: 前90k学习率为0.001，后30k为0.0001."""
+
+
 def levels_plan(draft: Draft, rate: Field | None) -> Plan | None:
     """Return "0.001 for 60k steps, then 0.0001 for the next 20k" and its like, or None if there are no such levels."""
     levels = max(draft.every(Levels), key=lambda fact: len(fact.rates), default=None)
@@ -190,8 +194,9 @@ def levels_plan(draft: Draft, rate: Field | None) -> Plan | None:
         return None
     words = draft.words(levels)
     rates = levels.rates if levels.begins or rate is None else [rate.value, *levels.rates]
-    if levels.total is not None and levels.unit and not {*LENGTHS.values()} & {*draft.fields}:
-        draft.put(LENGTHS[levels.unit], whole(levels.total), "implied", words)
+    unit = levels.unit or ("step" if (levels.total or 0) >= _MOST_EPOCHS else "")
+    if levels.total is not None and unit and not {*LENGTHS.values()} & {*draft.fields}:
+        draft.put(LENGTHS[unit], whole(levels.total), "implied", words)
     times = [Time("at", tuple(levels.changes), levels.unit, levels.percent)]
     ratio = ratio_of(rates)
     if ratio is None and not levels.changes:

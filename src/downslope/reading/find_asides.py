@@ -9,7 +9,7 @@ from itertools import pairwise
 from downslope.reading.facts import Board
 
 _NUMBER = r"\d[\d.]{0,12}(?:\s?\*\s?10\^-?\d+|e-?\d+)?"
-_LIST = rf"{_NUMBER}(?:\s?(?:[,、/;]\s?(?:and\s|or\s|和|与)?|\sand\s|\sor\s|和|与|或){_NUMBER}){{1,12}}"
+_LIST = rf"{_NUMBER}(?:\s?(?:[,、/;]\s?(?:and\s|or\s|和|与)?|\sand\s|\sor\s|和|与|或)\s?{_NUMBER}){{1,12}}"
 _CONCEPT = (
     r"(?:(?:learning rate|lr|step size|weight decay|batch size|batch|momentum)s?(?: value| coefficient)?s?"
     r"|学习率|动量|权重衰减|批大小|批量大小|批次大小)"
@@ -55,8 +55,13 @@ _ASIDE = [
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
         rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
         r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
-        r"\((?:e\.g\.|for example|for instance|例如|比如)[^()\n]{0,120}\)",
-        r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
+        r"\((?:e\.g\.|for example|for instance|例如|比如|如(?![果下表图]))[^()\n]{0,120}\)",
+        r"指数衰减(?:的)?(?:加权|权重|平均|均值|平方|梯度|窗口|核函数)(?:[^,;。\n\d]{0,10}[\d.]+)?|指数(?:衰减)?加权",
+        r"(?:覆盖|重写|可以?用|能用)[^;。\n-]{0,12}--[a-z][^\n;。]{0,200}|--[a-z][^\n;。]{0,80}(?:覆盖|重写)",
+        rf"{_CONCEPT}[过太偏][高大低小]\s?\([^()\n]{{0,30}}\)",
+        r"(?:降低?|下降|减少|提[升高]|升|涨|增加)了?约?\s?\d[\d.]*\s?(?:分(?!之)|个?百分点|个点|pp\b|db\b)",
+        r"\bfor \w+ ?= ?\d+ ?, ?\d+ ?, ?(?:,|\.\.|…|\\[lc]?dots)",
+        r"(?:cosine|余弦|linear|线性|poly\w*|指数)\s?\(\s?(?:λ|α|β|lambda|alpha|beta|weight|权重)[^()\n]{0,12}\)",
     )
 ]
 """Values that were tried, or failed, spans that something is measured over, and schedules of averages."""

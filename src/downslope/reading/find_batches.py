@@ -21,6 +21,7 @@ _PER_DEVICE = [
         "device=device concept:batch is? number=number",
         "concept:batch soft{0,2} number=number unit:example? soft? word:单 device=device",
         "device=device (open|comma|with)? concept:batch is? number=number each:every (close|comma|break)",
+        "concept:batch is? number=number slash device=device",
         "one=number device=device is number=number word:的? concept:batch",
     )
 ]

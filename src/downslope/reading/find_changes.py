@@ -31,7 +31,7 @@ _HEADS = Rules(
         "points=(number ((comma|and|slash){1,2} number){1,10})",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)"
         "|by:factor is? number word? time:every",
-        "stepped": "schedule:multistep,exponential (with|is)? (by number|number time:every)",
+        "stepped": "schedule:multistep,exponential (word:调,度)* (with|is|open)? (by number|number time:every)",
         "by so much each": "by amount=number when=time:every word? schedule:exponential",
         "exponentially, by": "when=time:every schedule:exponential (is|by|word){0,2} amount=number",
         "by, exponentially": "when=time:every by amount=number (word:的,进,行|by){0,3} schedule:exponential",
@@ -50,7 +50,7 @@ _AMOUNT_BEFORE = [
     Pattern(f"{amount} (time:at,every|times:at)? word:进,行{{0,2}} verb:reduce,multiply")
     for amount in (
         "(word:做,按,行|is|by|with) word{0,2} amount=number (word:的|by|unit:times){1,3}",
-        "by word:了,约? amount=number",
+        "by word:了,约? amount=number concept:lr_decay?",
     )
 ]
 _ARGUMENTS = Rules(
@@ -75,7 +75,7 @@ _ARGUMENTS = Rules(
 _TIME_BEFORE = Rules(
     {
         "a time": "when=(time:every,at,after,next|times:at,after) between{0,10} "
-        "(by word? number (word:的|by|unit:times){0,3})? verb",
+        "(by word? number (word:的|by|unit:times|concept:lr_decay){0,3})? verb",
         "bare": "when=time:bare (for:next|word:时){0,1} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
     },
@@ -95,6 +95,14 @@ _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")
 _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
 """What makes a change wait for a measured value that is no plateau."""
+
+_NUMBERED = re.compile(r"\s?(?:[行页章节层块组类]|个?阶段)")
+_WHEN = re.compile(r"一?半?的?时")
+_CONDITION = re.compile(r"当(?![前时下])|若|如果|一旦")
+_WAITS = re.compile(
+    r"(?:当|若|如果|一旦)(?![前时下])[^,;\d]{2,24}(?:时|时候|以?后|则|就|,)[^;\d]{0,12}$|(?:可以?|应该?|建议|考虑|最好|通常|往往)(?:将|把|再|先|适当|相应|学习率){0,3}$"
+)
+"""A condition or advice right before a change."""
 
 _DONE = re.compile(
     r"(?:[后末时]|之后|结束时?)?,?(?:我们|都|还|会|进行|运行|做|一次)*(?:验证|评估|测试|保存|运行|产出|停止|终止|结束|完成|eval|valid|test|sav|report|check)"
@@ -144,6 +152,8 @@ def find_changes(board: Board) -> None:
             head = _HEADS.at(code, begin, last)
             if head is None or (begin in board.used and head.rule not in {"step", "steps", "stepped"}):
                 continue
+            if head.rule == "noun" and begin + 1 < last and board.items[begin + 1].is_a("verb", "reduce", "multiply"):
+                continue  # 以0.98衰减率衰减
             begun = _begin(board, head, begin)
             if begun is None:
                 continue
@@ -161,6 +171,8 @@ def find_changes(board: Board) -> None:
             after = _take_after(board, code, frame, place + 1, last)
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
+            if head.rule == "noun" and not (plateaus or change.at or change.every):
+                plateaus = [p for p in board.facts if isinstance(p, Plateau) and _is_named(board, p) and not p.taken]
             if change.every:
                 plateaus = [p for p in plateaus if not _until(board, place, p)]
             if plateaus:
@@ -175,6 +187,11 @@ def find_changes(board: Board) -> None:
     pair_factors(board)
     board.used -= refused
     board.used |= others
+
+
+def _is_named(board: Board, plateau: Plateau) -> bool:
+    """Whether a plateau is that of a scheduler's name, ReduceLROnPlateau, whose factor may stand elsewhere."""
+    return "reduce" in board.text.plain[plateau.start : plateau.end]
 
 
 _UNTIL = re.compile(r"训练[至到]|直[至到]|\buntil\b")
@@ -210,6 +227,8 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
         place = head.after - 1
         if head["amount"] in board.used or not _take_time(board, frame, head["when"]):
             return None
+    if head.rule == "stepped" and board.items[head.after - 3].kind == "open":
+        place = head.after - 3  # ExponentialLR(0.95/5000)
     if head.rule in {"keyed", "steps"}:  # "LR decay epochs: 60, 120, 160", "LR steps 24 and 33"
         places = [p for p in range(*head.groups["points"]) if board.items[p].number]
         values = tuple(board.items[p].value for p in places)
@@ -251,7 +270,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"
-        if left == place - 1 and item.is_a("concept", "teacher", "ema"):
+        opened = left == place - 2 and board.items[place - 1].kind == "open"
+        if (left == place - 1 or opened) and item.is_a("concept", "teacher", "ema"):
             return False  # EMA 衰减 0.999
         if item.is_a("concept", "other", "teacher", "ema"):
             return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
@@ -293,6 +313,10 @@ def _is_anothers(board: Board, first: int, place: int) -> bool:
     while left > first and board.items[left - 1].kind not in {"comma", "break"}:
         left -= 1
     clause = board.items[left:place]
+    waits = clause and _WHEN.match(board.text.plain, board.items[place].end)
+    waits = waits and _CONDITION.search(board.text.plain, clause[0].start, board.items[place].start)
+    if waits and not any(item.kind in {"number", "time"} or item.is_a("concept", "lr") for item in clause):
+        return True  # 当剩余轮数减半时
     if any(item.kind in {"concept", "number", "time", "schedule"} for item in clause):
         return False
     if clause and _SUBJECTS.search(board.text.plain, clause[0].start, board.items[place].start):
@@ -443,6 +467,8 @@ def _take_points(board: Board, frame: _Frame, match: Match) -> bool:
     places = [p for p in range(*match.groups["points"]) if board.items[p].number]
     values = [board.items[place].value for place in places]
     rising = all(one < other for one, other in pairwise(values))
+    if _NUMBERED.match(board.text.plain, board.items[places[-1]].end):
+        return False  # 第23行
     if not rising or values[0] < 1 or (len(values) == 1 and values[0] < 5):
         return False
     frame.change.at.append(Time("at", tuple(values), ""))
@@ -566,6 +592,9 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         if _NETWORK.search(board.text.plain[clause[0].start : clause[-1].end]):
             return False
     if change.value is not None and not (change.at or change.every or change.plateau or noun):
+        start = board.items[max(first, place - 30)].start
+        if _WAITS.search(board.text.plain, start, board.items[place].start):
+            return False  # 当剩余轮数减半时, 可以考虑减半: when that is, nobody can know
         after = [board.items[p] for p in range(place, min(last, place + 12))]
         metric = next((item for item in after if item.kind == "when"), None)
         if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):

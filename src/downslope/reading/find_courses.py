@@ -21,9 +21,11 @@ _COURSES = Rules(
         "named": "concept:lr (is|word)? low=number to high=number open? schedule:cosine,linear,polynomial,exponential",
         "shape": "schedule:cosine,linear,polynomial,exponential (word|concept:lr|is|verb){0,2} (open|is) concept:lr? "
         "low=number to high=number over?",
+        "arrow": "concept:lr is? low=number arrow=to high=number over?",
         "risen": "concept:lr (word|unit|time|each|for){0,3} is? low=number (word|schedule:linear){0,2} rises=to "
         "high=number",
-        "warmed": "concept:warmup (open|is) low=number to high=number over?",
+        "warmed, over": "concept:warmup (open|is)? low=number to high=number open over=time:bare close",
+        "warmed": "concept:warmup (open|is)? low=number to high=number over?",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -51,6 +53,13 @@ _DENIED = Pattern("no:no,instead .?")
 _OFF = Pattern("schedule (concept:lr|schedule|word:scheduler){0,2} is no:no")
 _AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整", "调低", "调小", "调高", "调大")
 """Words for a change at once, which is no course."""
+
+_STEPWISE = re.compile(r"分阶段|阶梯|逐级|分段|分步|step-?wise")
+_ARROW = re.compile(r"→|[-=]+>|\\(?:right|to)\w*")
+_WEIGHED = re.compile(
+    r"(?:(?<!衰减)权重|(?<!衰减)系数|温度|概率|阈值|比例|噪声|dropout|损失)(?![^,;]*(?:学习率|lr))[^,;\d]{0,14}$"
+)
+"""What else has a course: 蒸馏权重λ从0.2衰减到0.1."""
 
 _LINEAR = ("linear", "线性")
 _RISES = re.compile(r"increas|\bris(?:es|ing)|ramp|warm|上升|升[至到高为]|增[加大至到长]")
@@ -83,6 +92,8 @@ def find_shapes(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.kind != "schedule" or place in board.used or _is_denied(code, place) or _is_anothers(board, place):
             continue
+        if _is_choice(board, place):
+            continue
         if _is_bare(board, item) or _NOISE.search(board.text.plain, max(0, item.start - 10), item.end + 4):
             continue
         target, length, power = _TARGET.at(code, place), _LENGTH.at(code, place), _POWER.at(code, place)
@@ -112,6 +123,23 @@ def find_shapes(board: Board) -> None:
             shape.over = board.items[length["over"]].data
             places += [length["over"]] if constant else []
         board.note(shape, places)
+
+
+_OR = re.compile(r"或|/|\bor\b|、")
+_OFFERED = re.compile(r"可选|任选|支持|可以?选择|二选一|可(?:以)?(?:使用|采用|用)|\b(?:choose|supports?|either)\b")
+
+
+def _is_choice(board: Board, place: int) -> bool:
+    """Whether a schedule is one of several that are offered: 可选余弦退火或指数衰减."""
+    first, last = place, place + 1
+    while first > max(0, place - 15) and board.items[first - 1].kind != "break":
+        first -= 1
+    while last < min(len(board.items), place + 15) and board.items[last].kind != "break":
+        last += 1
+    start, end = board.items[first].start, board.items[last - 1].end
+    several = {item.key for item in board.items[first:last] if item.kind == "schedule"} - {"constant"}
+    offered = _OFFERED.search(board.text.plain, start, board.items[place].start)
+    return len(several) > 1 and offered is not None and _OR.search(board.text.plain, offered.end(), end) is not None
 
 
 _NO_SCHEDULE = re.compile(
@@ -154,8 +182,11 @@ _NOISE = re.compile(r"噪声|加噪|noise")
 
 def _is_bare(board: Board, item: Item) -> bool:
     """Whether a word for a shape stands alone, and nothing near it speaks of a rate: 余弦差异, 线性的."""
-    near = board.text.plain[max(0, item.start - 16) : item.end + 12]
-    return board.plain(item) in {"余弦", "线性"} and _RATE.search(near) is None
+    near = board.text.plain[max(0, item.start - 24) : item.end + 16]
+    words = board.plain(item)
+    han = board.text.chinese or board.text.plain[max(0, item.start - 3) : item.start].rstrip()[-1:] >= "\u4e00"
+    bare = words in {"余弦", "线性"} or (han and words in {"linear", "cosine", "exponential"})
+    return bare and _RATE.search(near) is None
 
 
 def _is_part(board: Board, place: int) -> bool:
@@ -199,15 +230,31 @@ def _owner(board: Board, first: int, number: int, place: int) -> str:
 _GROWING = frozenset({"momentum", "weight_decay", "batch", "other", "ema", "teacher"})
 
 
+def _key_of(board: Board, match: Match, first: int) -> str:
+    """Return the concept that a course is of: 蒸馏权重λ从0.2衰减到0.1 is another's."""
+    start = board.items[match.first].start
+    if _WEIGHED.search(re.split(r"[,;。\n]", board.text.plain[max(0, start - 24) : start])[-1]):
+        return "other"
+    named = any(item.is_a("concept", "lr") for item in board.items[match.first : match["low"]])
+    return "lr" if named else subject_of(board, first, match.first)
+
+
 def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
     after = match["high"] + 1
     if max(low.value, high.value) >= 1000:
         return  # "reduce the iterations from 164k to 111k"
+    if "arrow" in match and not (
+        low.value > high.value
+        and _ARROW.search(board.text.words(items[match["low"]].end, high.start))
+        and any(item.is_a("schedule", "cosine", "linear", "polynomial", "exponential") for item in items[first:last])
+    ):
+        return
     if "rises" in match and not _RISES.search(board.plain(items[match["rises"]])):
         return
-    if max(low.value, high.value) >= 100 and not any(item.is_a("concept", "lr") for item in items[first : match.after]):
+    unnamed = not any(item.is_a("concept", "lr") for item in items[first : match.after])
+    if max(low.value, high.value) >= 100 and unnamed:
         return  # Linear(4096 to 1)
     if low.number and low.number.times:
         return  # "lowered 10x to 0.001"
@@ -243,11 +290,14 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         over = within or over
     places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
     places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
+    if not shape and _STEPWISE.search(text):
+        board.note(Value("value", "lr", low.value, role="initial"), [match["low"]])
+        board.note(Value("value", "final", high.value), [match["high"]])
+        return
     before_it = items[max(first, match.first - 3) : match.first]
     at_once = not (shape or over) and any(board.plain(item).startswith(_AT_ONCE) for item in before_it)
-    named = any(item.is_a("concept", "lr") for item in items[match.first : match["low"]])
-    subject = "lr" if named else subject_of(board, first, match.first)
-    key = "other" if at_once else subject  # "when I change the rate from 0.1 to 0.01"
+    strange = at_once or (unnamed and max(low.value, high.value) >= 2)
+    key = "other" if strange else _key_of(board, match, first)  # "when I change the rate from 0.1 to 0.01"
     if key != "lr":  # the schedule and the time behind it are not the learning rate's either
         following = range(match.after, min(last, match.after + 5))
         end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))

@@ -40,8 +40,10 @@ def tells_a_fall(board: Board, fact: Change, place: int, first: int, last: int) 
     """
     if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.at):
         return False
-    if not (fact.at or fact.every):
-        return False
+    if not (fact.at or fact.every) or (
+        fact.every and not fact.at and fact.every.values == (1,) and fact.every.unit == "step"
+    ):
+        return False  # that it falls with each step is no schedule
     left = place
     label = "" if board.text.chinese else ":"
     while left > first and board.items[left - 1].kind not in _BOUNDS and board.plain(board.items[left - 1]) != label:

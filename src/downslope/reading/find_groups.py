@@ -148,7 +148,8 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
                 key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
                 board.note(Value("value", board.items[key].key, board.items[rest[0]].value), rest[:1])
     for match in _NEXT_TO.find(code, first, last):
-        if board.free_number(match["value"]):
+        item = board.items[match["target"]]
+        if board.free_number(match["value"]) and item.end - item.start > 1:  # but β = 0.25
             value = float(board.items[match["value"]].value)
             group = Group("group", board.items[match["target"]].key, value, what="lr")
             board.note(group, [match["target"], match["value"]])

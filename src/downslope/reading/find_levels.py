@@ -69,7 +69,13 @@ _KNOT = Rules(
         "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
     }
 )
-_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|to|mod|said){0,9}", **_PARTS)
+_ASIDE = (
+    "((open|comma) (word|mod){0,2} target "
+    "(word|verb|is|taken|number|unit:times|star|and|target|concept:lr){1,8} close?)"
+)
+"""What is said of a group of parameters between two levels."""
+
+_LINK = Pattern("(aside|comma|and|open|close|break|slash|of_it|from|to|mod|said){0,9}", aside=_ASIDE, **_PARTS)
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
 _RISES = Pattern("from number time:at to number time:at")
 _SUBJECTS = re.compile(
@@ -85,6 +91,9 @@ _STARTING = re.compile(r"\s?[,(]?\s?(?:starting|beginning|initially)\b")
 _RISEN = re.compile(r"[升增]|提高")
 _FALLEN = re.compile(r"降|减|衰减|下[降调]|缩小|调[低小]|变[为成到]|改[为成]")
 _NEXT_STAGE = re.compile(r"[,;]?\s?(?:然后|接着|随后|之后|最后|再)")
+
+_OF_NETWORK = re.compile(r"的?(?:部分|参数|层|模块|网络|数据集)")
+"""What is left besides a time: 其余部分."""
 
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
@@ -207,6 +216,34 @@ def _find_rows(board: Board) -> None:
         board.note(Value("value", "lr", rates[0], role="initial"), places[:1])
 
 
+_BRACKETED = re.compile(
+    rf"(?P<low>\d{{1,7}}k?) ?(?:-|to|~|到|至) ?(?P<high>\d{{1,7}}k?) ?(?P<unit>个?epochs?|轮|次|步|steps?|iter\w*)? ?"
+    rf"[\[(] ?(?:lr|学习率|learning rate)? ?[=:为]? ?(?P<rate>{_RATE}) ?[\])]"
+)
+"""A span with its rate: 1-30(lr=0.1), "0-35k[0.01]"."""
+
+
+def _find_bracketed(board: Board) -> None:
+    """Add levels of which each is a span with its rate in brackets."""
+    found = [*_BRACKETED.finditer(board.text.plain)]
+    spans = [(_first(one["low"]), _first(one["high"])) for one in found]
+    joined = all(high <= low <= high + 1 for (_, high), (low, _) in pairwise(spans))
+    places = [p for p, i in enumerate(board.items) if found and found[0].start() <= i.start < found[-1].end()]
+    if (
+        len(found) < 2
+        or not joined
+        or board.used.intersection(places)
+        or not _is_lr(board, [Match(places[0], 0, {})], set())
+    ):
+        return
+    unit = "epoch" if spans[-1][1] < 1000 else "step"
+    rates, changes = [_first(one["rate"]) for one in found], [high for _, high in spans[:-1]]
+    levels = Levels("levels", "lr", None, rates=rates, changes=changes, begins=True, unit=unit, total=spans[-1][1])
+    board.note(levels, places)
+    first = next(p for p in places if board.items[p].value == rates[0])
+    board.note(Value("value", "lr", rates[0], role="initial"), [first])
+
+
 def _first(words: str) -> float:
     return next((float(number.value) for number in numbers_of(words)), 0.0)
 
@@ -248,6 +285,7 @@ def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
     _find_rows(board)
     _find_lines(board)
+    _find_bracketed(board)
     _find_parts(board)
     _find_maps(board, board.code())
     code = board.code()
@@ -305,6 +343,8 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
         return False
     if match.rule == "trained for" and "共" in board.plain(items[match.first]):
         return False  # 共训练24k次, 学习率为0.01
+    if "rest" in match and _OF_NETWORK.match(board.text.plain, items[match["rest"]].end):
+        return False
     if match.rule == "fallen at" and not _FALLEN.match(board.plain(left or items[first])):
         return False  # "train 60 epochs to 0.1"
     if match.rule == "in stages":
@@ -469,6 +509,8 @@ def _earlier(board: Board, code: str, level: Level) -> Level | None:
     for place in range(level.place - 2, max(0, level.place - 9), -1):
         if items[place].is_a("time", "bare") and items[place - 1].is_a("verb", "train") and place not in board.used:
             *_, told = None, *_STATED.find(code, max(0, place - 14), place)
+            if told is not None and items[told.after].kind == "close":
+                return None  # of a length before it: 训练100轮(lr=1e-4), 再训练20轮
             if told is None or items[told["rate"]].value <= level.value:
                 return None
             time = items[place].data

@@ -56,7 +56,11 @@ _ALL = re.compile(r"\b(?:all|both|every|each|always)\b|所有|均|都|两者|全
 _SETTINGS = ("lr", "momentum", "weight_decay", "l2", "batch", "warmup")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _STEPS = Rules(
-    {"step size": "size=concept:lr is{0,2} number", "steps": "time:bare,with,for", "with": "with number unit:step"}
+    {
+        "step size": "size=concept:lr is{0,2} number",
+        "steps": "time:bare,with,for,total",
+        "with": "with number unit:step",
+    }
 )
 _PRETRAINING = Pattern("verb:pretrain (word|concept|number|is|at|with|for|by){0,3} span=time")
 _TRAINING = Pattern("verb:train (word|concept|number|is|at|with|for|by){0,6} time")
@@ -214,7 +218,7 @@ def _leave_attacks(board: Board) -> None:
         around = re.split(r"[.;\n]", board.text.plain[near])
         words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
         time = board.items[match.first].data
-        counted = "step" in words if "size" in match else time is None or time.unit == "step"
+        counted = "step" in words or "步长" in words if "size" in match else time is None or time.unit == "step"
         if counted and any(words in part and _ATTACK.search(part) for part in around):
             board.used.update(range(match.first, match.after))
 

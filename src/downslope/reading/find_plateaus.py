@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
 from downslope.reading.patterns import Pattern, Rules
@@ -15,6 +17,12 @@ _PATIENCE = Rules(
         "alone": "when:plateau",
     }
 )
+_WATCHED = re.compile(
+    r"(?:监控|监测|monitor)[^;\d\n]{0,10}?[:为= _/](?:[a-z]{2,5}[_/ -])?"
+    r"(?:(?P<loss>loss|损失)|acc|准确率|精度|miou|map)"
+)
+"""What a scheduler watches, told elsewhere: 监控指标 | val/loss."""
+
 _CHANGES = ("divide", "multiply", "reduce", "halve", "decimate")
 _STOPPED_PATIENCE = Pattern("end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} (number|time)")
 
@@ -50,4 +58,10 @@ def find_plateaus(board: Board) -> None:
             metric = min(metrics, key=lambda p: min(abs(p - match.first), abs(p - match.after)), default=None)
             places = [*range(match.first, match.after), *([metric] if metric is not None else [])]
             key = "" if metric is None else board.items[metric].key.removeprefix("metric_")
+            watched = (
+                _WATCHED.search(board.text.plain)
+                if not key and board.plain(board.items[match.first])[:6] == "reduce"
+                else None
+            )
+            key = key if watched is None else "loss" if watched["loss"] else "accuracy"
             board.note(Plateau("plateau", "lr", None, metric=key, patience=patience, stops=stops), places)

@@ -60,7 +60,7 @@ _ROW = Pattern("concept=valued", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
 _NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
-_RANGE = Pattern("number (word:-,~,到,至|to) number")
+_RANGE = Pattern("number (word:-,~,∼,到,至,sim|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum"
     "|concept:beta1 separator concept:beta2) "
@@ -83,6 +83,7 @@ _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
 def find_values(board: Board) -> None:
     """Add a fact for every value that a concept is given."""
     _pairs(board)
+    _final_parts(board)
     _coordinated(board)
     for match in board.matches(_POWER):
         told = (
@@ -140,6 +141,28 @@ def find_values(board: Board) -> None:
         if item.is_a("concept", "nesterov") and place not in board.used and "slash" not in beside:
             off = _SWITCHED_OFF.match(board.text.plain, item.end)
             board.note(Value("value", "nesterov", off is None), [place])
+
+
+_LARGEST = 100
+"""No learning rate is larger."""
+
+_NO_RATE = re.compile(
+    r"^\}\{|^.?_\d|^.{0,2}(?<![\d.])[\d.]+(?:\s?[行页章节篇]|\}\{|\s?/\s?[a-z](?![a-z]))|^\(\s?\d+\s?[*x]\s?\)"
+)
+"""What stands around a number that is a formula's denominator, or counts parts of a text."""
+
+_FINAL_PART = re.compile(
+    r"(?:(?<![a-z])lrf(?![a-z])|最终学习率的?(?:系数|因子|比例|倍率)|最终学习率(?:为|是|降[至到为])?初始学习率)[^\d;,。\n]{0,10}?(?P<part>0?\.\d+)"
+)
+"""The end of a schedule as a part of its beginning, as YOLO's lrf is."""
+
+
+def _final_parts(board: Board) -> None:
+    """Find the part of the learning rate that a schedule ends at: lrf=0.01, 最终学习率系数为0.01."""
+    for match in _FINAL_PART.finditer(board.text.plain):
+        places = [p for p, item in enumerate(board.items) if match.start() <= item.start < match.end()]
+        if places and board.free_number(places[-1]):
+            board.note(Value("value", "final_part", board.items[places[-1]].value), places)
 
 
 _SIZE = re.compile(
@@ -289,7 +312,7 @@ _SEARCHED = re.compile(r"[^,;。)]{0,6}(?:之间|范围|搜索|区间)")
 _THEIRS = re.compile(
     r"\bunlike\b|\b(?:paper|authors?|baseline)\b[^.;]{0,20}\b(?:uses?d?|has|had|says?|sets?)\b|原论文|原文|不同于|与.{1,12}不同"
 )
-_OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文)")
+_OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文|这里|此处|本(?:项目|仓库|实验|代码|次)|复现)")
 """Words before a value that say that it is others', and after it that the text's own follows."""
 
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+](?!\s?cycle)|\\?cos(?!ine))")
@@ -298,7 +321,7 @@ _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+](?!\s?cycle)|\\?cos(?!ine))"
 _UP_TO = re.compile(r"\s?[-~]\s?[a-z](?![a-z])")
 """What follows a number from which a range begins: 1-N."""
 
-_BOUND = re.compile(r"[∝≤≥≪≫]|\\(?:leq?|geq?|propto)")
+_BOUND = re.compile(r"[∝≤≥≪≫<>]|[小大低高]于(?!等)|不少于|至少|\\(?:leq?|geq?|propto)")
 """What stands between a letter and what bounds it."""
 
 _USUAL = re.compile(r"通常|一般|往往|建议|推荐|\b(?:usually|typically|commonly|recommend\w*)\b")
@@ -311,6 +334,7 @@ _EACH = frozenset({
     "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为",
     "分别是", "分别取",
 })  # fmt: skip
+_RATED = frozenset({"lr", "momentum", "weight_decay", "l2", "batch"})
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening", "nu", "trust", "agc"})
 
 
@@ -329,7 +353,7 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
         return True
-    if items[concept].key == "lr" and _BOUND.search(plain, items[concept].end, items[number].start):
+    if items[concept].key in _RATED and _BOUND.search(plain, items[concept].end, items[number].start):
         return True
     theirs = _THEIRS.search(plain, items[first].start, items[number].start)
     if _REFUSED.match(plain, items[number].end) or (theirs and _OURS.match(plain, items[number].end)):
@@ -358,6 +382,31 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     return braced or _CHOSEN.search(plain, items[first].start, items[number].start) is not None
 
 
+def _is_stride(board: Board, value: float, first: int, number: int) -> bool:
+    """Whether a step that is called 步长 is none of the optimizer's."""
+    apart = _STRIDES.search(board.text.plain, board.items[first].start, board.items[number].end + 12)
+    return value >= 1 or "学习率" in board.text.plain or apart is not None
+
+
+def _around(board: Board, number: int) -> str:
+    """Return a number with the little that stands beside it."""
+    item = board.items[number]
+    return board.text.plain[item.start - 2 if item.start > 2 else 0 : item.end + 5]
+
+
+def _is_no_rate(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether a number beside "learning rate" is none: "the 1980s", 学习率趋于0时, a formula's denominator, 1 / T."""
+    item = board.items[number]
+    value = item.number.value if item.number else 0
+    if value >= 1 and (value >= _LARGEST or _OF_ALL.search(board.text.plain)):
+        return True  # by which the rate of all is multiplied: 权重使用学习率1, 偏置使用学习率2
+    if 0 < value < 1:
+        return True  # by what stands around it
+    if _NO_RATE.search(_around(board, number)):
+        return True
+    return not value and not _role(board, concept, first, number)
+
+
 def _value(board: Board, concept: int, number: int, places: list[int], first: int) -> None:
     """Add the value of a concept, with what stands around it."""
     items = board.items
@@ -369,12 +418,25 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         board.refused.add(number)
         return
     counted = number + 1 < len(items) and items[number + 1].is_a("word", "个", "种", "组")
-    if amount.spelled and (board.plain(items[number]) == "一" or (counted and key in {"epochs_total", "steps_total"})):
+    if amount.spelled and (
+        board.plain(items[number]) == "一"
+        or (key == "batch" and items[number].start == item.end)
+        or (counted and key in {"epochs_total", "steps_total"})
+    ):
         return  # 批量归一, 训练轮数: 两个模型各300轮
-    if key == "lr" and amount.value >= 1 and _OF_ALL.search(board.text.plain):
-        board.refused.add(number)  # by which the rate of all is multiplied: 权重使用学习率1, 偏置使用学习率2
+    if (
+        key == "lr"
+        and (
+            not 0 < amount.value < 1
+            or _NO_RATE.search(
+                board.text.plain[items[number].start - 2 if items[number].start > 2 else 0 : items[number].end + 5]
+            )
+        )
+        and _is_no_rate(board, concept, number, first)
+    ):
+        board.refused.add(number)
         return
-    if key == "lr" and (amount.percent or (amount.spelled and not amount.fraction and amount.value >= 1)):
+    if key == "lr" and (amount.percent or (amount.spelled and amount.value >= (0.1 if amount.fraction else 1))):
         return  # "we drop the learning rate twice", "to 80% of its value"
     if key == "momentum" and amount.percent and amount.value < 0.5:
         board.refused.add(number)  # "SGD + momentum | 3.20 %" is an error
@@ -397,7 +459,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
         return  # "decay the exploration rate by 0.99"
-    if named == "步长" and amount.value < 2 and "学习率" in board.text.plain:
+    if named == "步长" and amount.value < 2 and _is_stride(board, amount.value, first, number):
         return  # of something else: 从0.125到1.5, 步长0.125
     if _is_of_a_loss(board, key, named, amount.value, first, number):
         return
@@ -411,7 +473,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     value = amount.value
     if key == "steps_total" and value < 1:
         key = "lr"  # 训练步长为0.01
-    if key == "steps_total" and (more := _THOUSANDS.match(board.text.plain, items[number].end)) is not None:
+    more = _THOUSANDS.match(board.text.plain, items[number].end) if key in {"steps_total", "batch"} else None
+    if more is not None and (key != "batch" or (value % 4 == 0 and value not in _POWERS and not int(more[1]) % 32)):
         value = value * 1000 + int(more[1])  # 训练步数为500,500: of a total there is no list
         places = [*places, number + 2]
     role = "total" if is_whole(board, concept) else _role(board, concept, first, number)
@@ -426,9 +489,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
 
 
 _OF_ALL = re.compile(r"(?:全局学习率|(?<![a-z])global (?:learning rate|lr)\b)[^\d;]{0,8}(?:0?\.\d|\d(?:\.\d)?e-|10\^)")
+_STRIDES = re.compile(r"阈值|范围|区间|搜索|窗口|递[增减]|[按以]步长")
 _PART_OF = re.compile(r"系数|比例|倍率|\blrf\b|\bratio\b|multipl")
 _EFFECTIVE = re.compile(r"(?:等效|有效|effective)\s?$")
 _GRADIENT = re.compile(r"梯度|范数|grad|norm")
+_POWERS = frozenset(2**power for power in range(11))
 _THOUSANDS = re.compile(r",(\d{3})(?![\d.]|,\d)")
 _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评估|验证")
 _TRAINED = re.compile(r"\btrain|训练")
@@ -462,12 +527,20 @@ _SYMBOL_OF = re.compile(
 _NUMBERED = re.compile(r"(?:λ|lambda|μ|mu)(?:_?\{?\d|_\{?[a-z])")
 """A letter of several: λ1, λ_cls."""
 
+_OF_RATE = re.compile(r"学习率|learning|\blr\b")
+_NAMED_RATE = re.compile(
+    r"(?:学习率|learning rate|\blr)\s?(?:设置?为|[=:为是])?\s?(?:\d*\.\d|\d+(?:\.\d+)?\s?(?:e-?\d|\*\s?10)|10\^)"
+)
+"""A learning rate by its name."""
+
 _DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
 
 
 def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, number: int) -> bool:
     """Whether a letter, or an L2 loss, is a part of the loss: "loss weights λ = 0.5 and μ = 10"."""
     words = board.text.plain[board.items[first].start : board.items[number].end]
+    if named in {"η", "eta"} and not _OF_RATE.search(re.split(r"[,;]", words)[-1]):
+        return bool(_LOSS.search(words) or _NAMED_RATE.search(board.text.plain))  # or of something beside a named rate
     if named == "l2 loss" or (key == "l2" and "loss" in named):
         return value >= 0.1
     if named not in {"λ", "lambda", "μ", "mu"} or _DECAYS.search(words) is not None:
@@ -509,6 +582,8 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         return
     if board.plain(items[right]) in {"η", "λ", "μ", "eta"}:
         return  # 2η within a formula
+    if key == "lr" and _PART_OF.match(board.text.plain, items[right].end):
+        return  # lrf=0.01: 最终学习率系数
     if place > first and (items[place - 1].is_a("word", "+") or (key == "l2" and items[place - 1].kind == "star")):
         return  # a term of a sum
     if board.text.plain[items[place].end : items[place].end + 1] == ".":

@@ -39,6 +39,7 @@ _LENGTHS = Rules(
     },
     **_PARTS,
 )
+_LASTS = Pattern("concept:warmup (filler|ramp|concept:warmup){0,8} comma length=time:for", **_PARTS)
 _BEGIN = Rules(
     {
         "from": "(from|is) (word:a,the|concept:lr|is|mod:initial,base){0,4} value=number",
@@ -51,7 +52,7 @@ _BEGIN = Rules(
 )
 _NEITHER = Pattern("no:no (word|schedule|concept:lr,lr_decay,decay,weight_decay){1,4} and concept:warmup")
 _STATED = Pattern("concept:lr (is|mod|to){0,2} rate=number")
-_RISES_FROM = Pattern("from number (to (mod|concept:lr)|(word|schedule)? concept:warmup)")
+_RISES_FROM = Pattern("from number (to (mod|concept:lr)|(word|schedule|mod:initial){0,2} concept:warmup)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
 _RISES_ONLY = Pattern(
@@ -65,6 +66,7 @@ _WHEN = Rules(
         "inside": "(word|schedule|is|to|number|taken|from){0,6} length=time:for,first,until",
     }
 )
+_WITH = re.compile(r"\bwith[ _-]$")
 _STOPS = ("cosine", "polynomial", "exponential")
 _FALLING = re.compile(r"衰减|退火|[下递]降|降低|decay|anneal")
 
@@ -128,7 +130,8 @@ def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> 
     """Add a warmup that is called one."""
     fact, places = Warmup("warmup", "lr", None), [*heads]
     for match in _LENGTHS.find(code, first, last):
-        if "number" in match and board.items[match["number"]].value == 0:
+        led = "number" in match and match["number"] and board.items[match["number"] - 1].kind == "from"
+        if "number" in match and board.items[match["number"]].value == 0 and not led:
             board.add("off", "warmup", None, [*heads, match["number"]])
             return
         fact.length = _length(board, match)
@@ -139,6 +142,10 @@ def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> 
     if fact.length is None and (match := _LENGTHS.at(code, heads[0], last)) is not None and "length" in match:
         fact.length = _length(board, match)
         places += [match["length"]] if fact.length is not None else []
+    for match in _LASTS.find(code, first, last) if fact.length is None else ():
+        if board.plain(board.items[match["length"]]).startswith(("持续", "历时", "耗时")):
+            fact.length = board.items[match["length"]].data
+            places.append(match["length"])
     fact.course = _course_in(board, first, last)
     if fact.course is not None:
         fact.length = fact.length or fact.course.over
@@ -201,6 +208,8 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
     for place in range(max(first, head - 8), min(last - 1, head + 18)):
         item = items[place]
         begin = _BEGIN.at(code, place, last)
+        if begin is not None and begin.rule == "of its own" and _WITH.search(board.text.plain[: item.start][-5:]):
+            begin = None  # "constant-with-warmup lr 5e-7"
         if begin is not None and begin.rule == "beside its length" and not _rises_later(board, code, begin, last):
             begin = None
         if (
@@ -220,7 +229,7 @@ def _ends(board: Board, code: str, fact: Warmup, head: int, first: int, last: in
             and (peak := _PEAK.at(code, place, last))
             and peak["value"] not in taken
             and not _is_part(items[peak["value"]])
-            and items[peak["value"]].value > 0
+            and 0 < items[peak["value"]].value < 10
         ):
             number = items[peak["value"]]
             fact.peak = Amount(number.value, number.start, number.end)

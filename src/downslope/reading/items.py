@@ -54,9 +54,14 @@ _KEY_LINE = re.compile(
 """What begins a line of its own, which what stands before it does not go on in: "Batch size: 32"."""
 
 _OF_RATE = re.compile(r"\blr\b|learning|学习率")
+_MODEL = re.compile(r"b(?![a-z\d])")
+"""How many parameters a model has: 7B."""
+
+_SUMMED = re.compile(r"[\dkw万]\+")
 _GLUED = re.compile(r"\d{0,3}\.\d|\d(?:\.\d)?e-\d")
 _PERIOD = re.compile(r"(?:设置|设定|取|设)?[为是=:]?\s?\d{1,6}\s?(?:个?\s?epoch|轮|代|个?周期|次|个?step|步)")
 _FALLS = re.compile(r"(?:learning rate|lr) (?:drops|decays) (?:by|at|to|when|whenever|every|after|from|each)\b")
+_STEP_OF = re.compile(r"(?:采样|时间|空间|预测|滑动|搜索|网格|离散|积分|差分|扩散|卷积|池化|窗口|rollout)的?\s?$")
 _STRIDE = re.compile(r"(?:设?为|是|=)?\s?\d{1,2}(?![.\d])[^,;.。]{0,30}(?:卷积|池化|conv|采样)")
 _MARGIN = re.compile(r"\bs ?= ?\d|margin|(?:arc|cos|sphere|am)[- ]?(?:face|softmax)|间隔|边距")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
@@ -181,8 +186,13 @@ def find_items(plain: str) -> list[Item]:
         number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             gained = plain[start] == "+" and number.percent  # "better lr decay, +0.15%"
+            gained = gained or (
+                plain[start - 1 : start] == "+" and _SUMMED.match(plain, start - 2) is not None
+            )  # "30k+1k iterations"
             kind = "number" if math.isfinite(number.value) and not gained else "unusable"  # which no rule knows
-            if _is_named(items, number):
+            if (plain[number.end : number.end + 1] == "b" and _MODEL.match(plain, number.end)) or _is_named(
+                items, number
+            ):
                 kind = "word"
             items.append(Item(kind, "", number.start, number.end, number))
             here = number.end
@@ -210,6 +220,7 @@ def find_items(plain: str) -> list[Item]:
     return _with_stalls(_without_glosses(_without_citations(kept, plain)), plain)
 
 
+_COUNTS = re.compile(r"(?:训练|经过|迭代|完成)?了?\s?[\d两一二三四五六七八九十]")
 _ITERATED = re.compile(r"迭代(?=\s?(?:[,;.)、下]|$|\n))")
 
 
@@ -218,6 +229,12 @@ def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, 
     kind = found[0]
     if found == ("concept", "lr") and plain[end - 2 : end] == "步长" and _PERIOD.match(plain, end):
         return kind, "lr_every"  # 步长为30个epoch
+    if (
+        found == ("concept", "lr")
+        and plain[start : start + 2] == "步长"
+        and _STEP_OF.search(plain[max(0, start - 6) : start])
+    ):
+        return kind, "other"
     if found[0] == "concept" and plain.endswith("步长", start, end) and _STRIDE.match(plain, end):
         return kind, "other"  # 步长为2的卷积层
     if found[1] == "lr_decay" and _FALLS.match(plain, start):
@@ -227,6 +244,11 @@ def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, 
     counted = found == ("verb", "train") and before is not None and before.value >= 100
     if counted and _ITERATED.match(plain, start):
         return "unit", "step"  # 训练500K迭代
+    cycle = found[1] == "onecycle" and plain[start:end] in {"一周期", "单周期"}
+    if cycle and (plain[:start].endswith(("前", "上", "每", "下", "后")) or _COUNTS.match(plain, end)):
+        return "word", "周期"  # 前一周期的1/3, 单周期60万次迭代
+    if found[1] == "every" and plain[start:end] == "每当" and not _COUNTS.match(plain, end):
+        return "at", "at"  # 每当误差平缓时
     changed = before is not None and before.is_a("verb", "reduce", "increase") and before.end == start
     changed = changed and kind == "is" and plain[start:end] == "为"
     if changed or (kind == "to" and plain[start] in "降减缩衰递下变调"):
@@ -288,7 +310,8 @@ _BETTER = (
     r"(?:get|become)\w*(?: any)? (?:better|smaller|lower|higher)|reduc\w+|increas\w+|chang\w+)"
 )
 _BETTER_IN_HAN = (
-    "(?:改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高)"
+    "(?:更好|改观|改善|改进|提升|提高|下降|降低|减小|减少|上升|增加|增长|增大|变化|进步|好转|变好|突破|起色|优化|升高|"
+    "动|变)"
 )
 _STALL = re.compile(
     r"(?:\bnot|n't|\bno|\bnever|\bwithout|\bfail(?:s|ed|ing)? to|\bstop(?:s|ped)?|\bcease[sd]?(?: to)?|\blittle)"
@@ -298,7 +321,8 @@ _STALL = re.compile(
     r"(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
     r"|(?:(?<=error )|(?<=loss )|(?<=perplexity )|(?<=cost ))(?:increases|rises|goes up|starts to (?:increase|rise))"
     r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:基本|几乎|保持|都|也){0,2}不变"
-    r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|无法|停止|毫无|无)"
+    r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:趋于|趋向|达到|变得|保持|基本|已经)?稳定"
+    r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|不会|不怎么|不太|几乎不|无法|停止|毫无|无)"
     rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
 )
 """A measured value that does not get better, as far as nobody has written it down in a lexicon."""
@@ -321,6 +345,7 @@ def _with_stalls(items: list[Item], plain: str) -> list[Item]:
         metrics = [item for item in items[place:after] if item.key.startswith("metric_")]
         near = [*found[-12:], *metrics, *items[after : after + 8]]
         waited = _WAITED.search(plain, max(0, match.start() - 12), match.start()) is not None
+        waited = waited or plain[: match.start()].endswith("当")
         measured = waited or any(item.kind == "when" for item in near)
         measured = measured and not any(item.kind == "break" for item in items[place:after])
         owned = any(item.is_a("concept", "lr") for item in [*found[-2:], *items[after : after + 1]])

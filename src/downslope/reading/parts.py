@@ -613,10 +613,15 @@ def _foreign(text: str, match: re.Match[str]) -> tuple[str, int, int]:
         "pairs": _SNAKE.search(words)
         or (_TRUTH.search(words) and not _SIGNATURE.search(text[max(first - 200, 0) : first])),
     }
+    if kind in {"quoted", "flags"} and _OVERRIDES.search(text[max(first - 20, 0) : last + 8]):
+        return "", first, last
     if kind == "pairs" and _PHRASED.search(text, max(first - 12, 0), first):
         return "", first, last  # "with learning rate = 0.01, momentum = 0.9 and nesterov = True"
     return ("pairs" if kind == "pairs" else "shell") if sure[kind] else "", first, last
 
+
+_OVERRIDES = re.compile(r"覆盖|重写|(?:可|可以|也能|能)用[`\s]{0,2}--|\boverrid")
+"""Words around flags that would change what a text says."""
 
 _PHRASED = re.compile(r"\b(?:learning|weight|batch|step|decay|initial) $", re.IGNORECASE)
 """The first word of a name of two, before a key that is only its second."""

@@ -51,6 +51,8 @@ _FROM_INITIAL = frozenset({"cosine", "linear", "polynomial", "exponential", "mul
 _LIMITS = {"lr": 10.0, "momentum": 1.0, "weight_decay": 0.1}
 """Roles whose numbers need not be whole, and below which a value is filled in."""
 
+_LONGEST_TRAINING = {"epochs": 10_000}
+_ARCHITECTURE = re.compile(r"(?:rank|alpha|dim\w*|width|depth|heads?|layers?|[维层头秩])[\s=:为]{0,3}$")
 _LEAST = {"momentum": 0.1}
 """What a value that is filled in must exceed: one that is less is some average's."""
 
@@ -287,9 +289,12 @@ def _likeliest(rated: Sequence[Rated], role: str, least: float) -> Place | None:
     if place is None or likely[index] < least:
         return None
     value = place.number.value
-    usable = _LEAST.get(role, 0) < value < _LIMITS.get(role, math.inf) and (
+    usable = _LEAST.get(role, 0) < value < _LIMITS.get(role, _LONGEST_TRAINING.get(role, math.inf)) and (
         role in _LIMITS or float(value).is_integer()
     )
+    before = place.text.plain[max(0, place.number.start - 12) : place.number.start]
+    if (role == "lr" and place.number.percent) or _ARCHITECTURE.search(before):
+        return None
     if not usable or _is_choice(place.text.plain, place.number):
         return None
     line = place.text.plain[: place.number.start].rpartition("\n")[2]

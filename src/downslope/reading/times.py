@@ -42,12 +42,14 @@ _PERIOD = Rules(
         "every epoch": "unit=unit",
         "every 3M samples": "number=number unit=unit:example",
         "every 50,000 minibatches": "number=number many=concept:batch",
+        "每30个": "number=number word:个 (verb:reduce,multiply,divide,halve|comma|concept:lr)",
         "每100k迭代": "number=number word:个? unit=verb:train",
     },
     **_PARTS,
 )
 _BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close? unit=plain?", **_PARTS)
 _PER = Pattern("number slash open? unit=unit:epoch,step close?")
+_PER_MANY = Pattern("number slash number unit=unit:epoch,step")
 _RATED = Pattern("star number slash every=number unit=unit:epoch,step")
 _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
@@ -200,6 +202,9 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     per = _PER.at(code, index - 1) if index and items[index].kind == "slash" else None
     if per is not None and items[index - 1].value < 1:
         return Time("every", (1,), _UNITS[items[per["unit"]].key]), per.after  # "decay 0.95/epoch"
+    many = _PER_MANY.at(code, index - 1) if index and items[index].kind == "slash" else None
+    if many is not None and 0.5 <= items[index - 1].value < 1 and items[index - 1].end + 1 == items[index + 1].start:
+        return Time("every", (items[index + 1].value,), _UNITS[items[many["unit"]].key]), many.after  # 0.95/5000步
     rated = _RATED.at(code, index - 2) if index > 1 and items[index].kind == "slash" else None
     if rated is not None and items[index - 1].value < 1 <= items[rated["every"]].value:
         return Time("every", (items[rated["every"]].value,), _UNITS[items[rated["unit"]].key]), rated.after
@@ -242,7 +247,7 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     part = number is not None and (number.percent or (number.fraction and not number.spelled))
     if part and not prep and before is not None and before.kind == "by":
         return None  # "by 1/10 at 1/2 and 3/4 of training"
-    if number is not None and number.percent and not prep and _of_whole(items, place):
+    if number is not None and (number.percent or number.fraction) and not prep and _of_whole(items, place):
         prep = "at"
     pointed = prep in {"at", "in", "after"} or (before is not None and before.kind == "open") or part
     numbers, after = [item], place + 1
@@ -395,13 +400,13 @@ def _with_unit(
         return None  # 三次, 3次: three times
     after += 1
     behind = items[after] if after < len(items) else None
-    if behind is not None and behind.is_a("word", "内") and prep in {"", "at", "in"}:
+    if behind is not None and behind.is_a("word", "内", "里") and prep in {"", "at", "in"}:
         return Time("for", values, unit or "step"), after + 1
     if behind is not None and behind.is_a("after") and prep in {"", "for", "at", "first"}:
         return Time("after", values, unit or "step"), after + 1
     if behind is not None and behind.is_a("after") and prep == "next" and items[index].end - items[index].start == 1:
         return Time("after", values, unit or "step", more=True), after + 1
-    if not prep and behind is not None and behind.is_a("word", "时", "处"):
+    if not prep and behind is not None and behind.is_a("word", "时", "处", "改"):
         return Time("at", values, unit or "step"), after + 1  # 6万次时
     return Time(prep, values, unit or "step"), after
 
@@ -506,6 +511,8 @@ def _period(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | 
     if match is None:
         return None
     value = items[match["number"]].value if "number" in match else 2 if "other" in match else 1
+    if match.rule == "每30个":
+        return (Time("every", (value,), ""), match.after - 1) if value >= 2 else None
     if "many" in match and (items[match["many"]].data == "size" or value < 1000):
         return None
     unit = "step" if "many" in match else _UNITS.get(items[match["unit"]].key, "example")

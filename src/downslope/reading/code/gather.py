@@ -361,6 +361,9 @@ class Gathering:
     def _fitted(self, made: Made) -> list[tuple[str, Value]]:
         """Return the lengths of training that a call says."""
         found: list[tuple[str, Value]] = []
+        most = made.kwargs.get("max_steps") if made.name.endswith("TrainingArguments") else None
+        if most is not None and is_number(most.data) and most.data > 0:
+            return [("train.steps", most)]  # instead of the epochs
         if made.name == "Trainer" and len(made.args) > 1 and isinstance(made.args[1].data, list | tuple):  # Chainer's
             pair = made.args[1].data
             if len(pair) == 2 and str(pair[1].data) in {"epoch", "iteration"}:

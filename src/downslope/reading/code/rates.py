@@ -223,6 +223,9 @@ def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules)
     warm, ratio = given.get("warmup_steps"), given.get("warmup_ratio")
     if warm is None and ratio is not None and is_number(ratio.data) and ratio.data:
         part = PerEpoch(nice(ratio.data * schedules.epochs)) if schedules.epochs else Unknown("ratio")
+        most = given.get("max_steps")
+        if most is not None and is_number(most.data) and most.data > 0:
+            part = nice(ratio.data * most.data)
         warm = Value(part, ratio.start, ratio.end)
     told = {"num_warmup_steps": warm} if warm is not None else {}
     made = Made("", "", [], {}, kind.start, kind.end)

@@ -51,6 +51,10 @@ def _lr(build: Build) -> Base:
     parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
     if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
         setting = settings.first("head_lr")
+    begins = settings.by_concept.get("warmup_start", [None])[0]
+    if setting is None and begins is not None and squeezed(begins.entry.path[-1]) in {"lrinit", "initlr"}:
+        setting = settings.first("warmup_start")  # alone it is the rate itself
+        settings.by_concept.pop("warmup_start")
     if setting is None:
         scaled = settings.first("scaled_lr")
         if scaled is None or not is_number(scaled.value):
@@ -220,13 +224,22 @@ def _start_at(build: Build, plan: Plan, lr: Base, factor: Setting | None) -> Pla
 # A warmup that keys tell
 
 
+_AFTER_ONE = frozenset({"cosine", "polynomial", "step", "multistep", "exponential"})
+"""Schedules of which a policy's name may say that a warmup stands before them: warmup_cosine."""
+
+
 def _warmup(build: Build, settings: Settings, lr: Base) -> Plan | None:
     ratio = settings.first("fraction", "warmup_ratio")
     setting = settings.first("warmup_epochs") or settings.first("warmup_steps") or settings.first("warmup")
+    told = setting is not None or ratio is not None
     if setting is not None and is_number(setting.value) and setting.value == 0:
         setting = None
     fraction = ratio if ratio is not None and (setting is None or ratio.concept == "fraction") else None
     by_epoch, method = settings.first("warmup_by_epoch"), settings.first("warmup_method")
+    policy = (settings.by_concept.get("policy") or [None])[0]
+    if not told and policy is not None and "warmup" in squeezed(policy.value) and kind_of(policy.value) in _AFTER_ONE:
+        named = Plan("warmup", clocked=not settings.system.restart)
+        return named.put("schedule", build.field("warmup", "stated", "", policy.entry))  # for how long is not said
     if setting is None and (fraction is None or not 0 < fraction.value < 1):
         return None
     if method is not None and kind_of(method.value) not in {None, "linear"}:

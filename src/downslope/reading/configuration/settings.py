@@ -590,7 +590,7 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
 _OF_DATA = frozenset(["data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "reader", "datamodule"])
 _MODELS = frozenset({"model", "network", "net", "arch", "architecture", "config", "params"})
 _OF_MODEL = frozenset(
-    {"lr", "weight_decay", "momentum", "batch", "epochs", "optimizer", "warmup_epochs", "warmup_steps"}
+    {"lr", "weight_decay", "momentum", "batch", "epochs", "optimizer", "policy", "warmup_epochs", "warmup_steps"}
 )
 _OF_A_MODEL = 3
 """What a table about the whole model may say of its training."""
