@@ -30,6 +30,7 @@ from downslope.reading.find_optimizers import find_optimizers, find_values_of_ea
 from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_training import find_training
+from downslope.reading.find_unused_schedules import find_unused_schedules
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
 from downslope.reading.findings import Found, Kind, Part
@@ -201,6 +202,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     find_asides(board)
     find_optimizers(board)
     find_others(board)
+    find_unused_schedules(board)
     find_values_of_each(board)
     find_training(board)
     find_groups(board)

@@ -346,7 +346,10 @@ _FEW = re.compile(r"一个?\s?(?:epoch|轮|遍|代|周期|次|步|batch|mini|批
 """What is seldom the length of a training: 一个epoch对应的步数, 4步训练法."""
 
 _MORE = re.compile(r"\b(?:more|further|additional|another|extra)\b|再|额外|[又多]")
-_IF = re.compile(r"\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若")
+_IF = re.compile(
+    r"\buntil (?:\w+ ){0,3}(?:error|loss|accuracy)\b"
+    r"|\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若"
+)
 
 
 def _is_condition(board: Board, place: int) -> bool:

@@ -29,7 +29,7 @@ _BLANK = [
     re.compile(r"(?<=[^\n]{20}\n)(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
     re.compile(r"(?:(?:^|(?<=\n))#{1,6} *|\[)(?P<blank>\d{1,2}(?:\.\d{1,2}){0,3}\.?)(?= [^\W\d]{3})"),
     re.compile(r"\(#(?P<blank>[\d.]{1,8})\)"),
-    re.compile(r"\(\s?(?P<blank>1)\s?-\s?\(?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
+    re.compile(r"\(\s?(?P<blank>1)\s?-\s?[({]?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
 ]
 """Digits that count something in the text itself: entries of a list, headings, pages; and the 1 of a formula."""
 
@@ -48,7 +48,6 @@ _ASIDE = [
         r"(?:^|\n)[^\w\n]{0,9}(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",
         r"(?:^|\n)[^\w\n]{0,9}(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
         r"(?:^|(?<=\n))[^\n]*\b(?:epoch|iter|step|train)\w*[:\s]{0,2}\d{0,4}\s?\[\s*\d+\s?/\s?\d+[^\n]*",
-        r"\bepoch ?[:=]? ?\d+ ?/ ?\d+(?! ?[/\d])",
         r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
         r"\b(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b(?! ?:)[^;\n]{0,80}",
@@ -60,6 +59,12 @@ _ASIDE = [
     )
 ]
 """Values that were tried, or failed, spans that something is measured over, and schedules of averages."""
+
+_PROGRESS = re.compile(r"\bepoch ?[:=]? ?\d+ ?/ ?\d+(?! ?[/\d])")
+_FALLS_AT = re.compile(
+    r"(?:step(?:lr)?|decay\w*|milestones?|drop\w*|reduced?|lowered|divided|\* ?0\.\d+|by \d[\d.]*)(?: at)?[ :=(]*$"
+)
+"""What makes "epoch 20/30" two times, and not how far a training has come."""
 
 _AVERAGES = re.compile(
     r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
@@ -86,7 +91,7 @@ def blank_marks(plain: str) -> str:
             pieces += [plain[here:start], (";" if pattern is _BLANK[0] else " ").ljust(end - start)]
             here = end
         plain = "".join([*pieces, plain[here:]])
-    plain = _tabulated(plain)
+    plain = _tabulated(_first_training(plain))
     return plain if _OTHERWISE.search(plain) else _UNTIL.sub(_until, plain)
 
 
@@ -106,6 +111,47 @@ _CELLS = [
 _RULE = re.compile(r"[ |:=+-]*")
 _ROWS = 3
 """Lines that make a table, at least."""
+
+
+_SETTING = re.compile(
+    r"\W*(?:base |initial |max |total |training |mini-?|global |peak )*(?:lr|learning[ _]rate|batch|epoch|momentum"
+    r"|weight[ _]decay|wd|optimi[sz]er|schedul|warm-?up|iteration|step|dropout)"
+)
+_OWN_COLUMN = re.compile(r"default|value|setting|description|type|range|meaning|note|option|choice|search|ours")
+_NUMBERED = re.compile(r"\W*\d")
+
+
+def _first_training(plain: str) -> str:
+    """Return a text with the tables that give each training a column of its own cut to the first of these columns."""
+    lines = plain.split("\n") if plain.count("|") > 8 else []
+    place = 0
+    while place < len(lines):
+        after = place
+        while after < len(lines) and lines[after].count("|") > 1:
+            after += 1
+        rows = [_bounds(line) for line in lines[place:after]]
+        widths = {len(row) for row in rows}
+        named = [line for line in lines[place:after] if _SETTING.match(line.lstrip(" |"))]
+        if len(widths) == 1 and min(widths) > 2 and len(named) >= _ROWS and not _OWN_COLUMN.search(lines[place]):
+            cells = [
+                [line[slice(*row[at])] for at in (1, 2)] for line, row in zip(lines[place:after], rows, strict=True)
+            ]
+            if sum(all(map(_NUMBERED.match, pair)) for pair in cells) >= _ROWS - 1:
+                for at, row in enumerate(rows, place):
+                    lines[at] = lines[at][: row[1][1]] + "|" + " " * (len(lines[at]) - row[1][1] - 1)
+        place = max(after, place + 1)
+    return "\n".join(lines) if lines else plain
+
+
+def _bounds(line: str) -> list[tuple[int, int]]:
+    """Return where the cells of a row begin and end."""
+    bars = [at for at, sign in enumerate(line) if sign == "|"]
+    ends = [
+        *([] if line.lstrip().startswith("|") else [-1]),
+        *bars,
+        *([] if line.rstrip().endswith("|") else [len(line)]),
+    ]
+    return [(one + 1, other) for one, other in pairwise(ends)]
 
 
 def _tabulated(plain: str) -> str:
@@ -172,6 +218,9 @@ def find_asides(board: Board) -> None:
 
     for pattern in (*_ASIDE, _AVERAGES):
         for match in pattern.finditer(plain):
+            leave(*match.span())
+    for match in _PROGRESS.finditer(plain):
+        if _FALLS_AT.search(plain, max(0, match.start() - 24), match.start()) is None:
             leave(*match.span())
     if _SIGNATURE.search(plain):
         leave(0, len(plain))

@@ -392,7 +392,9 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     item = board.items[place]
     number = item.number
     following = board.items[place + 1] if place + 1 < len(board.items) else None
-    if match.rule == "of it" and not (number is not None and (number.percent or number.times)):
+    by_period = match.rule == "of it" and following is not None and following.is_a("time", "every")
+    by_period = by_period and change.key == "reduce" and 0.01 <= item.value < 1  # "decrease the lr 0.98 for each epoch"
+    if match.rule == "of it" and not (by_period or (number is not None and (number.percent or number.times))):
         return False
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
@@ -431,7 +433,7 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     if frame.amount is not None and match.rule == "amount" and frame.amount.value == item.value:
         frame.places.add(place)  # "by 5 at epoch 25 and again by 5 at epoch 50"
         return True
-    if frame.amount is not None or (change.targets and match.rule != "target"):
+    if frame.amount is not None or (change.targets and match.rule != "target") or change.key in {"halve", "decimate"}:
         return False
     frame.amount = item
     frame.places.add(place)

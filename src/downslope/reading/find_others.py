@@ -31,7 +31,7 @@ _OWNER = re.compile(r"(?:\b(?:but|while|whereas|however)\s+|[而但,;]\s*)?(?P<w
 """Where a sentence that tells of others comes to the text's own training."""
 
 _OWN = Pattern(
-    "(word|is|did|verb:train){0,4} value=number (comma|break|close|open|with|and|at|for|to|.)?",
+    "(word|is|did|verb:train|for:for){0,4} value=number (comma|break|close|open|with|and|at|for|to|.)?",
     did="word:use,used,did,chose,set",
 )
 """What is said to be done instead, without its name."""
@@ -52,7 +52,10 @@ _LATER_STAGE = re.compile(
 _PICTURES = re.compile(r"imag|pictur|patch|crop|resiz|resolution|pixel|video|frame|audio|[图像素尺寸]|\d\s?\*\s?\d")
 _GRADIENTS = re.compile(r"grad|norm|梯度|范数")
 _ATTACK = re.compile(r"\b(?:pgd|fgsm|attacks?|adversarial|perturbations?)\b|攻击|扰动")
-_ALL = re.compile(r"\b(?:all|both|every|each|always)\b|所有|均|都|两者|全部")
+_ALL = re.compile(
+    r"\b(?:all|both|always|(?:every|each)(?! ?(?:\d|epoch|iter|step|few|other|two|three|time|ten)))\b"
+    r"|所有|均|都|两者|全部"
+)
 _SETTINGS = ("lr", "momentum", "weight_decay", "l2", "batch", "warmup")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _STEPS = Rules(
@@ -99,6 +102,7 @@ def find_others(board: Board) -> None:
     _leave_images(board)
     _leave_superseded(board)
     _leave_trials(board)
+    _leave_tried(board, code)
     later = _second_recipe(board) if told else []
     if not _OWNER.search(board.text.plain) and others and not _told_twice(board, others):
         others = []  # the text tells of nobody's training but theirs
@@ -197,6 +201,28 @@ def _leave_superseded(board: Board) -> None:
 _FINAL = re.compile(r"\bfinal(?:ly)? (?:used )?(?:model|hyper-?\s?param\w*|settings?|values?|config\w*)\b[^:\n]{0,40}:")
 
 
+_TRIED = re.compile(
+    r"\b(?:i|we) (?:have |had |also |first |already )*tried (?:using|with|to|setting|a|the|different|an)\b"
+)
+
+
+def _leave_tried(board: Board, code: str) -> None:
+    """Leave out the value of a setting that a sentence says was tried, where another sentence gives that setting."""
+    if not _TRIED.search(board.text.plain):
+        return
+    valued: list[tuple[bool, Match]] = []
+    for first, last in board.sentences():
+        tried = _TRIED.search(board.text.plain, board.items[first].start, board.items[last - 1].end) is not None
+        valued += [(tried, match) for match in _VALUED.find(code, first, last)]
+    own = {board.items[match.first].key for tried, match in valued if not tried}
+    for tried, match in valued:
+        if tried and board.items[match.first].key in own:
+            board.used.update(range(match.first, match.after))
+
+
+_VALUED = Pattern("concept:lr,momentum,weight_decay,l2,batch (is|mod|word|to){0,3} number")
+
+
 def _leave_trials(board: Board) -> None:
     """Leave out the values of settings that a text lists as the final ones later."""
     last = max((match.end() for match in _FINAL.finditer(board.text.plain)), default=0)
@@ -227,7 +253,9 @@ def _leave_images(board: Board) -> None:
             continue
         before = re.split(r"[,;\n]", plain[max(0, item.start - 60) : item.start])[-1]
         clause = before + re.split(r"[,;\n]|\. ", plain[item.start : item.end + 40])[0]
-        if _PICTURES.search(clause) and not _GRADIENTS.search(clause):
+        scaled = plain.startswith("resc", item.start) and not _GRADIENTS.search(clause)
+        scaled = scaled and not _GRADIENTS.search(plain, max(0, item.start - 60), item.start)
+        if scaled or (_PICTURES.search(clause) and not _GRADIENTS.search(clause)):
             near = range(place, min(len(board.items), place + 6))
             end = next((p for p in near if board.items[p].kind in {"comma", "break"}), near.stop)
             board.used.update(range(place, end))
@@ -270,14 +298,44 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
         rate = board.items[initial["rate"]].value if initial is not None else 0.0
         anew = initial is not None and "again" in initial and 0 < rate < 2 and started not in {0.0, rate}
         started = started or (rate if rate < 2 else 0.0)
-        scoped = len(again) >= 2 and _SCOPE.at(code, first, last) is not None
-        if not begun and (tunes or scoped or anew) and told & {"optimizer", "lr"}:
+        scope = _SCOPE.at(code, first, last)
+        ours = _OF_OURS.search(plain, beginning, items[-1].end) is not None
+        if scope is not None and (ours or _is_alternative(board, scope)):
+            scope = None
+        longer = scope is not None and _is_named(board, first, last, again, before)
+        scoped = scope is not None and len(again) >= 2
+        if not begun and (((tunes or scoped or anew) and told & {"optimizer", "lr"}) or longer):
             begun = any(i.kind in {"number", "time"} for i in items)
         if begun:
             found.append((first, last))
         else:
             before |= told
     return found
+
+
+def _is_alternative(board: Board, scope: Match) -> bool:
+    """Whether what a sentence is for is the schedule that was named first: "Step or cosine. For step, ..."."""
+    named = [item.key for item in board.items[scope.first : scope.after] if item.kind == "schedule"]
+    first = next((item.key for item in board.items if item.kind == "schedule"), "")
+    return bool(named) and named[0] == first
+
+
+_OF_OURS = re.compile(
+    r"\b(?:for|in|with) (?:our|the proposed|this) (?:method|model|approach|network|work|experiments?)\b"
+)
+_CAPITAL = re.compile(r"\b[A-Z]\w*(?:[A-Z]|-?\d)")
+
+
+def _is_named(board: Board, first: int, last: int, again: set[str], before: set[str]) -> bool:
+    """Whether a paragraph is of another data set: "For ImageNet, we train for 100 epochs", with the rate behind."""
+    start, end = board.items[first].start, board.items[last - 1].end
+    words = board.text.words(start, min(end, start + 30))
+    if "time" not in again or "lr" not in before or not _CAPITAL.search(words.partition(",")[0]):
+        return False
+    apart = _PARAGRAPH.search(board.text.plain, end)
+    until = apart.start() if apart else len(board.text.plain)
+    told = _told([item for item in board.items[last:] if item.start < until])
+    return len(told & before & {"lr", "lr change", "batch", "weight_decay", "momentum"}) >= 2
 
 
 _PHASE = Rules(

@@ -24,6 +24,7 @@ _PARTS = {
     "clause": "(word|mod|for|with|target|at|is|and|verb:train)",
     "separator": "(and|comma)",
     "decays": "concept:weight_decay,l2",
+    "aside": "open (word|is|by|at|mod|concept:batch){1,6} close",
 }
 _RIGHT = [
     Pattern(pattern, **_PARTS)
@@ -32,8 +33,9 @@ _RIGHT = [
         "concept=concept:weight_decay,l2,momentum,batch clause{0,8} comma with? word? size=is number=number",
         "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
         "concept=concept:epochs_total,steps_total,batch from number (word|unit){0,2} to number=number",
-        "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
+        "concept=concept:clip (soft|said|at|of_it|when|concept:clip|aside){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
+        "concept=concept:momentum word{0,2} concept:beta1 is number=number (break|for|word|with|close)",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
         "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
@@ -114,7 +116,9 @@ def find_values(board: Board) -> None:
             if ranged and board.plain(board.items[ranged[0]])[0] < "\u4e00":  # "from 64 to 256", which may be too much
                 continue
             if free and not (
-                _anothers(board, concept, number, said=said) or _of_several(board, concept, number, first)
+                _anothers(board, concept, number, said=said)
+                or _of_several(board, concept, number, first)
+                or _is_aside(board, concept, number, first)
             ):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
@@ -147,6 +151,15 @@ _SIZE = re.compile(
 """How a clause gives the size of what the clause before it names: 也使用权重衰减，系数为0.001."""
 
 _SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0(?![\d.])|none)|\s?(?:为|设为)?(?:false|否|关)")
+
+
+def _is_aside(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether a number stands outside of the brackets with a concept: "clip the norm (divided by batch size) at 5"."""
+    if not board.leaves_brackets(concept, number):
+        return False
+    begin = next(p for p in range(concept, first - 1, -1) if board.items[p].kind == "open")
+    owner = next((i for i in reversed(board.items[first:begin]) if i.kind == "concept"), None)
+    return owner is not None and owner.key != board.items[concept].key
 
 
 def _of_several(board: Board, concept: int, number: int, first: int) -> bool:

@@ -199,7 +199,9 @@ def _exact(plain: str, match: re.Match[str]) -> tuple[Fraction, int, str]:
         return _UNUSABLE, end, ""
     value = Fraction(digits if digits[0] != "." else "0" + digits)
     times = _TIMES.match(plain, end)
-    if times and (ten := _power_of_ten(plain, times.end(), after=True)) is not None:
+    if times and plain.startswith(("e^", "e ^"), times.end()) and (power := _EXPONENT.match(plain, times.end())):
+        value, end = value * Fraction(10) ** _bounded(("-" if power.group(5) else "") + _of(power)), power.end()
+    elif times and (ten := _power_of_ten(plain, times.end(), after=True)) is not None:
         value, end = value * ten[0], ten[1]
     elif power := _EXPONENT.match(plain, end):
         sign = "-" if power.group(5) else ""
