@@ -29,6 +29,11 @@ NONE = [
     "SGD lr 0.1. The discount factor is 0.99 and the entropy coefficient decays linearly to 0.",
     "SGD lr 0.1. Training time decreases by 20% every epoch.",
     "SGD lr 0.1. The consistency weight is ramped up over the first 80 epochs with an exponential schedule.",
+    "SGD, lr 0.1, batch 64. Should I use cosine instead?",
+    "My settings: SGD, batch 32, lr 1e-3; the official settings: batch 256, lr 0.1, cosine, 300 epochs.",
+    "We fine-tune with SGD, lr 0.001. Pretraining used lr 0.1, batch 1024, cosine for 90 epochs.",
+    "| Method | Schedule | mAP |\n|---|---|---|\n| Ours | 1x | 37.4 |\n| Ours | cosine | 38.1 |\n\nWe use SGD, lr 0.02.",
+    "Unlike previous methods that use warmup and cosine schedules, we train SGD with lr 0.02.",
     "SGD lr 0.1 for 100 epochs. The weights are averaged over the last 10 epochs with exponential decay 0.999.",
 ]
 

@@ -272,6 +272,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
             continue
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
+        trained = trained or any(i.is_a("word", "training") for i in before[-1:])
         rank = ranks.get(item.data.prep, 9)
         longer = _LENGTHENED.search(board.text.plain, max(0, item.start - 60), item.start) is not None
         trained = trained or longer
@@ -310,7 +311,8 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
             earlier = _EARLIER.match(board.text.plain, item.end) is not None
-            trained = trained or _OF_TRAINING.match(board.text.plain, item.end) is not None
+            of_it = _OF_TRAINING.match(board.text.plain, item.end) is not None
+            trained = trained or (of_it and item.data.prep != "after")  # "results after 30 epochs of training"
             before_it = re.split(r"[,;\n)]|\.\s", board.text.plain[max(0, item.start - 60) : item.start])[-1]
             earlier = earlier or (both and _PRETRAINED.search(before_it) is not None)
             candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))

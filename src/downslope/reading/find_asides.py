@@ -14,16 +14,22 @@ _CONCEPT = (
     r"(?:(?:learning rate|lr|step size|weight decay|batch size|batch|momentum)s?(?: value| coefficient)?s?"
     r"|学习率|动量|权重衰减|批大小|批量大小|批次大小)"
 )
-_TRIED = r"(?:tested|tried|explored|evaluated|compared|considered|swept|searched|experimented with|examined)"
+_TRIED = (
+    r"(?:test(?:ed|ing)|tr(?:ied|ying)|explor(?:ed|ing)|evaluated|compar(?:ed|ing)|considered|swept|sweeping|searched|"
+    r"experiment(?:ed|ing) with|examined)"
+)
 _OF = r"(?:of|=|:|in|from|at|is|was)"
 _ADVERBS = r"(?:(?:that|which|already|quickly|soon|and|but|so|then|always|often) )*"
 _FAILS = (
     r"(?:overshoot|diverg|explod|oscillat|fail(?:s|ed)\b|blows? up|blew up|does ?n[o']t (?:converge|work|train|learn)"
     r"|did ?n[o']t (?:converge|work|train|learn)|(?:the )?(?:model|training|network|loss|it) "
-    r"(?:diverg|explod|oscillat|does ?n[o']t|did ?n[o']t|did not|does not|failed|blew|became nan)"
+    r"(?:diverg|explod|oscillat|does ?n[o']t|did ?n[o']t|did not|does not|failed|blew|"
+    r"(?:bec[ao]mes?|goes(?: to)?|went(?: to)?|turn(?:s|ed)(?: to| into)?|is|was|gets?|got) nan)"
     r"|(?:is|was|are|were|seems|seemed) (?:far |way |much |clearly )?too (?:high|low|large|small|big|aggressive)"
     r"|(?:gave|gives|led to|leads to|results? in|resulted in|caused?s?) (?:nan|diverg|instab|worse|poor))"
 )
+_OTHER_SIZES = r"\b(?:larger|smaller|bigger|higher|lower|other|greater)"
+_ONWARD = r"\b(?:(?!\b(?:and|we|i|so|but)\b)[^.;\n]|\.(?=\d))*"
 _BLANK = [
     re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?= [^\W\d]))"),
     re.compile(r"(?<=[^\n]{20}\n)(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
@@ -51,8 +57,9 @@ _ASIDE = [
         r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
         r"\b(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b(?! ?:)[^;\n]{0,80}",
+        rf"{_OTHER_SIZES} (?:batch sizes|batches|learning rates|lrs|weight decays){_ONWARD}",
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
-        rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
+        rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which|that)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
         r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
         r"\((?:e\.g\.|for example|for instance|例如|比如)[^()\n]{0,120}\)",
         r"指数衰减(?:的)?(?:加权|权重|平均|窗口|核函数)|指数(?:衰减)?加权",
@@ -65,6 +72,13 @@ _FALLS_AT = re.compile(
     r"(?:step(?:lr)?|decay\w*|milestones?|drop\w*|reduced?|lowered|divided|\* ?0\.\d+|by \d[\d.]*)(?: at)?[ :=(]*$"
 )
 """What makes "epoch 20/30" two times, and not how far a training has come."""
+
+_RESULTS = re.compile(
+    r"(?:^|(?<=\n))[^\n]*\|[^\n]*\b(?:acc|accuracy|map|ap|top-?[15]|error|err|miou|bleu|psnr|f1|score|flops|params)\b[^\n]*"
+    r"\n[ |:-]{5,300}(?:\n[^\n]*\|[^\n]*){1,60}"
+)
+_RATED = re.compile(r"(?:learning rate|\blr)\b[^.;\n\d]{0,20}\d")
+"""Tables of results, whose rows are of trainings that they compare; and the learning rate of the text's own."""
 
 _AVERAGES = re.compile(
     r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
@@ -196,10 +210,11 @@ _LABEL = re.compile(
 
 
 _THEIR_LABEL = re.compile(
-    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:the )?(?:baseline|original|paper|reference|theirs)[ *]{0,3}:"
+    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:the )?(?:baseline|original|official|paper|reference|their|default)s?(?:'s)?"
+    r"(?: (?:settings?|config\w*|recipe|code|paper|implementation|hyper-?param\w*|version|repo))?[ *]{0,3}:"
 )
 _OUR_LABEL = re.compile(
-    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:ours?|proposed|this (?:repo|work|paper)|mine)[\w ]{0,20}[ *]{0,3}:"
+    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:ours?|proposed|this (?:repo|work|paper)|mine|my)[\w ]{0,20}[ *]{0,3}:"
 )
 """Labels of what is told of others and of the text's own training."""
 
@@ -218,6 +233,9 @@ def find_asides(board: Board) -> None:
 
     for pattern in (*_ASIDE, _AVERAGES):
         for match in pattern.finditer(plain):
+            leave(*match.span())
+    for match in _RESULTS.finditer(plain):
+        if _RATED.search(plain[: match.start()] + plain[match.end() :]):
             leave(*match.span())
     for match in _PROGRESS.finditer(plain):
         if _FALLS_AT.search(plain, max(0, match.start() - 24), match.start()) is None:

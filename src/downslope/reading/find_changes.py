@@ -202,6 +202,9 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
             return None
         if not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
             return None
+    before = board.items[place - 1] if place else None
+    if board.plain(item) == "lower" and before is not None and before.kind in {"number", "is"}:
+        return None  # "the accuracy is 2% lower"
     if rate_of(board, item):
         return None
     if head.rule in {"by, exponentially", "exponentially, by", "by so much each"}:
@@ -347,7 +350,8 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
             )
             starts = item.kind == "is" and board.plain(item).startswith(_STARTS)
             initial = item.is_a("mod", "initial") and _asserts(board.items, place, last)
-            if number or concept or starts or initial or item.kind in _STOPS:
+            measured = item.kind == "when" and place not in board.used  # "decay at 150, but the accuracy is 2% lower"
+            if number or concept or starts or initial or measured or item.kind in _STOPS:
                 break
             place += 1
         elif match.rule.startswith("own"):

@@ -42,7 +42,8 @@ _SCOPE = Pattern(
     "(word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
 )
 _TUNING = re.compile(
-    r"[\s.;]*(?:for |during |in |when |在|对于)?(?:the )?(?:fine-?\s?tun|linear (?:prob|eval|class)|微调|线性(?:探|评))"
+    r"[\s.;]*(?:for |during |in |when |在|对于)?(?:the )?"
+    r"(?:fine-?\s?tun|pre-?\s?training (?:used|uses|was|is|with)|linear (?:prob|eval|class)|微调|线性(?:探|评))"
 )
 _CITED_IN = re.compile(r"\s*(?:in|the authors of|文献|在文献)\s*\[\d{1,3}\]")
 _LATER_STAGE = re.compile(
@@ -125,6 +126,8 @@ def _told_twice(board: Board, others: list[tuple[int, int]]) -> bool:
     """Whether a setting is told of both in others' sentences and elsewhere."""
     theirs = {place for first, last in others for place in range(first, last)}
     named = [(p in theirs, i.key) for p, i in enumerate(board.items) if i.is_a("concept", *_SETTINGS)]
+    lengths = (p for p, i in enumerate(board.items) if i.is_a("time", "for", "bare", "total") and i.data.unit)
+    named += [(place in theirs, board.items[place].data.unit) for place in lengths]
     return bool({key for own, key in named if own} & {key for own, key in named if not own})
 
 
@@ -206,13 +209,26 @@ _TRIED = re.compile(
 )
 
 
+_ASKS = re.compile(
+    r"\W*(?:(?:also|so|and|but|or|then),? )*(?:should|would|could|can|do|does|is|are|what|which|why|how|any|have|did)\b"
+)
+
+
+def _is_question(board: Board, last: int) -> bool:
+    """Whether a sentence ends with a question mark."""
+    end = board.items[last - 1].end if last == len(board.items) else board.items[last].start
+    return "?" in board.text.original[board.text.origin[end] : board.text.origin[end] + 2]
+
+
 def _leave_tried(board: Board, code: str) -> None:
-    """Leave out the value of a setting that a sentence says was tried, where another sentence gives that setting."""
-    if not _TRIED.search(board.text.plain):
+    """Leave out the value of a setting that was tried or is asked for, where another sentence gives that setting."""
+    if not (_TRIED.search(board.text.plain) or "?" in board.text.original):
         return
     valued: list[tuple[bool, Match]] = []
     for first, last in board.sentences():
-        tried = _TRIED.search(board.text.plain, board.items[first].start, board.items[last - 1].end) is not None
+        start = board.items[first - 1].end if first else 0
+        tried = _TRIED.search(board.text.plain, start, board.items[last - 1].end) is not None
+        tried = tried or (_ASKS.match(board.text.plain, start) is not None and _is_question(board, last))
         valued += [(tried, match) for match in _VALUED.find(code, first, last)]
     own = {board.items[match.first].key for tried, match in valued if not tried}
     for tried, match in valued:

@@ -39,6 +39,7 @@ _ABLATION = re.compile(
     r"\b(?:in|for) (?:the|our|this|an|these|another) (?:\w+ )?ablations?\b|\bablat\w+ (?:of|on|over)\b"
 )
 _OWN = re.compile(
+    r"(?<!should )(?<!could )(?<!can )(?<!did )(?<!do )(?<!would )(?<!if )"
     r"\b(?:we|i) (?:(?:then|therefore|also|always|thus|hence|only|finally) )?(?:use|used|adopt\w*|employ\w*|train\w*|"
     r"set|decay\w*|keep|chose|choose|divide\w*|reduce\w*|apply|applied|follow\w*)\b|\bfair\b"
 )
@@ -83,7 +84,8 @@ _ANOTHERS = (
         rf"(?: up| down)? (?:the |our )?(?!momentum){_NOUN}(?= {_HOW}|[,.;]|$)"
     ),
     re.compile(
-        r"\b(?:(?:cosine|linear|polynomial|exponential|step) )?(?:schedule|decay|annealing|warm-?up|ramp-?up) "
+        r"\b(?:(?:cosine|linear|polynomial|exponential|step) )?"
+        r"(?:schedule|(?<!weight )decay|annealing|warm-?up|ramp-?up) "
         rf"(?:is (?:used|applied) )?(?:for|of|on) (?:the |our )?{_NOUN}\b"
     ),
     re.compile(r"\baverag\w*[^.;]{0,60}\bexponential(?:ly)? decay"),

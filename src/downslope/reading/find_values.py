@@ -313,6 +313,9 @@ _USUAL = re.compile(r"通常|一般|往往|建议|推荐|\b(?:usually|typically|
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
+_SHARED = re.compile(r"[^.;\n]{0,80}?(?:\brespectively|\bfor\b|\bon\b|\bin\b|\beach\b|分别|依次)")
+"""What says of a list whose its values are: "batch sizes of 64 and 128 for CIFAR and ImageNet"."""
+
 _EACH = frozenset({
     "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为",
     "分别是", "分别取",
@@ -330,8 +333,9 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     if _UP_TO.match(plain, items[number].end):
         return True
     if items[concept].key not in _SETTINGS:
-        ranged = _RANGE.at(encode(items[number : number + 3]), 0)
-        return ranged is not None and items[concept].key == "epochs_total"
+        ranged = _RANGE.at(encode(items[number : number + 3]), 0) is not None
+        chosen = [board.plain(item) for item in items[number + 1 : number + 2]] == ["or"]  # "change it to 60 or 30"
+        return (ranged or chosen) and items[concept].key == "epochs_total"
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
         return True
@@ -360,6 +364,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return False
     if any(plain[item.start : item.end] in {"or", "或"} for item in near[2 : listed.after]):
         return True
+    if board.plain(items[concept]).endswith(("sizes", "rates")) and not _SHARED.match(plain, items[after - 1].end):
+        return True  # "batch sizes of 32, 64 and 128 give the same result"
     braced = near[0].kind == "open" and near[0].key in {"{", "["}
     return braced or _CHOSEN.search(plain, items[first].start, items[number].start) is not None
 

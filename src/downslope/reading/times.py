@@ -309,8 +309,10 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
         return None
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
     behind = items[match.after] if match.after < len(items) else None
-    if unit and behind is not None and behind.is_a("mod", "total") and items[match.after - 3].kind == "comma":
-        return Time("at", values[:-1], unit), match.after - 3  # "at 150, 200 epochs total"
+    whole = unit and items[match.after - 3].kind == "comma" and items[match.after - 1].kind == "unit"
+    joined = len(values) > 2 and any(item.kind == "and" for item in items[match.first : match.after - 3])
+    if whole and (joined or (behind is not None and behind.is_a("mod", "total"))):
+        return Time("at", values[:-1], unit), match.after - 3  # "at 100, 150, 200 epochs total", "at 1 and 2, 3 epochs"
     if (
         not unit
         and behind is not None

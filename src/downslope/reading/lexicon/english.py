@@ -210,7 +210,7 @@ ENGLISH = {
         "development score|validation metric|monitored metric|validation f1|dev f1|f1 score",
     },
     "unit": {
-        "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|epoches|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
+        "epoch": "cycles through the training set|cycles through the data|epoch|epochs|epoches|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
         "batch iterations|batch updates|minibatch iterations|minibatch updates|mini batch iterations|mini batch updates|"
         "weight updates|weight update steps|update steps|gradient updates|sgd updates|optimization steps|steps of training|"
