@@ -46,7 +46,7 @@ const KernelTable* best() {
 std::atomic<const KernelTable*> chosen{best()};
 
 // Whether this processor's own prefetching is in time for whole tensors, where those lines that a program asks for are in
-// its way; measured on AMD's alone (Zen 4: a fifth of a step of many elements).
+// its way; measured on AMD's alone (of a step of many elements a fifth on Zen 4, a twentieth on Zen 3).
 #ifdef DOWNSLOPE_X86
 const bool prefetches_well = __builtin_cpu_is("amd");
 #else

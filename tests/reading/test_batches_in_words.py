@@ -55,6 +55,7 @@ BY_DEVICE = [
     ("We train on 8 GPUs with 2 images per GPU", {"data.batch_size": 16}),
     ("We train on 8 GPUs and each GPU has 2 images", {"data.batch_size": 16}),
     ("8 GPUs, 2 images each", {"data.batch_size": 16}),
+    ("4 V100 GPUs, 256 images per batch, lr 0.1", {"data.batch_size": 256}),
     ("16 images (2 per GPU) in a batch; total batch size 16", {"data.batch_size": 16}),
     ("a batch of 8 per GPU (64 in total), lr 0.1", {"data.batch_size": 64}),
     ("32 per worker, for a total mini-batch size of 2,048", {"data.batch_size": 2048}),

@@ -116,6 +116,11 @@ CASES = (
         "Train Epoch: 1 [0/50000 (0%)]\tLoss: 2.303388\tLR: 0.1\nTrain Epoch: 1 [12800/50000 (26%)]\tLoss: 2.289754\tLR: 0.1\nTest set: Average loss: 2.9473, Accuracy: 1000/10000 (10.00%)",
         {},
     ),
+    (
+        "SGD lr 0.1 momentum 0.9, EMA of weights with decay 0.9999",
+        {"sgd.lr": 0.1, "sgd.momentum": 0.9, "train.ema": 0.9999},
+    ),
+    ("lr 0.1, momentum 0.999 for the moving average", {"sgd.lr": 0.1}),
     ("Suppose the gradient is 5 at each step and the momentum is 0.9; after 10 steps the velocity is 32.", {}),
     ("Best val acc 94.1 at epoch 187/200, lr 0.0008, batch 128", {"data.batch_size": 128, "sgd.lr": 0.0008}),
     ("Our approach reaches 76.3% after 90 epochs whereas the baseline (lr 0.1, 120 epochs) reaches 76.0%.", {}),

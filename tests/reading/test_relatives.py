@@ -3,6 +3,7 @@
 import pytest
 
 from downslope import read
+from downslope.core.errors import RecipeError
 
 PAPER = {"sgd.momentum": 0.99, "sgd.nu": 0.7, "sgd.dampening": 0.99, "sgd.undampened_first_step": False}
 
@@ -22,6 +23,7 @@ UNIT = {"adaptive_clip_by": "unit"}
         "We train by QHM with a learning rate of 1.0, momentum of 0.99 and ν of 0.7.",
         "QHM（nu=0.7，动量0.99），学习率1.0，训练30轮，批大小64",
         "optimizer:\n  name: qhm\n  lr: 1.0\n  momentum: 0.99\n  nu: 0.7\nepochs: 30\n",
+        "QHM with nu 0.7, beta 0.99, lr 1",
         "python train.py --optimizer qhm --lr 1.0 --nu 0.7 --momentum 0.99 --epochs 30",
         "from qhoptim.pyt import QHM\noptimizer = QHM(model.parameters(), lr=1.0, nu=0.7, momentum=0.99)\n",
         "from qhoptim.pyt import QHM\noptimizer = QHM(model.parameters(), 1.0, 0.99, 0.7)\n",
@@ -75,8 +77,11 @@ def test_factors_of_single_tensors(text, wanted):
 
 
 def test_lars_of_unknown_coefficient_is_no_recipe():
-    """Nobody can tell its steps; and clipping by the norm of all gradients stays what it is."""
-    assert read("We use LARS with lr 4.8 and momentum 0.9 for 90 epochs.")[0].optimizer == "lars"
+    """Nobody can tell its steps, which is said; and clipping by the norm of all gradients stays what it is."""
+    reading = read("We use LARS with lr 4.8 and momentum 0.9 for 90 epochs.")[0]
+    assert reading.optimizer == "lars"
+    with pytest.raises(RecipeError, match=r"trust coefficient is not stated.*trust coefficient 0\.001"):
+        reading.recipe()
     text = "python train.py --opt sgd --lr 0.1 --clip-mode norm --clip-grad 1.0 --epochs 30"
     assert fields(text)["train.clip_norm"] == 1.0
 

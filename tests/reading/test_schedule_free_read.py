@@ -23,9 +23,10 @@ for epoch in range(10):
         ("We use schedule-free SGD with learning rate 1.0 and beta = 0.95.", ScheduleFree(lr=1.0, momentum=0.95)),
         ("采用 schedule-free SGD，学习率 1.0，预热 100 步，训练 20 轮", ScheduleFree(lr=1.0, warmup_steps=100)),
         ("Schedule free SGD, lr 1, warm up for 200 steps", ScheduleFree(lr=1.0, warmup_steps=200)),
+        ("schedule-free SGD, lr 1.0, beta 0.95", ScheduleFree(lr=1.0, momentum=0.95)),
         (CODE, ScheduleFree(lr=2.0, momentum=0.95, warmup_steps=100, weight_decay=1e-4)),
     ],
-    ids=["words", "beta", "chinese", "warmup", "code"],
+    ids=["words", "beta", "chinese", "warmup", "beta by its name", "code"],
 )
 def test_recipes(text: str, expected: ScheduleFree) -> None:
     """The first reading is the method's own recipe, each stated value with its words."""

@@ -33,6 +33,8 @@ TEXTS = [
     ("The random seed is 42.", {"seed": 42}),
     ("随机种子固定为3407", {"seed": 3407}),
     ("seeds 0, 1 and 2", {}),
+    ("seed 0, 4 V100 GPUs", {"seed": 0}),
+    ("random seed 42, 93.5% accuracy", {"seed": 42}),
     ("averaged over 5 seeds", {}),
     ("The teacher of Smith et al. used label smoothing of 0.1.", {}),
 ]  # fmt: skip

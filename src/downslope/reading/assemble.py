@@ -16,6 +16,7 @@ from downslope.reading.order import RATES, tidy, whole
 from downslope.reading.reading import ADAMS, APEX, BY_UNIT, DAMPENED, ONLY_LOWER, title_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
+from downslope.reading.schedule_free import BETA
 
 _MATCHES = {
     "bias_and_norm": "@bias_and_norm",
@@ -314,6 +315,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
             of_it = _OF_TRAINING.match(board.text.plain, item.end) is not None
             trained = trained or (of_it and item.data.prep != "after")  # "results after 30 epochs of training"
             before_it = re.split(r"[,;\n)]|\.\s", board.text.plain[max(0, item.start - 60) : item.start])[-1]
+            earlier = earlier or (words.endswith("后") and _SEEN.match(board.text.plain, item.end) is not None)
             earlier = earlier or (both and _PRETRAINED.search(before_it) is not None)
             candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
     return candidates
@@ -389,6 +391,11 @@ _PRETRAINED = re.compile(r"pre-?\s?train|预训练")
 _EARLIER = re.compile(r"\s?(?:了|(?:训练)?(?:还|才|就)|的时候|时候|时|之?后|，?还是|发现|左右)")
 """What follows the time of something seen while training: 训练10个epoch的时候."""
 
+_SEEN = re.compile(
+    r"[,\s]?(?:的|其|在|模型|网络|验证集?|测试集?|训练集?){0,4}(?:准确|精度|损失|loss|acc|map|达到|可达|效果|结果)"
+)
+"""What follows the time after which something was seen: 训练150轮后准确率达到93%."""
+
 _BETWEEN = re.compile(r"\s?(?:ddim|ddpm|去噪|采样|推理|扩散|交互|对话|反馈|精修|查询)")
 """What follows the time of something that is done within a step or after training."""
 
@@ -449,6 +456,9 @@ def _put_momentum(draft: Draft) -> None:
         for fact in draft.values("nu"):
             if _in_range(draft, "sgd.nu", fact, 0, 1.0000001):
                 draft.state("sgd.nu", float(fact.value), fact)
+        beta = BETA.search(draft.text.plain)
+        if "sgd.momentum" not in draft.fields and beta is not None:
+            draft.put("sgd.momentum", float(beta[1]), "stated", draft.text.words(beta.start(), beta.end()))
         if draft.value("sgd.momentum") and "sgd.dampening" not in draft.fields:
             draft.put("sgd.dampening", draft.value("sgd.momentum"), "implied", DAMPENED)
             draft.put("sgd.undampened_first_step", False, "implied", DAMPENED)
@@ -463,17 +473,18 @@ _OPTIMIZES = re.compile(
 
 
 def _of_an_average(draft: Draft, fact: Value) -> bool:
-    """Whether a momentum is that of an average, by what is named nearest to it in its sentence."""
+    """Whether a momentum is that of an average, by what is named nearest to it, in its sentence or right behind it."""
     plain = draft.text.plain
     first = max(plain.rfind(end, 0, fact.start) + len(end) for end in (". ", ";", "\n\n", "\0"))
     ends = [place for end in (". ", ";", "\n\n") if (place := plain.find(end, fact.end)) >= 0]
     last = min(ends, default=len(plain))
+    comma = plain.find(",", fact.end, last)
 
-    def apart(pattern: re.Pattern[str]) -> float:
+    def apart(pattern: re.Pattern[str], last: int) -> float:
         found = [max(fact.start - m.end(), m.start() - fact.end) for m in pattern.finditer(plain, first, last)]
         return min(found, default=float("inf"))
 
-    return apart(_AVERAGES) < apart(_OPTIMIZES)
+    return apart(_AVERAGES, last if comma < 0 else comma) < apart(_OPTIMIZES, last)
 
 
 def _beside_optimizer(draft: Draft, fact: Fact) -> bool:

@@ -82,6 +82,7 @@ def find_batches(board: Board) -> None:
             own = [item.kind for item in board.items[match["device"] + 1 : match["device"] + 3]]
             others = match["device"] > match["number"] and (own[:1] == ["number"] or own == ["is", "number"])
             others = others or ("one" in match and board.items[match["one"]].value != 1)
+            others = others or _is_batch(board, match.after)  # 4 GPUs, 256 images per batch
             fresh = not others and not board.used.intersection(_places(match))  # 16幅图像(每个GPU有2幅)
             fresh = fresh and not any(is_whole(board, place) for place in _places(match))
             behind = [item.kind for item in board.items[match["number"] + 1 : match["number"] + 3]]
@@ -153,6 +154,10 @@ def is_whole(board: Board, place: int) -> bool:
 
 def _places(match: Match) -> range:
     return range(match.first, match.after)
+
+
+def _is_batch(board: Board, place: int) -> bool:
+    return place < len(board.items) and board.items[place].is_a("concept", "batch")
 
 
 def _is_device(board: Board, place: int) -> bool:

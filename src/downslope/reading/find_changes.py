@@ -607,7 +607,9 @@ def _reduce_on_plateau(board: Board) -> None:
     code = board.code()
     for first, last in board.sentences():
         for plateau in board.inside(Plateau, first, last):
-            match = next(_BARE_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10)), None)
+            near = _BARE_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10))
+            own = [one for one in near if not _is_anothers_factor(board, one.first)]
+            match = min(own, key=lambda one: not first <= one.first < last, default=None)
             if match is not None and not (plateau.stops or plateau.taken):
                 value = board.items[match["value"]].value
                 if not 0.001 <= value < 1:
@@ -615,6 +617,13 @@ def _reduce_on_plateau(board: Board) -> None:
                 change = Change("change", "multiply", value, plateau=plateau)
                 board.note(change, range(match.first, match.after))
                 break
+
+
+def _is_anothers_factor(board: Board, place: int) -> bool:
+    """Whether a factor is that of something else: dropout with rate 0.5."""
+    before = board.items[max(0, place - 3) : place]
+    ends = [at for at, item in enumerate(before) if item.kind in {"break", "comma"}]
+    return any(i.kind == "concept" and i.key not in _OWN_CONCEPTS for i in before[ends[-1] if ends else 0 :])
 
 
 def _spread(board: Board, refused: set[int]) -> None:

@@ -136,7 +136,10 @@ def _is_anothers(board: Board, place: int) -> bool:
     first = place
     while first > 0 and board.items[first - 1].kind != "break":
         first -= 1
-    return bool(grows) and subject_of(board, first, min(grows)) != "lr"
+    if not grows:
+        return False
+    warms = any(other.is_a("concept", "warmup") for other in board.items)  # whose growth it is then
+    return warms or subject_of(board, first, min(grows)) != "lr"
 
 
 def _rises(board: Board, place: int) -> bool:

@@ -23,8 +23,8 @@ _POWER = re.compile(
 """The learning rate as a power: 0.1 * 0.95^epoch, lr_0 * 0.96^(step / 1000)."""
 
 _POLYNOMIAL = re.compile(
-    r"(?:(?:is |are )?(?:multiplied|scaled) by |乘以?|按照?\s?|根据\s?|(?:lr|η|learning[_ ]rate)\w{0,12} ?\* ?)"
-    r"\(\s?1\s?-\s?(?=[^()\n]{0,60}[a-z])"
+    r"(?:(?:is |are )?(?:multiplied|scaled) by |乘以?|按照?\s?|根据\s?|(?:lr|η|learning[_ ]rate)\w{0,12} ?\*?)"
+    r" {0,2}\(\s?1\s?-\s?(?=[^()\n]{0,60}[a-z])"
     r"[^()\n]{1,60}(?:\([^()\n]{0,30}\))?[^()\n]{0,10}\)"
     r"\s?(?:\^|\*\*)\s?[{(]?\s?(?P<power>\d?\.?\d{1,4}|power|p|γ|gamma)(?![\w.])\s?[)}]?"
     r"(?: (?:after|at|for|in)? ?(?:each|every) (?:iteration|step|epoch))?"

@@ -29,7 +29,7 @@ _LEVEL = Rules(
         "so many each": "value=several close? for:first (comma|and|word|number){1,8} span=time:bare",
         "each at its own": "(for:next|to|open){0,2} value=several close? from? span=times:at,after,until,for,next",
         "so long each": "value=several for:for? span=time:next,for,first each",
-        "at each its own": "span=times:at,after,until said{0,4} value=several",
+        "at each its own": "span=times:at,after,until said{0,2} comma? said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from|for:for){0,3} "
         "span=(span|point) close?",
         "trained with": "value=(number and number|number) word? concept:lr? (word|for:next){0,2} verb:train word{0,5} "

@@ -49,12 +49,20 @@ def find_optimizers(board: Board) -> None:
                 reach = item.end if silent else board.items[last - 1].end
                 since = board.items[first].start if alone and place not in denied else item.start
                 mention = Mention("optimizer", item.key, None, denied=place in denied, reach=reach, since=since)
+                if after is not None and board.plain(after).startswith("baseline") and _is_compared(board):
+                    mention.denied = True  # what its sentence says is still its own
                 named.append(board.note(mention, [place]))
                 for fact in named[:-1]:
                     fact.reach = min(fact.reach, item.start)
                 named, depth = named[-1:], opened
             elif item.kind == "close" and named and depth > opened:
                 named.pop().reach = item.end
+
+
+def _is_compared(board: Board) -> bool:
+    """Whether a text tells of more than a baseline: of another optimizer, or of another learning rate."""
+    named = {item.key for item in board.items if item.kind == "optimizer"}
+    return len(named) > 1 or sum(item.is_a("concept", "lr") for item in board.items) > 1
 
 
 _FOR_EACH = Pattern(

@@ -290,6 +290,7 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
     begun = brief = False
     found: list[tuple[int, int]] = []
     end = 0
+    own = any(item.kind == "optimizer" and item.key in SGD for item in board.items) or "baseline" in plain
     for first, last in board.sentences():
         items = board.items[first:last]
         apart = _PARAGRAPH.search(plain, end, items[0].start) or _ALL.search(plain, items[0].start, items[-1].end)
@@ -305,7 +306,7 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
             continue
         told, named = _told(items), {item.key for item in items if item.kind == "optimizer"}
         if names and named & SGD and not names & SGD:
-            begun, before = False, set()
+            begun, before, started = False, set(), 0.0
         names |= named
         begun = begun and not (brief and told and not told & before)  # what all stages share
         again = told & before
@@ -313,18 +314,20 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
         initial = next(_INITIAL.find(code, first, last), None)
         rate = board.items[initial["rate"]].value if initial is not None else 0.0
         anew = initial is not None and "again" in initial and 0 < rate < 2 and started not in {0.0, rate}
-        started = started or (rate if rate < 2 else 0.0)
+        theirs = own and bool(named) and not named & SGD  # "for Adam we use 3e-4. The initial learning rate is 0.1 ..."
+        started = started or (rate if rate < 2 and not theirs else 0.0)
         scope = _SCOPE.at(code, first, last)
         ours = _OF_OURS.search(plain, beginning, items[-1].end) is not None
         if scope is not None and (ours or _is_alternative(board, scope)):
             scope = None
         longer = scope is not None and _is_named(board, first, last, again, before)
         scoped = scope is not None and len(again) >= 2
+        anew = anew and not theirs
         if not begun and (((tunes or scoped or anew) and told & {"optimizer", "lr"}) or longer):
             begun = any(i.kind in {"number", "time"} for i in items)
         if begun:
             found.append((first, last))
-        else:
+        elif not theirs:
             before |= told
     return found
 

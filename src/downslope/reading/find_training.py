@@ -24,7 +24,9 @@ def _named(names: str) -> tuple[str, ...]:
     return (rf"(?:{names})s?{_OF}{_NUMBER}", rf"{_NUMBER}\s(?:{names})")
 
 
-_SEVERAL = r"(?!\d|\.\d|\s?[,/、和]\s?\d|\s?(?:and|to|-|different|runs|seeds|个))"
+_ITS_OWN = r"(?!\.?\d|\s?%|\s?(?!and|or|to|和)[^\W\d])"
+"""Behind a number of something else: seed 0, 4 GPUs."""
+_SEVERAL = rf"(?!\d|\.\d|\s?[,/、和]\s?\d+{_ITS_OWN}|\s?(?:and|to|-|different|runs|seeds|个))"
 _IS = r"(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)"
 _COUNT = r"(?: of| is| was| set to| for| over| across|=|:|(?:设置|设定|设)?[为是])?\s?(?P<number>\d{1,4})(?![\d.])"
 _PIXELS = r"(?:\s|-|pixels?|px|zeros?|像素|个|by|of|with|each|on|all|four|sides?)*"

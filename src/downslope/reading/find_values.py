@@ -42,6 +42,7 @@ _RIGHT = [
         "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
         "concept=concept:lr from number=number schedule:cosine,linear,polynomial,exponential",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
+        "concept=concept:lr comma number=number at? mod:initial",
         "concept=concept:lr (is|for|word)? optimizer (to|is){1,2} number=number",
         "concept=concept:batch (soft|said|verb:train){1,4} number=number",
         "concept=concept:epochs_total open (word|at|comma|is|mod){0,5} number=number close",
@@ -213,24 +214,30 @@ def _coordinated(board: Board) -> None:
     items, code = board.items, board.code()
     for first, last in board.sentences():
         for run in runs(_ROW.find(code, first, last), code, _LINK):
-            concepts = [match.first for match in run]
+            concepts = [match.first for match in run if not _is_adjective(board, match.first)]
             keys = [items[place].key for place in concepts]
-            if len(run) < 2 or len(set(keys)) < len(keys) or board.used.intersection(concepts):
+            if len(concepts) < 2 or len(set(keys)) < len(keys) or board.used.intersection(concepts):
                 continue
             match = _NUMBERS.at(code, concepts[-1] + 1, last)
             if match is None:
                 continue
             numbers = [place for place in range(match["first"], match.after) if items[place].kind == "number"]
-            counted = len(numbers) if len(numbers) <= len(run) else 0
+            counted = len(numbers) if len(numbers) <= len(concepts) else 0
             connected = any(items[place].kind in {"is", "to", "open"} for place in range(match.first, match["first"]))
             if counted and _is_counted(board, numbers[-1]):
                 continue
-            if counted == len(run):
+            if counted == len(concepts):
                 for concept, number in zip(concepts, numbers, strict=True):
                     _value(board, concept, number, [concept, number], first)
             elif counted and connected and _both(board, concepts[0], first):
                 for concept in concepts:
                     _value(board, concept, numbers[0], [concept, numbers[0]], first)
+
+
+def _is_adjective(board: Board, place: int) -> bool:
+    """Whether a concept only says which momentum the next is: "Nesterov momentum and weight decay are 0.9 and 1e-4"."""
+    after = board.items[place + 1 : place + 2]
+    return board.items[place].key == "nesterov" and any(item.is_a("concept", "momentum") for item in after)
 
 
 def _is_counted(board: Board, place: int) -> bool:

@@ -25,6 +25,8 @@ _CONCEPTS = {
 }  # fmt: skip
 """Fields whose values are never one another's: a momentum that its words alone call a weight decay is refuted."""
 
+_ALSO_CALLED = {"momentum": ("nesterov",)}
+
 _SAID = {("verb", "halve"): 0.5, ("verb", "decimate"): 0.1, ("each", "every"): 1.0, ("no", "no"): 0.0}
 """Words that say a number."""
 
@@ -143,5 +145,5 @@ def _refutes(path: str, found: Field, items: list[Item], alone: Reader) -> bool:
             stated.setdefault(concept, []).append(one.value)
     if own in stated:  # of several numbers, the others belong to what was cut off
         return sum(item.kind == "number" for item in items) == 1 and not _is_among(found.value, stated[own])
-    named = any(item.is_a("concept", own) for item in items)
+    named = any(item.is_a("concept", own, *_ALSO_CALLED.get(own, ())) for item in items)
     return not named and any(_is_among(found.value, values) for values in stated.values())

@@ -165,6 +165,11 @@ def complete(reading: Reading) -> dict[str, Field]:
     Raises:
         RecipeError: If the optimizer is not SGD, or the learning rate or a part of its schedule is missing.
     """
+    if reading.optimizer == "lars":
+        raise RecipeError(
+            "the optimizer is lars, and its trust coefficient is not stated, without which it is no recipe. State it "
+            "beside the other numbers: trust coefficient 0.001, say, as in LARS's paper."
+        )
     if reading.optimizer != "sgd":
         raise RecipeError(
             f"the optimizer is {reading.optimizer}, and a recipe is for SGD. Its numbers do not carry over: choose lr "

@@ -12,7 +12,8 @@ from downslope.reading.text import cut_words
 _NAME = re.compile(
     r"(?:\b(?:schedule\s?-?\s?free)[\s_-]?(?:sgd|stochastic)\b|\bSGD[\s_-]?Schedule[\s_-]?Free\b)", re.IGNORECASE
 )
-_B = re.compile(r"(?:\bbeta(?:_?1)?|\bb1|β)\s*(?:=|:|of|is|为)?\s*(0?\.\d{1,6})\b", re.IGNORECASE)
+BETA = re.compile(r"(?:\bbeta(?:_?1)?|\bb1|β)\s*(?:=|:|of|is|为)?\s*(0?\.\d{1,6})\b", re.IGNORECASE)
+"""What the papers of relatives of SGD call momentum, and its value."""
 
 
 def read_schedule_free(draft: Draft) -> None:
@@ -23,12 +24,13 @@ def read_schedule_free(draft: Draft) -> None:
         return
     fields, draft.named = draft.fields, "stated"
     fields["sgd.schedule_free"] = _stated(text, True, name.start(), name.end())
-    if "sgd.momentum" not in fields:
-        b = _B.search(text)
+    momentum = fields.get("sgd.momentum")
+    if momentum is None or momentum.provenance == "implied":
+        b = BETA.search(text)
         draft.remarks.drop({"no_momentum", "momentum_unknown"})
         if b is not None:
             fields["sgd.momentum"] = _stated(text, float(b[1]), b.start(), b.end())
-        else:
+        elif momentum is None:
             fields["sgd.momentum"] = Field(0.9, "implied", "the default of schedule-free SGD")
     _count_warmup(fields)
 

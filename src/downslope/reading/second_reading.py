@@ -239,8 +239,10 @@ def _overrule(draft: Draft, unlikely: Iterable[str]) -> list[Span]:
 
 def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place]:
     """Yield the numbers that the rules made nothing of, not even another's value or a choice."""
+    taken = board.used | board.refused
     for index, item in enumerate(board.items):
-        if item.kind == "number" and index not in board.used | board.refused and not math.isinf(item.value):
+        counted = index + 1 < len(board.items) and board.items[index + 1].is_a("unit", "ignored")  # 50 layers
+        if item.kind == "number" and not counted and index not in taken and not math.isinf(item.value):
             yield Place(Number(item.value, item.start, item.end), board.text, 0)
         elif item.kind == "time" and item.key in {"at", "bare"} and index not in board.used:
             for one in numbers_of(board.text.plain[item.start : item.end]):

@@ -11,7 +11,8 @@ ENGLISH = {
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
         "nesterov": "nesterov|nag|nesterov accelerated gradient|nesterov's accelerated gradient|accelerated gradient|"
         "nesterov's|nesterov's method|nesterov's accelerated gradient method|nesterov acceleration|use nesterov",
-        "weight_decay": "wdecay|weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
+        "weight_decay": "wdecay|weights are decayed by|weights were decayed by|weights decayed by|decay the weights by|"
+        "weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
         "weight decay parameter|weight decay strength|decay of the weights|weight decaying|decoupled weight decay|λ|lambda|"
         "weight attenuation|weight attenuation coefficient|weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
