@@ -42,6 +42,13 @@ CASES = [
     ("After testing learning rates of 0.001 and 0.005, we found that a learning rate of 0.0001 was better. SGD", {"sgd.lr": 0.0001}),
     ("With lr 0.1 the loss becomes nan after 200 iterations, with lr 0.01 it is ok. SGD", {"sgd.lr": 0.01}),
     ("Each model is trained for 350 epochs with SGD, lr 0.1. Change the training epochs to 60 or 30.", {"train.epochs": 350}),
+    ("SGD lr 0.02; the lr is divided by 10 after 150 epochs of 300.", {"sgd.lr.milestones": [150], "train.epochs": 300}),
+    ("SGD: lr 0.01 for backbone, 0.1 for head, both divided by 10 at epoch 30.", {"sgd.lr.initial": 0.01, "groups.0.lr": 0.1}),
+    ("LR of 0.02, decreased by 0.1 after 60k and 80k iterations, terminates at 90k iterations. The long schedule reduces the "
+     "LR by 0.1 at 100k and 120k iterations.", {"sgd.lr.milestones": [60000, 80000]}),
+    ("All schedules use a 500 iteration linear learning rate warm up. SGD, lr 0.1", {"sgd.lr.duration": 500, "train.steps": None}),
+    ("| batch size | integer | [8,256] | yes |", {"data.batch_size": None}),
+    ("Constant learning rate 0.1, reduce every epoch when validation accuracy decreases", {"sgd.lr.every": None}),
     ("SGD, lr=0.045, and decrease the lr 0.98 for each epoch", {"sgd.lr.rate": 0.98, "sgd.lr.every": 1}),
     ("SGD lr 0.1; reduce the lr 0.001 each epoch", {"sgd.lr.rate": None}),
     ("lr = args.lr * (0.1 ^ (epoch // (args.epochs * 0.5))), SGD", {"sgd.lr.rate": None}),

@@ -29,6 +29,10 @@ NONE = [
     "SGD lr 0.1. The discount factor is 0.99 and the entropy coefficient decays linearly to 0.",
     "SGD lr 0.1. Training time decreases by 20% every epoch.",
     "SGD lr 0.1. The consistency weight is ramped up over the first 80 epochs with an exponential schedule.",
+    "SGD lr 0.1; we warm up the BN statistics for 200 iterations before evaluation.",
+    "SGD lr 0.1. GPU warm-up for 50 iterations before timing.",
+    "SGD lr 0.3. The target decay τ starts from 0.996 and is increased to 1.",
+    "The λ_u is linearly ramped up over 16 epochs; SGD lr 0.02; 300 epochs, batch 64.",
     "SGD, lr 0.1, batch 64. Should I use cosine instead?",
     "My settings: SGD, batch 32, lr 1e-3; the official settings: batch 256, lr 0.1, cosine, 300 epochs.",
     "We fine-tune with SGD, lr 0.001. Pretraining used lr 0.1, batch 1024, cosine for 90 epochs.",
@@ -47,6 +51,7 @@ def test_a_schedule_that_is_not_used_is_none(text):
 
 
 OWN = [
+    ("Batch norm momentum decays by 0.5 every 20 epochs, lr 0.001 decays by 0.7 every 30 epochs. SGD", "exponential"),
     ("SGD, lr 0.1, divided by 10 at epochs 30 and 60. Cosine annealing performs slightly better.", "multistep"),
     ("For a fair comparison with others, we use a cosine schedule. SGD with lr 0.1.", "cosine"),
     ("SGD with lr 0.1. We compare all methods under the same setting: we use cosine annealing.", "cosine"),

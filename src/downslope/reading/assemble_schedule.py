@@ -321,7 +321,8 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
     if not named.kind and not factor.noun and rate is None and not factor.count:
         draft.remarks.say("constant_lr")  # advice: "lower the learning rate by 10"
         return None
-    if named.kind != "exponential" and not factor.noun and period is None:
+    multi = named.kind == "multistep" and _MULTI.search(_say(draft, fact)) is not None
+    if multi or (named.kind != "exponential" and not factor.noun and period is None):
         if factor.count:
             draft.remarks.say("reduced_sometime", count=factor.count)
         elif rate is None and not draft.fields:

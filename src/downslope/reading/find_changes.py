@@ -194,7 +194,7 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
     change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
     change.shape = item.key if head.rule == "stepped" else ""
     called = board.plain(item)  # MultiStepLR, lr_steps
-    named = head.rule == "step" and (called.startswith("lr") or called.endswith("lr"))
+    named = head.rule == "step" and (called.startswith("lr") or called.endswith(("lr", "p decay")))
     frame = _Frame(change, {place}, noun=head.rule == "noun", named=named)
     if signed:
         owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
@@ -576,6 +576,11 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         metric = next((item for item in after if item.kind == "when"), None)
         if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
             return False
+    if change.value is None and change.every and not (change.targets or change.shape):
+        after = [board.items[p] for p in range(place, min(last, place + 8))]
+        metric = next((item for item in after if item.kind == "when"), None)
+        if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
+            return False  # "reduced every epoch when the validation accuracy decreases"
     if change.value is None and (noun or not (change.targets or change.plateau or change.count or change.shape)):
         if not (frame.named or tells_a_fall(board, change, place, first, last)):
             return False

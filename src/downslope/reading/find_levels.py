@@ -53,7 +53,7 @@ _LEVEL = Rules(
         "to the end": "value=number for:until end:end",
         "in a row": "(open|is|schedule|verb|concept|word) value=(number (to number){2,8}) "
         "span=(time:at,after|times:at,after)?",
-        "one after another": "to value=several open? (span=(time:at,after,until|times:at,after))?",
+        "one after another": "to value=several (open|comma)? (span=(time:at,after,until|times:at,after))?",
     },
     **_PARTS,
 )

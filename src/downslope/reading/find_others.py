@@ -51,7 +51,7 @@ _LATER_STAGE = re.compile(
     r"|\bthe (?:second|third) (?:training )?(?:stage|phase)\b|\b(?:stage|phase)[ -]?(?:2|two|ii|3|three|iii)\b"
 )
 _PICTURES = re.compile(r"imag|pictur|patch|crop|resiz|resolution|pixel|video|frame|audio|[图像素尺寸]|\d\s?\*\s?\d")
-_GRADIENTS = re.compile(r"grad|norm|梯度|范数")
+_GRADIENTS = re.compile(r"grad|norm(?!al)|梯度|范数")
 _ATTACK = re.compile(r"\b(?:pgd|fgsm|attacks?|adversarial|perturbations?)\b|攻击|扰动")
 _ALL = re.compile(
     r"\b(?:all|both|always|(?:every|each)(?! ?(?:\d|epoch|iter|step|few|other|two|three|time|ten)))\b"
@@ -269,7 +269,7 @@ def _leave_images(board: Board) -> None:
             continue
         before = re.split(r"[,;\n]", plain[max(0, item.start - 60) : item.start])[-1]
         clause = before + re.split(r"[,;\n]|\. ", plain[item.start : item.end + 40])[0]
-        scaled = plain.startswith("resc", item.start) and not _GRADIENTS.search(clause)
+        scaled = board.plain(item).replace("-", "").startswith("resc") and not _GRADIENTS.search(clause)
         scaled = scaled and not _GRADIENTS.search(plain, max(0, item.start - 60), item.start)
         if scaled or (_PICTURES.search(clause) and not _GRADIENTS.search(clause)):
             near = range(place, min(len(board.items), place + 6))

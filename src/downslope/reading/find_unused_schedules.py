@@ -46,7 +46,8 @@ _OWN = re.compile(
 """How the text's own training is told of, whatever else a sentence holds."""
 
 _OFFERED = re.compile(
-    r"\b(?:support\w*|available|options?|choices?|choose|can be|one of|either|implement\w*|such as|e\.g|like|between)\b"
+    r"\b(?:support\w*|available|options?|choices?|choose|can be|one of|either|implement\w*|such as|e\.g|like|between|"
+    r"etc|various|different)\b"
 )
 _RESULT = Pattern("open schedule (concept|word){0,2} close is? number")
 _KINDS = (
@@ -56,8 +57,9 @@ _THINGS = (
     r"(?:weights?(?! decays? (?!by|linear|exp|from|to))|coefficients?|ratios?|temperature|probabilit(?:y|ies)|levels?|"
     r"margins?|strengths?|sparsity|radius|lengths?|accurac(?:y|ies)|(?:training |run-?|wall-clock )time|errors?|"
     r"loss(?:es)?|noise|threshold|penalty|dropout|resolutions?|sizes?|scales?|variance|std|scores?|memory|costs?|"
-    r"rewards?|perplexity|entropy|difficulty|epsilon|exploration|ema(?: decay)?|momentum|masking|mask|[αβγεκλμσςτωϵ]|"
-    rf"beta|lambda|sigma|tau|kappa|{_KINDS} (?:factor|rate|term)s?)"
+    r"rewards?|perplexity|entropy|difficulty|epsilon|exploration|ema(?: decay)?|"
+    r"(?:target|teacher) decay|(?:(?:batch[ -]?norm(?:ali[sz]ation)?|bn|target|teacher|encoder) )?momentum|"
+    rf"masking|mask|[αβγεκλμσςτωϵ](?:_\{{?\w{{1,4}}\}}?)?|beta|lambda|sigma|tau|kappa|{_KINDS} (?:factor|rate|term)s?)"
 )
 """What has a course of its own in many trainings."""
 
@@ -69,13 +71,14 @@ _NOUN = (
 _CURVE = r"(?:an? )?(?:\w+ )?(?:cosine|linear|polynomial|exponential|step(?:wise)?|poly)\b"
 _FALLS = (
     r"(?:decay(?:s|ed)|anneal(?:s|ed)|reduc(?:es|ed)|decreas(?:es|ed)|increas(?:es|ed)|shrinks?|shrunk|grows?|"
-    r"drop(?:s|ped)?|ramp(?:s|ed)?|warm(?:s|ed)|multiplied|divided|halved|doubled|lowered|raised|scheduled|varied|falls?)"
+    r"drop(?:s|ped)?|ramp(?:s|ed)?|warm(?:s|ed)|multiplied|divided|halved|doubled|lowered|raised|scheduled|varied|"
+    r"falls?|starts? (?:from|at))"
 )
 _HOW = r"(?:linear|exponential|by|to|from|over|every|at|in|during|after|with|using|follow)"
 _ANOTHERS = (
     re.compile(
         r"(?:^|(?<=[,;] )|(?<=\band )|(?<=\bwhile ))\s*(?:(?:the|our|an?|its|this|and|while|then|here|where) )*"
-        rf"(?!momentum (?!follow|use)){_NOUN} (?:(?:(?:is|are|was|were|will be|has been) )?"
+        rf"(?!momentum (?!follow|use)|weights (?:are|were) decay){_NOUN} (?:(?:(?:is|are|was|were|will be|has been) )?"
         rf"(?:(?:then|also|\w+ly) ){{0,2}}{_FALLS}\b"
         rf"|(?:follow(?:s|ed|ing)?|us(?:es|ed)|(?:is|are) (?:set|chosen) by) {_CURVE})"
     ),
@@ -114,12 +117,14 @@ def find_unused_schedules(board: Board) -> None:
         items = board.items[first:last]
         named = {i.key for i in items if i.kind == "schedule" and i.key != "constant"}
         changed = any(i.is_a("verb", *_CHANGES) or i.is_a("concept", "warmup", "lr_decay") for i in items)
-        if sum(rated) == rated[index] or not (named or changed):
+        if not (named or changed) or (sum(rated) == rated[index] and (rated[index] or len(named) < 2)):
             continue
         start, end = board.items[first - 1].end if first else 0, items[-1].end
         words = plain[start:end]
         theirs = _OTHERS.search(words)
-        if theirs is not None:
+        if sum(rated) == rated[index]:
+            board.used.update(range(first, last) if _is_choice(words, named) else ())
+        elif theirs is not None:
             own = _OWN.search(words, theirs.start())
             until = start + own.start() if own else end
             board.used.update(p for p in range(first, last) if start + theirs.start() <= board.items[p].start < until)
@@ -133,8 +138,11 @@ def find_unused_schedules(board: Board) -> None:
 
 def _is_unreal(words: str, named: set[str]) -> bool:
     """Whether words ask, advise, plan or compare, or name several schedules to choose from."""
-    several = len(named) > 2 or (len(named) > 1 and _OFFERED.search(words) is not None)
-    return several or _UNREAL.search(words) is not None
+    return _is_choice(words, named) or _UNREAL.search(words) is not None
+
+
+def _is_choice(words: str, named: set[str]) -> bool:
+    return len(named) > 2 or (len(named) > 1 and _OFFERED.search(words) is not None)
 
 
 def _leave_things(board: Board) -> None:

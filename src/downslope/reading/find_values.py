@@ -102,6 +102,7 @@ def find_values(board: Board) -> None:
         if board.plain(board.items[match.first + 1]) == ":" and board.items[match["number"]].value < 1:
             value = board.items[match["number"]].value  # "LR schedule:\n - CIFAR: 0.1 with decay ..."
             board.note(Value("value", "lr", value, role="initial"), [match.first, match["number"]])
+    bracketed = any(closing in board.text.plain for closing in ")]}")
     for pattern in _RIGHT:
         for first, _, match in _matches(board, pattern):
             concept, number = match["concept"], match["number"]
@@ -119,7 +120,7 @@ def find_values(board: Board) -> None:
             if free and not (
                 _anothers(board, concept, number, said=said)
                 or _of_several(board, concept, number, first)
-                or _is_aside(board, concept, number, first)
+                or (bracketed and _is_aside(board, concept, number, first))
             ):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
@@ -160,7 +161,8 @@ def _is_aside(board: Board, concept: int, number: int, first: int) -> bool:
         return False
     begin = next(p for p in range(concept, first - 1, -1) if board.items[p].kind == "open")
     owner = next((i for i in reversed(board.items[first:begin]) if i.kind == "concept"), None)
-    return owner is not None and owner.key != board.items[concept].key
+    glossed = begin > first and board.items[begin - 1] == owner  # Nesterov动量(momentum)设为0.9
+    return owner is not None and not glossed and owner.key != board.items[concept].key
 
 
 def _of_several(board: Board, concept: int, number: int, first: int) -> bool:

@@ -33,7 +33,8 @@ _LENGTHS = Rules(
         "in 5 epochs ... warmup": "length=time:for (filler|ramp){0,4} concept:warmup",
         "warmup, over 1000 steps to its peak": "concept:warmup (filler|ramp|comma){0,8} length=time:for "
         "(verb|word|schedule){0,2} (to|mod:peak) mod? number",
-        "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
+        "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:lr? "
+        "concept:warmup",
         "5 epochs are for warmup": "length=time:bare,for,first,next,total is? (at|by|for:for|word:作,来,做,进,行){1,3} "
         "(schedule|concept:lr)? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
@@ -127,11 +128,19 @@ def _is_in_vain(board: Board, first: int, last: int) -> bool:
 
 
 _OPTION = re.compile(r"^[ ;*<-]*--$|\b(?:number|percentage|proportion|fraction|ratio) of (?:\w+ ){0,3}$")
-_ANOTHERS = re.compile(r"\bbenchmark\w* warm|冻结|freez|frozen|分阶段|[控权]制?权重|损失(?:的)?权重|函数来")
+_OF_THINGS = re.compile(
+    r"\b(?:gpu|cuda|cache|memory bank|queue|bn|statistics|benchmark\w*|timing|buffer)[ -](?:(?:is|are|was|were) )?warm"
+    r"|\bwarm(?:ed|s|ing)?[ -]?up (?:the |our |all )?(?:gpu|cuda|cache|memory|queue|bn|batch ?norm|statistics|buffer)"
+)
+"""What else than a learning rate is warmed up."""
+
+_ANOTHERS = re.compile(r"冻结|freez|frozen|分阶段|[控权]制?权重|损失(?:的)?权重|函数来")
 
 
 def _is_anothers(board: Board, first: int, last: int) -> bool:
     """Whether a sentence warms up something else than the learning rate: 预热阶段冻结主干, 高斯预热函数来控制权重."""
+    if _OF_THINGS.search(_words(board, first, last)):
+        return True
     told = any(item.is_a("concept", "lr") or item.kind in {"schedule", "time"} for item in board.items[first:last])
     head = next(item for item in board.items[first:last] if item.is_a("concept", "warmup"))
     numbered = any(item.kind == "number" for item in board.items[first:last])

@@ -159,7 +159,7 @@ def _tokens(plain: str) -> list[tuple[str, int, int]]:
     return [(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(plain)]
 
 
-_HYPHEN = re.compile(r"[a-z]-\s{1,3}[a-z]")
+_HYPHEN = re.compile(r"[a-z]-\s{0,3}[a-z]")
 
 
 def _joined(tokens: list[tuple[str, int, int]], plain: str) -> list[tuple[str, int, int]]:
@@ -170,7 +170,7 @@ def _joined(tokens: list[tuple[str, int, int]], plain: str) -> list[tuple[str, i
     for token, start, end in tokens:
         if found and token == "\n" and found[-1][0] == "-":
             continue
-        if len(found) > 1 and token.isalpha() and token.isascii() and found[-1][0] == "-" and start > found[-1][2]:
+        if len(found) > 1 and token.isalpha() and token.isascii() and found[-1][0] == "-":
             (left, first, left_end), (_, dash, _) = found[-2:]
             if left_end == dash and left.isalpha() and left + token in _words() and not {left, token} <= _words():
                 found[-2:] = [(left + token, first, end)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _DIGITS = (
-    r"(?:[1-9](?:,\d{3})+(?!\d|,[\d\s]*\d)"  # 1,024, but not [60,120,160]: see below
+    r"(?:(?<![\[{])[1-9](?:,\d{3})+(?!\d|,[\d\s]*\d)"  # 1,024, but not [8,256] or [60,120,160]: see below
     r"|\d{1,3}(?:, ?\d{3})*, ?000(?!\d)"  # 45, 000 too, as PDFs have it
     r"|\d{1,3}(?:,\d{3})+(?!\d)(?=\s?(?:iteration|step|update|image|example|sample|张|步|次|个样))"
     r"|\d{1,3}(?:\u00a0\d{3})+(?!\d)|\d{1,3}(?: \d{3})* 000(?!\d)|\d{1,3}(?:_\d{3})+(?![\d_])"

@@ -56,7 +56,7 @@ _SIGNED_LIST = Pattern("number (comma (star|slash) number (at|after) number){1,5
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain is?){1,4}) number=number", **_PARTS)
 _FILLERS = Pattern(
     "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} "
-    "(for:next word:的?)?"
+    "(for:next word:的?|mod:initial)?"
 )
 _LISTED = Pattern(
     "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
@@ -397,7 +397,7 @@ def _with_unit(
         return Time("next", values, ""), after  # "for the remaining 50"
     if following is None or not _whole(numbers):
         return None
-    if prep == "first" and _OF_TOTAL.at(code, after) is not None:
+    if prep in {"first", "after", "at"} and _OF_TOTAL.at(code, after) is not None:
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
     han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
@@ -564,6 +564,8 @@ def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bo
             units and (inner[0] == unit or match.after >= len(items) or between[-1].kind in {"unit", "is"} or not kinds)
         ):
             break
+        if inner and kinds == {"is"}:
+            break  # "after 150 epochs of 300"
         if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":
             break  # "90 epochs, at 30 epochs"
         whole = match.after + 1 < len(items) and items[match.after + 1].is_a("mod", "total")
