@@ -257,3 +257,13 @@ def find_asides(board: Board) -> None:
         if not told and any(own):  # nothing is said there of training
             left, right = bisect_left(starts, start), bisect_left(starts, end)
             board.used.update(p for p in range(left, right) if board.items[p].kind == "schedule")
+
+
+def is_aside(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether a number stands outside of the brackets with a concept: "clip the norm (divided by batch size) at 5"."""
+    if not board.leaves_brackets(concept, number):
+        return False
+    begin = next(p for p in range(concept, first - 1, -1) if board.items[p].kind == "open")
+    owner = next((i for i in reversed(board.items[first:begin]) if i.kind == "concept"), None)
+    glossed = begin > first and board.items[begin - 1] == owner  # Nesterov动量(momentum)设为0.9
+    return owner is not None and not glossed and owner.key != board.items[concept].key

@@ -12,6 +12,7 @@ from itertools import pairwise
 from downslope.reading.facts import Board
 from downslope.reading.find_courses import subject_of
 from downslope.reading.find_falls import pair_factors, rate_of, tells_a_fall
+from downslope.reading.find_plateaus import LAX, OWN_CONCEPTS, reduce_on_plateau
 from downslope.reading.items import Item
 from downslope.reading.patterns import MOST, Match, Pattern, Rules
 from downslope.reading.schedule_facts import Change, Plateau
@@ -87,11 +88,6 @@ _ANOTHERS_TIME = Pattern(
 )
 _FOR_SOMETHING = Pattern("(for:for|at:in|word:on,with) (word|target)")
 _STOPS = ("optimizer", "target", "no", "end", "verb")
-_BARE_FACTOR = Pattern(
-    "((by:factor|concept:lr_decay,gamma) is?|concept:lr star|when:plateau (open|is)? star) value=number"
-)
-LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
-_OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")
 _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
 """What makes a change wait for a measured value that is no plateau."""
@@ -169,7 +165,7 @@ def find_changes(board: Board) -> None:
             if not _add(board, frame, place, first, last):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
-    _reduce_on_plateau(board)
+    reduce_on_plateau(board)
     _spread(board, refused | others)
     _multipliers(board)
     pair_factors(board)
@@ -258,7 +254,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return False  # EMA 衰减 0.999
         if item.is_a("concept", "other", "teacher", "ema"):
             return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
-        if item.kind == "concept" and item.key not in _OWN_CONCEPTS:
+        if item.kind == "concept" and item.key not in OWN_CONCEPTS:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
@@ -607,30 +603,6 @@ def _clause(board: Board, place: int) -> range:
     return range(first, last)
 
 
-def _reduce_on_plateau(board: Board) -> None:
-    """Add a change for every plateau that has no verb, but a factor: "reduce on plateau (factor 0.5)"."""
-    code = board.code()
-    for first, last in board.sentences():
-        for plateau in board.inside(Plateau, first, last):
-            near = _BARE_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10))
-            own = [one for one in near if not _is_anothers_factor(board, one.first)]
-            match = min(own, key=lambda one: not first <= one.first < last, default=None)
-            if match is not None and not (plateau.stops or plateau.taken):
-                value = board.items[match["value"]].value
-                if not 0.001 <= value < 1:
-                    continue
-                change = Change("change", "multiply", value, plateau=plateau)
-                board.note(change, range(match.first, match.after))
-                break
-
-
-def _is_anothers_factor(board: Board, place: int) -> bool:
-    """Whether a factor is that of something else: dropout with rate 0.5."""
-    before = board.items[max(0, place - 3) : place]
-    ends = [at for at, item in enumerate(before) if item.kind in {"break", "comma"}]
-    return any(i.kind == "concept" and i.key not in _OWN_CONCEPTS for i in before[ends[-1] if ends else 0 :])
-
-
 def _spread(board: Board, refused: set[int]) -> None:
     """Give milestones that no verb took to the change that has no time, or make a change of them alone."""
     changes = [fact for fact in board.facts if isinstance(fact, Change)]
@@ -679,11 +651,11 @@ def _multipliers(board: Board) -> None:
 def _may_be_milestones(board: Board, place: int) -> bool:
     """Whether times without a verb may be the learning rate's: the sentence tells of it, the clause of nothing else."""
     clause = [board.items[p] for p in _clause(board, place)]
-    if any((i.kind == "concept" and i.key not in _OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
+    if any((i.kind == "concept" and i.key not in OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
         return False
     before = board.items[max(0, place - 10) : place]
     if board.text.plain.startswith(" respectively", board.items[place].end) and any(
-        item.kind == "concept" and item.key not in _OWN_CONCEPTS for item in before
+        item.kind == "concept" and item.key not in OWN_CONCEPTS for item in before
     ):
         return False  # "batch_size and num_epochs constant at 16 and 500 respectively"
     around = board.items[max(0, place - 20) : place + 20]

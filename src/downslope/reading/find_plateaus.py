@@ -5,7 +5,7 @@ from __future__ import annotations
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
 from downslope.reading.patterns import Pattern, Rules
-from downslope.reading.schedule_facts import Plateau, whole_patience
+from downslope.reading.schedule_facts import Change, Plateau, whole_patience
 
 _PATIENCE = Rules(
     {
@@ -91,3 +91,34 @@ def find_plateaus(board: Board) -> None:
             places = [*range(match.first, match.after), *([metric] if metric is not None else [])]
             key = "" if metric is None else board.items[metric].key.removeprefix("metric_")
             board.note(Plateau("plateau", "lr", None, metric=key, patience=patience, stops=stops), places)
+
+
+LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
+OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
+_BARE_FACTOR = Pattern(
+    "((by:factor|concept:lr_decay,gamma) is?|concept:lr star|when:plateau (open|is)? star) value=number"
+)
+
+
+def reduce_on_plateau(board: Board) -> None:
+    """Add a change for every plateau that has no verb, but a factor: "reduce on plateau (factor 0.5)"."""
+    code = board.code()
+    for first, last in board.sentences():
+        for plateau in board.inside(Plateau, first, last):
+            near = _BARE_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10))
+            own = [one for one in near if not _is_anothers_factor(board, one.first)]
+            match = min(own, key=lambda one: not first <= one.first < last, default=None)
+            if match is not None and not (plateau.stops or plateau.taken):
+                value = board.items[match["value"]].value
+                if not 0.001 <= value < 1:
+                    continue
+                change = Change("change", "multiply", value, plateau=plateau)
+                board.note(change, range(match.first, match.after))
+                break
+
+
+def _is_anothers_factor(board: Board, place: int) -> bool:
+    """Whether a factor is that of something else: dropout with rate 0.5."""
+    before = board.items[max(0, place - 3) : place]
+    ends = [at for at, item in enumerate(before) if item.kind in {"break", "comma"}]
+    return any(i.kind == "concept" and i.key not in OWN_CONCEPTS for i in before[ends[-1] if ends else 0 :])

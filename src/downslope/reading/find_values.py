@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from downslope.reading.facts import Board, Mention, Value
+from downslope.reading.find_asides import is_aside
 from downslope.reading.find_batches import is_whole
 from downslope.reading.find_falls import rate_of
 from downslope.reading.patterns import Match, Pattern, encode, runs
@@ -120,7 +121,7 @@ def find_values(board: Board) -> None:
             if free and not (
                 _anothers(board, concept, number, said=said)
                 or _of_several(board, concept, number, first)
-                or (bracketed and _is_aside(board, concept, number, first))
+                or (bracketed and is_aside(board, concept, number, first))
             ):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
@@ -153,16 +154,6 @@ _SIZE = re.compile(
 """How a clause gives the size of what the clause before it names: 也使用权重衰减，系数为0.001."""
 
 _SWITCHED_OFF = re.compile(r"\s?(?:momentum)?\s?[=:]\s?(?:false|no|off|0(?![\d.])|none)|\s?(?:为|设为)?(?:false|否|关)")
-
-
-def _is_aside(board: Board, concept: int, number: int, first: int) -> bool:
-    """Whether a number stands outside of the brackets with a concept: "clip the norm (divided by batch size) at 5"."""
-    if not board.leaves_brackets(concept, number):
-        return False
-    begin = next(p for p in range(concept, first - 1, -1) if board.items[p].kind == "open")
-    owner = next((i for i in reversed(board.items[first:begin]) if i.kind == "concept"), None)
-    glossed = begin > first and board.items[begin - 1] == owner  # Nesterov动量(momentum)设为0.9
-    return owner is not None and not glossed and owner.key != board.items[concept].key
 
 
 def _of_several(board: Board, concept: int, number: int, first: int) -> bool:
