@@ -31,6 +31,7 @@ from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_subjects import find_subjects
 from downslope.reading.find_training import find_training
+from downslope.reading.find_unused_schedules import find_unused_schedules
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
 from downslope.reading.findings import Found, Kind, Part
@@ -203,6 +204,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     find_optimizers(board)
     find_subjects(board)
     find_others(board)
+    find_unused_schedules(board)
     find_values_of_each(board)
     find_training(board)
     find_groups(board)

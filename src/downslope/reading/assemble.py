@@ -273,6 +273,7 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
             continue
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
+        trained = trained or any(i.is_a("word", "training") for i in before[-1:])
         rank = ranks.get(item.data.prep, 9)
         longer = _LENGTHENED.search(board.text.plain, max(0, item.start - 60), item.start) is not None
         trained = trained or longer
@@ -310,7 +311,8 @@ def _lengths(board: Board) -> list[tuple[int, int]]:
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
             earlier = _EARLIER.match(board.text.plain, item.end) is not None
-            trained = trained or _OF_TRAINING.match(board.text.plain, item.end) is not None
+            of_it = _OF_TRAINING.match(board.text.plain, item.end) is not None
+            trained = trained or (of_it and item.data.prep != "after")  # "results after 30 epochs of training"
             before_it = re.split(r"[,;\n)]|\.\s", board.text.plain[max(0, item.start - 60) : item.start])[-1]
             earlier = earlier or (words.endswith("后") and _SEEN.match(board.text.plain, item.end) is not None)
             earlier = earlier or (both and _PRETRAINED.search(before_it) is not None)
@@ -350,7 +352,10 @@ _FEW = re.compile(r"一个?\s?(?:epoch|轮|遍|代|周期|次|步|batch|mini|批
 """What is seldom the length of a training: 一个epoch对应的步数, 4步训练法."""
 
 _MORE = re.compile(r"\b(?:more|further|additional|another|extra)\b|再|额外|[又多]")
-_IF = re.compile(r"\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若")
+_IF = re.compile(
+    r"\buntil (?:\w+ ){0,3}(?:error|loss|accuracy)\b"
+    r"|\b(?:if|when(?:ever)?|once|unless|as soon as|each time|every time)\b|当|如果|若|一旦|倘若"
+)
 
 
 def _is_condition(board: Board, place: int) -> bool:

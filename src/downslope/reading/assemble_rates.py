@@ -38,7 +38,7 @@ def find_rate(draft: Draft) -> Field | None:
     if linear is not None:
         return linear
     warmed = _warmed(draft)
-    fact = next((f for f in plain if f.role in {"initial", "peak", "base"}), None) or next(iter(plain), None)
+    fact = next((f for f in plain if f.role in {"initial", "peak"}), None) or next(iter(plain), None)
     if (risen := warmed_from(draft)) is not None:
         fact = risen[1]
     if warmed is not None and (fact is None or fact.value != warmed.value):

@@ -22,6 +22,8 @@ def put_learning_rate(draft: Draft) -> None:
     rate, warmup, knots = find_rate(draft), _warmup(draft), knots_plan(draft)
     plan = knots or _choose(draft, rate, warmup) or Plan("constant").put("value", rate)
     plan.held = plan.held or _held(draft)
+    if warmup is not None and rate is None and plan.kind == "constant" and not _is_told(warmup):
+        warmup = None  # "parameters such as warmup"
     if warmup is not None and plan.kind == "onecycle" and _rises_for(draft, plan, warmup):
         warmup = None
     whole_plan = plan if knots or warmup is None else _with_warmup(draft, warmup, rate, plan)
@@ -31,6 +33,11 @@ def put_learning_rate(draft: Draft) -> None:
     _imply_length(draft, whole_plan, plan)
     if rate is None and not {"initial", "peak", "schedules"} & plan.fields.keys():
         draft.remarks.say("no_lr" if plan.kind == "constant" else "no_base_lr")
+
+
+def _is_told(warmup: Warmup) -> bool:
+    """Whether anything is said of a warmup beside its name."""
+    return any(part is not None for part in (warmup.length, warmup.begin, warmup.peak, warmup.course))
 
 
 def _rises_for(draft: Draft, plan: Plan, warmup: Warmup) -> bool:
@@ -316,7 +323,8 @@ def _untimed(draft: Draft, rate: Field | None, changes: list[Change], named: Pla
     if not named.kind and not factor.noun and rate is None and not factor.count:
         draft.remarks.say("constant_lr")  # advice: "lower the learning rate by 10"
         return None
-    if named.kind != "exponential" and not factor.noun and period is None:
+    multi = named.kind == "multistep" and _MULTI.search(_say(draft, fact)) is not None
+    if multi or (named.kind != "exponential" and not factor.noun and period is None):
         if factor.count:
             draft.remarks.say("reduced_sometime", count=factor.count)
         elif rate is None and not draft.fields:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from downslope.reading.assemble_rates import final_of
 from downslope.reading.draft import Draft
 from downslope.reading.order import tidy, whole
-from downslope.reading.plan import LENGTHS, Plan, ratio_of, told
+from downslope.reading.plan import LENGTHS, Plan, ratio_of, told, total_of
 from downslope.reading.reading import Field
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change, Knots, Levels
@@ -31,6 +31,7 @@ def steps_plan(draft: Draft, rate: Field | None, changes: list[Change], shape: s
 
 
 _ANEW = re.compile(
+    r"\)[^()\n]{0,40}\([^()\n]{0,20}\d+k? ?(?:epoch|iter|step)|"
     r"(?:;|\.\s|\n)[^;]*?(?<!再)(?<!续)(?:训练|\btrain\w*)[^,;.\d]{0,8}\d+k? ?(?:个?epoch|个?轮|次|步|iter|step)"
 )
 """How long another training is, in a sentence of its own."""
@@ -55,7 +56,9 @@ def _of_one_run(draft: Draft, changes: list[Change]) -> list[Change]:
             and before[0].unit == after[0].unit
             and after[0].values[0] > before[0].values[-1]
         )
-        if begun or not goes_on:
+        total = total_of(draft.fields)
+        ended = total is not None and bool(after) and after[0].unit == total[1] and after[0].values[0] >= total[0]
+        if begun or ended or not goes_on:
             draft.remarks.say("another", path="sgd.lr.milestones", words=draft.words(change))
             break
         run.append(change)

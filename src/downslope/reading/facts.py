@@ -190,6 +190,16 @@ class Board:
         code = self.code()
         return [match for first, last in self.sentences() for match in pattern.find(code, first, last)]
 
+    def leaves_brackets(self, place: int, other: int) -> bool:
+        """Whether the way from a place to a later one leaves brackets that opened before it: "(with warmup) for 35"."""
+        depth = 0
+        for item in self.items[place + 1 : other]:
+            depth += (item.kind == "open") - (item.kind == "close")
+            if depth < 0:
+                before = (one.kind for one in reversed(self.items[max(0, place - 8) : place]))
+                return next((kind for kind in before if kind in {"open", "close", "break"}), "") == "open"
+        return False
+
     def free_number(self, place: int) -> bool:
         """Whether the item at a place is a number that nothing has used."""
         return 0 <= place < len(self.items) and self.items[place].kind == "number" and place not in self.used

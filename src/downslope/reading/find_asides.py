@@ -14,22 +14,28 @@ _CONCEPT = (
     r"(?:(?:learning rate|lr|step size|weight decay|batch size|batch|momentum)s?(?: value| coefficient)?s?"
     r"|学习率|动量|权重衰减|批大小|批量大小|批次大小)"
 )
-_TRIED = r"(?:tested|tried|explored|evaluated|compared|considered|swept|searched|experimented with|examined)"
+_TRIED = (
+    r"(?:test(?:ed|ing)|tr(?:ied|ying)|explor(?:ed|ing)|evaluated|compar(?:ed|ing)|considered|swept|sweeping|searched|"
+    r"experiment(?:ed|ing) with|examined)"
+)
 _OF = r"(?:of|=|:|in|from|at|is|was)"
 _ADVERBS = r"(?:(?:that|which|already|quickly|soon|and|but|so|then|always|often) )*"
 _FAILS = (
     r"(?:overshoot|diverg|explod|oscillat|fail(?:s|ed)\b|blows? up|blew up|does ?n[o']t (?:converge|work|train|learn)"
     r"|did ?n[o']t (?:converge|work|train|learn)|(?:the )?(?:model|training|network|loss|it) "
-    r"(?:diverg|explod|oscillat|does ?n[o']t|did ?n[o']t|did not|does not|failed|blew|became nan)"
+    r"(?:diverg|explod|oscillat|does ?n[o']t|did ?n[o']t|did not|does not|failed|blew|"
+    r"(?:bec[ao]mes?|goes(?: to)?|went(?: to)?|turn(?:s|ed)(?: to| into)?|is|was|gets?|got) nan)"
     r"|(?:is|was|are|were|seems|seemed) (?:far |way |much |clearly )?too (?:high|low|large|small|big|aggressive)"
     r"|(?:gave|gives|led to|leads to|results? in|resulted in|caused?s?) (?:nan|diverg|instab|worse|poor))"
 )
+_OTHER_SIZES = r"\b(?:larger|smaller|bigger|higher|lower|other|greater)"
+_ONWARD = r"\b(?:(?!\b(?:and|we|i|so|but)\b)[^.;\n]|\.(?=\d))*"
 _BLANK = [
     re.compile(r"(?:^|(?<=\n))[ >*#\-]{0,12}(?P<blank>\(?\d{1,2}(?:、|\)(?=\s?[^\W\d]))|\d{1,2}\.(?= [^\W\d]))"),
     re.compile(r"(?<=[^\n]{20}\n)(?P<blank>[ ]*\d{1,4})[ ]*\n[ ]*(?=\n|#+ ?page)"),
     re.compile(r"(?:(?:^|(?<=\n))#{1,6} *|\[)(?P<blank>\d{1,2}(?:\.\d{1,2}){0,3}\.?)(?= [^\W\d]{3})"),
     re.compile(r"\(#(?P<blank>[\d.]{1,8})\)"),
-    re.compile(r"\(\s?(?P<blank>1)\s?-\s?\(?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
+    re.compile(r"\(\s?(?P<blank>1)\s?-\s?[({]?\s?(?:cur_|current_)?(?:iter|epoch|step|t\b|i\b|k\b)"),
 ]
 """Digits that count something in the text itself: entries of a list, headings, pages; and the 1 of a formula."""
 
@@ -48,12 +54,12 @@ _ASIDE = [
         r"(?:^|\n)[^\w\n]{0,9}(?:\w+\s)?(?:epoch|iter|step)\w*[:=\[(\s]{1,3}\d+[^\n]*\b(?:loss|acc\w*|top-?1|prec@1)\b[:=(\s][^\n]*",
         r"(?:^|\n)[^\w\n]{0,9}(?:test|val\w*|train)\b[^\n]{0,30}\b(?:loss|accuracy|acc)[:=][^\n]*",
         r"(?:^|(?<=\n))[^\n]*\b(?:epoch|iter|step|train)\w*[:\s]{0,2}\d{0,4}\s?\[\s*\d+\s?/\s?\d+[^\n]*",
-        r"\bepoch ?[:=]? ?\d+ ?/ ?\d+(?! ?[/\d])",
         r"\b(?:1|one|an|each|every) epoch ?(?:=|is|equals|has|contains|takes|~) ?(?:about |roughly )?[\d,.]+k? ?\w+",
         r"\b(?:baseline|original|reference)s? ?\([^()\n]{0,120}\)",
         r"\b(?:pytorch|torch|tensorflow|keras|timm|the library)(?:'s)?,? (?:the )?defaults?\b(?! ?:)[^;\n]{0,80}",
+        rf"{_OTHER_SIZES} (?:batch sizes|batches|learning rates|lrs|weight decays){_ONWARD}",
         r"\b(?:suppose|imagine|assume|assuming|let us say)\b[^.;\n]{0,120}|(?:假设|假如)[^。;\n]{0,60}",
-        rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
+        rf"{_UNLIKE}(?:[^.;\n]|al\.){{0,60}}\b(?:who|which|that)\b[^;\n]{{0,99}}?(?=, (?:our|we|i)\b)",
         r"除(?!以|\d+(?:[,;、和]|$))了?[^,;、\n]{1,60}?(?:以外|之外|外(?=[,、\s]))",
         r"\((?:e\.g\.|for example|for instance|例如|比如|如(?![果下表图]))[^()\n]{0,120}\)",
         r"指数衰减(?:的)?(?:加权|权重|平均|均值|平方|梯度|窗口|核函数)(?:[^,;。\n\d]{0,10}[\d.]+)?|指数(?:衰减)?加权",
@@ -65,6 +71,19 @@ _ASIDE = [
     )
 ]
 """Values that were tried, or failed, spans that something is measured over, and schedules of averages."""
+
+_PROGRESS = re.compile(r"\bepoch ?[:=]? ?\d+ ?/ ?\d+(?! ?[/\d])")
+_FALLS_AT = re.compile(
+    r"(?:step(?:lr)?|decay\w*|milestones?|drop\w*|reduced?|lowered|divided|\* ?0\.\d+|by \d[\d.]*)(?: at)?[ :=(]*$"
+)
+"""What makes "epoch 20/30" two times, and not how far a training has come."""
+
+_RESULTS = re.compile(
+    r"(?:^|(?<=\n))[^\n]*\|[^\n]*\b(?:acc|accuracy|map|ap|top-?[15]|error|err|miou|bleu|psnr|f1|score|flops|params)\b[^\n]*"
+    r"\n[ |:-]{5,300}(?:\n[^\n]*\|[^\n]*){1,60}"
+)
+_RATED = re.compile(r"(?:learning rate|\blr)\b[^.;\n\d]{0,20}\d")
+"""Tables of results, whose rows are of trainings that they compare; and the learning rate of the text's own."""
 
 _AVERAGES = re.compile(
     r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
@@ -91,7 +110,7 @@ def blank_marks(plain: str) -> str:
             pieces += [plain[here:start], (";" if pattern is _BLANK[0] else " ").ljust(end - start)]
             here = end
         plain = "".join([*pieces, plain[here:]])
-    plain = _tabulated(plain)
+    plain = _tabulated(_first_training(plain))
     return plain if _OTHERWISE.search(plain) else _UNTIL.sub(_until, plain)
 
 
@@ -111,6 +130,47 @@ _CELLS = [
 _RULE = re.compile(r"[ |:=+-]*")
 _ROWS = 3
 """Lines that make a table, at least."""
+
+
+_SETTING = re.compile(
+    r"\W*(?:base |initial |max |total |training |mini-?|global |peak )*(?:lr|learning[ _]rate|batch|epoch|momentum"
+    r"|weight[ _]decay|wd|optimi[sz]er|schedul|warm-?up|iteration|step|dropout)"
+)
+_OWN_COLUMN = re.compile(r"default|value|setting|description|type|range|meaning|note|option|choice|search|ours")
+_NUMBERED = re.compile(r"\W*\d")
+
+
+def _first_training(plain: str) -> str:
+    """Return a text with the tables that give each training a column of its own cut to the first of these columns."""
+    lines = plain.split("\n") if plain.count("|") > 8 else []
+    place = 0
+    while place < len(lines):
+        after = place
+        while after < len(lines) and lines[after].count("|") > 1:
+            after += 1
+        rows = [_bounds(line) for line in lines[place:after]]
+        widths = {len(row) for row in rows}
+        named = [line for line in lines[place:after] if _SETTING.match(line.lstrip(" |"))]
+        if len(widths) == 1 and min(widths) > 2 and len(named) >= _ROWS and not _OWN_COLUMN.search(lines[place]):
+            cells = [
+                [line[slice(*row[at])] for at in (1, 2)] for line, row in zip(lines[place:after], rows, strict=True)
+            ]
+            if sum(all(map(_NUMBERED.match, pair)) for pair in cells) >= _ROWS - 1:
+                for at, row in enumerate(rows, place):
+                    lines[at] = lines[at][: row[1][1]] + "|" + " " * (len(lines[at]) - row[1][1] - 1)
+        place = max(after, place + 1)
+    return "\n".join(lines) if lines else plain
+
+
+def _bounds(line: str) -> list[tuple[int, int]]:
+    """Return where the cells of a row begin and end."""
+    bars = [at for at, sign in enumerate(line) if sign == "|"]
+    ends = [
+        *([] if line.lstrip().startswith("|") else [-1]),
+        *bars,
+        *([] if line.rstrip().endswith("|") else [len(line)]),
+    ]
+    return [(one + 1, other) for one, other in pairwise(ends)]
 
 
 def _tabulated(plain: str) -> str:
@@ -155,10 +215,11 @@ _LABEL = re.compile(
 
 
 _THEIR_LABEL = re.compile(
-    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:the )?(?:baseline|original|paper|reference|theirs)[ *]{0,3}:"
+    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:the )?(?:baseline|original|official|paper|reference|their|default)s?(?:'s)?"
+    r"(?: (?:settings?|config\w*|recipe|code|paper|implementation|hyper-?param\w*|version|repo))?[ *]{0,3}:"
 )
 _OUR_LABEL = re.compile(
-    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:ours?|proposed|this (?:repo|work|paper)|mine)[\w ]{0,20}[ *]{0,3}:"
+    r"(?:^|(?<=[.;\n]))[ \t*#-]{0,9}(?:ours?|proposed|this (?:repo|work|paper)|mine|my)[\w ]{0,20}[ *]{0,3}:"
 )
 """Labels of what is told of others and of the text's own training."""
 
@@ -178,6 +239,12 @@ def find_asides(board: Board) -> None:
     for pattern in (*_ASIDE, _AVERAGES):
         for match in pattern.finditer(plain):
             leave(*match.span())
+    for match in _RESULTS.finditer(plain):
+        if _RATED.search(plain[: match.start()] + plain[match.end() :]):
+            leave(*match.span())
+    for match in _PROGRESS.finditer(plain):
+        if _FALLS_AT.search(plain, max(0, match.start() - 24), match.start()) is None:
+            leave(*match.span())
     if _SIGNATURE.search(plain):
         leave(0, len(plain))
     labels = list(_LABEL.finditer(plain))
@@ -195,3 +262,13 @@ def find_asides(board: Board) -> None:
         if not told and any(own):  # nothing is said there of training
             left, right = bisect_left(starts, start), bisect_left(starts, end)
             board.used.update(p for p in range(left, right) if board.items[p].kind == "schedule")
+
+
+def is_aside(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether a number stands outside of the brackets with a concept: "clip the norm (divided by batch size) at 5"."""
+    if not board.leaves_brackets(concept, number):
+        return False
+    begin = next(p for p in range(concept, first - 1, -1) if board.items[p].kind == "open")
+    owner = next((i for i in reversed(board.items[first:begin]) if i.kind == "concept"), None)
+    glossed = begin > first and board.items[begin - 1] == owner  # Nesterov动量(momentum)设为0.9
+    return owner is not None and not glossed and owner.key != board.items[concept].key

@@ -12,6 +12,7 @@ from itertools import pairwise
 from downslope.reading.facts import Board
 from downslope.reading.find_courses import subject_of
 from downslope.reading.find_falls import pair_factors, rate_of, tells_a_fall
+from downslope.reading.find_plateaus import LAX, OWN_CONCEPTS, reduce_on_plateau
 from downslope.reading.items import Item
 from downslope.reading.patterns import MOST, Match, Pattern, Rules
 from downslope.reading.schedule_facts import Change, Plateau
@@ -87,11 +88,6 @@ _ANOTHERS_TIME = Pattern(
 )
 _FOR_SOMETHING = Pattern("(for:for|at:in|word:on,with) (word|target)")
 _STOPS = ("optimizer", "target", "no", "end", "verb")
-_BARE_FACTOR = Pattern(
-    "((by:factor|concept:lr_decay,gamma) is?|concept:lr star|when:plateau (open|is)? star) value=number"
-)
-LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
-_OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")
 _IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
 """What makes a change wait for a measured value that is no plateau."""
@@ -181,7 +177,7 @@ def find_changes(board: Board) -> None:
             if not _add(board, frame, place, first, last):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
-    _reduce_on_plateau(board)
+    reduce_on_plateau(board)
     _spread(board, refused | others)
     _multipliers(board)
     pair_factors(board)
@@ -211,7 +207,7 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
     change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
     change.shape = item.key if head.rule == "stepped" else ""
     called = board.plain(item)  # MultiStepLR, lr_steps
-    named = head.rule == "step" and (called.startswith("lr") or called.endswith("lr"))
+    named = head.rule == "step" and (called.startswith("lr") or called.endswith(("lr", "p decay")))
     frame = _Frame(change, {place}, noun=head.rule == "noun", named=named)
     if signed:
         owned = any(i.is_a("concept", "lr", "lr_decay") for i in board.items[max(0, begin - 30) : place + 4])
@@ -219,6 +215,9 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
             return None
         if not _take_time(board, frame, head.first):  # 第8、11个epoch学习率*0.1
             return None
+    before = board.items[place - 1] if place else None
+    if board.plain(item) == "lower" and before is not None and before.kind in {"number", "is"}:
+        return None  # "the accuracy is 2% lower"
     if rate_of(board, item):
         return None
     if head.rule in {"by, exponentially", "exponentially, by", "by so much each"}:
@@ -275,7 +274,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return False  # EMA 衰减 0.999
         if item.is_a("concept", "other", "teacher", "ema"):
             return any(i.is_a("concept", "lr", "lr_decay") for i in board.items[first:last])
-        if item.kind == "concept" and item.key not in _OWN_CONCEPTS:
+        if item.kind == "concept" and item.key not in OWN_CONCEPTS:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
@@ -371,7 +370,8 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
             )
             starts = item.kind == "is" and board.plain(item).startswith(_STARTS)
             initial = item.is_a("mod", "initial") and _asserts(board.items, place, last)
-            if number or concept or starts or initial or item.kind in _STOPS:
+            measured = item.kind == "when" and place not in board.used  # "decay at 150, but the accuracy is 2% lower"
+            if number or concept or starts or initial or measured or item.kind in _STOPS:
                 break
             place += 1
         elif match.rule.startswith("own"):
@@ -416,7 +416,9 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     item = board.items[place]
     number = item.number
     following = board.items[place + 1] if place + 1 < len(board.items) else None
-    if match.rule == "of it" and not (number is not None and (number.percent or number.times)):
+    by_period = match.rule == "of it" and following is not None and following.is_a("time", "every")
+    by_period = by_period and change.key == "reduce" and 0.01 <= item.value < 1  # "decrease the lr 0.98 for each epoch"
+    if match.rule == "of it" and not (by_period or (number is not None and (number.percent or number.times))):
         return False
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
@@ -455,7 +457,7 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     if frame.amount is not None and match.rule == "amount" and frame.amount.value == item.value:
         frame.places.add(place)  # "by 5 at epoch 25 and again by 5 at epoch 50"
         return True
-    if frame.amount is not None or (change.targets and match.rule != "target"):
+    if frame.amount is not None or (change.targets and match.rule != "target") or change.key in {"halve", "decimate"}:
         return False
     frame.amount = item
     frame.places.add(place)
@@ -599,6 +601,11 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
         metric = next((item for item in after if item.kind == "when"), None)
         if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
             return False
+    if change.value is None and change.every and not (change.targets or change.shape):
+        after = [board.items[p] for p in range(place, min(last, place + 8))]
+        metric = next((item for item in after if item.kind == "when"), None)
+        if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
+            return False  # "reduced every epoch when the validation accuracy decreases"
     if change.value is None and (noun or not (change.targets or change.plateau or change.count or change.shape)):
         if not (frame.named or tells_a_fall(board, change, place, first, last)):
             return False
@@ -623,30 +630,6 @@ def _clause(board: Board, place: int) -> range:
     while last - place < 15 and last < len(board.items) and board.items[last].kind not in {"comma", "break", "close"}:
         last += 1
     return range(first, last)
-
-
-def _reduce_on_plateau(board: Board) -> None:
-    """Add a change for every plateau that has no verb, but a factor: "reduce on plateau (factor 0.5)"."""
-    code = board.code()
-    for first, last in board.sentences():
-        for plateau in board.inside(Plateau, first, last):
-            near = _BARE_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10))
-            own = [one for one in near if not _is_anothers_factor(board, one.first)]
-            match = min(own, key=lambda one: not first <= one.first < last, default=None)
-            if match is not None and not (plateau.stops or plateau.taken):
-                value = board.items[match["value"]].value
-                if not 0.001 <= value < 1:
-                    continue
-                change = Change("change", "multiply", value, plateau=plateau)
-                board.note(change, range(match.first, match.after))
-                break
-
-
-def _is_anothers_factor(board: Board, place: int) -> bool:
-    """Whether a factor is that of something else: dropout with rate 0.5."""
-    before = board.items[max(0, place - 3) : place]
-    ends = [at for at, item in enumerate(before) if item.kind in {"break", "comma"}]
-    return any(i.kind == "concept" and i.key not in _OWN_CONCEPTS for i in before[ends[-1] if ends else 0 :])
 
 
 def _spread(board: Board, refused: set[int]) -> None:
@@ -697,11 +680,11 @@ def _multipliers(board: Board) -> None:
 def _may_be_milestones(board: Board, place: int) -> bool:
     """Whether times without a verb may be the learning rate's: the sentence tells of it, the clause of nothing else."""
     clause = [board.items[p] for p in _clause(board, place)]
-    if any((i.kind == "concept" and i.key not in _OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
+    if any((i.kind == "concept" and i.key not in OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
         return False
     before = board.items[max(0, place - 10) : place]
     if board.text.plain.startswith(" respectively", board.items[place].end) and any(
-        item.kind == "concept" and item.key not in _OWN_CONCEPTS for item in before
+        item.kind == "concept" and item.key not in OWN_CONCEPTS for item in before
     ):
         return False  # "batch_size and num_epochs constant at 16 and 500 respectively"
     around = board.items[max(0, place - 20) : place + 20]

@@ -17,7 +17,8 @@ _ENDS = Rules(
         "5 steps per": "rate=(time:for,bare,total) (each (word|unit|concept|target|number|verb|of_it)|time:every)",
         "an epoch is 250 steps": "one=time:bare is{1,2} rate=(time:bare|number concept:batch)",
         "1000 steps an epoch": "time:every verb:train? is? rate=time:bare",
-        "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",
+        "where the rate is": "end:end (verb|word|is|for|when|at){0,4} concept:lr "
+        "(is|to|verb|word:<,≤,below,under){1,3} floor=number",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
@@ -25,7 +26,8 @@ _ENDS = Rules(
         "so many, in parentheses": "parts=(time:at|times:at) open value=number close",
         "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
         "a row": "left=word word{0,2} unit=unit:epoch word value=number right=word",
-        "epoch is 90": "unit=unit:epoch,step (mod:total|word:数,量,总){0,2} (word:<? is|word:≤|word:-) value=number",
+        "epoch is 90": "unit=unit:epoch,step (mod:total|word:数,量,总,value,count,number){0,2} "
+        "(word:<? is|word:≤|word:-) value=number",
     },
     any="time:at,after,for,total,until,bare",
 )
@@ -36,6 +38,9 @@ _ALIKE = re.compile(
 )
 """What trainings of one length are counted by."""
 
+_OR_EARLIER = re.compile(r" ?[(,]? ?(?:with |and |or |using )?(?:an )?early")
+"""What follows a length that only an early end undercuts: "Epochs: 1000 with early stopping"."""
+
 
 def find_ends(board: Board) -> None:
     """Add the length of training that every end of it states."""
@@ -45,7 +50,7 @@ def find_ends(board: Board) -> None:
             if not _may_be_length(board, match):
                 board.used.add(match["rate" if "rate" in match else "floor"])
             continue
-        if _is_early(board, match.first, match.after):
+        if _is_early(board, match):
             continue
         if "total" in match:
             unit = _unit_before(board, match.first)
@@ -109,10 +114,12 @@ def _unit_before(board: Board, place: int) -> str:
     return next((unit for unit in reversed(before) if unit), "")
 
 
-def _is_early(board: Board, first: int, after: int) -> bool:
+def _is_early(board: Board, match: Match) -> bool:
     """Whether an end is one that the measured loss decides: by the words of its clause."""
+    first, after = match.first, match.after
+    told = match.rule == "epoch is 90" and _OR_EARLIER.match(board.text.plain, board.items[after - 1].end) is not None
     while first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
         first -= 1
-    while after < len(board.items) and board.items[after].kind not in {"comma", "break", "close"}:
+    while not told and after < len(board.items) and board.items[after].kind not in {"comma", "break", "close"}:
         after += 1
     return any(item.kind == "when" or item.is_a("end", "early") for item in board.items[first:after])

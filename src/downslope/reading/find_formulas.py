@@ -18,7 +18,7 @@ _POWER = re.compile(
     r"(?<![\d.])(?P<rate>0?\.\d{1,6})\)?\s?(?:\^|\*\*)\s?[({\[]{0,2}\s?"
     r"(?P<floor>floor\s?|⌊|\\lfloor\s?|int)?[({\[]{0,2}\s?"
     r"(?P<unit>epochs?|ep|e|t|iters?|iterations?|steps?|n|i|k|轮数?|轮次|步数)\s?(?:/{1,2}\s?(?P<every>\d{1,7}))?"
-    r"(?![a-z\d_]|\.\d)(?:\s?[)}\]⌋])*"
+    r"(?![a-z\d_]|\.\d|\s?/)(?:\s?[)}\]⌋])*"
 )
 """The learning rate as a power: 0.1 * 0.95^epoch, lr_0 * 0.96^(step / 1000)."""
 

@@ -136,6 +136,9 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
     for match, owner in owned:
         place = match["value"]
         siblings = [p for p in range(first, last) if board.free_number(p) and _owner(board, p, first) == owner]
+        siblings = [p for p in siblings if p == first or board.items[p - 1].kind not in {"by", "star", "slash"}]
+        if place not in siblings:
+            continue
         rest = [p for p in siblings if p not in {m["value"] for m, _ in owned}]
         value, target = float(board.items[place].value), board.items[match.after - 1].key
         weights = siblings[0] + 2 < last and board.items[siblings[0] + 2].is_a("word", "weights", "weight")

@@ -27,7 +27,8 @@ _LEVEL = Rules(
         "from to at": "from start=number to value=number span=time:at,after",
         "at, from to": "span=time:at,after said{0,4} from start=number to value=number",
         "so many each": "value=several close? for:first (comma|and|word|number){1,8} span=time:bare",
-        "each at its own": "(for:next|to|open){0,2} value=several close? from? span=times:at,after,until,for",
+        "each at its own": "(for:next|to|open){0,2} value=several close? from? span=times:at,after,until,for,next",
+        "so long each": "value=several for:for? span=time:next,for,first each",
         "at each its own": "span=times:at,after,until said{0,2} comma? said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from|for:for){0,3} "
         "span=(span|point) close?",
@@ -45,13 +46,14 @@ _LEVEL = Rules(
         "(word|verb){0,2} concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after word? comma? said{0,4} (is|to) value=number",
+        "after it": "span=time:after value=number (comma|and|break|close)",
         "fallen at": "span=time:bare to value=number",
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "to the end": "value=number for:until end:end",
         "in a row": "(open|is|schedule|verb|concept|word) value=(number (to number){2,8}) "
         "span=(time:at,after|times:at,after)?",
-        "one after another": "to value=several open? (span=(time:at,after,until|times:at,after))?",
+        "one after another": "to value=several (open|comma)? (span=(time:at,after,until|times:at,after))?",
     },
     **_PARTS,
 )
@@ -325,7 +327,9 @@ def _is_anew(board: Board, before: list[Match], match: Match) -> bool:
     """Whether a level begins another training: a sentence of its own, at the rate that the first began with."""
     rates = [board.items[one["value"]].value for one in (before[0], before[-1], match)]
     between = board.items[before[-1].after : match["value"]]
-    return rates[1] < rates[0] <= rates[2] and any(item.kind == "break" for item in between)
+    parted = any(item.kind == "break" for item in between)
+    span = _time(board.items, match)
+    return parted and (rates[1] < rates[0] <= rates[2] or (span is not None and span.prep == "first"))
 
 
 def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> bool:

@@ -31,7 +31,7 @@ _OWNER = re.compile(r"(?:\b(?:but|while|whereas|however)\s+|[而但,;]\s*)?(?P<w
 """Where a sentence that tells of others comes to the text's own training."""
 
 _OWN = Pattern(
-    "(word|is|did|verb:train){0,4} value=number (comma|break|close|open|with|and|at|for|to|.)?",
+    "(word|is|did|verb:train|for:for){0,4} value=number (comma|break|close|open|with|and|at|for|to|.)?",
     did="word:use,used,did,chose,set",
 )
 """What is said to be done instead, without its name."""
@@ -42,7 +42,8 @@ _SCOPE = Pattern(
     "(word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
 )
 _TUNING = re.compile(
-    r"[\s.;]*(?:for |during |in |when |在|对于)?(?:the )?(?:fine-?\s?tun|linear (?:prob|eval|class)|微调|线性(?:探|评))"
+    r"[\s.;]*(?:for |during |in |when |在|对于)?(?:the )?"
+    r"(?:fine-?\s?tun|pre-?\s?training (?:used|uses|was|is|with)|linear (?:prob|eval|class)|微调|线性(?:探|评))"
 )
 _CITED_IN = re.compile(r"\s*(?:in|the authors of|文献|在文献)\s*\[\d{1,3}\]")
 _LATER_STAGE = re.compile(
@@ -50,9 +51,12 @@ _LATER_STAGE = re.compile(
     r"|\bthe (?:second|third) (?:training )?(?:stage|phase)\b|\b(?:stage|phase)[ -]?(?:2|two|ii|3|three|iii)\b"
 )
 _PICTURES = re.compile(r"imag|pictur|patch|crop|resiz|resolution|pixel|video|frame|audio|[图像素尺寸]|\d\s?\*\s?\d")
-_GRADIENTS = re.compile(r"grad|norm|梯度|范数")
+_GRADIENTS = re.compile(r"grad|norm(?!al)|梯度|范数")
 _ATTACK = re.compile(r"\b(?:pgd|fgsm|attacks?|adversarial|perturbations?)\b|攻击|扰动")
-_ALL = re.compile(r"\b(?:all|both|every|each|always)\b|所有|均|都|两者|全部")
+_ALL = re.compile(
+    r"\b(?:all|both|always|(?:every|each)(?! ?(?:\d|epoch|iter|step|few|other|two|three|time|ten)))\b"
+    r"|所有|均|都|两者|全部"
+)
 _SETTINGS = ("lr", "momentum", "weight_decay", "l2", "batch", "warmup")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _STEPS = Rules(
@@ -103,6 +107,7 @@ def find_others(board: Board) -> None:
     _leave_images(board)
     _leave_superseded(board)
     _leave_trials(board)
+    _leave_tried(board, code)
     later = _second_recipe(board) if told else []
     if not _OWNER.search(board.text.plain) and others and not _told_twice(board, others):
         others = []  # the text tells of nobody's training but theirs
@@ -125,6 +130,8 @@ def _told_twice(board: Board, others: list[tuple[int, int]]) -> bool:
     """Whether a setting is told of both in others' sentences and elsewhere."""
     theirs = {place for first, last in others for place in range(first, last)}
     named = [(p in theirs, i.key) for p, i in enumerate(board.items) if i.is_a("concept", *_SETTINGS)]
+    lengths = (p for p, i in enumerate(board.items) if i.is_a("time", "for", "bare", "total") and i.data.unit)
+    named += [(place in theirs, board.items[place].data.unit) for place in lengths]
     return bool({key for own, key in named if own} & {key for own, key in named if not own})
 
 
@@ -201,6 +208,41 @@ def _leave_superseded(board: Board) -> None:
 _FINAL = re.compile(r"\bfinal(?:ly)? (?:used )?(?:model|hyper-?\s?param\w*|settings?|values?|config\w*)\b[^:\n]{0,40}:")
 
 
+_TRIED = re.compile(
+    r"\b(?:i|we) (?:have |had |also |first |already )*tried (?:using|with|to|setting|a|the|different|an)\b"
+)
+
+
+_ASKS = re.compile(
+    r"\W*(?:(?:also|so|and|but|or|then),? )*(?:should|would|could|can|do|does|is|are|what|which|why|how|any|have|did)\b"
+)
+
+
+def _is_question(board: Board, last: int) -> bool:
+    """Whether a sentence ends with a question mark."""
+    end = board.items[last - 1].end if last == len(board.items) else board.items[last].start
+    return "?" in board.text.original[board.text.origin[end] : board.text.origin[end] + 2]
+
+
+def _leave_tried(board: Board, code: str) -> None:
+    """Leave out the value of a setting that was tried or is asked for, where another sentence gives that setting."""
+    if not (_TRIED.search(board.text.plain) or "?" in board.text.original):
+        return
+    valued: list[tuple[bool, Match]] = []
+    for first, last in board.sentences():
+        start = board.items[first - 1].end if first else 0
+        tried = _TRIED.search(board.text.plain, start, board.items[last - 1].end) is not None
+        tried = tried or (_ASKS.match(board.text.plain, start) is not None and _is_question(board, last))
+        valued += [(tried, match) for match in _VALUED.find(code, first, last)]
+    own = {board.items[match.first].key for tried, match in valued if not tried}
+    for tried, match in valued:
+        if tried and board.items[match.first].key in own:
+            board.used.update(range(match.first, match.after))
+
+
+_VALUED = Pattern("concept:lr,momentum,weight_decay,l2,batch (is|mod|word|to){0,3} number")
+
+
 def _leave_trials(board: Board) -> None:
     """Leave out the values of settings that a text lists as the final ones later."""
     last = max((match.end() for match in _FINAL.finditer(board.text.plain)), default=0)
@@ -231,7 +273,9 @@ def _leave_images(board: Board) -> None:
             continue
         before = re.split(r"[,;\n]", plain[max(0, item.start - 60) : item.start])[-1]
         clause = before + re.split(r"[,;\n]|\. ", plain[item.start : item.end + 40])[0]
-        if _PICTURES.search(clause) and not _GRADIENTS.search(clause):
+        scaled = board.plain(item).replace("-", "").startswith("resc") and not _GRADIENTS.search(clause)
+        scaled = scaled and not _GRADIENTS.search(plain, max(0, item.start - 60), item.start)
+        if scaled or (_PICTURES.search(clause) and not _GRADIENTS.search(clause)):
             near = range(place, min(len(board.items), place + 6))
             end = next((p for p in near if board.items[p].kind in {"comma", "break"}), near.stop)
             board.used.update(range(place, end))
@@ -279,14 +323,45 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
         anew = initial is not None and "again" in initial and 0 < rate < 2 and started not in {0.0, rate}
         theirs = own and bool(named) and not named & SGD  # "for Adam we use 3e-4. The initial learning rate is 0.1 ..."
         started = started or (rate if rate < 2 and not theirs else 0.0)
-        scoped = len(again) >= 2 and _SCOPE.at(code, first, last) is not None
-        if not begun and (tunes or scoped or (anew and not theirs)) and told & {"optimizer", "lr"}:
+        scope = _SCOPE.at(code, first, last)
+        ours = _OF_OURS.search(plain, beginning, items[-1].end) is not None
+        if scope is not None and (ours or _is_alternative(board, scope)):
+            scope = None
+        longer = scope is not None and _is_named(board, first, last, again, before)
+        scoped = scope is not None and len(again) >= 2
+        anew = anew and not theirs
+        if not begun and (((tunes or scoped or anew) and told & {"optimizer", "lr"}) or longer):
             begun = any(i.kind in {"number", "time"} for i in items)
         if begun:
             found.append((first, last))
         elif not theirs:
             before |= told
     return found
+
+
+def _is_alternative(board: Board, scope: Match) -> bool:
+    """Whether what a sentence is for is the schedule that was named first: "Step or cosine. For step, ..."."""
+    named = [item.key for item in board.items[scope.first : scope.after] if item.kind == "schedule"]
+    first = next((item.key for item in board.items if item.kind == "schedule"), "")
+    return bool(named) and named[0] == first
+
+
+_OF_OURS = re.compile(
+    r"\b(?:for|in|with) (?:our|the proposed|this) (?:method|model|approach|network|work|experiments?)\b"
+)
+_CAPITAL = re.compile(r"\b[A-Z]\w*(?:[A-Z]|-?\d)")
+
+
+def _is_named(board: Board, first: int, last: int, again: set[str], before: set[str]) -> bool:
+    """Whether a paragraph is of another data set: "For ImageNet, we train for 100 epochs", with the rate behind."""
+    start, end = board.items[first].start, board.items[last - 1].end
+    words = board.text.words(start, min(end, start + 30))
+    if "time" not in again or "lr" not in before or not _CAPITAL.search(words.partition(",")[0]):
+        return False
+    apart = _PARAGRAPH.search(board.text.plain, end)
+    until = apart.start() if apart else len(board.text.plain)
+    told = _told([item for item in board.items[last:] if item.start < until])
+    return len(told & before & {"lr", "lr change", "batch", "weight_decay", "momentum"}) >= 2
 
 
 _PHASE = Rules(

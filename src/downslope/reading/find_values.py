@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from downslope.reading.facts import Board, Mention, Value
+from downslope.reading.find_asides import is_aside
 from downslope.reading.find_batches import is_whole
 from downslope.reading.find_falls import rate_of
 from downslope.reading.patterns import Match, Pattern, encode, runs
@@ -24,6 +25,7 @@ _PARTS = {
     "clause": "(word|mod|for|with|target|at|is|and|verb:train)",
     "separator": "(and|comma)",
     "decays": "concept:weight_decay,l2",
+    "aside": "open (word|is|by|at|mod|concept:batch){1,6} close",
 }
 _RIGHT = [
     Pattern(pattern, **_PARTS)
@@ -32,8 +34,9 @@ _RIGHT = [
         "concept=concept:weight_decay,l2,momentum,batch clause{0,8} comma with? word? size=is number=number",
         "concept=concept:agc (soft|said|concept:weight_decay){0,8} number=number",
         "concept=concept:epochs_total,steps_total,batch from number (word|unit){0,2} to number=number",
-        "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
+        "concept=concept:clip (soft|said|at|of_it|when|concept:clip|aside){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
+        "concept=concept:momentum word{0,2} concept:beta1 is number=number (break|for|word|with|close)",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
         "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
@@ -101,6 +104,7 @@ def find_values(board: Board) -> None:
         if board.plain(board.items[match.first + 1]) == ":" and board.items[match["number"]].value < 1:
             value = board.items[match["number"]].value  # "LR schedule:\n - CIFAR: 0.1 with decay ..."
             board.note(Value("value", "lr", value, role="initial"), [match.first, match["number"]])
+    bracketed = any(closing in board.text.plain for closing in ")]}")
     for pattern in _RIGHT:
         for first, _, match in _matches(board, pattern):
             concept, number = match["concept"], match["number"]
@@ -116,7 +120,9 @@ def find_values(board: Board) -> None:
             if ranged and board.plain(board.items[ranged[0]])[0] < "\u4e00":  # "from 64 to 256", which may be too much
                 continue
             if free and not (
-                _anothers(board, concept, number, said=said) or _of_several(board, concept, number, first)
+                _anothers(board, concept, number, said=said)
+                or _of_several(board, concept, number, first)
+                or (bracketed and is_aside(board, concept, number, first))
             ):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
@@ -330,6 +336,9 @@ _USUAL = re.compile(r"通常|一般|往往|建议|推荐|\b(?:usually|typically|
 _KEY = re.compile(r"\s?:\s?\d")
 """What follows a number that is the key of another: {30: 0.1}."""
 
+_SHARED = re.compile(r"[^.;\n]{0,80}?(?:\brespectively|\bfor\b|\bon\b|\bin\b|\beach\b|分别|依次)")
+"""What says of a list whose its values are: "batch sizes of 64 and 128 for CIFAR and ImageNet"."""
+
 _EACH = frozenset({
     "are", "were", "are set to", "分别", "依次", "依次取", "依次为", "分别为", "分别设为", "分别设置为",
     "分别是", "分别取",
@@ -348,8 +357,9 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     if _UP_TO.match(plain, items[number].end):
         return True
     if items[concept].key not in _SETTINGS:
-        ranged = _RANGE.at(encode(items[number : number + 3]), 0)
-        return ranged is not None and items[concept].key == "epochs_total"
+        ranged = _RANGE.at(encode(items[number : number + 3]), 0) is not None
+        chosen = [board.plain(item) for item in items[number + 1 : number + 2]] == ["or"]  # "change it to 60 or 30"
+        return (ranged or chosen) and items[concept].key == "epochs_total"
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
         return True
@@ -378,6 +388,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return False
     if any(plain[item.start : item.end] in {"or", "或"} for item in near[2 : listed.after]):
         return True
+    if board.plain(items[concept]).endswith(("sizes", "rates")) and not _SHARED.match(plain, items[after - 1].end):
+        return True  # "batch sizes of 32, 64 and 128 give the same result"
     braced = near[0].kind == "open" and near[0].key in {"{", "["}
     return braced or _CHOSEN.search(plain, items[first].start, items[number].start) is not None
 

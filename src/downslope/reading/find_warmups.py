@@ -25,6 +25,7 @@ _LENGTHS = Rules(
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
         "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} "
         "(open? unit=unit:epoch,step (word|is|close|to){0,4})? open? number=number",
+        "the first 500 are warmup steps": "for:first number=number is concept:warmup",
         "warmup steps to 500": "concept:warmup (is|word){0,1} to number=number",
         "warmup to 5 epochs": "concept:warmup to length=time:bare",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
@@ -32,7 +33,8 @@ _LENGTHS = Rules(
         "in 5 epochs ... warmup": "length=time:for (filler|ramp){0,4} concept:warmup",
         "warmup, over 1000 steps to its peak": "concept:warmup (filler|ramp|comma){0,8} length=time:for "
         "(verb|word|schedule){0,2} (to|mod:peak) mod? number",
-        "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
+        "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:lr? "
+        "concept:warmup",
         "5 epochs are for warmup": "length=time:bare,for,first,next,total is? (at|by|for:for|word:作,来,做,进,行){1,3} "
         "(schedule|concept:lr)? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
@@ -84,8 +86,9 @@ def find_warmups(board: Board) -> None:
             board.used.update(times)
             if heads[0] not in board.used:
                 board.add("off", "warmup", None, [heads[0]])
-        elif heads and (_is_anothers(board, first, last) or _TRIED.search(_words(board, first, last))):
-            board.used.update(heads)
+        elif heads and (_is_anothers(board, first, last) or _is_in_vain(board, first, last)):
+            near = range(max(first, heads[0] - 4), min(last, heads[0] + 5))
+            board.used.update([*heads, *(p for p in near if board.items[p].kind == "time")])
         elif heads and heads[0] not in board.used:
             _named(board, code, heads, first, last)
         else:
@@ -103,11 +106,43 @@ _LISTED_THERE = re.compile(
 _TRIED = re.compile(r"试了|试过[^;]{0,20}(?:未|没|无)|(?:未见|没有|没什么|无)(?:起色|效果|作用|提升)")
 """What is said of means that were tried in vain."""
 
+_ANY = r"(?:[^.;\n]|\.(?=\d)){0,120}"
+_USELESS = (
+    r"(?:n't|\bnot|\bno|\bwithout|\bnever|\blittle)(?: \w+){0,3} (?:help|improve|improvement|matter|gain|benefit|"
+    r"effect|difference|work|success|change|needed|required|necessary|advantage|worth)|\bunnecessary"
+)
+_IN_VAIN = re.compile(
+    rf"\b(?P<tried>tried|tested|experimented|attempted|explored)\b{_ANY}(?:{_USELESS})"
+    rf"|warm-? ?up{_ANY}(?:{_USELESS}|\b(?:hurts?|worse(?:ned)?|was (?:then )?(?:dropped|removed|abandoned))\b)"
+    r"|\b(?:no|little) (?:gain|benefit|improvement|advantage|effect|difference)(?: \w+){0,2} (?:from|of|with|by) "
+    r"(?:[\w-]+ ){0,3}warm"
+)
+_NEEDED = re.compile(r"\bwithout (?:an? |any |the )?(?:lr |learning[ -]rate )?warm|\bwithout which\b")
+
+
+def _is_in_vain(board: Board, first: int, last: int) -> bool:
+    """Whether a sentence tells of a warmup that was tried in vain; of a mere trial, where another tells of the rate."""
+    words = _words(board, first, last)
+    found = _IN_VAIN.search(words)
+    rated = any(item.is_a("concept", "lr") for item in [*board.items[:first], *board.items[last:]])
+    in_vain = found is not None and (rated or not found["tried"]) and not _NEEDED.search(words)
+    return in_vain or _TRIED.search(words) is not None
+
+
+_OPTION = re.compile(r"^[ ;*<-]*--$|\b(?:number|percentage|proportion|fraction|ratio) of (?:\w+ ){0,3}$")
+_OF_THINGS = re.compile(
+    r"\b(?:gpu|cuda|cache|memory bank|queue|bn|statistics|benchmark\w*|timing|buffer)[ -](?:(?:is|are|was|were) )?warm"
+    r"|\bwarm(?:ed|s|ing)?[ -]?up (?:the |our |all )?(?:gpu|cuda|cache|memory|queue|bn|batch ?norm|statistics|buffer)"
+)
+"""What else than a learning rate is warmed up."""
+
 _ANOTHERS = re.compile(r"冻结|freez|frozen|分阶段|[控权]制?权重|损失(?:的)?权重|函数来")
 
 
 def _is_anothers(board: Board, first: int, last: int) -> bool:
     """Whether a sentence warms up something else than the learning rate: 预热阶段冻结主干, 高斯预热函数来控制权重."""
+    if _OF_THINGS.search(_words(board, first, last)):
+        return True
     told = any(item.is_a("concept", "lr") or item.kind in {"schedule", "time"} for item in board.items[first:last])
     head = next(item for item in board.items[first:last] if item.is_a("concept", "warmup"))
     numbered = any(item.kind == "number" for item in board.items[first:last])
@@ -115,6 +150,8 @@ def _is_anothers(board: Board, first: int, last: int) -> bool:
     line = board.text.plain[board.text.plain.rfind("\n", 0, head.start) + 1 : head.start]
     if _HEADING.fullmatch(line) and not re.match(r"[^\n]*\d", board.text.plain[head.end :].split("](")[0]):
         return True
+    if not numbered and _OPTION.search(line) is not None:
+        return True  # "--warmup_epochs: the number of epochs of warmup"
     if not numbered and _LISTED_THERE.search(board.text.plain, start, end):
         return True  # "the number of epochs, warm-up epochs, ... are summarized in Table 1"
     if not (told or numbered) and _ELSEWHERE.search(board.text.plain, max(0, head.start - 40), head.start):
@@ -130,6 +167,8 @@ def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> 
     """Add a warmup that is called one."""
     fact, places = Warmup("warmup", "lr", None), [*heads]
     for match in _LENGTHS.find(code, first, last):
+        if _is_outside(board, heads[0], match):
+            continue
         led = "number" in match and match["number"] and board.items[match["number"] - 1].kind == "from"
         if "number" in match and board.items[match["number"]].value == 0 and not led:
             board.add("off", "warmup", None, [*heads, match["number"]])
@@ -139,7 +178,8 @@ def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> 
             places.append(match["length" if "length" in match else "number"])
             places += [match["unit"]] if "unit" in match else []
             break
-    if fact.length is None and (match := _LENGTHS.at(code, heads[0], last)) is not None and "length" in match:
+    match = _LENGTHS.at(code, heads[0], last) if fact.length is None else None
+    if match is not None and "length" in match and not _is_outside(board, heads[0], match):
         fact.length = _length(board, match)
         places += [match["length"]] if fact.length is not None else []
     for match in _LASTS.find(code, first, last) if fact.length is None else ():
@@ -157,6 +197,12 @@ def _named(board: Board, code: str, heads: list[int], first: int, last: int) -> 
     board.note(fact, places)
     if fact.course is not None:
         fact.end = max(fact.end, fact.course.end)
+
+
+def _is_outside(board: Board, head: int, match: Match) -> bool:
+    """Whether a length stands outside of the brackets with a warmup: "cosine (with warmup) for 35 epochs"."""
+    outside = "length" in match and board.leaves_brackets(head, match["length"])
+    return outside and board.items[match["length"]].key != "first"
 
 
 def _length(board: Board, match: Match) -> Time | None:

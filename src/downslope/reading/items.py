@@ -65,6 +65,13 @@ _STEP_OF = re.compile(r"(?:采样|时间|空间|预测|滑动|搜索|网格|离�
 _STRIDE = re.compile(r"(?:设?为|是|=)?\s?\d{1,2}(?![.\d])[^,;.。]{0,30}(?:卷积|池化|conv|采样)")
 _MARGIN = re.compile(r"\bs ?= ?\d|margin|(?:arc|cos|sphere|am)[- ]?(?:face|softmax)|间隔|边距")
 _QUOTED = re.compile(r"['\")\]]{1,2}(?=\s|$)")
+_TWO_TIMES = re.compile(r"(?<=at )([3-9]) ?/ ?(?:[5-9]|1\d)(?= ?ep(?:och)?s?\b)")
+"""Two times that look like a fraction: "at 6 / 8 epochs"."""
+
+_COMPOUND = re.compile(
+    r"-(?:wave|precision|stage|shot|way|hot|sided|period|width|size|head|layer|stream|hour|day|time)"
+)
+"""What makes a number in words a part of a name: "half-wave cosine", "two-stage"."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,8 @@ def _spelled(token: str) -> str:
     """Return the known word that a token was to be: "moementum"; an ending of its own makes it another word."""
     if len(token) < 5 or not token.isascii() or token in _words():
         return token
+    if token.startswith("reducelronplateau"):
+        return "reducelronplateau"
     return next(
         (
             one
@@ -155,6 +164,26 @@ def _tokens(plain: str) -> list[tuple[str, int, int]]:
     return [(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(plain)]
 
 
+_HYPHEN = re.compile(r"[a-z]-\s{0,3}[a-z]")
+
+
+def _joined(tokens: list[tuple[str, int, int]], plain: str) -> list[tuple[str, int, int]]:
+    """Return tokens with known words that the end of a line took apart made one: "op- timizer"."""
+    if not _HYPHEN.search(plain):
+        return tokens
+    found: list[tuple[str, int, int]] = []
+    for token, start, end in tokens:
+        if found and token == "\n" and found[-1][0] == "-":
+            continue
+        if len(found) > 1 and token.isalpha() and token.isascii() and found[-1][0] == "-":
+            (left, first, left_end), (_, dash, _) = found[-2:]
+            if left_end == dash and left.isalpha() and left + token in _words() and not {left, token} <= _words():
+                found[-2:] = [(left + token, first, end)]
+                continue
+        found.append((token, start, end))
+    return found
+
+
 def find_items(plain: str) -> list[Item]:
     """Return the items of a normalised text, in order.
 
@@ -163,7 +192,9 @@ def find_items(plain: str) -> list[Item]:
         [('concept', 'momentum'), ('is', 'is'), ('number', '')]
     """
     links = covering(sorted(match.span() for pattern in (_LINKED, _GLOSS) for match in pattern.finditer(plain)))
-    tokens = [(_spelled(token), start, end) for token, start, end in _tokens(plain) if not links(start, end)]
+    tokens = _joined(
+        [(_spelled(token), start, end) for token, start, end in _tokens(plain) if not links(start, end)], plain
+    )
     items: list[Item] = []
     index, here = 0, 0
     while index < len(tokens):
@@ -181,18 +212,14 @@ def find_items(plain: str) -> list[Item]:
             here = name.end()
             index += 1
             continue
-        glued = bool(items) and items[-1].kind == "concept" and items[-1].end == start
-        glued = glued and _GLUED.match(plain, start) is not None  # "LR0.1"
+        beside = items[-1:] and items[-1].kind == "concept" and items[-1].end == start
+        glued = bool(beside and _GLUED.match(plain, start))  # "LR0.1"
         number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
-            gained = plain[start] == "+" and number.percent  # "better lr decay, +0.15%"
-            gained = gained or (
-                plain[start - 1 : start] == "+" and _SUMMED.match(plain, start - 2) is not None
-            )  # "30k+1k iterations"
-            kind = "number" if math.isfinite(number.value) and not gained else "unusable"  # which no rule knows
-            if (plain[number.end : number.end + 1] == "b" and _MODEL.match(plain, number.end)) or _is_named(
-                items, number
-            ):
+            number = _first_of_two(number, plain) if number.fraction else number
+            usable = math.isfinite(number.value) and not _is_gained(plain, start, number)
+            kind = "number" if usable else "unusable"  # which no rule knows
+            if _is_named(items, number, plain):
                 kind = "word"
             items.append(Item(kind, "", number.start, number.end, number))
             here = number.end
@@ -319,11 +346,13 @@ _STALL = re.compile(
     rf"(?: {_BETTER}|(?:[ -](?:validation|val|test|dev|loss|accuracy|acc|error|metric|score)){{1,3}}"
     r"[ -](?:improv\w+|progress))"
     r"(?![a-z])|\b(?:stagnat|plateau)\w+|停滞(?:不前)?"
-    r"|(?:(?<=error )|(?<=loss )|(?<=perplexity )|(?<=cost ))(?:increases|rises|goes up|starts to (?:increase|rise))"
+    r"|(?:(?<=error )|(?<=loss )|(?<=perplexity )|(?<=cost ))"
+    r"(?:increase[sd]|rises|rose|(?:goes|went) up|worsen(?:s|ed)|gets worse|starts to (?:increase|rise))"
     r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:基本|几乎|保持|都|也){0,2}不变"
     r"|(?:(?<=[确误]率)|(?<=正确率)|(?<=精度)|(?<=误差)|(?<=损失)|(?<=loss))(?:趋于|趋向|达到|变得|保持|基本|已经)?稳定"
     r"|(?:没有|没能|没|未能|未再|未见|未|不再|不能|不会|不怎么|不太|几乎不|无法|停止|毫无|无)"
     rf"(?:了|再|有|能|继续|进一步|明显|显著|任何|得到|出现|发生|持续|的){{0,3}}{_BETTER_IN_HAN}"
+    r"|(?:(?:is|are|was|were|gets?|got|becomes?|remains?) )?(?:stuck|stagnant|flat)(?![a-z])"
 )
 """A measured value that does not get better, as far as nobody has written it down in a lexicon."""
 
@@ -362,8 +391,25 @@ def _is_part(plain: str, place: int) -> bool:
     return number is not None and (number.fraction or number.percent or number.times) and 0 < number.value < 1
 
 
-def _is_named(items: list[Item], number: Number) -> bool:
-    """Whether a number is the end of a name that no rule knows: CIFAR-10, conv3-1."""
+def _first_of_two(number: Number, plain: str) -> Number:
+    """Return a fraction, or the first of two times that look like one."""
+    one = _TWO_TIMES.match(plain, number.start)
+    return number if one is None else Number(int(one[1]), number.start, one.end(1))
+
+
+def _is_gained(plain: str, start: int, number: Number) -> bool:
+    """Whether a number tells what is won or added: "better lr decay, +0.15%", "30k+1k iterations"."""
+    if plain[start] == "+" and number.percent:
+        return True
+    return plain[start - 1 : start] == "+" and _SUMMED.match(plain, start - 2) is not None
+
+
+def _is_named(items: list[Item], number: Number, plain: str) -> bool:
+    """Whether a number is a part of a name that no rule knows: CIFAR-10, conv3-1, "experiment #1", "half-wave", 7B."""
+    if plain[number.end : number.end + 1] == "b" and _MODEL.match(plain, number.end):
+        return True
+    if plain[number.start - 1 : number.start] == "#" or (number.spelled and _COMPOUND.match(plain, number.end)):
+        return True
     if len(items) < 2 or not items[-1].is_a("word", "-") or items[-1].end != number.start:
         return False
     name, before = items[-2], items[-3] if len(items) > 2 else None
@@ -418,7 +464,8 @@ def _after_citation(items: list[Item], place: int, before: Item | None, plain: s
         most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
         while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
             after += 1
-        if after <= last and items[after].is_a("close", "]") and after > place + 1:
+        timed = after < last and items[after + 1].is_a("unit", "epoch", "step")  # "a schedule of [60, 120, 160] epochs"
+        if after <= last and items[after].is_a("close", "]") and after > place + 1 and not timed:
             return after + 1
     return place
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _DIGITS = (
-    r"(?:[1-9](?:,\d{3})+(?!\d|,[\d\s]*\d)"  # 1,024, but not [60,120,160]: see below
+    r"(?:(?<![\[{])[1-9](?:,\d{3})+(?!\d|,[\d\s]*\d)"  # 1,024, but not [8,256] or [60,120,160]: see below
     r"|\d{1,3}(?:, ?\d{3})*, ?000(?!\d)"  # 45, 000 too, as PDFs have it
     r"|\d{1,3}(?:,\d{3})+(?!\d)(?=\s?(?:iteration|step|update|image|example|sample|张|步|次|个样))"
     r"|\d{1,3}(?:\u00a0\d{3})+(?!\d)|\d{1,3}(?: \d{3})* 000(?!\d)|\d{1,3}(?:_\d{3})+(?![\d_])"
@@ -199,7 +199,9 @@ def _exact(plain: str, match: re.Match[str]) -> tuple[Fraction, int, str]:
         return _UNUSABLE, end, ""
     value = Fraction(digits if digits[0] != "." else "0" + digits)
     times = _TIMES.match(plain, end)
-    if times and (ten := _power_of_ten(plain, times.end(), after=True)) is not None:
+    if times and plain.startswith(("e^", "e ^"), times.end()) and (power := _EXPONENT.match(plain, times.end())):
+        value, end = value * Fraction(10) ** _bounded(("-" if power.group(5) else "") + _of(power)), power.end()
+    elif times and (ten := _power_of_ten(plain, times.end(), after=True)) is not None:
         value, end = value * ten[0], ten[1]
     elif power := _EXPONENT.match(plain, end):
         sign = "-" if power.group(5) else ""

@@ -244,7 +244,7 @@ def _free(board: Board, original: str, unread: Iterable[Span]) -> Iterator[Place
     taken = board.used | board.refused
     for index, item in enumerate(board.items):
         counted = index + 1 < len(board.items) and board.items[index + 1].is_a("unit", "ignored")  # 50 layers
-        if item.number and not counted and index not in taken and not math.isinf(item.value):
+        if item.kind == "number" and not counted and index not in taken and not math.isinf(item.value):
             yield Place(Number(item.value, item.start, item.end), board.text, 0)
         elif item.kind == "time" and item.key in {"at", "bare"} and index not in board.used:
             for one in numbers_of(board.text.plain[item.start : item.end]):

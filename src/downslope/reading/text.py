@@ -297,7 +297,15 @@ def _named(match: re.Match[str]) -> str:
     return "".join(map(_one, html.unescape(match[0])))
 
 
+_ORDINAL = re.compile(
+    r"(?<=\d)\$?(?:\^|<sup>|\\textsuperscript)\s?\{?\s?(?:\\(?:text|mathrm|rm|textrm|mathit|mbox)\s?\{?\s?)?"
+    r"(?P<end>s ?t|n ?d|r ?d|t ?h)\s?(?:\}\s?){0,2}(?:</sup>)?(?![a-z])",
+    re.IGNORECASE,
+)
+"""How formulas write an ordinal: 150^{th}."""
+
 _REWRITTEN = (
+    ("$^<\\", _rewriting(_ORDINAL, lambda match: match["end"].replace(" ", "").lower())),
     (".", _rewriting(re.compile(r"\.\.\."), lambda _: ",")),
     ("\\", _rewriting(re.compile(r"\\([.+~=*])"), lambda match: match[1])),
     ("→-", _rewriting(re.compile(r"→|->"), lambda _: " to ")),

@@ -26,6 +26,7 @@ _INTERVALS = Rules(
     lead=_LEAD,
     **_PARTS,
 )
+_FROM_TO = Pattern("word:between before=plain? low=number and high=number after=plain?", **_PARTS)
 _BETWEEN = Pattern("lead low=number word:<,≤ is? unit=plain word:<,≤ is? high=number word:时?", lead=_LEAD, **_PARTS)
 _BOUND = Pattern("lead unit=plain (below=word:<,≤|above=word:>,≥) is? value=number when=word:时?", lead=_LEAD, **_PARTS)
 _GIVEN = Pattern("(for:for|open|number|word:if,when,while,where)")
@@ -57,7 +58,7 @@ _SIGNED_LIST = Pattern("number (comma (star|slash) number (at|after) number){1,5
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain is?){1,4}) number=number", **_PARTS)
 _FILLERS = Pattern(
     "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} "
-    "(for:next word:的?)?"
+    "(for:next word:的?|mod:initial)?"
 )
 _LISTED = Pattern(
     "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
@@ -133,13 +134,17 @@ def _again(items: Sequence[Item], index: int, before: Sequence[Item]) -> tuple[T
     prep, place = _preposition(items, index)
     earlier = next((item.data for item in reversed(before[-14:]) if item.kind == "time"), None)
     after = items[place + 1] if place + 1 < len(items) else None
-    if earlier is None or prep not in {"at", "after", "until"} or earlier.prep != prep or earlier.percent:
+    rated = (
+        prep == "for" and bool(before) and before[-1].kind == "number" and before[-1].value < 1
+    )  # "0.1 for 30 epochs, 0.01 for 30"
+    if earlier is None or not (rated or prep in {"at", "after", "until"}) or earlier.prep != prep or earlier.percent:
         return None
     number = items[place] if place < len(items) else None
-    later = number is not None and number.kind == "number" and earlier.values[-1] < number.value < 1e9
+    least = 1 if rated else earlier.values[-1]
+    later = number is not None and number.kind == "number" and least < number.value < 1e9
     if not later or number is None or not float(number.value).is_integer():
         return None
-    ends = after is None or after.kind in {"comma", "break", "close", "to"}
+    ends = after is None or after.kind in {"comma", "break", "close", "to"} or (rated and after.kind in {"for", "and"})
     return (Time(prep, (number.value,), earlier.unit), place + 1) if ends else None
 
 
@@ -175,13 +180,15 @@ def _as_key(items: Sequence[Item], code: str, place: int) -> Item:
 
 def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
     """Return "epochs 31-60", "epochs [30, 60)" or 第31到60轮: the first and the last."""
-    match = _INTERVALS.at(code, index)
+    match = _FROM_TO.at(code, index) if items[index].key == "between" else _INTERVALS.at(code, index)
     if match is None:
         return None
     low, high = (items[match[name]].value for name in ("low", "high"))
-    if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
+    told = next((_UNITS[items[match[name]].key] for name in ("unit", "before", "after") if name in match), "")
+    counted = float(low).is_integer() and float(high).is_integer() and bool(told or low >= 1000)
+    if not (0 <= low < high < float("inf") and counted):
         return None
-    return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
+    return Time("between", (low, high), told), match.after
 
 
 def _bound_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
@@ -226,8 +233,12 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         ):
             return Time("every", (item.value,), ""), place + 1  # "StepLR 30"
     bracketed = prep == "after" and item.kind == "open"  # "after (30, 50, 60) epochs"
-    if (prep in {"at", "in"} or stepped or bracketed) and (listed := _bare_list(items, code, place)):
+    alone = not prep and item.kind == "open"  # "a schedule of [60, 120, 160] epochs"
+    listed = _bare_list(items, code, place) if prep in {"at", "in"} or stepped or bracketed or alone else None
+    if listed is not None and (not alone or (listed[0].unit and items[listed[1] - 2].kind == "close")):
         return listed
+    if prep == "next" and (each := _so_many_each(items, place)) is not None:
+        return each
     if prep in {"at", "after"} and item.is_a("concept", "epochs_total", "steps_total"):  # "at training epochs 30, 60"
         return _unit_first(items, code, prep, place)
     if item.is_a("unit", "epoch", "step") and (prep or not (before and before.kind == "number")):
@@ -281,6 +292,15 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     return replace(found[0], prep="at" if point else "for"), found[1]
 
 
+def _so_many_each(items: Sequence[Item], place: int) -> tuple[Time, int] | None:
+    """Return "two 30k iterations" as two times: "10^-4 and 10^-5 for the next two 30k iterations"."""
+    spelled = [item.number is not None and item.number.spelled for item in items[place : place + 2]]
+    unit = _unit(items, place + 2)
+    if spelled != [True, False] or not unit or items[place].value not in {2, 3, 4} or not items[place + 1].value >= 1:
+        return None
+    return Time("next", (items[place + 1].value,) * int(items[place].value), unit), place + 3
+
+
 def _goes_on(items: Sequence[Item], place: int) -> bool:
     """Whether a number follows the comma behind a place, of the same list."""
     return place + 2 < len(items) and items[place + 2].kind == "number" and not _unit(items, place + 3)
@@ -294,8 +314,10 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
         return None
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
     behind = items[match.after] if match.after < len(items) else None
-    if unit and behind is not None and behind.is_a("mod", "total") and items[match.after - 3].kind == "comma":
-        return Time("at", values[:-1], unit), match.after - 3  # "at 150, 200 epochs total"
+    whole = unit and items[match.after - 3].kind == "comma" and items[match.after - 1].kind == "unit"
+    joined = len(values) > 2 and any(item.kind == "and" for item in items[match.first : match.after - 3])
+    if whole and (joined or (behind is not None and behind.is_a("mod", "total"))):
+        return Time("at", values[:-1], unit), match.after - 3  # "at 100, 150, 200 epochs total", "at 1 and 2, 3 epochs"
     if (
         not unit
         and behind is not None
@@ -336,8 +358,11 @@ def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tupl
     zero = prep == "at" and numbers[0].value == 0 and (opened or len(numbers) == 1)
     if not (_whole(numbers[zero:])) or (_unit(items, after) and len(numbers) == 1 and not prep):
         return None
+    unit = _UNITS[items[place].key]
+    if not prep and len(numbers) > 1 and unit == "step" and numbers[-1].value < 1000:
+        unit = ""  # of a scheduler: "step 30/60/80, 90 epochs"
     prep = {"total": "until", "in": "at"}.get(prep, prep or "at")
-    return Time(prep, tuple(n.value for n in numbers), _UNITS[items[place].key]), after
+    return Time(prep, tuple(n.value for n in numbers), unit), after
 
 
 def _first_one(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
@@ -377,7 +402,7 @@ def _with_unit(
         return Time("next", values, ""), after  # "for the remaining 50"
     if following is None or not _whole(numbers):
         return None
-    if prep == "first" and _OF_TOTAL.at(code, after) is not None:
+    if prep in {"first", "after", "at"} and _OF_TOTAL.at(code, after) is not None:
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)
     han = following.is_a("verb", "train") and following.end - following.start == 2  # 在60k迭代时
@@ -538,11 +563,16 @@ def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bo
         unit = _unit(items, match.after)
         kinds = {item.kind for item in between} - {"unit"}
         if not (_follows(numbers[-1], number) or (each and number.value >= 1)):
-            break
+            if "slash" not in kinds or not 1 <= number.value < numbers[-1].value:
+                break
+            after = match.after  # of another data set: "for 160/80 epochs", "at epochs 80/40 and 120/60"
+            continue
         if inner and not (
             units and (inner[0] == unit or match.after >= len(items) or between[-1].kind in {"unit", "is"} or not kinds)
         ):
             break
+        if inner and kinds == {"is"}:
+            break  # "after 150 epochs of 300"
         if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":
             break  # "90 epochs, at 30 epochs"
         whole = match.after + 1 < len(items) and items[match.after + 1].is_a("mod", "total")

@@ -125,7 +125,7 @@ ENGLISH = {
         "halve": "halve|halved|halving|halves|cut in half",
         "decimate": "decimate",
         "pretrain": "pretrain|pre train|pretrained|pre trained",
-        "train": "train|trained|training for|trains|run for|runs for|fine tune|fine tuned|train for|train them for|"
+        "train": "train|trained|trains|run for|runs for|fine tune|fine tuned|train them for|"
         "optimize for|optimized for|finetune|finetuned|fine tuning|"
         "training lasts|lasts|training takes|run",
     },
@@ -154,7 +154,7 @@ ENGLISH = {
         "initialised|start off",
         "base": "base|baseline|reference",
         "peak": "peak|maximum|max|maximal|highest",
-        "final": "final|minimum|min|finally|end|ends|ending|eventual|eventually|lowest",
+        "final": "final|minimum|min|floor|lower bound|lower limit|finally|end|ends|ending|eventual|eventually|lowest",
         "total": "total|totally|in total|altogether|overall|total budget|budget|up to|maximum of|complete",
     },
     "by": {
@@ -207,10 +207,11 @@ ENGLISH = {
         "stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
         "metric_loss": "loss|perplexity|cross entropy|validation loss|nll|objective|cost|log likelihood",
         "metric_accuracy": "accuracy|error|validation error|validation accuracy|error rate|validation error rate|map|"
-        "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
+        "validation set accuracy|bleu score|performance|val accuracy|development accuracy|validation score|dev score|val score|"
+        "development score|validation metric|monitored metric|validation f1|dev f1|f1 score",
     },
     "unit": {
-        "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|epoches|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
+        "epoch": "cycles through the training set|cycles through the data|epoch|epochs|epoches|rounds of training|training rounds|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
         "batch iterations|batch updates|minibatch iterations|minibatch updates|mini batch iterations|mini batch updates|"
         "weight updates|weight update steps|update steps|gradient updates|sgd updates|optimization steps|steps of training|"
