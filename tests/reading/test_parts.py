@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from downslope import read
 from downslope.reading.parts import split
 
 WHOLE = {
@@ -155,3 +156,10 @@ def test_a_script_and_a_program_in_one_input_are_two_parts():
         assert [part.format for part in parts] == formats
         assert "".join(part.text for part in parts) == text
         assert all(text[part.start :].startswith(part.text) for part in parts)
+
+
+def test_a_rate_that_a_call_has_is_not_missed_beside_its_change():
+    """The call has the base, the sentence behind it the change."""
+    reading = read("SGD(lr=0.1, momentum=0.9); the learning rate is divided by 10 at epoch 30, 90 epochs")[0]
+    assert reading.fields["sgd.lr.initial"].value == 0.1
+    assert reading.remarks == ["The batch size is not stated."]

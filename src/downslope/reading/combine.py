@@ -71,6 +71,8 @@ def combine(draft: Draft, findings: Iterable[Found]) -> None:
         for what, values in part.remarks:
             if what not in _OF_LR or not told or id(part) in told:
                 draft.remarks.say(what, **values)
+    if _base(draft.fields) is not None:  # another part has it
+        draft.remarks.drop({"no_lr", "no_base_lr"})
 
 
 def _combine_optimizers(draft: Draft, parts: list[Found]) -> None:
