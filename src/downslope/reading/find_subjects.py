@@ -45,19 +45,20 @@ _CHANGED = (
     rf"(?:larger|smaller|bigger|higher|lower|stronger|weaker|longer|shorter|too (?:large|small|much|high|low)|more|"
     rf"less|increasing|decreasing|reducing|{_WITHOUT})"
 )
-_SUBJECTS = [
-    re.compile(one)
-    for one in (
-        rf"(?:the |a )?{_METRICS}(?: \w+){{0,2}} {_MOVES}\b",
-        rf"{_WITHOUT} [^,;]{{2,40}},? (?:the )?{_METRICS} {_MOVES}\b",
-        rf"{_CHANGED} [^,;]{{2,60}} {_EFFECT}\b",
-        rf"(?![^,;]*时){_METRICS_ZH}(?:在[^,;]{{1,16}})?[^,;]{{0,4}}(?:下降|降|上升|升|提[升高]|达|为|从|由|逐|趋|收敛|减)",
-        rf"(?:去掉|移除|去除|没有|不用|不使用|取消)[^,;]{{1,12}}[后时]?,?{_METRICS_ZH}",
-        rf"(?:当|如果|若)[^,;]{{2,24}}(?:时|后|,),?{_METRICS_ZH}[^;]{{0,12}}(?:减|降|增|升|提)",
-        r"layer-?\s?wise (?:lr |learning[ -]rate )?decay\b",
-        r"(?:figure|fig\.?|图) ?\d+\w? ?(?:shows?|plots?|illustrates?|depicts?|compares?|展示|给出|显示|比较)",
+_SUBJECTS = re.compile(
+    "|".join(
+        (
+            rf"(?:the |a )?{_METRICS}(?: \w+){{0,2}} {_MOVES}\b",
+            rf"{_WITHOUT} [^,;]{{2,40}},? (?:the )?{_METRICS} {_MOVES}\b",
+            rf"{_CHANGED} [^,;]{{2,60}} {_EFFECT}\b",
+            rf"(?![^,;]*时){_METRICS_ZH}(?:在[^,;]{{1,16}})?[^,;]{{0,4}}(?:下降|降|上升|升|提[升高]|达|为|从|由|逐|趋|收敛|减)",
+            rf"(?:去掉|移除|去除|没有|不用|不使用|取消)[^,;]{{1,12}}[后时]?,?{_METRICS_ZH}",
+            rf"(?:当|如果|若)[^,;]{{2,24}}(?:时|后|,),?{_METRICS_ZH}[^;]{{0,12}}(?:减|降|增|升|提)",
+            r"layer-?\s?wise (?:lr |learning[ -]rate )?decay\b",
+            r"(?:figure|fig\.?|图) ?\d+\w? ?(?:shows?|plots?|illustrates?|depicts?|compares?|展示|给出|显示|比较)",
+        )
     )
-]
+)
 """How sentences begin that tell of what was measured, of what an ablation did, and of a figure."""
 
 _SCOPES = re.compile(
@@ -82,12 +83,13 @@ _PRETRAINED = re.compile(
 """Whose training a sentence tells of, if not the text's own."""
 
 _QUANTITY = re.compile(
-    r"(?:the |a |an |its |our )?(?:[^\W\d][\w/-]*[ ,]?){1,6}?[σετβλκ]? ?"
+    r"(?:the |a |an |its |our )?(?:[^\W\d][\w/-]{0,30},? ){1,6}?(?:[σετβλκ] )?"
     r"(?:is|are|was|were|starts?|decays?|decreas\w+|increas\w+|grows?|anneals?|falls?|rises?|has|have|takes?|uses?)\b|"
     r"[\u4e00-\u9fff]{2,8}?(?:在|从|由|每|将?按|以|线性|逐|不断|随)"
 )
 """A subject and its verb."""
 
+_TRAINS = re.compile("train|训练")
 _LEFT_KINDS = frozenset({"schedule", "verb", "time", "times", "number"})
 
 
@@ -100,24 +102,28 @@ def find_subjects(board: Board) -> None:
     plain = board.text.plain
     spans = [(first, last) for first, last in board.sentences() if first < last]
     others: list[tuple[int, int]] = []
-    own = False
     for first, last in spans:
         start, end = board.items[first].start, board.items[last - 1].end
         begin = _beginning(plain, start, board.items[first - 1].start if first else 0)
-        if any(one.match(plain, begin, end) for one in _SUBJECTS):
-            if not _RATE.search(plain, begin, end) or not _goes_on(board, first, last):
+        until = min(end, begin + _LONGEST)
+        if _SUBJECTS.match(plain, begin, until):
+            if not _RATE.search(plain, begin, until) or not _goes_on(board, first, last):
                 board.used.update(range(first, last))
-        elif _SCOPES.match(plain, begin, end) and "train" not in plain[begin:end] and "训练" not in plain[begin:end]:
+        elif _SCOPES.match(plain, begin, until) and not _TRAINS.search(plain, begin, until):
             board.used.update(range(first, last))
-        elif _ANOTHER.match(plain, begin, end) or _PRETRAINED.match(plain, begin, end):
+        elif _ANOTHER.match(plain, begin, until) or _PRETRAINED.match(plain, begin, until):
             others.append((first, last))
-        elif _is_quantity(plain, begin, end):
+        elif _is_quantity(plain, begin, until):
             left = (p for p in range(first, last) if board.items[p].kind in _LEFT_KINDS or _is_change(board, p))
             board.used.update(left)
-        elif not board.used.issuperset(range(first, last)):
-            own = own or any(_tells(board, p) for p in range(first, last))
+    theirs = {place for first, last in others for place in range(first, last)}
+    own = bool(others) and any(_tells(board, place) for place in range(len(board.items)) if place not in theirs)
     for first, last in others if own else ():
         board.used.update(range(first, last))
+
+
+_LONGEST = 200
+"""Characters of a sentence's beginning that tell its subject."""
 
 
 def _beginning(plain: str, start: int, earliest: int) -> int:
@@ -136,7 +142,8 @@ def _goes_on(board: Board, first: int, last: int) -> bool:
 def _tells(board: Board, place: int) -> bool:
     """Whether a place is a learning rate with its number near."""
     near = board.items[place + 1 : place + 6]
-    return board.items[place].is_a("concept", "lr") and any(item.number for item in near)
+    unused = place not in board.used
+    return unused and board.items[place].is_a("concept", "lr") and any(item.number for item in near)
 
 
 def _is_quantity(plain: str, start: int, end: int) -> bool:

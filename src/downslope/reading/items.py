@@ -217,7 +217,8 @@ def find_items(plain: str) -> list[Item]:
         number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             number = _first_of_two(number, plain) if number.fraction else number
-            usable = math.isfinite(number.value) and not _is_gained(plain, start, number)
+            summed = plain[start] == "+" or plain[start - 1 : start] == "+"
+            usable = math.isfinite(number.value) and not (summed and _is_gained(plain, start, number))
             kind = "number" if usable else "unusable"  # which no rule knows
             if _is_named(items, number, plain):
                 kind = "word"
