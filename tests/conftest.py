@@ -58,6 +58,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the report of a run, which takes longer than all the rest."""
+    monkeypatch.setattr("downslope.training.run.train._write_report", lambda *_: None)
+
+
+@pytest.fixture
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work where relative paths lead to the test's own files."""
     monkeypatch.chdir(tmp_path)
