@@ -55,8 +55,8 @@ def test_staircases_of_many_periods_drop_at_their_boundaries():
     else:
         import tensorflow as tf
 
-        function = tf.function(lambda s: [tf.cast(v, tf.float32) for v in values(s)], jit_compile=True)
-        found = np.transpose([np.stack(function(tf.constant(column))) for column in steps.T])
+        function = tf.function(lambda s: tf.stack([tf.cast(v, tf.float32) for v in values(s)]), jit_compile=True)
+        found = np.transpose([function(tf.constant(column)).numpy() for column in steps.T])
     assert np.array_equal(np.asarray(found), [[1, 0.5, 0.5, 0.25, 2.0**-8, 2.0**-9]] * len(periods))
 
 
