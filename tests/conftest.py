@@ -57,6 +57,19 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.fixture(scope="module")
+def what_lives_is_not_searched() -> None:
+    """Leave what other tests made, and still have, out of a module's own searches for garbage: a second each."""
+    gc.collect()  # what is garbage would otherwise never be found
+    gc.freeze()
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the report of a run, which takes longer than all the rest."""
+    monkeypatch.setattr("downslope.training.run.train._write_report", lambda *_: None)
+
+
 @pytest.fixture
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work where relative paths lead to the test's own files."""

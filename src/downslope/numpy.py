@@ -273,9 +273,7 @@ class SGD:
                 f"`fused=True`: parameter `{ready.by_rule[0]}` is not for the kernel: {ready.obstacle}. It takes dense "
                 "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None: the rule steps the others."
             )
-        scalars_of = {  # before anything moves, since a schedule may refuse its step
-            name: self._scalars(self.settings[name], first=name not in self.velocity) for name in ready.by_rule
-        }
+        scalars_of = self._scalars_of(ready.by_rule)  # before anything moves, since a schedule may refuse its step
         if ready.by_kernel is not None:
             use_threads()
             ready.by_kernel.run(numbers)
@@ -310,6 +308,18 @@ class SGD:
                     self._known_coefficients[id(settings), first] = (settings, own)
             numbers += own
         return numbers
+
+    def _scalars_of(self, names: Iterable[str]) -> dict[str, StepScalars]:
+        """Return by name the scalars of this step, worked out once for all that share settings."""
+        known: dict[tuple[int, bool], StepScalars] = {}
+        found: dict[str, StepScalars] = {}
+        for name in names:
+            settings, first = self.settings[name], name not in self.velocity
+            kind = id(settings), first
+            if kind not in known:
+                known[kind] = self._scalars(settings, first=first)
+            found[name] = known[kind]
+        return found
 
     def _scalars(self, settings: Settings, *, first: bool) -> StepScalars:
         """Return the scalars of this step, of one parameter where its gradient has factors of its own."""

@@ -17,12 +17,6 @@ def trained(tmp_path_factory):
     return folder, done.stdout
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    """Leave out the report, which takes longer than all the rest."""
-    monkeypatch.setattr("downslope.training.run.train._write_report", lambda *_: None)
-
-
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
     """Return what an uninterrupted run leaves."""

@@ -11,7 +11,7 @@ from command_line import SHORT, fail, succeed
 from downslope import kernel
 from downslope.cli.main import main
 
-pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder", "no_report")
 
 STOPPED = ["--train.early_stop.patience", "1", "--train.early_stop.min_delta", "9.0"]
 

@@ -285,7 +285,7 @@ def some_settings(draw):
     )
 
 
-@hypothesis_settings(max_examples=draws(150))
+@hypothesis_settings(max_examples=draws(100))
 @given(some_settings(), st.data())
 def test_the_verdict_is_what_a_run_shows(a, data):
     """Whatever the two: they are called the same exactly where a run of random gradients stays the same."""

@@ -86,7 +86,7 @@ def pairs(draw):
     return one, replace(one, **{name: draw(values.get(name, st.booleans()))})
 
 
-@settings(max_examples=draws(150))
+@settings(max_examples=draws(100))
 @given(pairs(), st.integers(0, 12))
 def test_the_steps_left_out_would_change_nothing(pair, step):
     """Looked at every single step, two rules part at the same step, by the same; a state's passage too."""

@@ -78,13 +78,25 @@ def test_tensorflow_goes_the_way_of_the_rule(case):
 
 @pytest.mark.parametrize("target", ["keras", "tensorflow"])
 def test_learning_rates_in_keras_are_the_schedules(target):
-    """Every recipe that Keras can express: its learning rate is the schedule's, in the float32 that Keras has it in."""
+    """Every recipe that Keras can express: its learning rate is the schedule's, in the float32 that Keras has it in.
+
+    What is one of Keras's own with the same numbers in both targets is asked once.
+    """
     with keras_precision("float64"):
         for case in expressible(target):
             lr = case.recipe.sgd.in_steps(case.steps_per_epoch).lr
             if not isinstance(lr, Schedule) or case.recipe.sgd.dampening:
                 continue
             learning_rate = program(case, target).learning_rate
+            if target == "tensorflow":
+                other = program(case, "keras").learning_rate
+                is_keras_own = type(learning_rate).__module__.startswith("keras.")
+                if (
+                    is_keras_own
+                    and type(other) is type(learning_rate)
+                    and other.get_config() == learning_rate.get_config()
+                ):
+                    continue
             for step in range(0, case.steps, 1 if case.steps < 100 else 7):
                 assert float(learning_rate(step)) == pytest.approx(lr(step), rel=2e-7, abs=1e-7), (case.name, step)
 

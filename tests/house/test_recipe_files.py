@@ -111,7 +111,7 @@ def test_what_the_default_says_of_a_decay_of_0_98_is_so():
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, capsys):
+def train(tmp_path, monkeypatch, capsys, no_report):
     """Return a function that trains a recipe by the command line and returns its last evaluation.
 
     In this process, since importing torch takes longer than most of these recipes.

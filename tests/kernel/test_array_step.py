@@ -145,6 +145,7 @@ def test_a_forked_child_steps_with_threads_of_its_own() -> None:
     assert run_child(FORK) == "done\n"
 
 
+@pytest.mark.usefixtures("what_lives_is_not_searched")
 def test_nothing_is_kept_after_a_step() -> None:
     """Neither gradients nor dropped parameters and velocities live on, however the step ended."""
     native()

@@ -19,6 +19,8 @@ from torch.nn import Module, Parameter
 from downslope.kernel.arrays import CODES
 from downslope.torch import SGD
 
+pytestmark = pytest.mark.usefixtures("what_lives_is_not_searched")
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

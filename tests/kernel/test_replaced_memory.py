@@ -345,6 +345,7 @@ def test_gradients_are_freed_after_a_skipped_step() -> None:
         assert [ref() for ref in held] == [None] * 3, wish
 
 
+@pytest.mark.usefixtures("what_lives_is_not_searched")
 def test_an_optimizer_that_is_dropped_frees_its_parameters() -> None:
     """A plan makes no circle that keeps tensors alive."""
     optimizer, params = start()

@@ -91,7 +91,7 @@ def check(text):
     return readings
 
 
-@settings(max_examples=draws(200))
+@settings(max_examples=draws(100))
 @given(SOUP)
 def test_words_in_any_order(text):
     """Phrases, numbers and symbols in any order give readings, or the errors of a recipe."""
@@ -135,7 +135,7 @@ def mutated(draw):
     return text
 
 
-@settings(max_examples=draws(200), deadline=None)
+@settings(max_examples=draws(100), deadline=None)
 @given(mutated(), NAMES)
 def test_mutated_files(text, name):
     """Every part of it answers: readings, places of their words, the page, the terminal, a recipe and its check."""
@@ -163,7 +163,7 @@ FRACTIONS = st.sampled_from(["0.1", "0.05", "0.9", "0.37", "5e-4", "0.0123", "0.
 COUNTS = st.sampled_from(["7", "13", "64", "90", "250", "1300"])
 
 
-@settings(max_examples=draws(200))
+@settings(max_examples=draws(100))
 @given(st.sampled_from(TEMPLATES), st.tuples(FRACTIONS, FRACTIONS, FRACTIONS, COUNTS, COUNTS, COUNTS))
 def test_a_stated_number_stands_in_the_text(template, numbers):
     """What is called stated is a number of the text, or 1/n or 1 - n of one, or a number that a word says (0, 1/2, 1)."""

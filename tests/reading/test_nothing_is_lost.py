@@ -100,7 +100,7 @@ def clauses(draw):
     return draw(st.sampled_from(words["between"])).join(draw(st.permutations(chosen))), stated
 
 
-@settings(max_examples=draws(250))
+@settings(max_examples=draws(125))
 @given(clauses())
 def test_clauses_in_any_order(drawn):
     """The milestones and the one factor that stands apart are read, else a tenth is assumed; and no number is lost."""

@@ -210,7 +210,7 @@ def inputs(draw):
     return draw(st.sampled_from(["\n\n", "\n", "\n```\n"])).join(pieces)
 
 
-@settings(max_examples=draws(300))
+@settings(max_examples=draws(150))
 @given(inputs())
 def test_no_number_is_lost(text):
     """Every number, in prose, code, configuration and flags, is in a field, a remark or under "Not used"."""

@@ -52,7 +52,7 @@ def flat(table, path=()):
     return {} if isinstance(table, str) else {path: table}
 
 
-@settings(max_examples=draws(300))
+@settings(max_examples=draws(150))
 @given(st.lists(LINES, max_size=8))
 def test_every_number_is_where_the_standard_library_has_it(lines):
     """Its path and its value, and no number that only a string or a comment holds; at the place that it stands at."""

@@ -16,7 +16,7 @@ from downslope.recipe.load import parse_recipe, to_toml
 from downslope.recipe.overrides import recipe_paths, top_level_keys
 from draws import draws
 
-EXAMPLES = settings(max_examples=draws(150), suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=draws(100), suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -42,7 +42,7 @@ def test_the_strategies_cover_every_schedule():
     """Were a schedule added and not drawn here, the round trip would not test it."""
     drawn = set()
 
-    @settings(max_examples=draws(400))
+    @settings(max_examples=draws(200))
     @given(schedule=strategies.SCHEDULES)
     def look(schedule):
         drawn.update(type(piece).name for piece in (schedule, *schedule.inner()))

@@ -21,12 +21,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    """Leave out the report, which takes longer than all the rest."""
-    monkeypatch.setattr("downslope.training.run.train._write_report", lambda *_: None)
-
-
 def make_cifar():
     """Write random images in the layout of CIFAR-10's binary version."""
     draw = np.random.default_rng(0)
@@ -56,7 +50,7 @@ def train(capsys, *words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cifar10-resnet20", "cifar10-resnet56", "cifar10-wrn-28-10", "cifar10-resnet9"])
-def test_cifar(name, capsys):
+def test_cifar(name, capsys, no_report):
     """Two steps of a small batch; every option of the recipe but length and batch is its own."""
     Path("cifar").mkdir()
     make_cifar()
@@ -69,7 +63,7 @@ def test_cifar(name, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["imagenet-resnet50-goyal", "imagenet-resnet50-torchvision"])
-def test_imagenet(name, capsys):
+def test_imagenet(name, capsys, no_report):
     """One step on folders of photographs, in two shards."""
     make_photographs()
     words = ["--data.path", "photographs", "--data.options.size", "[256, 256]", "--data.batch_size", "2"]

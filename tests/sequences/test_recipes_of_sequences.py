@@ -49,7 +49,7 @@ def test_every_option_is_documented(options):
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, capsys):
+def train(tmp_path, monkeypatch, capsys, no_report):
     """Return a function that trains a recipe by the command line and returns its last evaluation.
 
     In this process: one more need not import torch.

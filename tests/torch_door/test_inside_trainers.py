@@ -221,6 +221,7 @@ def clean() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.mark.usefixtures("what_lives_is_not_searched")
 def test_torchs_functions_are_its_own_again_when_the_optimizer_is_gone() -> None:
     """They are replaced only as long as somebody needs it; before, after and between steps they work."""
     clip_grad = torch.nn.utils.clip_grad

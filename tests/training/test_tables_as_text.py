@@ -361,7 +361,7 @@ def test_files_that_say_it_themselves_take_no_such_option(name, option):
     )
 
 
-@settings(max_examples=draws(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=24), st.sampled_from(BYTES))
 @example(b"a\r\nb\rc\n\xff", "utf-8")
 @example("漢字".encode("gb18030") + b"\r\n\xff\xff", "gb18030")

@@ -22,7 +22,7 @@ def data():
 def build(policy="float32", *, begin_anew=True, **first_layer):
     """Return a new classifier with one hidden layer; its weights and names are the same at every call."""
     if begin_anew:
-        keras.backend.clear_session()  # names count from the start again; the policy is Keras's default
+        keras.backend.clear_session(free_memory=False)  # names count from the start; the policy is Keras's default
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy)
     return keras.Sequential(

@@ -135,19 +135,20 @@ ALONE = [*(case for case in CASES if case not in STEADY), *STEADY[::20]]
 def test_case_alone(case, record_property):
     """Steps taken eagerly, by `settings=`: late first gradients and gaps too, where a variable is left wholly alone."""
     start = initial_params(np.float64)
-    names = ["first.weight", "last.weight", "norm.bias", "kernels", "temperature", "nothing"]
-    variables = [variable(start[name], name) for name in names]
+    names = ("first.weight", "last.weight", "norm.bias", "kernels", "temperature", "nothing")
+    together = [names] if case in STEADY and not case.groups else [(name,) for name in names]
+    variables = [variable(in_one(start, each), "+".join(each)) for each in together]
     optimizer = SGD(settings=case.settings, groups=case.groups)
     optimizer.build(variables)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Gradients do not exist")
         for count in range(EAGER_STEPS):
             given = gradients(case, count, np.float64)
-            optimizer.apply([tensor(given[name]) if name in given else None for name in names])
-    found = [
-        error
-        for name, param, momentum in zip(names, variables, optimizer.momentums, strict=True)
-        for error in errors(case, name, param, momentum, "float32", EAGER_STEPS)
-    ]
+            optimizer.apply([tensor(in_one(given, each)) if each[0] in given else None for each in together])
+    found = []
+    for each, param, momentum in zip(together, variables, optimizer.momentums, strict=True):
+        velocities = {} if momentum is None else parted(arrays([momentum])[0], each)
+        for name, values in parted(arrays([param])[0], each).items():
+            found += errors(case, name, values, velocities.get(name), "float32", EAGER_STEPS)
     record_property("ulp", max(found))
     assert max(found) <= BOUND["float32"]

@@ -40,34 +40,23 @@ def test_staircases_of_many_periods_drop_at_their_boundaries():
 
     periods = (*LATE_IN_PEERS, *range(1, 1001, 13))
     for_all = [ours.Exponential(1.0, rate=0.5, every=period, staircase=True) for period in periods]
+    steps = np.array([[p - 1, p, 2 * p - 1, 2 * p, 9 * p - 1, 9 * p] for p in periods])
 
-    def values(step):
-        return ops.stack([ops.cast(s(Number(step), xp=NAMESPACE).value, "float32") for s in for_all])
+    def values(counts):
+        # periods of one compiled function are constants, as in training
+        return [s(Number(counts[i]), xp=NAMESPACE).value for i, s in enumerate(for_all)]
 
     if BACKEND == "torch":  # not traced: read on the host
-        for s in for_all:
-            steps = [s.every - 1, s.every, 2 * s.every - 1, 2 * s.every, 9 * s.every - 1, 9 * s.every]
-            assert [float(Scheduled(s)(tensor(n, "int32"))) for n in steps] == [1, 0.5, 0.5, 0.25, 2.0**-8, 2.0**-9]
-        return
-    if BACKEND == "jax":
+        found = [[float(Scheduled(s)(tensor(n, "int32"))) for n in row] for s, row in zip(for_all, steps, strict=True)]
+    elif BACKEND == "jax":
         import jax.numpy as jnp
 
-        def at(period, step):
-            # periods of one compiled function are constants, as in training
-            return ours.Exponential(1.0, rate=0.5, every=period, staircase=True)(Number(step), xp=NAMESPACE).value
-
-        steps = np.array([[p - 1, p, 2 * p - 1, 2 * p, 9 * p - 1, 9 * p] for p in periods], np.int32)
-        found = as_shipped(lambda s: jnp.stack([at(p, s[i]) for i, p in enumerate(periods)]))(steps)
+        found = as_shipped(lambda s: jnp.stack(values(s)))(steps.astype(np.int32))
     else:
         import tensorflow as tf
 
-        function = tf.function(values, jit_compile=True)
-        wanted = [(lambda p, k=k, m=m: m * p - k) for m, k in ((1, 1), (1, 0), (2, 1), (2, 0), (9, 1), (9, 0))]
-        columns = []
-        for want in wanted:
-            steps = [want(p) for p in periods]
-            columns.append([function(tf.constant(n, tf.int64))[i].numpy() for i, n in enumerate(steps)])
-        found = np.array(columns).T
+        function = tf.function(lambda s: tf.stack([tf.cast(v, tf.float32) for v in values(s)]), jit_compile=True)
+        found = np.transpose([function(tf.constant(column)).numpy() for column in steps.T])
     assert np.array_equal(np.asarray(found), [[1, 0.5, 0.5, 0.25, 2.0**-8, 2.0**-9]] * len(periods))
 
 

@@ -12,9 +12,10 @@ from downslope.reading.configuration.yaml_files import read_yaml
 
 _WORD = re.compile(
     r"(?P<blank>[ \t]+|[\\^`][ \t]*\r?\n[ \t]*)|(?P<end>\n|;;?|&&?|\|\|?)|(?P<comment>#[^\n]*)|"
-    r"(?P<word>(?:\"(?:[^\"\\]|\\.|\\\n)*\"|'[^']*'|\$\([^()\n]*\)|\$\{[^}\n]*\}|\\.|[^\s\"';|&\\])+|[\"'\\])",
+    r"(?P<word>(?:\"(?:[^\"\\]|\\.|\\\n)*\"|'[^']*'|\$\([^()\n]*\)|\$\{[^}\n]{0,2000}+\}|\\.|[^\s\"';|&\\])+|[\"'\\])",
     re.DOTALL,
 )
+"""What is within `${...}` has an end: of thousands that are never closed, each would be read to the end of the text."""
 _ALIVE = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
 _HASHES = re.compile(r"^[ \t]*#+", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::?[-=](?P<default>[^}]*))?\}|\$(?P<bare>\w+)|%(?P<batch>\w+)%")
