@@ -199,6 +199,31 @@ def test_every_way_of_decay_has_its_timescale(decay):
     assert ("decay_ignores_lr" in {remark.name for remark in explained.remarks}) == (decay == "independent")
 
 
+BESIDE_LR = [
+    ({"lr": Cosine(0.1, 0.0, 50), "weight_decay": 0.01}, True),
+    ({"lr": Linear(0.1, 0.05, 50), "weight_decay": 0.01}, True),
+    ({"lr": Warmup(10, then=Cosine(0.1, 0.0, 50)), "weight_decay": 0.01}, True),
+    ({"lr": Linear(0.1, 0.01, 50), "weight_decay": Linear(0.01, 0.008, 50)}, True),
+    ({"lr": Linear(0.01, 0.1, 50), "weight_decay": 0.01}, False),
+    ({"lr": Warmup(10, then=0.1), "weight_decay": 0.01}, False),
+    ({"lr": Cosine(0.1, 0.0, 50), "weight_decay": Cosine(0.01, 0.0, 50)}, False),
+    ({"lr": Cosine(0.1, 0.01, 50), "weight_decay": MultiStep(0.01, 0.01, (25,))}, False),
+    ({"lr": Linear(0.1, 0.09, 50), "weight_decay": 0.01}, False),
+    ({"lr": Linear(0.1, 0.01, 50), "momentum": Linear(0.0, 0.9, 50), "weight_decay": 0.01}, False),  # effective 0.1
+    ({"lr": 0.1, "weight_decay": Cosine(0.01, 0.0, 50)}, False),
+]
+
+
+@pytest.mark.parametrize(("given", "grows"), BESIDE_LR)
+def test_a_decay_outweighs_gradients_only_where_it_grows_beside_lr(given, grows):
+    """Both languages speak of it where it is so, and it is not said where decay falls with lr, or lr rises."""
+    explained = downslope.explain(Settings(**given, decay="independent"), steps=60)
+    assert ("decay_ignores_lr" in {remark.name for remark in explained.remarks}) == grows
+    for lang, words in (("en", "outweighs the gradients"), ("zh", "压过梯度")):
+        assert (words in describe(explained, lang).replace("\n    ", " ")) == grows
+    assert "near it weights forget nothing" not in describe(explained)
+
+
 HOSTILE = [
     (Settings(lr=0.0), {"lr_zero"}),
     (Settings(lr=0.0, momentum=0.9, weight_decay=0.1), {"lr_zero"}),

@@ -16,12 +16,16 @@ from downslope.explaining.run_course import Course
 from downslope.recipe.schema import Recipe
 from downslope.theory import forgetting, velocity
 from downslope.theory.forgetting import Memory
+from downslope.theory.velocity import gain_of
 
 USUAL_EPOCHS = (1.0, 13.0)
 """Decay timescales between which all famous recipes lie, in epochs."""
 
 _OFF = 0.05
 """From which relative error on a formula is said not to hold."""
+
+_MORE = 1.5
+"""How many times as strong beside lr a decay must become that it is said to outweigh the gradients late."""
 
 
 def remarks_of(
@@ -37,7 +41,7 @@ def remarks_of(
     now, by_name = course.peak(), {extent.name: extent for extent in extents}
     return (
         *_about_lr(now, course, damping, by_name),
-        *_about_decay(settings, now, run, memory, by_name),
+        *_about_decay(settings, course, run, memory, by_name),
         *_about_velocity(settings, now, run),
         *(_about_training(recipe) if recipe else ()),
     )
@@ -68,7 +72,7 @@ def _about_lr(
 
 
 def _about_decay(
-    settings: Settings, now: StepScalars, run: RunSize, memory: Memory, extents: Mapping[str, Extent]
+    settings: Settings, course: Course, run: RunSize, memory: Memory, extents: Mapping[str, Extent]
 ) -> Iterator[Remark]:
     steps = memory.steps
     scaled = settings.trust_coefficient is not None and settings.decay == "coupled"  # by each tensor's own ratio
@@ -91,9 +95,18 @@ def _about_decay(
         numbers = {"steps": whole, "total": run.total_steps, "moves": mean is not None}
         yield Remark(name="longer_than_the_run", numbers=numbers)
     if settings.decay == "decoupled":
-        yield from _copied(now)
-    if settings.decay == "independent" and isinstance(settings.lr, Schedule):
-        yield Remark(name="decay_ignores_lr")
+        yield from _copied(course.peak())
+    if settings.decay == "independent" and isinstance(settings.lr, Schedule) and _grows_beside_lr(course):
+        yield Remark(name="decay_ignores_lr", numbers={"moves": isinstance(settings.weight_decay, Schedule)})
+
+
+def _grows_beside_lr(course: Course) -> bool:
+    """Return whether the last step decays more, beside its lr and its effective lr, than that of the largest."""
+    if course.settings is None:
+        return False
+    peak, last = course.peak(), course.settings.at(course.length() - 1)
+    rates = ((peak.lr, last.lr), (gain_of(peak), gain_of(last)))
+    return all(last.decoupled_decay * at_peak > _MORE * peak.decoupled_decay * at_last for at_peak, at_last in rates)
 
 
 def _copied(now: StepScalars) -> Iterator[Remark]:

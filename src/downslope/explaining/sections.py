@@ -483,6 +483,10 @@ def _variant(explanation: Explanation, remark: Remark) -> str:
         case = "stronger" if numbers["factor"] < 1 else ""
     elif name == "longer_than_the_run":
         case = "mean" if numbers["moves"] else ""
+    elif name == "decay_ignores_lr":
+        case = "moves" if numbers["moves"] else ""
+    elif name == "lr_ends_at_zero":
+        case = "independent" if settings.decay == "independent" and settings.weight_decay else ""
     return f"{name}.{case}" if case else name
 
 
