@@ -19,7 +19,7 @@ from downslope.core.errors import DownslopeError, SettingsError
 from downslope.explaining.famous import FAMOUS
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Data, EarlyStop, Plateau, Recipe, Train
-from downslope.schedules import Cosine, Exponential, MultiStep, Warmup
+from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup
 from house.source_tree import ROOT
 from reading.first_corpus import FIRST, FOUNDING
 from reading.second_corpus import SECOND
@@ -113,6 +113,37 @@ def test_numbers_in_words_are_those_of_theory():
     (copied,) = audit(recipe_of(decay="decoupled")).findings
     assert "10 times weaker" in copied.what
     assert copied.do.startswith("use 0.005, or in Keras L2(0.00025)")
+
+
+MOVING = {"lr": 0.1, "decay": "decoupled", "momentum": Linear(0.5, 0.95, 50, "epoch")}
+"""With a decay that falls over 50 epochs of 45 steps to 0: the effective lr is largest at the end, without decay."""
+
+
+def test_of_a_decay_that_moves_the_sum_counts():
+    """0.1 times 0.1 falling to 0 over 2,250 steps is 200 in the mean, 4.4 epochs; a thousandth of 0.1 is 200,000."""
+    sizes = {"steps": 2250, "steps_per_epoch": 45}
+    usual = Settings(**MOVING, weight_decay=Linear(0.1, 0.0, 50, "epoch"))
+    assert audit(usual, **sizes).names == ()
+    weak = audit(replace(usual, weight_decay=Linear(1e-4, 0.0, 50, "epoch")), **sizes)
+    (one,) = [finding for finding in weak.findings if finding.name == "decay_without_effect"]
+    assert one.what.startswith("over the run as a whole weights would forget over 199,")  # 2 / (0.1 * 1e-4), to a step
+    strong = audit(replace(usual, weight_decay=Linear(0.5, 0.0, 50, "epoch")), **sizes)
+    (one,) = [finding for finding in strong.findings if finding.name.startswith("decay_forgets")]
+    assert one.what == "over the run as a whole weights forget over 0.87 epochs (39 steps)"
+    cosine = recipe_of(
+        lr=Cosine(0.1, 0.0, 200, "epoch"), weight_decay=2e-8
+    )  # 50 million steps; half as fast as at first
+    (one,) = [f for f in audit(cosine, examples=50_000).findings if f.name == "decay_without_effect"]
+    assert "over the run as a whole weights would forget over 99," in one.what
+
+
+def test_a_decay_under_which_weights_grow_is_an_error():
+    """1 - 1 * 3 is -2: no number of steps is said after which they have forgotten; nor is it with lr 1, decay 2."""
+    for weight_decay in (3.0, 2.0):
+        found = audit(Settings(lr=1.0, weight_decay=weight_decay), steps=2250, steps_per_epoch=45)
+        assert [finding.name for finding in found.errors] == ["decay_forgets_at_once"]
+        assert "beyond 0 at every step" in found.errors[0].what
+        assert "inf" not in str(found)
 
 
 def test_famous_recipes_have_at_most_one_false_alarm():

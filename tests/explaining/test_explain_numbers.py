@@ -281,6 +281,32 @@ def test_unusual_timescales_are_remarked_on():
         assert {remark.name for remark in explained.remarks} == expected
 
 
+def test_a_decay_that_moves_is_judged_by_what_the_run_forgets():
+    """Decay .1 to 0 while momentum rises: 5,000 epochs at the largest effective lr, 4.4 in the mean: usual."""
+    moving = {"lr": 0.1, "momentum": Linear(0.5, 0.95, 50, "epoch"), "decay": "decoupled"}
+    names = {}
+    for strength in (0.5, 0.1, 0.01):
+        settings = Settings(**moving, weight_decay=Linear(strength, 0.0, 50, "epoch"))
+        explained = downslope.explain(settings, batch_size=32, examples=1438, steps=2250)
+        names[strength] = {one.name: one.numbers for one in explained.remarks if one.name.startswith("forgets")}
+        assert ("Over the run as a whole weights forget in" in describe(explained)) == bool(names[strength])
+        assert ("就整个训练而言" in describe(explained, "zh")) == bool(names[strength])
+    assert names[0.1] == {}
+    pace = (0.95 * math.log(0.95) + 0.05) / 0.05  # the mean of -ln(1 - d), d from .05 to 0
+    assert names[0.5]["forgets_fast"]["epochs"] == pytest.approx(1 / pace / 45, rel=1e-3)
+    assert names[0.01]["forgets_slowly"]["epochs"] == pytest.approx(2000 / 45, rel=1e-3)
+
+
+@pytest.mark.parametrize(("weight_decay", "said"), [(0.05, "about 51 % is left"), (0.005, "hardly acts")])
+def test_a_timescale_a_little_longer_than_the_run_acts(weight_decay, said):
+    """lr .1, 135 steps: timescales 200 and 2,000; exp(-135 / 200) is .509 of a weight, exp(-.0675) is .93."""
+    explained = downslope.explain(Settings(lr=0.1, weight_decay=weight_decay), steps=135)
+    text = " ".join(describe(explained).split())
+    assert said in text
+    assert ("hardly acts" in text) == (said == "hardly acts")
+    assert ("还剩 51 %" in describe(explained, "zh")) == (said != "hardly acts")
+
+
 def test_a_schedule_without_end_shows_its_first_changes():
     """A staircase for ever, and nobody says how long training lasts: five steps down, and no end that there is not."""
     explained = downslope.explain(Settings(lr=Exponential(0.1, rate=0.1, every=1000, staircase=True)))

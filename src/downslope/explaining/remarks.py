@@ -74,30 +74,41 @@ def _about_lr(
 def _about_decay(
     settings: Settings, course: Course, run: RunSize, memory: Memory, extents: Mapping[str, Extent]
 ) -> Iterator[Remark]:
-    steps = memory.steps
-    scaled = settings.trust_coefficient is not None and settings.decay == "coupled"  # by each tensor's own ratio
-    if math.isinf(memory.formula) or scaled:
+    steps, now = memory.steps, course.peak()
+    if settings.trust_coefficient is not None and settings.decay == "coupled":  # scaled by each tensor's own ratio
         return
-    off = abs(memory.formula - steps) > _OFF * steps or memory.way != "fades"
-    if not memory.closed and off and memory.way != "at once":  # which its own sentence tells
-        yield _not_slow(memory)
-    if math.isinf(steps):
-        return
-    if run.steps_per_epoch is not None:
-        epochs = steps / run.steps_per_epoch
-        if epochs < USUAL_EPOCHS[0]:
-            yield Remark(name="forgets_fast", numbers={"epochs": epochs, "steps": steps})
-        if epochs > USUAL_EPOCHS[1]:
-            yield Remark(name="forgets_slowly", numbers={"epochs": epochs, "steps": steps})
+    if not math.isinf(memory.formula):
+        off = abs(memory.formula - steps) > _OFF * steps or memory.way != "fades"
+        if not memory.closed and off and memory.way != "at once":  # which its own sentence tells
+            yield _not_slow(memory)
+        if math.isinf(steps):
+            return
     mean = extents["decay_steps"].mean if "decay_steps" in extents else None
     whole = steps if mean is None else mean
+    if math.isinf(whole):
+        return
+    if run.steps_per_epoch is not None:
+        yield from _unusual(course, steps, whole, run.steps_per_epoch)
     if run.total_steps is not None and whole > run.total_steps:
         numbers = {"steps": whole, "total": run.total_steps, "moves": mean is not None}
-        yield Remark(name="longer_than_the_run", numbers=numbers)
-    if settings.decay == "decoupled":
-        yield from _copied(course.peak())
+        yield Remark(name="longer_than_the_run", numbers=numbers | {"left": math.exp(-run.total_steps / whole)})
+    if settings.decay == "decoupled" and now.lr and now.decoupled_decay:
+        yield from _copied(now)
     if settings.decay == "independent" and isinstance(settings.lr, Schedule) and _grows_beside_lr(course):
         yield Remark(name="decay_ignores_lr", numbers={"moves": isinstance(settings.weight_decay, Schedule)})
+
+
+def _unusual(course: Course, peak: float, whole: float, per_epoch: int) -> Iterator[Remark]:
+    """Yield that a decay is faster or slower than famous ones, from its timescales at the peak and over the run.
+
+    Those of famous recipes are at their largest lr; where more than lr moves, no step stands for the run.
+    """
+    at_peak = course.only_lr_moves()
+    numbers = {"epochs": (peak if at_peak else whole) / per_epoch, "steps": peak if at_peak else whole}
+    if numbers["epochs"] < USUAL_EPOCHS[0]:
+        yield Remark(name="forgets_fast", numbers=numbers | {"moves": not at_peak})
+    if min(peak, whole) / per_epoch > USUAL_EPOCHS[1]:
+        yield Remark(name="forgets_slowly", numbers=numbers | {"moves": not at_peak})
 
 
 def _grows_beside_lr(course: Course) -> bool:
