@@ -63,6 +63,9 @@ ROWS = {
         {},
     ),
     # schedules
+    "lr_is_zero error": (recipe_of(lr=0.0), {"examples": 50_000}),
+    "lr_is_zero error, by a schedule": (recipe_of(lr=Linear(0.0, 0.0, 10)), {}),
+    "lr_is_zero error, of all groups": (recipe_of(lr=0.0, groups=(*SPARED, Group(match="a", lr_factor=2.0))), {}),
     "schedule_in_the_wrong_unit error": (recipe_of(lr=MultiStep(0.1, 0.2, [60, 120, 160], "step")), {}),
     "schedule_in_the_wrong_unit error, with the size": (
         recipe_of(lr=MultiStep(0.1, 0.2, [60, 120, 160], "step")),
@@ -144,6 +147,19 @@ def test_a_decay_under_which_weights_grow_is_an_error():
         assert [finding.name for finding in found.errors] == ["decay_forgets_at_once"]
         assert "beyond 0 at every step" in found.errors[0].what
         assert "inf" not in str(found)
+
+
+def test_an_lr_of_0_is_a_fault_of_lr_alone():
+    """Nothing is said of decay, and no number of steps is infinite; nor is it a fault where a group learns."""
+    found = audit(recipe_of(lr=0.0), examples=50_000)
+    assert [(one.name, one.where, one.sure) for one in found.findings] == [("lr_is_zero", "sgd.lr", "certain")]
+    assert "inf" not in str(found)
+    assert audit(recipe_of(lr=0.0, groups=(*SPARED, Group(match="head", lr=0.1))), examples=50_000).findings == ()
+    model, optimizer = model_and_optimizer(torch.optim.SGD)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: epoch / 10)  # a warmup from 0
+    assert "lr_is_zero" not in audit(optimizer, model).names
+    program = "import torch\nopt = torch.optim.SGD(m.parameters(), lr=0.0, momentum=0.9)\nadjust(opt)\n"
+    assert audit(program).errors == ()
 
 
 def test_famous_recipes_have_at_most_one_false_alarm():
