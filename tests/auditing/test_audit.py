@@ -17,6 +17,7 @@ from downslope.auditing.subject import Sizes, find_subject
 from downslope.cli.main import main
 from downslope.core.errors import DownslopeError, SettingsError
 from downslope.explaining.famous import FAMOUS
+from downslope.language import speaking
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Data, EarlyStop, Plateau, Recipe, Train
 from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup
@@ -160,6 +161,18 @@ def test_an_lr_of_0_is_a_fault_of_lr_alone():
     assert "lr_is_zero" not in audit(optimizer, model).names
     program = "import torch\nopt = torch.optim.SGD(m.parameters(), lr=0.0, momentum=0.9)\nadjust(opt)\n"
     assert audit(program).errors == ()
+
+
+def test_what_is_one_is_counted_in_the_singular():
+    """A step after which 37 % is kept, an epoch of training, an example: in both languages."""
+    found = str(audit(Settings(lr=0.25, weight_decay=2.0), steps=3, steps_per_epoch=1))
+    assert "after 1 step, 1.4 epochs" in found
+    short = audit(Settings(lr=MultiStep(0.1, 0.1, [9])), steps=1)
+    assert not any("1 steps" in finding.what for finding in short.findings)
+    one = audit(recipe_of(lr=Warmup(2, then=0.1), train={"epochs": 1}), batch_size=128, examples=128)
+    assert "1 steps" not in str(one)
+    with speaking("zh"):
+        assert "权重在 1 步" in str(audit(Settings(lr=0.25, weight_decay=2.0), steps_per_epoch=1))
 
 
 def test_famous_recipes_have_at_most_one_false_alarm():

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from downslope.auditing.finding import Finding
 from downslope.auditing.subject import Subject
 from downslope.core.groups import BIAS_AND_NORM, Group
+from downslope.core.number_text import counted
 from downslope.core.settings import is_zero
 from downslope.theory import forgetting
 from downslope.theory.velocity import effective_lr
@@ -66,8 +67,8 @@ def _timescale(subject: Subject) -> Iterator[Finding]:
     judged = peak.steps if subject.course.only_lr_moves() else whole
     swings = peak.way in {"swings", "jumps"}
     if soonest < _AT_ONCE or soonest < 0.1 * _finite(per_epoch) or (swings and soonest < per_epoch):
-        in_epochs = "" if run.steps_per_epoch is None else f", {soonest / per_epoch:.2g} epochs"
-        how = "swing through 0" if swings else f"keep 37 % after {soonest:,.0f} steps{in_epochs}"
+        in_epochs = "" if run.steps_per_epoch is None else f", {counted(f'{soonest / per_epoch:.2g}', 'epoch')}"
+        how = "swing through 0" if swings else f"keep 37 % after {counted(f'{soonest:,.0f}', 'step')}{in_epochs}"
         yield Finding(
             name="decay_forgets_at_once",
             level="error",
@@ -83,7 +84,10 @@ def _timescale(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="decay_forgets_within_an_epoch",
             level="warning",
-            what=f"{_over(judged, peak.steps)}weights forget over {epochs:.2g} epochs ({judged:,.0f} steps)",
+            what=(
+                f"{_over(judged, peak.steps)}weights forget over {counted(f'{epochs:.2g}', 'epoch')} "
+                f"({judged:,.0f} steps)"
+            ),
             where=where,
             why=f"within an epoch they forget what they saw in it; {_USUAL}",
             source=_TIMESCALE,

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from downslope.auditing.finding import Finding
 from downslope.auditing.subject import Subject
+from downslope.core.number_text import counted
 from downslope.core.schedules import Constant, Schedule, Warmup
 from downslope.core.schedules.schedule import constant_value
 from downslope.explaining.run_course import Course, evenly
@@ -175,5 +176,5 @@ def _long_warmup(subject: Subject, lr: Schedule, total: int) -> Iterator[Finding
 
 def _length(subject: Subject, total: int) -> str:
     if not subject.course.ticks_are_steps:
-        return f"{subject.run.epochs:g} epochs"
-    return f"{total:,} steps"
+        return counted(f"{subject.run.epochs:g}", "epoch")
+    return counted(f"{total:,}", "step")
