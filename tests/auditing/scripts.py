@@ -311,3 +311,55 @@ for x, y in loader:
 """,
 }
 """Scripts in which nothing is wrong."""
+
+_SGD = "o = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)\n"
+_LOOP = """
+for epoch in range(90):
+    for x, y in loader:
+        o.zero_grad()
+        criterion(model(x), y).backward()
+        o.step()
+"""
+_STEP_LR = "torch.optim.lr_scheduler.StepLR(o, 30)"
+
+
+def stepped(made, call):
+    """Return a script that makes a scheduler so, and steps it by these lines at the end of an epoch."""
+    lines = "".join(f"    {line}\n" for line in call.split("\n"))
+    return f"{HEAD}{_SGD}{made}\n{_LOOP}{lines}"
+
+
+STEPPED_BY_ANOTHER_NAME = {
+    "out of a factory": stepped(f"def make(o):\n    return {_STEP_LR}\ns = make(o)", "s.step()"),
+    "another name": stepped(f"def make(o):\n    return {_STEP_LR}\nsch = make(o)", "sch.step()"),
+    "a policy": stepped(f"def make(o):\n    return {_STEP_LR}\nlr_policy = make(o)", "lr_policy.step()"),
+    "a pair out of a factory": stepped(
+        "def make():\n    opt = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "    return opt, torch.optim.lr_scheduler.MultiStepLR(opt, [30, 60])\no, s = make()",
+        "s.step()",
+    ),
+    "a list": stepped(f"all_of_them = [{_STEP_LR}]", "for one in all_of_them:\n    one.step()"),
+    "a list of an object": stepped(f"self.s = [{_STEP_LR}]", "for x in self.s:\n    x.step()"),
+    "a dictionary": stepped(f'hooks = {{"sched": {_STEP_LR}}}', "for h in hooks.values():\n    h.step()"),
+    "out of a dictionary": stepped(f'hooks = {{"sched": {_STEP_LR}}}', 'hooks["sched"].step()'),
+    "out of a method": stepped(f"def one():\n    return {_STEP_LR}\nkeep.s = one()", "keep.get().step()"),
+    "another's function": stepped(f"s = {_STEP_LR}", "advance(s)"),
+    "a handler": stepped(f"s = {_STEP_LR}", "engine.add_event_handler(END, s.step)"),
+    "a parameter": stepped(f"def end(a, b):\n    a.step()\ns = {_STEP_LR}", "end(s, 1)"),
+    "by a measure": stepped(f"def make(o):\n    return {_STEP_LR}\ns = make(o)", "s.step(loss)"),
+}
+"""Scripts whose scheduler is stepped, by a name that does not say what it is."""
+
+NEVER_STEPPED = {
+    "made, and forgotten": stepped(f"scheduler = {_STEP_LR}", "pass"),
+    "made in a factory, and forgotten": stepped(f"def make(o):\n    return {_STEP_LR}\ns = make(o)", "print(s)"),
+    "printed, and counted": stepped(f"s = {_STEP_LR}\ncount.step = 0", "print(s, count.step)\ncount.step += 1"),
+    "a profiler": stepped(f"s = {_STEP_LR}\np = torch.profiler.profile()", "p.step()"),
+    "an optimizer of one's own": stepped(
+        f"s = {_STEP_LR}\nclass Own(torch.optim.SGD):\n    def step(self):\n        super().step()", "pass"
+    ),
+    "a class that steps the optimizer": stepped(
+        f"s = {_STEP_LR}\nclass T:\n    def step(self):\n        o.step()\nt = T()", "t.step()"
+    ),
+}
+"""Scripts whose scheduler is made, and nothing else than the optimizer, and what is known, is stepped."""

@@ -17,9 +17,10 @@ from downslope.auditing.subject import Sizes, find_subject
 from downslope.cli.main import main
 from downslope.core.errors import DownslopeError, SettingsError
 from downslope.explaining.famous import FAMOUS
+from downslope.language import speaking
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Data, EarlyStop, Plateau, Recipe, Train
-from downslope.schedules import Cosine, Exponential, MultiStep, Warmup
+from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup
 from house.source_tree import ROOT
 from reading.first_corpus import FIRST, FOUNDING
 from reading.second_corpus import SECOND
@@ -63,6 +64,9 @@ ROWS = {
         {},
     ),
     # schedules
+    "lr_is_zero error": (recipe_of(lr=0.0), {"examples": 50_000}),
+    "lr_is_zero error, by a schedule": (recipe_of(lr=Linear(0.0, 0.0, 10)), {}),
+    "lr_is_zero error, of all groups": (recipe_of(lr=0.0, groups=(*SPARED, Group(match="a", lr_factor=2.0))), {}),
     "schedule_in_the_wrong_unit error": (recipe_of(lr=MultiStep(0.1, 0.2, [60, 120, 160], "step")), {}),
     "schedule_in_the_wrong_unit error, with the size": (
         recipe_of(lr=MultiStep(0.1, 0.2, [60, 120, 160], "step")),
@@ -113,6 +117,62 @@ def test_numbers_in_words_are_those_of_theory():
     (copied,) = audit(recipe_of(decay="decoupled")).findings
     assert "10 times weaker" in copied.what
     assert copied.do.startswith("use 0.005, or in Keras L2(0.00025)")
+
+
+MOVING = {"lr": 0.1, "decay": "decoupled", "momentum": Linear(0.5, 0.95, 50, "epoch")}
+"""With a decay that falls over 50 epochs of 45 steps to 0: the effective lr is largest at the end, without decay."""
+
+
+def test_of_a_decay_that_moves_the_sum_counts():
+    """0.1 times 0.1 falling to 0 over 2,250 steps is 200 in the mean, 4.4 epochs; a thousandth of 0.1 is 200,000."""
+    sizes = {"steps": 2250, "steps_per_epoch": 45}
+    usual = Settings(**MOVING, weight_decay=Linear(0.1, 0.0, 50, "epoch"))
+    assert audit(usual, **sizes).names == ()
+    weak = audit(replace(usual, weight_decay=Linear(1e-4, 0.0, 50, "epoch")), **sizes)
+    (one,) = [finding for finding in weak.findings if finding.name == "decay_without_effect"]
+    assert one.what.startswith("over the run as a whole weights would forget over 199,")  # 2 / (0.1 * 1e-4), to a step
+    strong = audit(replace(usual, weight_decay=Linear(0.5, 0.0, 50, "epoch")), **sizes)
+    (one,) = [finding for finding in strong.findings if finding.name.startswith("decay_forgets")]
+    assert one.what == "over the run as a whole weights forget over 0.87 epochs (39 steps)"
+    cosine = recipe_of(
+        lr=Cosine(0.1, 0.0, 200, "epoch"), weight_decay=2e-8
+    )  # 50 million steps; half as fast as at first
+    (one,) = [f for f in audit(cosine, examples=50_000).findings if f.name == "decay_without_effect"]
+    assert "over the run as a whole weights would forget over 99," in one.what
+
+
+def test_a_decay_under_which_weights_grow_is_an_error():
+    """1 - 1 * 3 is -2: no number of steps is said after which they have forgotten; nor is it with lr 1, decay 2."""
+    for weight_decay in (3.0, 2.0):
+        found = audit(Settings(lr=1.0, weight_decay=weight_decay), steps=2250, steps_per_epoch=45)
+        assert [finding.name for finding in found.errors] == ["decay_forgets_at_once"]
+        assert "beyond 0 at every step" in found.errors[0].what
+        assert "inf" not in str(found)
+
+
+def test_an_lr_of_0_is_a_fault_of_lr_alone():
+    """Nothing is said of decay, and no number of steps is infinite; nor is it a fault where a group learns."""
+    found = audit(recipe_of(lr=0.0), examples=50_000)
+    assert [(one.name, one.where, one.sure) for one in found.findings] == [("lr_is_zero", "sgd.lr", "certain")]
+    assert "inf" not in str(found)
+    assert audit(recipe_of(lr=0.0, groups=(*SPARED, Group(match="head", lr=0.1))), examples=50_000).findings == ()
+    model, optimizer = model_and_optimizer(torch.optim.SGD)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: epoch / 10)  # a warmup from 0
+    assert "lr_is_zero" not in audit(optimizer, model).names
+    program = "import torch\nopt = torch.optim.SGD(m.parameters(), lr=0.0, momentum=0.9)\nadjust(opt)\n"
+    assert audit(program).errors == ()
+
+
+def test_what_is_one_is_counted_in_the_singular():
+    """A step after which 37 % is kept, an epoch of training, an example: in both languages."""
+    found = str(audit(Settings(lr=0.25, weight_decay=2.0), steps=3, steps_per_epoch=1))
+    assert "after 1 step, 1.4 epochs" in found
+    short = audit(Settings(lr=MultiStep(0.1, 0.1, [9])), steps=1)
+    assert not any("1 steps" in finding.what for finding in short.findings)
+    one = audit(recipe_of(lr=Warmup(2, then=0.1), train={"epochs": 1}), batch_size=128, examples=128)
+    assert "1 steps" not in str(one)
+    with speaking("zh"):
+        assert "权重在 1 步" in str(audit(Settings(lr=0.25, weight_decay=2.0), steps_per_epoch=1))
 
 
 def test_famous_recipes_have_at_most_one_false_alarm():

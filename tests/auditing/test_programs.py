@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from auditing.planted import PLANTS
-from auditing.scripts import MORE, RIGHT, SCRIPTS
+from auditing.scripts import MORE, NEVER_STEPPED, RIGHT, SCRIPTS, STEPPED_BY_ANOTHER_NAME
 from downslope import audit, export
 from downslope.core.errors import DownslopeError, ExportError
 from downslope.core.settings import Settings, is_zero
@@ -105,6 +105,31 @@ def test_scripts_as_people_publish_them(what):
 def test_scripts_in_which_nothing_is_wrong(what):
     """Not even advice."""
     assert audit(RIGHT[what]).findings == ()
+
+
+@pytest.mark.parametrize("what", STEPPED_BY_ANOTHER_NAME)
+def test_a_scheduler_may_be_stepped_by_any_name(what):
+    """No finding; that it was not checked is said, with the line."""
+    found = audit(STEPPED_BY_ANOTHER_NAME[what])
+    assert found.errors == (), found
+    assert any(line.startswith("whether the scheduler is stepped: it may be in line") for line in found.not_checked)
+
+
+@pytest.mark.parametrize("what", NEVER_STEPPED)
+def test_a_scheduler_that_nothing_steps(what):
+    """It is a certain error as before, whatever else has a step() that is known."""
+    (error,) = audit(NEVER_STEPPED[what]).errors
+    assert (error.name, error.sure) == ("scheduler_never_stepped", "certain")
+
+
+def test_of_two_schedulers_one_may_be_stepped_elsewhere():
+    """The unit of the one that is seen says nothing of the other's length."""
+    text = STEPPED_BY_ANOTHER_NAME["out of a factory"].replace("StepLR(o, 30)", "CosineAnnealingLR(o, epochs)")
+    warm = "warm_sched = torch.optim.lr_scheduler.LinearLR(o, total_iters=500)\nfor epoch in"
+    text = text.replace("for epoch in", warm).replace("o.step()\n", "o.step()\n        warm_sched.step()\n")
+    assert "schedule_in_the_wrong_unit" not in audit(text).names
+    alone = text.replace("    s.step()\n", "")
+    assert "schedule_in_the_wrong_unit" in audit(alone).names
 
 
 @pytest.mark.parametrize("text", ["def f(:\n", "x = " + "(" * 5000, "import torch\nfor x in y:\n  pass\n" * 3])

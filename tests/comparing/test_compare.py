@@ -349,3 +349,12 @@ def test_what_changes_no_number_is_not_told():
     found = compare(load_recipe(), replace(load_recipe(overrides=others), title="the others"))
     assert found.same
     assert found.remarks == compare(load_recipe(), load_recipe()).remarks
+
+
+def test_an_epoch_of_one_step_is_told_in_the_singular():
+    """A batch as large as the 1437 examples is one step; one less, two."""
+    for size, said in ((1437, "1 step an epoch"), (1436, "2 steps an epoch")):
+        lr = Linear(0.1, 0.0, 10, "epoch")
+        recipe = load_recipe(overrides=[("data.batch_size", str(size))])
+        text = "\n".join(compare(replace(recipe, sgd=replace(recipe.sgd, lr=lr)), load_recipe()).remarks)
+        assert said in text

@@ -199,6 +199,31 @@ def test_every_way_of_decay_has_its_timescale(decay):
     assert ("decay_ignores_lr" in {remark.name for remark in explained.remarks}) == (decay == "independent")
 
 
+BESIDE_LR = [
+    ({"lr": Cosine(0.1, 0.0, 50), "weight_decay": 0.01}, True),
+    ({"lr": Linear(0.1, 0.05, 50), "weight_decay": 0.01}, True),
+    ({"lr": Warmup(10, then=Cosine(0.1, 0.0, 50)), "weight_decay": 0.01}, True),
+    ({"lr": Linear(0.1, 0.01, 50), "weight_decay": Linear(0.01, 0.008, 50)}, True),
+    ({"lr": Linear(0.01, 0.1, 50), "weight_decay": 0.01}, False),
+    ({"lr": Warmup(10, then=0.1), "weight_decay": 0.01}, False),
+    ({"lr": Cosine(0.1, 0.0, 50), "weight_decay": Cosine(0.01, 0.0, 50)}, False),
+    ({"lr": Cosine(0.1, 0.01, 50), "weight_decay": MultiStep(0.01, 0.01, (25,))}, False),
+    ({"lr": Linear(0.1, 0.09, 50), "weight_decay": 0.01}, False),
+    ({"lr": Linear(0.1, 0.01, 50), "momentum": Linear(0.0, 0.9, 50), "weight_decay": 0.01}, False),  # effective 0.1
+    ({"lr": 0.1, "weight_decay": Cosine(0.01, 0.0, 50)}, False),
+]
+
+
+@pytest.mark.parametrize(("given", "grows"), BESIDE_LR)
+def test_a_decay_outweighs_gradients_only_where_it_grows_beside_lr(given, grows):
+    """Both languages speak of it where it is so, and it is not said where decay falls with lr, or lr rises."""
+    explained = downslope.explain(Settings(**given, decay="independent"), steps=60)
+    assert ("decay_ignores_lr" in {remark.name for remark in explained.remarks}) == grows
+    for lang, words in (("en", "outweighs the gradients"), ("zh", "压过梯度")):
+        assert (words in describe(explained, lang).replace("\n    ", " ")) == grows
+    assert "near it weights forget nothing" not in describe(explained)
+
+
 HOSTILE = [
     (Settings(lr=0.0), {"lr_zero"}),
     (Settings(lr=0.0, momentum=0.9, weight_decay=0.1), {"lr_zero"}),
@@ -254,6 +279,32 @@ def test_unusual_timescales_are_remarked_on():
             Settings(lr=0.1, momentum=0.9, weight_decay=weight_decay), batch_size=128, examples=50_000
         )
         assert {remark.name for remark in explained.remarks} == expected
+
+
+def test_a_decay_that_moves_is_judged_by_what_the_run_forgets():
+    """Decay .1 to 0 while momentum rises: 5,000 epochs at the largest effective lr, 4.4 in the mean: usual."""
+    moving = {"lr": 0.1, "momentum": Linear(0.5, 0.95, 50, "epoch"), "decay": "decoupled"}
+    names = {}
+    for strength in (0.5, 0.1, 0.01):
+        settings = Settings(**moving, weight_decay=Linear(strength, 0.0, 50, "epoch"))
+        explained = downslope.explain(settings, batch_size=32, examples=1438, steps=2250)
+        names[strength] = {one.name: one.numbers for one in explained.remarks if one.name.startswith("forgets")}
+        assert ("Over the run as a whole weights forget in" in describe(explained)) == bool(names[strength])
+        assert ("就整个训练而言" in describe(explained, "zh")) == bool(names[strength])
+    assert names[0.1] == {}
+    pace = (0.95 * math.log(0.95) + 0.05) / 0.05  # the mean of -ln(1 - d), d from .05 to 0
+    assert names[0.5]["forgets_fast"]["epochs"] == pytest.approx(1 / pace / 45, rel=1e-3)
+    assert names[0.01]["forgets_slowly"]["epochs"] == pytest.approx(2000 / 45, rel=1e-3)
+
+
+@pytest.mark.parametrize(("weight_decay", "said"), [(0.05, "about 51 % is left"), (0.005, "hardly acts")])
+def test_a_timescale_a_little_longer_than_the_run_acts(weight_decay, said):
+    """lr .1, 135 steps: timescales 200 and 2,000; exp(-135 / 200) is .509 of a weight, exp(-.0675) is .93."""
+    explained = downslope.explain(Settings(lr=0.1, weight_decay=weight_decay), steps=135)
+    text = " ".join(describe(explained).split())
+    assert said in text
+    assert ("hardly acts" in text) == (said == "hardly acts")
+    assert ("还剩 51 %" in describe(explained, "zh")) == (said != "hardly acts")
 
 
 def test_a_schedule_without_end_shows_its_first_changes():

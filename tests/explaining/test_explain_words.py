@@ -183,3 +183,14 @@ def test_how_long_weights_last_is_not_judged_where_each_tensor_has_its_ratio():
     assert names() & judged
     assert not names(trust_coefficient=0.01) & judged
     assert names(trust_coefficient=0.01, decay="decoupled") & judged
+
+
+def test_what_is_one_is_counted_in_the_singular():
+    """In the run's line, a timescale and a half-life; numbers that only begin or end with 1 stay plural."""
+    settings = downslope.Settings(lr=0.5, momentum=0.5, weight_decay=0.01)
+    text = describe(downslope.explain(settings, batch_size=1, examples=1, steps=1))
+    assert "1 example a step, 1 step an epoch, 1 epoch, 1 step in all" in text
+    assert "is gone after 1 step." in text  # ln 2 / -ln 0.5
+    more = describe(downslope.explain(settings, batch_size=11, examples=121, steps=11))
+    assert "11 examples a step, 11 steps an epoch, 1 epoch, 11 steps in all" in more
+    assert "每步 1 个样本" in describe(downslope.explain(settings, batch_size=1), "zh")

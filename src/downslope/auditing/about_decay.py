@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from downslope.auditing.finding import Finding
 from downslope.auditing.subject import Subject
 from downslope.core.groups import BIAS_AND_NORM, Group
+from downslope.core.number_text import counted
 from downslope.core.settings import is_zero
 from downslope.theory import forgetting
 from downslope.theory.velocity import effective_lr
@@ -19,6 +20,8 @@ _SPARING = re.compile(r"weight_decay[\"']?\]?\s*[:=]\s*0(\.0*)?\b|no_decay|exclu
 
 USUAL = (1.0, 13.0)
 """Epochs over which the weights of famous recipes forget."""
+_USUAL = f"famous recipes lie between {USUAL[0]:g} and {USUAL[1]:g} epochs"
+_TOO_STRONG = "look whether a decay of lr, or the share that is kept, was meant; weight decay is mostly 1e-4 to 5e-4"
 _TIMESCALE = "Wang & Aitchison 2024 (arXiv 2405.13698): the best timescale is about constant in epochs; docs/explain.md"
 SPARED = (
     "biases and scales do not overfit, and most large recipes since 2017 spare them",
@@ -43,62 +46,92 @@ def about_decay(subject: Subject) -> Iterator[Finding]:
 
 
 def _timescale(subject: Subject) -> Iterator[Finding]:
-    memory = forgetting.memory(subject.peak)
-    steps, run = memory.steps, subject.run
-    epochs = None if run.steps_per_epoch is None or math.isinf(steps) else steps / run.steps_per_epoch
-    swings = memory.way in {"swings", "jumps"}
-    usual = f"famous recipes lie between {USUAL[0]:g} and {USUAL[1]:g} epochs"
-    at_once = steps < _AT_ONCE or (epochs is not None and epochs < 0.1)
+    """Judge how fast weights forget: at the largest effective lr, and over the run by the mean of what it forgets."""
+    peak, run, mean = forgetting.memory(subject.peak), subject.run, subject.course.mean_decay_steps()
     where = subject.where("sgd.weight_decay")
-    if at_once or (swings and not (epochs is not None and epochs >= 1)):
-        how = "swing through 0" if swings else f"keep 37 % after {steps:,.0f} steps{_in_epochs(epochs)}"
+    if peak.way != "stays" and math.isinf(peak.steps):
+        yield Finding(
+            name="decay_forgets_at_once",
+            level="error",
+            what="without a gradient, weights go beyond 0 at every step, and come no nearer to it",
+            where=where,
+            why=f"so strong a decay drives weights, whatever the gradients say; {_USUAL}",
+            source=_TIMESCALE,
+            do=_TOO_STRONG,
+        )
+        return
+    whole = peak.steps if mean is None else mean
+    if math.isinf(whole):  # lr is 0 throughout, which is told of lr
+        return
+    soonest, per_epoch = min(peak.steps, whole), run.steps_per_epoch or math.inf
+    judged = peak.steps if subject.course.only_lr_moves() else whole
+    swings = peak.way in {"swings", "jumps"}
+    if soonest < _AT_ONCE or soonest < 0.1 * _finite(per_epoch) or (swings and soonest < per_epoch):
+        in_epochs = "" if run.steps_per_epoch is None else f", {counted(f'{soonest / per_epoch:.2g}', 'epoch')}"
+        how = "swing through 0" if swings else f"keep 37 % after {counted(f'{soonest:,.0f}', 'step')}{in_epochs}"
         yield Finding(
             name="decay_forgets_at_once",
             level="error",
             what=f"without a gradient, weights {how}: what a step learns is gone within an epoch",
             where=where,
-            why=f"the weights forget most of the data before they see it again; {usual}",
+            why=f"the weights forget most of the data before they see it again; {_USUAL}",
             source=_TIMESCALE,
-            do="look whether a decay of lr, or the share that is kept, was meant; weight decay is mostly 1e-4 to 5e-4",
-            sure="certain" if steps < _AT_ONCE else "likely",
+            do=_TOO_STRONG,
+            sure="certain" if soonest < _AT_ONCE else "likely",
         )
-    elif epochs is not None and epochs < USUAL[0]:
+    elif judged < USUAL[0] * _finite(per_epoch):
+        epochs = judged / per_epoch
         yield Finding(
             name="decay_forgets_within_an_epoch",
             level="warning",
-            what=f"weights forget over {epochs:.2g} epochs ({steps:,.0f} steps)",
+            what=(
+                f"{_over(judged, peak.steps)}weights forget over {counted(f'{epochs:.2g}', 'epoch')} "
+                f"({judged:,.0f} steps)"
+            ),
             where=where,
-            why=f"within an epoch they forget what they saw in it; {usual}",
+            why=f"within an epoch they forget what they saw in it; {_USUAL}",
             source=_TIMESCALE,
             do=f"try {epochs / USUAL[0]:.2g} times the weight decay or less",
             sure="likely",
         )
-    elif run.total_steps is not None and steps > 50 * run.total_steps:
+    elif run.total_steps is not None and whole > 50 * run.total_steps:
         yield Finding(
             name="decay_without_effect",
             level="warning",
-            what=f"weights would forget over {steps:,.0f} steps, and the training has {run.total_steps:,}",
+            what=(
+                f"{_over(whole, peak.steps)}weights would forget over {_steps(whole)} steps, "
+                f"and the training has {run.total_steps:,}"
+            ),
             where=where,
-            why=f"so weak a decay changes nothing within the run; {usual}",
+            why=f"so weak a decay changes nothing within the run; {_USUAL}",
             source=_TIMESCALE,
             do="leave it out, or choose it by its timescale: downslope explain says the epochs of any value",
             sure="likely",
         )
-    elif epochs is not None and epochs > USUAL[1]:
+    elif soonest > USUAL[1] * per_epoch:
         yield Finding(
             name="decay_is_slow",
             level="advice",
-            what=f"weights forget over {epochs:.3g} epochs",
+            what=f"{_over(judged, peak.steps)}weights forget over {judged / per_epoch:.3g} epochs",
             where=where,
-            why=usual,
+            why=_USUAL,
             source=_TIMESCALE,
             do="try a stronger decay, if held-out loss rises while training loss falls",
             sure="possible",
         )
 
 
-def _in_epochs(epochs: float | None) -> str:
-    return "" if epochs is None else f", {epochs:.2g} epochs"
+def _finite(per_epoch: float) -> float:
+    """Return the steps of an epoch, 0 where they are not known: then nothing is below a part of them."""
+    return 0.0 if math.isinf(per_epoch) else per_epoch
+
+
+def _over(steps: float, at_peak: float) -> str:
+    return "" if steps == at_peak else "over the run as a whole "
+
+
+def _steps(number: float) -> str:
+    return f"{number:,.0f}" if number < 1e15 else f"{number:.3g}"
 
 
 def _copied(subject: Subject) -> Iterator[Finding]:
@@ -107,7 +140,8 @@ def _copied(subject: Subject) -> Iterator[Finding]:
         return
     now = subject.peak
     gain = effective_lr(1.0, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu)
-    strength = now.decoupled_decay / now.lr if now.lr else 0.0
+    largest = [extent.largest for extent in subject.course.extents() if extent.name == "weight_decay"]
+    strength = largest[0] if largest else now.decoupled_decay / now.lr if now.lr else 0.0
     if not 0 < strength <= _COPIED or gain < 2:
         return
     yield Finding(

@@ -53,7 +53,9 @@ def _of_numbers(index: int, group: Mapping[str, Any], sizes: Sizes) -> Iterator[
         places=dict.fromkeys(("sgd.lr", "sgd.weight_decay", "sgd.momentum"), f"param_groups[{index}]"),
     )
     for check in (about_schedules, about_decay, about_training):
-        yield from check(subject)
+        for finding in check(subject):
+            if finding.name != "lr_is_zero" or isinstance(settings.lr, Schedule):  # a number is that of the moment
+                yield finding
 
 
 def _settings(group: Mapping[str, Any]) -> Settings | None:

@@ -9,6 +9,7 @@ from typing import Any
 from downslope.auditing.finding import Finding
 from downslope.auditing.program import Event, Program, last_name
 from downslope.auditing.subject import Subject
+from downslope.auditing.unseen_steps import unseen_step
 
 _EPOCHS = frozenset({"epochs", "num_epochs", "n_epochs", "max_epochs", "max_epoch", "nepochs", "epoch", "total_epochs"})
 _SCHEDULER_PAGE = "torch.optim: how to adjust learning rate"
@@ -26,9 +27,21 @@ def about_programs(subject: Subject) -> Iterator[Finding]:
 # Schedulers
 
 
+def steps_not_seen(subject: Subject) -> Iterator[str]:
+    """Yield what is not checked of a program: a scheduler whose step() may be one of a name that does not tell."""
+    program = subject.parsed
+    line = unseen_step(program) if program is not None and _seems_never_stepped(program) else None
+    if line is not None:
+        yield f"whether the scheduler is stepped: it may be in {subject.line(line)}"
+
+
+def _seems_never_stepped(program: Program) -> bool:
+    return bool(program.all("new scheduler") and program.all("step") and not program.all("scheduler step"))
+
+
 def _never_stepped(program: Program, subject: Subject) -> Iterator[Finding]:
     made = program.all("new scheduler")
-    if made and program.all("step") and not program.all("scheduler step"):
+    if _seems_never_stepped(program) and unseen_step(program) is None:
         yield Finding(
             name="scheduler_never_stepped",
             level="error",
@@ -43,9 +56,10 @@ def _never_stepped(program: Program, subject: Subject) -> Iterator[Finding]:
 def _wrong_unit(program: Program, subject: Subject) -> Iterator[Finding]:
     """Find lengths in batches of a scheduler that is stepped once an epoch, and the other way round."""
     levels = {program.level(event) for event in program.all("scheduler step")}
-    if levels not in ({"batch"}, {"epoch"}):
+    made = program.all("new scheduler")
+    if levels not in ({"batch"}, {"epoch"}) or (len(made) > 1 and unseen_step(program) is not None):
         return
-    for event in program.all("new scheduler"):
+    for event in made:
         lengths = _lengths(event.node)
         if levels == {"epoch"} and any(_counts_batches(node) for node in lengths):
             said, instead = "once an epoch, and its length is in batches", "in the loop over batches"

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 from downslope.auditing.finding import Finding
 from downslope.auditing.subject import Subject
+from downslope.core.number_text import counted
 from downslope.core.schedules import Constant, Schedule, Warmup
 from downslope.core.schedules.schedule import constant_value
-from downslope.explaining.run_course import evenly
+from downslope.explaining.run_course import Course, evenly
 
 _LOOKED_AT = 4000
 _DEAD = 1e-6
@@ -19,8 +20,22 @@ _TORCH = "docs/schedules.md; torch.optim.lr_scheduler: step() once an epoch, or 
 
 
 def about_schedules(subject: Subject) -> Iterator[Finding]:
-    """Yield the findings on the schedule of lr."""
-    if subject.settings is None or not isinstance(subject.settings.lr, Schedule):
+    """Yield the findings on lr and its schedule."""
+    if subject.settings is None:
+        return
+    if _learns_nothing(subject):
+        yield Finding(
+            name="lr_is_zero",
+            level="warning" if subject.program else "error",
+            what="lr is 0 at every step: nothing is learned",
+            where=subject.where("sgd.lr"),
+            why="a step moves weights by lr times the velocity; at most weight decay goes on",
+            source="docs/optimizer.md",
+            do="give an lr above 0; 0.1 with momentum 0.9 is usual",
+            sure="likely" if subject.program else "certain",  # which may set another in a function of another file
+        )
+        return
+    if not isinstance(subject.settings.lr, Schedule):
         return
     if constant_value(subject.settings.lr) is not None:
         return
@@ -36,6 +51,16 @@ def about_schedules(subject: Subject) -> Iterator[Finding]:
     yield from _dead(subject, values)
     yield from _after_the_end(subject, lr, values, total)
     yield from _long_warmup(subject, lr, total)
+
+
+def _learns_nothing(subject: Subject) -> bool:
+    """Return whether lr is 0 throughout, that of every group too."""
+    settings, recipe = subject.settings, subject.recipe
+    if settings is None or subject.peak.lr:
+        return False
+    return all(
+        Course.of(group.apply(settings), subject.run).peak().lr == 0 for group in (recipe.groups if recipe else ())
+    )
 
 
 def _in_steps_where_epochs_are_meant(subject: Subject) -> Iterator[Finding]:
@@ -151,5 +176,5 @@ def _long_warmup(subject: Subject, lr: Schedule, total: int) -> Iterator[Finding
 
 def _length(subject: Subject, total: int) -> str:
     if not subject.course.ticks_are_steps:
-        return f"{subject.run.epochs:g} epochs"
-    return f"{total:,} steps"
+        return counted(f"{subject.run.epochs:g}", "epoch")
+    return counted(f"{total:,}", "step")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from downslope.auditing.finding import Finding
 from downslope.auditing.subject import Subject
+from downslope.core.number_text import counted
 from downslope.core.schedules import Schedule
 from downslope.theory.velocity import gain_of, velocity_horizon
 
@@ -94,7 +95,10 @@ def _batch(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="batch_larger_than_the_data",
             level="error",
-            what=f"batches of {recipe.data.batch_size:,} of {run.examples:,} examples: every one is all of them",
+            what=(
+                f"batches of {recipe.data.batch_size:,} of {counted(f'{run.examples:,}', 'example')}: "
+                "every one is all of them"
+            ),
             where=subject.where("data.batch_size"),
             why="an epoch is one step, and nothing is stochastic",
             source="docs/training.md",
@@ -109,7 +113,10 @@ def _average(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="average_outlives_the_run",
             level="error",
-            what=f"the average of the weights remembers {1 / (1 - ema):,.0f} steps, and the training has {total:,}",
+            what=(
+                f"the average of the weights remembers {counted(f'{1 / (1 - ema):,.0f}', 'step')}, "
+                f"and the training has {total:,}"
+            ),
             where=subject.where("train.ema"),
             why="what is averaged, and evaluated, is mostly the weights that it began with",
             source="Polyak & Juditsky 1992; Busbridge et al. 2023 (arXiv 2307.13813)",

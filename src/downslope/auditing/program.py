@@ -154,6 +154,12 @@ class _Names:
         return name in self.schedulers or "sched" in name.lower()
 
 
+def is_optimizer_class(name: str) -> bool:
+    """Return whether a class of that dotted name is an optimizer."""
+    *_, last = name.split(".")
+    return last in _OPTIMIZERS or "optimizer" in last.lower()
+
+
 def last_name(node: ast.AST) -> str:
     """Return the last name of a dotted expression: `step` of `self.optimizer.step`."""
     if isinstance(node, ast.Attribute):

@@ -5,6 +5,11 @@ A number that a program reads is another thing; that keeps every digit.
 
 from __future__ import annotations
 
+import re
+
+_ONE = re.compile(r"(?<![\w.,\N{MINUS SIGN}-])1 (step|epoch|example|batch(?=es)|gradient)(?:es|s)\b")
+"""What explanations count, after a 1 that is a whole number."""
+
 
 def number_text(number: float, digits: int = 6) -> str:
     """Return a number for people: a few digits, no needless zeros.
@@ -49,3 +54,23 @@ def duration_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds) // 60
     return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(number: str, noun: str) -> str:
+    """Return a number of things, as it is shown, with their name: in the plural but for one.
+
+    Example:
+        >>> counted("1", "step"), counted("1,000", "step"), counted("1.0", "epoch")
+        ('1 step', '1,000 steps', '1.0 epochs')
+    """
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
+
+
+def in_singular(text: str) -> str:
+    """Return an English sentence whose numbers were put in, with what is counted once in the singular.
+
+    Example:
+        >>> in_singular("1 steps in all, 11 epochs, 0.1 examples")
+        '1 step in all, 11 epochs, 0.1 examples'
+    """
+    return _ONE.sub(r"1 \1", text)

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from downslope.core.errors import SettingsError, did_you_mean, one_of
-from downslope.core.number_text import number_text
+from downslope.core.number_text import in_singular, number_text
 from downslope.language import LANGUAGES
 
 
@@ -25,6 +25,7 @@ class Words:
         source: The same of sources.
         equation: The same of equations that have words in them.
         famous: Sources of the famous recipes, by their name.
+        has_plurals: Whether what is counted has another form where it is one.
     """
 
     text: Mapping[str, str]
@@ -32,11 +33,13 @@ class Words:
     source: Mapping[str, str]
     equation: Mapping[str, str]
     famous: Mapping[str, str]
+    has_plurals: bool = False
 
     def say(self, name: str, /, **numbers: Any) -> str:
         """Return the sentence of that name with its numbers put in, floats as `short` writes them."""
         shown = {key: short(value) if isinstance(value, float) else value for key, value in numbers.items()}
-        return self.text[name].format(**shown)
+        text = self.text[name].format(**shown)
+        return in_singular(text) if self.has_plurals else text
 
     def join(self, texts: Iterable[str]) -> str:
         """Return texts with the language's comma between them."""
@@ -69,6 +72,7 @@ def words_of(lang: str) -> Words:
         source=table.get("source", {}),
         equation=table.get("equation", {}),
         famous=table.get("famous", {}),
+        has_plurals=lang == "en",
     )
 
 

@@ -16,12 +16,16 @@ from downslope.explaining.run_course import Course
 from downslope.recipe.schema import Recipe
 from downslope.theory import forgetting, velocity
 from downslope.theory.forgetting import Memory
+from downslope.theory.velocity import gain_of
 
 USUAL_EPOCHS = (1.0, 13.0)
 """Decay timescales between which all famous recipes lie, in epochs."""
 
 _OFF = 0.05
 """From which relative error on a formula is said not to hold."""
+
+_MORE = 1.5
+"""How many times as strong beside lr a decay must become that it is said to outweigh the gradients late."""
 
 
 def remarks_of(
@@ -37,7 +41,7 @@ def remarks_of(
     now, by_name = course.peak(), {extent.name: extent for extent in extents}
     return (
         *_about_lr(now, course, damping, by_name),
-        *_about_decay(settings, now, run, memory, by_name),
+        *_about_decay(settings, course, run, memory, by_name),
         *_about_velocity(settings, now, run),
         *(_about_training(recipe) if recipe else ()),
     )
@@ -68,32 +72,52 @@ def _about_lr(
 
 
 def _about_decay(
-    settings: Settings, now: StepScalars, run: RunSize, memory: Memory, extents: Mapping[str, Extent]
+    settings: Settings, course: Course, run: RunSize, memory: Memory, extents: Mapping[str, Extent]
 ) -> Iterator[Remark]:
-    steps = memory.steps
-    scaled = settings.trust_coefficient is not None and settings.decay == "coupled"  # by each tensor's own ratio
-    if math.isinf(memory.formula) or scaled:
+    steps, now = memory.steps, course.peak()
+    if settings.trust_coefficient is not None and settings.decay == "coupled":  # scaled by each tensor's own ratio
         return
-    off = abs(memory.formula - steps) > _OFF * steps or memory.way != "fades"
-    if not memory.closed and off and memory.way != "at once":  # which its own sentence tells
-        yield _not_slow(memory)
-    if math.isinf(steps):
-        return
-    if run.steps_per_epoch is not None:
-        epochs = steps / run.steps_per_epoch
-        if epochs < USUAL_EPOCHS[0]:
-            yield Remark(name="forgets_fast", numbers={"epochs": epochs, "steps": steps})
-        if epochs > USUAL_EPOCHS[1]:
-            yield Remark(name="forgets_slowly", numbers={"epochs": epochs, "steps": steps})
+    if not math.isinf(memory.formula):
+        off = abs(memory.formula - steps) > _OFF * steps or memory.way != "fades"
+        if not memory.closed and off and memory.way != "at once":  # which its own sentence tells
+            yield _not_slow(memory)
+        if math.isinf(steps):
+            return
     mean = extents["decay_steps"].mean if "decay_steps" in extents else None
     whole = steps if mean is None else mean
+    if math.isinf(whole):
+        return
+    if run.steps_per_epoch is not None:
+        yield from _unusual(course, steps, whole, run.steps_per_epoch)
     if run.total_steps is not None and whole > run.total_steps:
         numbers = {"steps": whole, "total": run.total_steps, "moves": mean is not None}
-        yield Remark(name="longer_than_the_run", numbers=numbers)
-    if settings.decay == "decoupled":
+        yield Remark(name="longer_than_the_run", numbers=numbers | {"left": math.exp(-run.total_steps / whole)})
+    if settings.decay == "decoupled" and now.lr and now.decoupled_decay:
         yield from _copied(now)
-    if settings.decay == "independent" and isinstance(settings.lr, Schedule):
-        yield Remark(name="decay_ignores_lr")
+    if settings.decay == "independent" and isinstance(settings.lr, Schedule) and _grows_beside_lr(course):
+        yield Remark(name="decay_ignores_lr", numbers={"moves": isinstance(settings.weight_decay, Schedule)})
+
+
+def _unusual(course: Course, peak: float, whole: float, per_epoch: int) -> Iterator[Remark]:
+    """Yield that a decay is faster or slower than famous ones, from its timescales at the peak and over the run.
+
+    Those of famous recipes are at their largest lr; where more than lr moves, no step stands for the run.
+    """
+    at_peak = course.only_lr_moves()
+    numbers = {"epochs": (peak if at_peak else whole) / per_epoch, "steps": peak if at_peak else whole}
+    if numbers["epochs"] < USUAL_EPOCHS[0]:
+        yield Remark(name="forgets_fast", numbers=numbers | {"moves": not at_peak})
+    if min(peak, whole) / per_epoch > USUAL_EPOCHS[1]:
+        yield Remark(name="forgets_slowly", numbers=numbers | {"moves": not at_peak})
+
+
+def _grows_beside_lr(course: Course) -> bool:
+    """Return whether the last step decays more, beside its lr and its effective lr, than that of the largest."""
+    if course.settings is None:
+        return False
+    peak, last = course.peak(), course.settings.at(course.length() - 1)
+    rates = ((peak.lr, last.lr), (gain_of(peak), gain_of(last)))
+    return all(last.decoupled_decay * at_peak > _MORE * peak.decoupled_decay * at_last for at_peak, at_last in rates)
 
 
 def _copied(now: StepScalars) -> Iterator[Remark]:

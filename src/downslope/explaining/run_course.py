@@ -155,6 +155,17 @@ class Course:
                 found.append(self._extent(name, values))
         return tuple(found)
 
+    def mean_decay_steps(self) -> float | None:
+        """The timescale of decay of the mean pace over the run; None where it does not move, or no end is known."""
+        if self.settings is None or self.total is None or not self.moves():
+            return None
+        values = [self.value("decay_steps", tick) for tick in self._ticks]
+        return self._mean_pace(values) if min(values) < max(values) else None
+
+    def only_lr_moves(self) -> bool:
+        """Whether nothing else moves: then the step of the largest lr stands for the run, as in famous recipes."""
+        return self.moves() in {(), ("lr",)}
+
     def value(self, name: str, tick: int) -> float:
         """Return what an extent of that name is of, at a tick."""
         now = self.peak() if self.settings is None else self.settings.at(tick)
@@ -171,8 +182,7 @@ class Course:
         low, high = (values.index(pick(values)) for pick in (min, max))
         mean: float | None = None
         if self.total is not None and name == "decay_steps":
-            pace = _mean(ticks, [0.0 if math.isinf(one) else 1 / one for one in values])
-            mean = 1 / pace if pace > 0 else math.inf
+            mean = self._mean_pace(values)
         elif self.total is not None and name != "largest_curvature":
             mean = _mean(ticks, values)
         return Extent(
@@ -185,6 +195,10 @@ class Course:
             last=values[-1],
             mean=mean,
         )
+
+    def _mean_pace(self, timescales: Sequence[float]) -> float:
+        pace = _mean(self._ticks, [0.0 if math.isinf(one) else 1 / one for one in timescales])
+        return 1 / pace if pace > 0 else math.inf
 
     def _when(self, tick: int) -> float:
         """A tick in the unit of the table: steps, or epochs where steps are not known."""

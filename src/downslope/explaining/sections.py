@@ -31,6 +31,9 @@ _UNKNOWN = "\N{EN DASH}"
 _SWINGS = " \N{PLUS-MINUS SIGN}"
 """Behind a timescale over which a weight does not fade but swings through 0."""
 
+_HARDLY = 0.9
+"""From which share of a weight on that is left at the end of the run decay is said hardly to act."""
+
 _STRONG = " *"
 """Behind an lr at which decay would be too strong to be scaled."""
 
@@ -460,6 +463,8 @@ def _remarks(explanation: Explanation, words: Words) -> Parts:
         for key in ("steps", "total", "horizon", "formula", "exact", "epoch"):
             if key in numbers:
                 numbers[key] = whole(numbers[key])
+        if "left" in numbers:
+            numbers["left"] = short(100 * numbers["left"], 2)
         if "epochs" in numbers:
             numbers["epochs"] = epochs_text(numbers["epochs"])
         if remark.name == "copied_from_coupled":
@@ -481,8 +486,14 @@ def _variant(explanation: Explanation, remark: Remark) -> str:
         case = "all" if settings.dampening == 1 else "" if form == "heavy_ball" else form
     elif name == "copied_from_coupled":
         case = "stronger" if numbers["factor"] < 1 else ""
-    elif name == "longer_than_the_run":
+    elif name in {"forgets_fast", "forgets_slowly"}:
         case = "mean" if numbers["moves"] else ""
+    elif name == "longer_than_the_run":
+        case = ".".join([*(["left"] if numbers["left"] < _HARDLY else []), *(["mean"] if numbers["moves"] else [])])
+    elif name == "decay_ignores_lr":
+        case = "moves" if numbers["moves"] else ""
+    elif name == "lr_ends_at_zero":
+        case = "independent" if settings.decay == "independent" and settings.weight_decay else ""
     return f"{name}.{case}" if case else name
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from downslope.core.errors import ExportError
 from downslope.core.groups import Group
+from downslope.core.number_text import counted
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.exporting.same_rule import without_idle_schedules
@@ -185,19 +186,19 @@ def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, 
             f'"{plateau.metric}" watches neither. '
             "Export it without, and call what is written from your own code."
         )
-    counted = f"{steps_per_epoch} steps an epoch, as given"
+    how = f"{counted(str(steps_per_epoch), 'step')} an epoch, as given"
     if steps_per_epoch is None:
-        steps_per_epoch, counted = _count(recipe, examples)
-    return Plan(recipe=recipe, steps_per_epoch=steps_per_epoch, counted=counted, with_model=with_model)
+        steps_per_epoch, how = _count(recipe, examples)
+    return Plan(recipe=recipe, steps_per_epoch=steps_per_epoch, counted=how, with_model=with_model)
 
 
 def _count(recipe: Recipe, examples: int | None) -> tuple[int | None, str]:
     data, accumulate = recipe.data, recipe.train.accumulate
-    whose = f"{examples} examples"
+    whose = counted(str(examples), "example")
     if examples is None:
         if data.name != "digits":
             return None, ""
         examples = digits_to_learn_from(data.held_out, data.validation)
         whose = f"the {examples} training examples of the embedded digits (for other data give --examples)"
     steps = steps_in_epoch(examples, data.batch_size, accumulate)
-    return steps, f"{steps} steps an epoch: {whose}, {data.batch_size * accumulate} to a step"
+    return steps, f"{counted(str(steps), 'step')} an epoch: {whose}, {data.batch_size * accumulate} to a step"
