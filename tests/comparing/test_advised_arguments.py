@@ -227,7 +227,7 @@ def test_an_lr_that_stays_is_not_said_to_change():
 
 
 def test_nearest_in_the_long_run_is_said_to_be_that():
-    """1e-5 = 0.01 * 1e-4 / (1 - 0.9) pulls as much, and parts at step 0 where the call that is there parts at step 1."""
+    """1e-5 = 0.01 * 1e-4 / (1 - 0.9) pulls as much, and parts at step 0; the call that is there parts at step 1."""
     found = compare(TORCH, TFA)
     assert found.first_step == 1
     assert found.advice[0].text == "tfa: SGDW(weight_decay=1e-05, learning_rate=0.01, momentum=0.9)"
