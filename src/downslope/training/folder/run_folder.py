@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError
-from downslope.core.files import kind_of
+from downslope.core.files import kind_of, why_closed
 from downslope.core.notebook import ShownInNotebooks
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
@@ -61,6 +61,8 @@ class RunFolder(ShownInNotebooks):
                 f"{path}{expansion_of(path)}: no such folder. Give a run folder, such as runs/digits."
             )
         if not holds_run(self.path):
+            if why := why_closed(self.path):
+                raise CheckpointError(f"{path}: cannot be read: {why}.")
             raise CheckpointError(f"{path}: is no run folder; it has no {RECIPE}. Give one, such as runs/digits.")
 
     def __repr__(self) -> str:
