@@ -58,7 +58,7 @@ def test_a_list_names_what_it_could_not_look_into(closed):
     assert run("list", "open", "--json", cwd=closed) == (0, "[]\n", said)
 
 
-@pytest.mark.parametrize("command", ["evaluate", "report", "resume"])
+@pytest.mark.parametrize("command", ["evaluate", "report", "resume", "audit"])
 @pytest.mark.parametrize("name", ["noread", "noenter"])
 def test_a_run_that_may_not_be_read_is_not_called_none(closed, command, name):
     """Whether it has a recipe nobody can see."""

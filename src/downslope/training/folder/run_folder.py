@@ -35,6 +35,7 @@ from downslope.training.folder.names import (
     REPORT,
     TENSORBOARD,
     WANDB,
+    is_run_folder,
     read_facts,
     read_recipe,
 )
@@ -60,9 +61,9 @@ class RunFolder(ShownInNotebooks):
             raise CheckpointError(
                 f"{path}{expansion_of(path)}: no such folder. Give a run folder, such as runs/digits."
             )
+        if not is_run_folder(self.path) and (why := why_closed(self.path)):
+            raise CheckpointError(f"{path}: cannot be read: {why}.")
         if not holds_run(self.path):
-            if why := why_closed(self.path):
-                raise CheckpointError(f"{path}: cannot be read: {why}.")
             raise CheckpointError(f"{path}: is no run folder; it has no {RECIPE}. Give one, such as runs/digits.")
 
     def __repr__(self) -> str:
