@@ -26,6 +26,7 @@ from downslope.core.averages import (
     misfit_of_average,
 )
 from downslope.core.blocks import BLOCK, WORTH_CODES, blocks_of, decode, encode
+from downslope.core.checks import NOT_GIVEN
 from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars
@@ -90,7 +91,7 @@ class SGD:
     def __init__(
         self,
         params: Mapping[str, Array],
-        lr: Any = None,
+        lr: Any = NOT_GIVEN,
         *,
         settings: Settings | None = None,
         groups: Sequence[Group] = (),
@@ -99,7 +100,7 @@ class SGD:
         ema: float | None = None,
         **hyperparameters: Any,
     ) -> None:
-        given = hyperparameters if lr is None else {"lr": lr, **hyperparameters}
+        given = hyperparameters if lr is NOT_GIVEN else {"lr": lr, **hyperparameters}
         own = ("params", "settings", "groups", "velocity_dtype", "fused", "ema")
         refuse_unknown(given, [*Settings.__dataclass_fields__, *own])
         if settings is not None:

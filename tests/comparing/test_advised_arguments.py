@@ -210,3 +210,52 @@ def test_an_increment_is_not_called_a_factor():
     text = page(compare("torch: SGD(lr=0.1, weight_decay=5e-4)", "torch: SGD(lr=0.1)"))
     assert "adds -5e-05 times param in A, 0 times in B" in text
     assert "multiplies" not in text
+
+
+TORCH = "torch: SGD(lr=0.01, momentum=0.9, weight_decay=1e-4)"
+TFA = "tfa: SGDW(weight_decay=1e-6, learning_rate=0.01, momentum=0.9)"
+
+
+def test_an_lr_that_stays_is_not_said_to_change():
+    """What an lr inside the velocity does when lr changes is said where the lr to follow changes, or a plateau does."""
+    told = "multiply its velocity by lr_new / lr_old"
+    assert told not in " ".join(compare(TORCH, TFA).suggestions)
+    drop = "torch: SGD(lr=MultiStep(0.01, 0.1, [5]), momentum=0.9, weight_decay=1e-4)"
+    assert told in " ".join(compare(drop, TFA).suggestions)
+    plateau = load_recipe("recipes/digits-plateau-early-stop.toml")
+    assert told in " ".join(compare(plateau, TFA).suggestions)
+
+
+def test_nearest_in_the_long_run_is_said_to_be_that():
+    """1e-5 = 0.01 * 1e-4 / (1 - 0.9) pulls as much, and parts at step 0; the call that is there parts at step 1."""
+    found = compare(TORCH, TFA)
+    assert found.first_step == 1
+    assert found.advice[0].text == "tfa: SGDW(weight_decay=1e-05, learning_rate=0.01, momentum=0.9)"
+    assert [advice.decay_is for advice in found.advice] == ["other kind", "other kind"]
+    said = " ".join(found.suggestions)
+    assert f"nearest in the long run comes {found.advice[0].text}: its weight decay pulls as much" in said
+    assert "even then" not in said
+    scheduled = compare("torch: SGD(lr=Linear(0.01, 0.0, 9), momentum=0.9, weight_decay=1e-4)", TFA)
+    assert scheduled.advice[0].decay_is == "left out"  # no number of independent decay follows an lr
+    assert "nearest but for weight decay, which is left out, comes tfa" in " ".join(scheduled.suggestions)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DECAYS if kind != "coupled"])
+@pytest.mark.parametrize("lr", [0.01, Linear(0.01, 0.005, 9)])
+def test_what_pulls_like_is_a_number_of_the_kind_of_the_other_side(kind, lr):
+    """Coupled 1e-4 at lr 0.01 and momentum 0.9 takes away 1e-5 in a step: times lr, or not, by the kind."""
+    coupled = Settings(lr=lr, momentum=0.9, weight_decay=1e-4)
+    like, back = {
+        "decoupled": ("0.001", "1e-05"),
+        "independent": ("1e-05", "0.001"),
+        "relative": ("1e-05", "0.001"),
+        "corrected": ("0.001", "1e-05"),
+    }[kind]
+    other = replace(coupled, decay=kind, weight_decay=1e-4)
+    there, here = (" ".join(compare(*pair).suggestions) for pair in ((coupled, other), (other, coupled)))
+    if kind in {"independent", "corrected"} and lr != 0.01:  # which follow lr another way, so that no number will do
+        assert "pulls like" not in there + here
+        return
+    over = "weight_decay_coupled * lr" if kind in {"independent", "relative"} else "weight_decay_coupled"
+    assert f"coupled 0.0001 pulls like {kind} {like} (weight_decay_{kind} = {over} / (1 - momentum))" in there
+    assert f"{kind} 0.0001 pulls like coupled {back} " in here

@@ -24,6 +24,7 @@ from downslope.schedules import Constant, Cosine
         ({"lr": -0.1}, r"`lr` must be finite and >= 0; got -0\.1"),
         ({"lr": jnp.float32(-1)}, r"`lr` must be finite and >= 0; got -1\.0"),
         ({"lr": float("nan")}, "`lr` must be finite"),
+        ({"lr": None}, "`lr` must be a number or a schedule; got None"),
         ({"lr": "0.1"}, "`lr` must be a number or a schedule; got '0.1' of type str"),
         ({"lr": jnp.ones(2)}, r"`lr` as an array must hold one real number; got shape \(2,\) of float32"),
         ({"lr": jnp.complex64(1)}, "`lr` as an array must hold one real number"),
@@ -182,3 +183,13 @@ def test_it_is_found_lazily() -> None:
         "downslope.jax.sgd\nassert 'jax' in sys.modules\nassert 'jax' in dir(downslope)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_none_is_a_default_but_of_lr() -> None:
+    """As optax.sgd has momentum=None for none; `groups` are a list, and None is none."""
+    params = {"weight": jnp.ones(2)}
+    given = dict.fromkeys(("momentum", "dampening", "nesterov", "weight_decay", "decay", "maximize", "nu"))
+    steps = [one.update(params, one.init(params), params)[0]["weight"] for one in (sgd(0.1, **given), sgd(0.1))]
+    assert steps[0].tolist() == steps[1].tolist()
+    with pytest.raises(GroupError, match="`groups` must be a list of downslope.Group; got None"):
+        sgd(0.1, groups=None)

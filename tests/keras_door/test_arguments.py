@@ -33,7 +33,7 @@ def test_positional_arguments_are_those_of_keras():
     ours = inspect.signature(SGD.__init__).parameters
     first = {name: p.default for name, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
     assert list(first) == list(theirs)
-    # ours of learning_rate is None, to notice `lr` beside it; older Keras has "SGD" for a name, which says the same
+    # ours of learning_rate is a mark, to notice `lr` beside it; older Keras has "SGD" for a name, which says the same
     assert first | {"learning_rate": 0.01, "name": theirs["name"]} == theirs
     assert float(ops.convert_to_numpy(SGD().learning_rate)) == np.float32(0.01)
     settings = set(Settings.__dataclass_fields__) - set(first) - set(NAMES)  # factors of a tensor are not in Keras
@@ -46,6 +46,10 @@ def test_positional_arguments_are_those_of_keras():
         ({"learning_rate": 0.1, "lr": 0.1}, "two names of one argument"),
         ({"learning_rate": -0.1}, "`learning_rate` must be finite and >= 0; got -0.1"),
         ({"lr": "high"}, "`lr` must be a number or a schedule"),
+        ({"lr": None}, "`lr` must be a number or a schedule; got None"),
+        ({"learning_rate": None}, "`learning_rate` must be a number or a schedule; got None"),
+        ({"momentum": None}, "`momentum` must be a number or a schedule; got None"),
+        ({"groups": None}, "`groups` must be a list of downslope.Group; got None"),
         ({"momentum": 1.0}, r"`momentum` must be in \[0, 1\); got 1.0"),
         ({"nesterov": True}, "`nesterov` needs momentum"),
         ({"dampening": 0.1}, "`dampening` needs momentum"),

@@ -202,3 +202,17 @@ def test_groups_in_a_set_are_refused(kind: type) -> None:
             SGD({"w": np.ones(2)}, groups=groups)
     with pytest.raises(SettingsError, match="must be a dictionary of arrays by name; got set"):
         SGD({"w"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+def test_none_is_no_number(name: str) -> None:
+    """Where no number is given the default stands; None is given, and refused by its name."""
+    with pytest.raises(SettingsError, match=f"`{name}` must be a number or a schedule; got None"):
+        SGD({"w": np.zeros(1)}, **{name: None})
+    assert SGD({"w": np.zeros(1)}).settings["w"].lr == 0.001
+
+
+def test_groups_that_are_none_are_refused() -> None:
+    """None is no list of groups."""
+    with pytest.raises(GroupError, match="`groups` must be a list of downslope.Group; got None"):
+        SGD({"w": np.zeros(1)}, groups=None)  # type: ignore[arg-type]

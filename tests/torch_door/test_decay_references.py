@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,9 @@ import torch
 from torch.optim import lr_scheduler
 
 from downslope.core.errors import SettingsError
-from downslope.schedules import Exponential, Linear
+from downslope.schedules import Exponential, Linear, OneCycle
 from downslope.torch import SGD
+from downslope.torch import scheduler as own_scheduler
 
 
 def make(**options: Any) -> tuple[torch.nn.Parameter, SGD]:
@@ -79,13 +81,55 @@ def test_a_warmup_from_zero_leaves_it_open_until_lr_is_above_zero() -> None:
 
 
 def test_one_cycle_states_the_largest_lr() -> None:
-    """OneCycleLR begins at max_lr / 25 and notes both: lr_max is 0.5, lr_initial 0.02."""
+    """OneCycleLR begins at max_lr / 25 and notes both: lr_max is 0.5, and so is lr_initial, which it warms up to."""
     param, optimizer = make(lr=0.1, decay="corrected", momentum=0.9)
     lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=10)
     assert losses(param, optimizer, [None, 0.5]) == pytest.approx([0.02**2 / 0.5 * 0.01, 0.5 * 0.01], rel=1e-12)
     param, optimizer = make(lr=0.1, decay="relative", momentum=0.9)
     lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=10)
-    assert losses(param, optimizer, [None])[0] == pytest.approx(0.01, rel=1e-12)
+    assert losses(param, optimizer, [None, 0.5]) == pytest.approx([0.01 / 25, 0.01], rel=1e-12)
+
+
+def test_one_cycle_of_torch_decays_as_ours() -> None:
+    """Ten steps of a cycle to 0.4: each leaves 1 - lr / 0.4 * 0.01, where 1 - lr / 0.016 * 0.01 left 0.2826 in all."""
+    cycle = OneCycle(0.4, duration=9, pct_start=2 / 9)
+    ours, own = make(lr=cycle, decay="relative")
+    theirs, optimizer = make(lr=0.4, decay="relative")
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.4, total_steps=10, cycle_momentum=False)
+    for step in range(10):
+        losses(ours, own, [None])
+        losses(theirs, optimizer, [None])
+        if step < 9:
+            scheduler.step()
+    by_hand = math.prod(1 - cycle(step) / 0.4 * 0.01 for step in range(10))
+    assert ours.item() == pytest.approx(by_hand, rel=1e-12)
+    assert theirs.item() == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_the_peak_of_one_cycle_is_found_in_a_state_and_kept_in_one() -> None:
+    """A state of torch.optim.SGD with OneCycleLR's marks; and ours, which later writes to the marks do not change."""
+    param = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    theirs = torch.optim.SGD([param], lr=0.4, weight_decay=0.01)
+    lr_scheduler.OneCycleLR(theirs, 0.4, total_steps=10, cycle_momentum=False)
+    again, ours = make(lr=0.4, decay="relative")
+    ours.load_state_dict(theirs.state_dict())
+    assert losses(again, ours, [0.1]) == pytest.approx([0.0025], rel=1e-12)
+    last, resumed = make(lr=0.4, decay="relative")
+    resumed.load_state_dict(ours.state_dict())
+    assert resumed.param_groups[0]["lr_initial"] == 0.4
+    resumed.param_groups[0]["max_lr"] = 0.8
+    assert losses(last, resumed, [0.1]) == pytest.approx([0.0025], rel=1e-12)
+
+
+def test_a_scheduler_of_ours_notes_the_largest_lr_and_begins_at_another() -> None:
+    """Its `max_lr` is that of corrected decay alone: a rise from 0.1 to 0.2 loses lr / 0.1 * 0.01."""
+    param, optimizer = make(lr=0.1, decay="relative")
+    rising = own_scheduler(optimizer, Linear(0.1, 0.2, 2))
+    shares = []
+    for _ in range(3):
+        shares += losses(param, optimizer, [None])
+        rising.step()
+    assert shares == pytest.approx([0.01, 0.015, 0.02], rel=1e-12)
 
 
 def test_a_resumed_run_keeps_its_references() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch_runs import assert_close, copy_params, make_params, run
 
 import downslope
-from downslope.core.errors import DownslopeError, SettingsError
+from downslope.core.errors import DownslopeError, GroupError, SettingsError
 from downslope.torch import SGD
 
 
@@ -380,3 +380,15 @@ def test_a_bad_number_written_into_a_group_is_refused_before_anything_moves(key:
     for param, old in zip(params, before, strict=True):
         assert torch.equal(param, old)
     assert optimizer.step_count == 1
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay", "dampening"])
+def test_none_is_no_number(name: str) -> None:
+    """Of the optimizer and of a group it is refused by its name, and so are groups that are None."""
+    param = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(SettingsError, match=f"^`{name}` must be a number.*; got None"):
+        SGD([param], **{name: None})
+    with pytest.raises(SettingsError, match=f"^param group 0: `{name}` must be a number.*; got None"):
+        SGD([{"params": [param], name: None}], lr=0.1)
+    with pytest.raises(GroupError, match="`groups` must be a list of downslope.Group; got None"):
+        SGD([param], groups=None)

@@ -16,6 +16,7 @@ from downslope.cli.arguments import CommandParser
 from downslope.cli.tables import format_number
 from downslope.core.columns import cut, padded, width_of
 from downslope.core.errors import DownslopeError
+from downslope.core.files import why_closed
 from downslope.core.paths import expand_home
 from downslope.core.shown import printable, shown
 from downslope.language import said, tell
@@ -28,6 +29,9 @@ from downslope.training.view.watch import WatchedRun
 
 _DEPTH = 3
 """How deep runs are looked for below the folder."""
+
+_CLOSED = 5
+"""Folders that cannot be read are named up to this many."""
 
 
 @dataclass(frozen=True)
@@ -73,30 +77,49 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
     arguments = parser.read(words)
     folder = expand_home(Path(arguments.folder), DownslopeError)
+    if folder.is_dir() and not is_run_folder(folder) and (why := why_closed(folder)):
+        raise DownslopeError(f"list: {shown(arguments.folder)}: cannot be read: {why}.")
     if not folder.is_dir():
         hint = " Train something first: downslope train." if arguments.folder == "runs" else ""
         raise DownslopeError(f"list: {arguments.folder} is no folder.{hint}")
-    runs = sorted((_listed(path) for path in find_runs(folder)), key=lambda run: (-(run.written or 0), run.run))
+    closed: list[str] = []
+    runs = sorted(
+        (_listed(path) for path in find_runs(folder, closed=closed)), key=lambda run: (-(run.written or 0), run.run)
+    )
+    for sentence in closed[:_CLOSED]:
+        print(said(sentence), file=sys.stderr)
+    if more := len(closed[_CLOSED:]):
+        print(said(f"{more} more folders cannot be read."), file=sys.stderr)
     if arguments.json:
         print(json.dumps([asdict(run) for run in runs], indent=2, ensure_ascii=False))
     elif runs:
         sys.stdout.write(_table(runs, time.time()))
+    elif closed:
+        tell(f"There are no runs in {folder} where it can be read.")
     else:
         tell(f"There are no runs in {folder}. Start one with: downslope train --out {folder / 'first'}")
     return 0
 
 
-def find_runs(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """Yield the run folders at or below a folder; links are not followed, and no run is looked for within another."""
+def find_runs(folder: Path, depth: int = _DEPTH, closed: list[str] | None = None) -> Iterator[Path]:
+    """Yield the run folders at or below a folder; links are not followed, and no run is looked for within another.
+
+    Args:
+        folder: Where to look.
+        depth: How many levels below it.
+        closed: Gets a sentence on each folder that cannot be looked into.
+    """
     if is_run_folder(folder):
         yield folder
-    elif depth:
-        try:
-            inside = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
-        except OSError:
-            return
+        return
+    why = why_closed(folder)
+    if why is not None and closed is not None:
+        closed.append(f"{shown(folder, 1000)}: cannot be read: {why}.")
+    if depth and why is None:
+        with os.scandir(folder) as entries:
+            inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         for name in inside:
-            yield from find_runs(folder / name, depth - 1)
+            yield from find_runs(folder / name, depth - 1, closed)
 
 
 def _listed(folder: Path) -> Listed:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from downslope.cli.arguments import CommandParser
 from downslope.core.errors import CheckpointError, did_you_mean
+from downslope.core.files import why_closed
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
 from downslope.recipe.overrides import Override
@@ -107,6 +108,8 @@ def find_run_folder(given: str | Path) -> Path:
         exists, is_folder = folder.exists(), folder.is_dir()
     except OSError as error:
         raise CheckpointError(f"{name}: cannot be read: {error.strerror}.") from None
+    if is_folder and (why := why_closed(folder)):
+        raise CheckpointError(f"{name}: cannot be read: {why}.")
     beside = _runs_in(folder.parent)
     near = did_you_mean(str(folder), beside) or _listed("Beside it:", beside)
     around = run_around(folder)

@@ -7,16 +7,17 @@ what people write, and compared, before it is shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 from downslope.comparing.sides import Side
 from downslope.core.equivalence import Parting, find_parting
 from downslope.core.errors import DownslopeError, RecipeError, SettingsError
-from downslope.core.schedules.schedule import Schedule
-from downslope.core.settings import SAYING_NONE, Settings, is_zero
+from downslope.core.schedules.schedule import Schedule, constant_value
+from downslope.core.settings import SAYING_NONE, Decay, Settings, is_zero
 from downslope.core.tables import toml_line
 from downslope.exporting.same_rule import without_dampening
 from downslope.recipe.load import parse_recipe, to_toml
@@ -41,6 +42,8 @@ class Advice:
         why: Where it is not, the reason.
         where: What is written elsewhere than with the optimizer, sentences.
         changes: Where it is little, what changes: "use ..., not ...".
+        decay_is: Where it is not, what became of weight decay: "said", of the "other kind", coupled or not, with the
+            number that forgets as fast in the long run, or "left out".
     """
 
     side: str
@@ -50,6 +53,7 @@ class Advice:
     why: str = ""
     where: tuple[str, ...] = ()
     changes: str = ""
+    decay_is: Literal["said", "other kind", "left out"] = "said"
 
 
 def advise(a: Side, b: Side, last: int) -> tuple[Advice, ...]:
@@ -71,7 +75,17 @@ def sentences(a: Side, b: Side, given: tuple[Advice, ...]) -> tuple[str, ...]:
             continue
         whose = find_convention(changed.convention).title if changed.convention else which
         found.append(f"{whose} alone cannot be made the same rule as {other}: {advice.why}")
-        if advice.text:
+        if advice.text and advice.decay_is == "other kind":
+            found.append(
+                f"nearest in the long run comes {advice.text}{where}: its weight decay pulls as much, but goes another "
+                f"way, and the two part at step {advice.first_step}"
+            )
+        elif advice.text and advice.decay_is == "left out":
+            found.append(
+                f"nearest but for weight decay, which is left out, comes {advice.text}{where}: the two part at step "
+                f"{advice.first_step}"
+            )
+        elif advice.text:
             at = "" if advice.first_step is None else f": even then the two part at step {advice.first_step}"
             found.append(f"nearest comes {advice.text}{where}{at}")
         if _only_lr_moves_in(changed, like):
@@ -84,13 +98,19 @@ def sentences(a: Side, b: Side, given: tuple[Advice, ...]) -> tuple[str, ...]:
                 f"`downslope export RECIPE --to {changed.convention}` writes code that is the same at every step"
             )
     if {a.settings.decay == "coupled", b.settings.decay == "coupled"} == {True, False}:
-        found += _pulls_like(a.settings)
+        found += _pulls_like(a.settings, b.settings.decay)
     return tuple(dict.fromkeys(found))
 
 
 def _only_lr_moves_in(changed: Side, like: Side) -> bool:
+    """Whether a system has lr inside the velocity, the other side outside, and its lr changes, by which they part."""
     inside = changed.convention and find_convention(changed.convention).lr_in_velocity
-    return bool(inside) and not like.settings.lr_in_velocity and not is_zero(like.settings.momentum)
+    moves = constant_value(like.settings.lr) is None or _has_plateau(like)
+    return bool(inside) and moves and not like.settings.lr_in_velocity and not is_zero(like.settings.momentum)
+
+
+def _has_plateau(side: Side) -> bool:
+    return side.recipe is not None and side.recipe.train.plateau is not None
 
 
 def _written_as(name: str, side: Side, like: Side, last: int) -> Advice:
@@ -118,14 +138,24 @@ def _written_as(name: str, side: Side, like: Side, last: int) -> Advice:
             found = _checked_groups(name, like, text, _where(text, arguments))
             return replace(found, changes=_changes(row, arguments, side.arguments))
         if nearest is None or (parting.step, parting.only_first) > (nearest[1].step or 0, nearest[1].only_first):
-            nearest = (text, parting, _where(text, arguments))
+            nearest = (text, parting, _where(text, arguments), target)
     why = why or f"{row.name} has no argument for what they differ in"
     if nearest is None:
         return Advice(name, "", same=False, why=why)
-    text, parting, where = nearest
+    text, parting, where, target = nearest
     if like.groups:
         why = f"{why.rstrip('.')}; nor has an argument list groups"
-    return Advice(name, text, same=False, first_step=parting.step, why=why, where=where)
+    decay_is = _decay_of(target, like.settings)
+    return Advice(name, text, same=False, first_step=parting.step, why=why, where=where, decay_is=decay_is)
+
+
+def _decay_of(target: Settings, like: Settings) -> Literal["said", "other kind", "left out"]:
+    """Return what became of the weight decay of settings in others that gave up something."""
+    if is_zero(like.weight_decay):
+        return "said"
+    if is_zero(target.weight_decay):
+        return "left out"
+    return "said" if (target.decay == "coupled") == (like.decay == "coupled") else "other kind"
 
 
 def _parting_of(text: str, settings: Settings, last: int) -> Parting | None:
@@ -181,9 +211,9 @@ def _ways_out(  # noqa: C901 -- one branch for each thing that may be given up
         yield {"undampened_first_step": not settings.undampened_first_step}
     if settings.lr_in_velocity != row.lr_in_velocity:
         yield {"lr_in_velocity": row.lr_in_velocity}
-    pulling = None if is_zero(settings.weight_decay) else pulls_like(settings, to_coupled=settings.decay != "coupled")
+    decay: Decay = "coupled" if settings.decay != "coupled" else "decoupled"
+    pulling = None if is_zero(settings.weight_decay) else pulls_like(settings, decay)
     if pulling is not None:
-        decay = "coupled" if settings.decay != "coupled" else "decoupled"
         yield {"decay": decay, "weight_decay": pulling}
     for name in ("weight_decay", "momentum", "lr"):
         value = getattr(settings, name)
@@ -203,40 +233,63 @@ def _ways_out(  # noqa: C901 -- one branch for each thing that may be given up
         yield {"weight_decay": 0.0, "decay": "coupled"}
 
 
-def pulls_like(settings: Settings, *, to_coupled: bool) -> float | None:
-    """Return the weight decay of the other kind that forgets as fast in the long run; None where none does.
-
-    Coupled becomes decoupled, any other kind coupled.
+def pulls_like(settings: Settings, decay: Decay) -> float | None:
+    """Return the weight decay of another kind that forgets as fast in the long run; None where none does.
 
     Args:
-        settings: The settings, of constant numbers.
-        to_coupled: Whether the other kind is coupled.
+        settings: The settings, of constant numbers; lr may change where both kinds multiply by it.
+        decay: The other kind: coupled where theirs is not, and any but coupled where theirs is. "relative" and
+            "corrected" divide by the settings' own lr, which is the initial and the largest one.
+
+    Example:
+        >>> coupled = Settings(lr=0.01, momentum=0.9, weight_decay=1e-4)
+        >>> pulls_like(coupled, "decoupled"), pulls_like(coupled, "independent")
+        (0.001, 1e-05)
     """
-    moving = any(isinstance(value, Schedule) for value in (settings.lr, settings.momentum, settings.weight_decay))
-    if moving or is_zero(settings.momentum):
+    if isinstance(settings.momentum, Schedule) or isinstance(settings.weight_decay, Schedule):
         return None
-    now = settings.at(0)
+    if is_zero(settings.momentum) or is_zero(settings.weight_decay):
+        return None
+    if isinstance(settings.lr, Schedule) and not {settings.decay, decay} <= _TIMES_LR:
+        return None
+    largest = settings.lr_max  # where a step forgets most, and closed forms hold least
+    if not 0 < largest < math.inf or (decay == "relative" and not settings.lr_initial):
+        return None
+    now = settings.scalars_from(
+        lr=largest, momentum=settings.momentum, weight_decay=settings.weight_decay, dampening=settings.dampening
+    )
     found = memory(now)
     factor = decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov, nu=now.nu)
-    if not (found.way == "fades" and found.closed and factor and now.lr):
+    if not (found.way == "fades" and found.closed and factor):
         return None
-    like = now.decoupled_decay / now.lr / factor if to_coupled else now.coupled_decay * factor
+    # What each number of a kind takes away in a step is said in one place, `Settings.scalars_from`.
+    other = replace(settings, decay=decay, weight_decay=1.0)
+    of_one = other.scalars_from(lr=largest, momentum=other.momentum, weight_decay=1.0, dampening=other.dampening)
+    if decay == "coupled":
+        like = now.decoupled_decay / largest / factor
+    else:
+        like = now.coupled_decay * factor * largest / of_one.decoupled_decay
     return float(f"{like:.12g}")
 
 
-def _pulls_like(a: Settings) -> list[str]:
-    """Return what comes nearest in the long run where decay is coupled on one side and not on the other."""
+_TIMES_LR = frozenset({"coupled", "decoupled", "relative"})
+"""Kinds of decay that take away in proportion to lr."""
+
+
+def _pulls_like(a: Settings, decay: Decay) -> list[str]:
+    """Return what of B's kind of decay comes nearest in the long run, where it is coupled on one side alone."""
     if is_zero(a.weight_decay) or is_zero(a.momentum):
         return []
-    like = pulls_like(a, to_coupled=a.decay != "coupled")
+    like = pulls_like(a, decay)
     if like is None:
         return []
-    kind = "coupled" if a.decay != "coupled" else "decoupled"
+    other = a.decay if decay == "coupled" else decay
+    coupled = "weight_decay_coupled * lr" if other in {"independent", "relative"} else "weight_decay_coupled"
     over = "1 - momentum" if not a.dampening else "1 - momentum, times what dampening leaves of it"
     sentence = (
-        "coupled decay goes through momentum, decoupled decay does not, so no number makes them equal; with a constant "
-        f"lr, in the long run, {a.decay} {a.weight_decay!r} pulls like {kind} {like!r} "
-        f"(weight_decay_decoupled = weight_decay_coupled / ({over}))"
+        f"coupled decay goes through momentum, {other} decay does not, so no number makes them equal; with a constant "
+        f"lr, in the long run, {a.decay} {a.weight_decay!r} pulls like {decay} {like!r} "
+        f"(weight_decay_{other} = {coupled} / ({over}))"
     )
     if a.dampening or a.nu is not None:
         now = a.at(0)
@@ -245,8 +298,8 @@ def _pulls_like(a: Settings) -> list[str]:
         if a.nu is not None:
             passed = "(1 - nu) (1 - momentum) + nu (1 - dampening)"
         sentence = sentence.replace(
-            f"weight_decay_coupled / ({over})",
-            f"weight_decay_coupled ({passed}) / (1 - momentum): {factor:.6g} times",
+            f"{coupled} / ({over})",
+            f"{coupled} ({passed}) / (1 - momentum): {factor:.6g} times",
         )
     return [sentence]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import MAX_EMAX, Context
+from enum import Enum
 from itertools import pairwise
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -35,6 +36,19 @@ else:
         def __class_getitem__(cls, kinds: tuple[Any, Any]) -> Any:
             """Return the second of two types."""
             return kinds[1]
+
+
+class NotGiven(Enum):
+    """The default of an argument that may not be None, where it matters whether it was given: a wrong None is told."""
+
+    NOT_GIVEN = "not given"
+
+    def __repr__(self) -> str:
+        """Return what a signature shows."""
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN = NotGiven.NOT_GIVEN
 
 
 class Range(NamedTuple):

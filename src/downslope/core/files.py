@@ -131,5 +131,28 @@ def read_text(
     return read_regular(path, error, limit=limit, follow=follow).decode("utf-8-sig").replace("\r\n", "\n")
 
 
+def why_closed(path: str | os.PathLike[str]) -> str | None:
+    """Return why a folder cannot be looked into, or a regular file not be read: "Permission denied"; None if it can.
+
+    What is there behind it nobody knows then, so that nothing may be said to be missing.
+
+    Example:
+        >>> why_closed(os.curdir) is None, why_closed("no such folder")
+        (True, 'No such file or directory')
+    """
+    try:
+        if os.path.isdir(path):  # noqa: PTH112  # the same for str, bytes and Path
+            with os.scandir(path) as entries:
+                next(entries, None)
+            os.lstat(os.path.join(os.fspath(path), os.curdir))  # noqa: PTH118  # listing is one right, going in another
+        else:
+            open_regular(path).close()
+    except DownslopeError:
+        return None
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def _message(path: str | os.PathLike[str], mode: int) -> str:
     return f"{shown(path)}: is {kind_of(mode)}, not a regular file."

@@ -6,7 +6,7 @@ How a framework stores its groups is known to that framework's optimizer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from downslope.core.checks import Taken
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, did_you_mean
 from downslope.core.schedules.schedule import Schedule, scaled
 from downslope.core.settings import ClipBy, Decay, Settings
+from downslope.core.shown import shown
 from downslope.core.synonyms import refuses_unknown_fields
 
 BIAS_AND_NORM = "@bias_and_norm"
@@ -181,6 +182,15 @@ def chosen_by(
     return [n for n, shape in shapes.items() if any(_matches(pattern, n, shape, norm_names) for pattern in patterns)]
 
 
+def check_listed(groups: Any) -> None:
+    """Raise `GroupError` if what should be a list of groups is none, such as None."""
+    if not isinstance(groups, Iterable) or isinstance(groups, str):
+        raise GroupError(
+            f"`groups` must be a list of downslope.Group; got {shown(repr(groups))}. For no groups leave it out, or "
+            "give ()."
+        )
+
+
 def assign_groups(
     groups: Sequence[Group],
     shapes: Mapping[str, tuple[int, ...]],
@@ -202,6 +212,7 @@ def assign_groups(
         GroupError: If a pattern matches nothing, a group gets nothing because earlier ones took it all, or the groups
             are in a set, so that which is first is another in every run.
     """
+    check_listed(groups)
     if isinstance(groups, set | frozenset):
         raise UnorderedError("`groups` must be a list: the first that matches a name wins, and a set has no first.")
     assigned: list[list[str]] = [[] for _ in range(len(groups) + 1)]

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from downslope.core.checks import as_float, check_range
+from downslope.core.checks import NOT_GIVEN, as_float, check_range
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
@@ -143,7 +143,9 @@ def checked_hyperparameters(given: Mapping[str, Any], settings: Settings | None)
     Raises:
         SettingsError: If a value is not allowed, or both ways are used.
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None or name == "lr"}
+    if given.get("lr") is NOT_GIVEN:
+        del given["lr"]
     if settings is not None:
         check_alone(settings, given)
         known, live = settings, {}

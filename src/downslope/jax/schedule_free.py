@@ -14,7 +14,7 @@ import optax
 
 from downslope.core.averages import check_not_schedule_free
 from downslope.core.errors import SettingsError, StateError
-from downslope.core.groups import Group
+from downslope.core.groups import Group, check_listed
 from downslope.core.rule import StepScalars
 from downslope.core.schedule_free import ScheduleFree, ScheduleFreeScalars, evaluation_point, scalars_of_average
 from downslope.core.schedules.schedule import Schedule
@@ -104,6 +104,7 @@ def schedule_free_sgd(
     elif not isinstance(settings, ScheduleFree) or ScheduleFree(**given) != ScheduleFree():
         raise SettingsError("`settings` must be a ScheduleFree, and holds all hyperparameters. Give nothing beside it.")
     check_not_schedule_free(ema)
+    check_listed(groups)
     if isinstance(groups, set | frozenset):
         raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
     rule = _Rule(cast("Any", _Own(settings)), tuple(groups), checked_velocity_dtype(velocity_dtype), None)

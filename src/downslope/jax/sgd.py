@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import optax
 from jax.core import Tracer
 
+from downslope.core.checks import NOT_GIVEN, NotGiven
 from downslope.core.errors import GroupError, SettingsError, StateError
-from downslope.core.groups import Group
+from downslope.core.groups import Group, check_listed
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
@@ -80,7 +81,7 @@ class AveragingSGDState(NamedTuple):
 
 @says_our_words("downslope.jax.sgd")
 def sgd(
-    lr: Scheduled | None = None,
+    lr: Scheduled | NotGiven = NOT_GIVEN,
     momentum: Scheduled | None = None,
     dampening: Number | None = None,
     nesterov: bool | None = None,  # noqa: FBT001 - in the order of torch.optim.SGD and optax.sgd
@@ -103,9 +104,9 @@ def sgd(
     """Return SGD with momentum and weight decay as an optax transformation of any pytree.
 
     Its updates are what is added to the parameters, by `optax.apply_updates` or otherwise. Each hyperparameter that is
-    not given is as in `Settings`. `lr`, `momentum` and `weight_decay` take a number, a schedule in steps, a function of
-    the step count such as optax's schedules, or a scalar array, which may be traced: with
-    `optax.inject_hyperparams(downslope.jax.sgd)(lr=0.1)` it may change from step to step.
+    not given is as in `Settings`; so is one that is None, which `lr` may not be. `lr`, `momentum` and `weight_decay`
+    take a number, a schedule in steps, a function of the step count such as optax's schedules, or a scalar array, which
+    may be traced: with `optax.inject_hyperparams(downslope.jax.sgd)(lr=0.1)` it may change from step to step.
 
     Args:
         lr: Learning rate, >= 0.
@@ -174,6 +175,7 @@ def sgd(
         "adaptive_clip_by": adaptive_clip_by,
     }
     common = checked_hyperparameters(given, settings)
+    check_listed(groups)
     if isinstance(groups, set | frozenset):
         raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
     rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype), checked_decay(ema))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from downslope.core import tensor_factors
+from downslope.core.checks import NOT_GIVEN
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
@@ -45,14 +46,14 @@ def settings_and_lr(learning_rate: Any, lr: Any, settings: Any, values: dict[str
         SettingsError: If something is given twice, or a value is not allowed.
     """
     if settings is not None:
-        given = [name for name, value in (("learning_rate", learning_rate), ("lr", lr)) if value is not None]
+        given = [name for name, value in (("learning_rate", learning_rate), ("lr", lr)) if value is not NOT_GIVEN]
         given += [name for name, value in values.items() if value != DEFAULTS[name]]
         check_alone(settings, given)
         return _in_keras(settings)
-    if learning_rate is not None and lr is not None:
+    if learning_rate is not NOT_GIVEN and lr is not NOT_GIVEN:
         raise SettingsError("`learning_rate` and `lr` are two names of one argument; pass one of them.")
-    name, rate = ("lr", lr) if lr is not None else ("learning_rate", learning_rate)
-    rate = DEFAULT_LR if rate is None else rate
+    name, rate = ("lr", lr) if lr is not NOT_GIVEN else ("learning_rate", learning_rate)
+    rate = DEFAULT_LR if rate is NOT_GIVEN else rate
     values = values | {"weight_decay": 0.0 if values["weight_decay"] is None else values["weight_decay"]}
     _check_decay_argument(values["decay"])
     for key in ("momentum", "weight_decay"):

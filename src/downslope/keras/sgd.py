@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from downslope.core.checks import NOT_GIVEN
 from downslope.core.errors import SettingsError, StateError
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
@@ -136,7 +137,7 @@ class SGD(keras.optimizers.Optimizer):
     @says_our_words("downslope.keras.SGD")
     def __init__(
         self,
-        learning_rate: Any = None,
+        learning_rate: Any = NOT_GIVEN,
         momentum: Any = 0.0,
         nesterov: bool = False,
         weight_decay: Any = None,
@@ -150,7 +151,7 @@ class SGD(keras.optimizers.Optimizer):
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         *,
-        lr: Any = None,
+        lr: Any = NOT_GIVEN,
         dampening: float = 0.0,
         nu: float | None = None,
         decay: str = "decoupled",
@@ -238,7 +239,7 @@ class SGD(keras.optimizers.Optimizer):
             return
         others = {name: getattr(held.settings, name) for name in DEFAULTS}
         variable = self._learning_rate
-        held.settings, self._learning_rate = settings_and_lr(rate, None, None, others)
+        held.settings, self._learning_rate = settings_and_lr(rate, NOT_GIVEN, None, others)
         self._untrack_variable(variable)
 
     def _get_current_learning_rate(self) -> Any:
@@ -495,7 +496,7 @@ class SGD(keras.optimizers.Optimizer):
             config["learning_rate"] = lr_initial
         optimizer = cls(**config)
         if lr_initial is not None:
-            optimizer._learning_rate.assign(present)
+            optimizer._learning_rate.assign(check_rate(present))
         if excluded is not None:
             optimizer._held.exclusion = Exclusion(paths=tuple(excluded["paths"]), patterns=tuple(excluded["names"]))
         return optimizer

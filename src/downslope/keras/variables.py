@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from downslope.core.errors import GroupError, did_you_mean
-from downslope.core.groups import Group, assign_groups
+from downslope.core.groups import Group, assign_groups, check_listed
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
@@ -166,6 +166,7 @@ def groups_from_config(groups: Sequence[Group | Mapping[str, Any]]) -> tuple[Gro
     Raises:
         GroupError: If one is neither.
     """
+    check_listed(groups)
     made: list[Group] = []
     for index, group in enumerate(groups):
         if isinstance(group, Mapping):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DownslopeError, RecipeError, did_you_mean
-from downslope.core.files import read_text
+from downslope.core.files import read_text, why_closed
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.recipe.known import known_recipes
@@ -150,6 +150,8 @@ def refuse_data(given: str | os.PathLike[str]) -> None:
         return
     if run is not None:
         raise RecipeError(f"{shown(text)}: is a part of the run {shown(run)}, not a recipe. {_of_run(run)}")
+    if (is_folder or is_data) and (why := why_closed(path)):
+        raise RecipeError(f"{shown(text)}: cannot be read: {why}.")
     if is_folder:
         raise RecipeError(f"{shown(text)}: is a folder, not a recipe file. {_of_folder(text, path)}")
     if is_data and path.suffix.lower() in TABLES:

@@ -330,8 +330,8 @@ def add_references(group: dict[str, Any]) -> None:
 def settle_references(group: dict[str, Any]) -> None:
     """Write down the references of decay that are still open, once and for all, at the first step with an lr above 0.
 
-    That is the base from which a torch scheduler starts (``initial_lr``), which may warm up to it, else the lr of the
-    step itself, whoever wrote it since the optimizer was made.
+    That is the base from which a torch scheduler starts (``initial_lr``), which may warm up to it, the peak of its
+    OneCycleLR, else the lr of the step itself, whoever wrote it since the optimizer was made.
     """
     if group["lr_initial"] is None or group["lr_max"] is None:
         found = _reference(group)
@@ -344,7 +344,11 @@ def _reference(group: Mapping[str, Any]) -> float:
     """Return what the references of decay would be, were they settled now; 0 if that is too early."""
     if group["lr_schedule"] is not None:
         return group["lr_schedule"].reference
-    return number("lr", group["lr"]) and number("initial_lr", group.get("initial_lr", group["lr"]))
+    if not number("lr", group["lr"]):
+        return 0.0
+    if {"max_lr", "min_lr"} <= group.keys():  # OneCycleLR alone notes both: it warms up to the first, as `OneCycle`
+        return _like_lr("max_lr", group)
+    return number("initial_lr", group.get("initial_lr", group["lr"]))
 
 
 Known = dict[int, tuple[tuple[Any, ...], StepScalars]]

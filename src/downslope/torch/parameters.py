@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from downslope.core.errors import GroupError, SettingsError, UnorderedError
-from downslope.core.groups import BIAS_AND_NORM, Group, assign_groups
+from downslope.core.groups import BIAS_AND_NORM, Group, assign_groups, check_listed
 from downslope.core.parameter_names import prefix_of_wrappers, without_wrappers
 from downslope.core.shown import shown
 
@@ -162,6 +162,7 @@ def _as_groups(groups: Any) -> list[Group]:
         GroupError: If one is none; or if they are in a set.
         SettingsError: If a setting is not allowed.
     """
+    check_listed(groups)
     if isinstance(groups, set | frozenset):
         raise UnorderedError("`groups` must be a list: the first that matches a name wins, and a set has no first.")
     if isinstance(groups, Mapping):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError
-from downslope.core.files import kind_of
+from downslope.core.files import kind_of, why_closed
 from downslope.core.notebook import ShownInNotebooks
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
@@ -35,6 +35,7 @@ from downslope.training.folder.names import (
     REPORT,
     TENSORBOARD,
     WANDB,
+    is_run_folder,
     read_facts,
     read_recipe,
 )
@@ -60,6 +61,8 @@ class RunFolder(ShownInNotebooks):
             raise CheckpointError(
                 f"{path}{expansion_of(path)}: no such folder. Give a run folder, such as runs/digits."
             )
+        if not is_run_folder(self.path) and (why := why_closed(self.path)):
+            raise CheckpointError(f"{path}: cannot be read: {why}.")
         if not holds_run(self.path):
             raise CheckpointError(f"{path}: is no run folder; it has no {RECIPE}. Give one, such as runs/digits.")
 
