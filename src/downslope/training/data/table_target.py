@@ -16,6 +16,7 @@ from downslope.training.data.checking import bad_data
 from downslope.training.data.class_names import index_labels, order_classes
 from downslope.training.data.table_columns import Columns, Wanted
 from downslope.training.data.table_options import Options
+from downslope.training.data.table_problems import BadCells
 
 _FEW = 10
 """Classes that are never too many. Above it, whole numbers of which there are fewer than two examples each on average
@@ -134,13 +135,14 @@ def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], s
         return names, ""
     if not all(map(math.isfinite, numbers.values())):
         return names, ""  # nan and inf are words as good as others
-    fractions = [name for name, number in numbers.items() if not number.is_integer()]
+    fractions = {name for name, number in numbers.items() if not number.is_integer()}
     if fractions:
-        row = labels.index(fractions[0])
-        raise DataError(
-            f"{columns.place(row, target)}: {shown(fractions[0], 40)} is a fraction, which names no class. "
-            'To fit numbers, use train.loss = "mse".'
-        )
+        rows = [row for row, label in enumerate(columns.words[target]) if label in fractions]
+        hint = ' To fit numbers, use train.loss = "mse".'
+        bad = BadCells(columns.place(rows[0], target), "is a fraction, which names no class", hint, quotes=False)
+        for row in rows:
+            bad.add(columns.words[target][row] or "")
+        raise DataError(bad.describe(hint, len(columns.lines)))
     if options.kind is not None:
         return names, ""
     if len(names) > _FEW and 2 * len(names) > len(labels):
