@@ -71,7 +71,7 @@ def _as_label(rows: Columns, name: str) -> np.ndarray[Any, Any]:
     if len(odd):
         raise DataError(
             f"{rows.place(int(odd[0]), name)}: {values[odd[0]]:g} is no label: with several target columns each cell "
-            "must be 0 or 1."
+            "must be 0 or 1, or True or False."
         )
     return values.astype(np.float32)
 
@@ -116,12 +116,16 @@ def target_is_class(options: Options, loss: str) -> bool:
 
 
 _WHICH = ' If it names classes, use train.loss = "cross_entropy".'
+_LABEL = " A label is 1 or 0, or True or False."
 
 
 def want_targets(columns: Sequence[str], *, is_class: bool, hint: str | None = None) -> dict[str, Wanted]:
     """Return what the cells of the columns to learn are; `hint` says what to do with one that is no number."""
-    kind = Wanted("word", is_target=True) if is_class else Wanted("number", _WHICH if hint is None else hint, True)  # noqa: FBT003
-    return dict.fromkeys(columns, kind)
+    if is_class:
+        return dict.fromkeys(columns, Wanted("word", is_target=True))
+    is_label = len(columns) > 1
+    hint = (_LABEL if is_label else _WHICH) if hint is None else hint
+    return dict.fromkeys(columns, Wanted("number", hint, is_target=True, is_label=is_label))
 
 
 def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
