@@ -274,6 +274,23 @@ def test_targets_of_a_table_that_do_not_fit(table, capsys, target, more, message
     assert message in fail(["train", "r.toml", "--out", "run", *more], capsys)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "bool"])
+def test_one_hot_rows_are_told_what_to_do(tmp_path, monkeypatch, capsys, dtype):
+    """Classes as one-hot rows, as to_categorical writes them: both ways out are named, and both work."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    inputs, classes = rng.normal(size=(80, 3)).astype(np.float32), rng.integers(0, 2, 80)
+    rows = np.eye(2)[classes].astype(dtype)
+    words = ["train", "--data.name", "npz", "--data.options.path", '"t.npz"', "--train.epochs", "1", "--out"]
+    np.savez("t.npz", inputs=inputs, targets=rows)
+    told = fail([*words, "run"], capsys)
+    assert "If they are one-hot, give the number of each class, targets.argmax(axis=1)" in told
+    assert 'several labels, rows of 0 and 1, use train.loss = "binary_cross_entropy".' in told
+    succeed([*words, "labels", "--train.loss", "binary_cross_entropy"], capsys)
+    np.savez("t.npz", inputs=inputs, targets=rows.argmax(axis=1))
+    succeed([*words, "classes"], capsys)
+
+
 def test_labels_of_arrays(tmp_path, monkeypatch, capsys):
     """A matrix of 0 and 1 in .npz, with names; a file to rate, and one with other numbers refused."""
     monkeypatch.chdir(tmp_path)

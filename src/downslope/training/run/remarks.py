@@ -163,7 +163,7 @@ def refuse_divergence(held_out: Mapping[str, Any]) -> None:
 
 
 def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examples: int | None) -> str:
-    """Say that an accuracy is no better than always naming the most frequent class, or is above it by no more than chance.
+    """Say that an accuracy is no better than always naming the most frequent class, or above it by chance alone.
 
     The spread is twice the standard error of a share among so many examples, sqrt(p (1 - p) / n).
     """
