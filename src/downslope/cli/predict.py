@@ -58,7 +58,7 @@ def execute(words: Sequence[str]) -> int:
         "--output",
         metavar="FILE",
         type=written_file,
-        help="write the predictions to a file: .csv, .parquet, .json or .jsonl (a JSON object a line)",
+        help="write the predictions to a new file: .csv, .parquet, .json or .jsonl (a JSON object a line)",
     )
     parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the predictions by")
     add_checkpoint_option(parser)
