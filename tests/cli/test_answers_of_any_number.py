@@ -158,30 +158,47 @@ def test_tables_are_answered_part_by_part(rows, suffix, small_parts, capsys):
             np.savez("new.npz", **{name: np.array(cells) for name, cells in columns.items()})
     found = []
     for loaders in ("0", "1", "3"):
-        words = ["--input", f"new.{suffix}", "--loaders", loaders, "--output", "found.csv"]
+        words = ["--input", f"new.{suffix}", "--loaders", loaders, "--output", f"by_{loaders}.csv"]
         assert main(["predict", "run", *words]) == 1
-        found.append(Path("found.csv").read_bytes())
+        found.append(Path(f"by_{loaders}.csv").read_bytes())
     assert found[0] == found[1] == found[2]
-    table = read("found.csv")
+    table = read("by_0.csv")
     assert [row["example"] for row in table] == list(map(str, range(80)))
     assert [row["name"] for row in table] == [row["name"] for row in rows]
     assert [int(row["example"]) for row in table if row["note"]] == list(range(0, 80, 9))
     capsys.readouterr()
     assert main(["predict", "run", "--input", f"new.{suffix}", "--count", "16", "--format", "csv"]) == 1
     out = capsys.readouterr().out
-    assert out.splitlines() == Path("found.csv").read_text().splitlines()[:17]
+    assert out.splitlines() == Path("by_0.csv").read_text().splitlines()[:17]
 
 
-def test_a_file_is_whole_or_as_it_was(rows, small_parts, capsys):
+def test_a_file_is_whole_or_not_there(rows, small_parts, capsys):
     """A cell that is wrong in a later part ends the command; nothing is left of what it wrote."""
     train_table("kind", "cross_entropy")
-    Path("found.csv").write_text("before", encoding="utf-8")
     write("new.csv", [{**row, "a": "many" if number == 70 else row["a"]} for number, row in enumerate(rows)])
     for words in (["predict"], ["evaluate"]):
         said = fail([*words, "run", "--input", "new.csv", "--output", "found.csv"], capsys)
         assert "new.csv, line 72, column `a`: 'many' is not a number" in said
-        assert Path("found.csv").read_text(encoding="utf-8") == "before"
-        assert not list(Path().glob(".*partial"))
+        assert not list(Path().glob("*found.csv*"))
+
+
+@pytest.mark.parametrize("name", ["found.csv", "found.json", "found.jsonl", "found.parquet"])
+def test_no_file_is_overwritten(rows, name, capsys):
+    """What is there stays, be it a link to nowhere; another name is asked for, as `export` does."""
+    train_table("kind", "cross_entropy")
+    write("new.csv", rows)
+    for command in (["predict", "run", "--input", "new.csv"], ["evaluate", "run"]):
+        Path(name).write_text("before", encoding="utf-8")
+        told = f"--output {name}: exists, and nothing is overwritten. Give another name."
+        assert fail([*command, "--output", name], capsys) == told
+        assert Path(name).read_text(encoding="utf-8") == "before"
+        Path(name).unlink()
+        Path(name).symlink_to("nowhere")
+        assert fail([*command, "--output", name], capsys) == told
+        assert Path(name).is_symlink()
+        Path(name).unlink()
+        succeed([*command, "--output", name], capsys)
+        Path(name).unlink()
 
 
 def test_a_mark_is_no_input(rows, capsys):
@@ -213,11 +230,11 @@ def test_images_are_decoded_when_needed(small_memory, capsys):
     train(text, "images")
     found = []
     for loaders in ("0", "2"):
-        rate("--input", "new", "--loaders", loaders, "--output", "found.csv", capsys=capsys)
-        found.append(Path("found.csv").read_bytes())
+        rate("--input", "new", "--loaders", loaders, "--output", f"by_{loaders}.csv", capsys=capsys)
+        found.append(Path(f"by_{loaders}.csv").read_bytes())
     assert found[0] == found[1]
     names = [f"{kind}/{number}.png" for kind in ("ant", "bee") for number in range(5)]
-    assert [row["path"] for row in read("found.csv")] == names
+    assert [row["path"] for row in read("by_0.csv")] == names
     rate("--loaders", "1", "--output", "held.csv", capsys=capsys)
     every = [f"{kind}/{number}.png" for kind in ("ant", "bee") for number in range(5)]
     for row in read("held.csv"):

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from command_line import fail
+from denied import denied
 
 from downslope.cli.main import main
 
@@ -48,6 +49,65 @@ def test_a_file_that_cannot_be_written_is_a_failure(name, trained, tmp_path, cap
     message = capsys.readouterr().err
     assert message.startswith("downslope: error: ")
     assert place.rpartition("/")[2] in message
+
+
+OPTIONS = {
+    "predict --output": ["predict", "RUN", "--output", "ro/x.csv"],
+    "evaluate --output": ["evaluate", "RUN", "--output", "ro/x.csv"],
+    "train --preview": ["train", "--preview", "ro/x.html"],
+    "train --out": ["train", "--train.steps", "1", "--out", "ro/run"],
+    "tune --out": ["tune", "digits", "--out", "ro/study"],
+    "report --out": ["report", "RUN", "--out", "ro/x.html"],
+    "pack --out": ["pack", "RUN", "--to", "export", "--out", "ro/x.pt2"],
+    "export --out": ["export", "digits", "--to", "torch", "--out", "ro/a.py"],
+    "rescale --out": ["rescale", "digits", "--epochs", "2", "--examples", "100", "--out", "ro/a.toml"],
+    "lab --out": ["lab", "--out", "ro/x.html"],
+    "schema --out": ["schema", "--out", "ro/x.json"],
+    "explain --html": ["explain", "digits", "--html", "ro/x.html"],
+    "read --html": ["read", "SGD, lr 0.1", "--html", "ro/x.html"],
+    "convert OUT": ["convert", "RUN", "ro/x.safetensors", "--to", "torch"],
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_where_writing_is_denied_the_commands_own_option_is_named(name, trained, tmp_path, monkeypatch, capsys):
+    """Not another command's; the file is named as it was given, not the one beside it that was to take its place."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ro").mkdir()
+    words = [str(trained[0]) if word == "RUN" else word for word in OPTIONS[name]]
+    place, option = next(word for word in words if word.startswith("ro/")), name.split()[1]
+    with denied(tmp_path / "ro"):
+        assert main(words) == 1
+    told = (
+        f"{place}: permission denied. Choose another folder {'for' if option == 'OUT' else 'with'} {option}, or change"
+    )
+    assert told in (err := capsys.readouterr().err)
+    assert err.startswith(("downslope: error: cannot write ro/", "downslope: error: cannot create ro/"))
+    assert list((tmp_path / "ro").iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_looked_into_is_a_mistake(tmp_path, capsys):
+    """It is said before any work is done."""
+    (tmp_path / "ro").mkdir()
+    with denied(tmp_path / "ro"):
+        (tmp_path / "ro").chmod(0)
+        told = fail(["export", "digits", "--to", "torch", "--out", tmp_path / "ro" / "a.py"], capsys)
+    assert f"{tmp_path}/ro/a.py: permission denied. Give another place, or change its permissions" in told
+
+
+def test_a_run_that_cannot_be_written_goes_on_as_a_copy(trained, tmp_path, capsys):
+    """`resume` has no option for it: what is advised works. Where a page of a run cannot be written, --out is named."""
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    with denied(run):
+        assert main(["report", str(run)]) == 1
+        assert "report.html: permission denied. Choose another folder with --out, or" in capsys.readouterr().err
+    (run / "lock").unlink(missing_ok=True)
+    with denied(run):
+        assert main(["resume", str(run), "--train.epochs", "30"]) == 1
+    advice = "Copy the run to where writing is allowed and use the copy, or change its permissions."
+    assert capsys.readouterr().err == f"downslope: error: cannot write {run}/lock: permission denied. {advice}\n"
+    copy = shutil.copytree(run, tmp_path / "copy")
+    assert main(["resume", str(copy), "--train.epochs", "30"]) == 0
 
 
 OWN = {

@@ -305,6 +305,50 @@ def test_images_are_compared_by_their_folders(capsys, no_report):
     )
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_a_damaged_image_gets_no_prediction(large, monkeypatch, capsys, no_report):
+    """It is named with its reason, alone; the others are answered as they are without it, in memory or when needed."""
+    generator = np.random.default_rng(5)
+    for number in range(20):
+        name = ("cat", "dog")[number % 2]
+        Path("pictures", name).mkdir(parents=True, exist_ok=True)
+        pixels = (generator.integers(0, 100, (4, 4)) + 100 * (number % 2)).astype(np.uint8)
+        Image.fromarray(pixels).save(f"pictures/{name}/{number:02}.png")
+    Path("recipe.toml").write_text(PICTURES, encoding="utf-8")
+    succeed(["train", "recipe.toml", "--out", "run"], capsys)
+    if large:
+        monkeypatch.setattr("downslope.training.data.image_reader.LARGE", 64)
+    whole = json.loads(succeed(["predict", "run", "--input", "pictures", "--json"], capsys))["predictions"]
+    bad, odd = Path("pictures/cat/02.png"), Path("pictures/dog/19.png")
+    bad.write_bytes(bad.read_bytes()[:60])
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(odd)
+    assert main(["predict", "run", "--input", "pictures"]) == 1
+    out, err = capsys.readouterr()
+    first, second = err.splitlines()
+    assert first.startswith(f"note: no prediction: {bad}: cannot be read as an image: ")
+    assert second.startswith(f"note: no prediction: {odd}: is 5 pixels high and 6 wide; the run's own, 4 and 4. Set ")
+    assert "of 18 right" in out
+    assert main(["predict", "run", "--input", "pictures", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["unpredicted"], found["metrics"]["examples"]) == (2, 18)
+    for row, before in zip(found["predictions"], whole, strict=True):
+        without = before["name"] in {"cat/02.png", "dog/19.png"}
+        assert row == before if not without else (row["name"], row["class"]) == (before["name"], None)
+    assert main(["predict", "run", "--input", "pictures", "--output", "found.csv"]) == 1
+    assert "  18 predictions written to found.csv\n" in capsys.readouterr().out
+    table = read_csv(Path("found.csv").read_text(encoding="utf-8"))
+    assert [row["path"] for row in table if not row["predicted"]] == ["cat/02.png", "dog/19.png"]
+    assert [bool(row["note"]) for row in table] == [not row["predicted"] for row in table]
+    assert main(["evaluate", "run", "--input", "pictures", "--json"]) == 1
+    rated = json.loads(capsys.readouterr().out)
+    assert (rated["examples"], rated["refused"], rated["loss"]) == (18, 2, found["metrics"]["loss"])
+    assert f"{bad}: cannot be read as an image" in fail(["predict", "run", "--input", bad], capsys)
+    for file in Path("pictures/cat").iterdir():
+        file.write_bytes(b"none")
+    assert main(["predict", "run", "--input", "pictures/cat", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["unpredicted"] == 10
+
+
 def test_arrays_with_targets_are_rated(trained, capsys, tmp_path):
     """An .npz file with `inputs` and `targets` is rated and compared; targets that are no classes are refused."""
     folder = trained[0]

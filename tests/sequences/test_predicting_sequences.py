@@ -138,6 +138,7 @@ def test_what_is_written_for_rated_words_goes_into_a_file(tmp_path, monkeypatch,
     for source, right in (([], None), (["--input", "words.txt"], ["cba", None, "ddd"])):
         code, out, _ = command(capsys, "evaluate", "run", *source, "--output", "found.jsonl", "--json")
         rated, lines = json.loads(out), Path("found.jsonl").read_text(encoding="utf-8").splitlines()
+        Path("found.jsonl").unlink()
         rows = list(map(json.loads, lines))
         losses = [row["loss"] for row in rows if "loss" in row]
         assert len(losses) == rated["examples"]

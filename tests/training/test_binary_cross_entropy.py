@@ -198,6 +198,36 @@ def test_labels_of_a_table(table, capsys):
     assert "has no column `right`, the target" in fail(["predict", "run", "--input", "bad.csv"], capsys)
 
 
+@pytest.mark.parametrize(("suffix", "loaders"), [("csv", "0"), ("csv", "2"), ("parquet", "0")])
+def test_labels_that_are_truth_values(tmp_path, monkeypatch, capsys, suffix, loaders):
+    """True and False, as pandas' get_dummies writes them, are 1 and 0: the same run, to the bit, rated and compared."""
+    monkeypatch.chdir(tmp_path)
+    drawn = np.random.default_rng(0).normal(size=(120, 2)).round(3).tolist()
+    words = {False: ["0", "False", "false", "FALSE"], True: ["1", "True", "TRUE", "true"]}
+    for name, spelling in (("numbers", 1), ("truths", 4)):
+        rows = [[a, b, *(words[x > 0][n % spelling] for x in (a, b))] for n, (a, b) in enumerate(drawn)]
+        if suffix == "parquet":
+            pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+            columns = dict(zip(("a", "b", "left", "right"), map(list, zip(*rows, strict=True)), strict=True))
+            parquet.write_table(pyarrow.table(columns), f"{name}.parquet")
+        else:
+            text = "\n".join(",".join(map(str, row)) for row in rows)
+            Path(f"{name}.csv").write_text(f"a,b,left,right\n{text}\n", encoding="utf-8")
+        recipe = TABLE.replace("TARGET", '["left", "right"]').replace("t.csv", f"{name}.{suffix}")
+        Path("r.toml").write_text(recipe, encoding="utf-8")
+        succeed(["train", "r.toml", "--out", name, "--train.epochs", "3", "--data.loaders", loaders], capsys)
+    assert len({Path(name, "model.safetensors").read_bytes() for name in ("numbers", "truths")}) == 1
+    rated = [
+        json.loads(succeed(["evaluate", "numbers", "--input", f"{name}.{suffix}", "--json"], capsys))
+        for name in ("numbers", "truths")
+    ]
+    assert rated[0] == rated[1]
+    told = json.loads(succeed(["predict", "truths", "--input", f"truths.{suffix}", "--json"], capsys))
+    right = [[name for name, x in zip(("left", "right"), row, strict=True) if x > 0] for row in drawn]
+    assert [row["true_labels"] for row in told["predictions"]] == right
+    assert told["metrics"]["loss"] == rated[0]["loss"]
+
+
 def test_labels_where_the_first_example_has_no_answer(table, capsys):
     """A row of the same keys, empty: the table that is shown, and every format, take it wherever it stands."""
     trained('["left", "right"]', capsys, "--data.options.ignore", '["both"]', "--train.epochs", "1")
@@ -242,6 +272,23 @@ def test_targets_of_a_table_that_do_not_fit(table, capsys, target, more, message
     """Refused before training, with the column."""
     Path("r.toml").write_text(TABLE.replace("TARGET", target), encoding="utf-8")
     assert message in fail(["train", "r.toml", "--out", "run", *more], capsys)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "bool"])
+def test_one_hot_rows_are_told_what_to_do(tmp_path, monkeypatch, capsys, dtype):
+    """Classes as one-hot rows, as to_categorical writes them: both ways out are named, and both work."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    inputs, classes = rng.normal(size=(80, 3)).astype(np.float32), rng.integers(0, 2, 80)
+    rows = np.eye(2)[classes].astype(dtype)
+    words = ["train", "--data.name", "npz", "--data.options.path", '"t.npz"', "--train.epochs", "1", "--out"]
+    np.savez("t.npz", inputs=inputs, targets=rows)
+    told = fail([*words, "run"], capsys)
+    assert "If they are one-hot, give the number of each class, targets.argmax(axis=1)" in told
+    assert 'several labels, rows of 0 and 1, use train.loss = "binary_cross_entropy".' in told
+    succeed([*words, "labels", "--train.loss", "binary_cross_entropy"], capsys)
+    np.savez("t.npz", inputs=inputs, targets=rows.argmax(axis=1))
+    succeed([*words, "classes"], capsys)
 
 
 def test_labels_of_arrays(tmp_path, monkeypatch, capsys):

@@ -380,6 +380,15 @@ def test_parquet_says_what_is_missing(monkeypatch):
     )
 
 
+def test_fractions_are_told_from_the_first_and_counted():
+    """The first in the file, not the smallest; a row that is left out before it does not move its line."""
+    Path("f.csv").write_text("x,y\n1,2\n2,\n3,0.5\n4,1.5\n5,-0.25\n6,0.5\n", encoding="utf-8")
+    assert message_of('path = "f.csv", target = "y", missing = "drop"', "cross_entropy") == (
+        "f.csv, line 4, column `y`: 0.5 is a fraction, which names no class. The same holds for 3 more of its 5 cells, "
+        'such as 1.5, -0.25. To fit numbers, use train.loss = "mse".'
+    )
+
+
 def test_one_number_written_in_two_ways_is_refused():
     """`1` and `1.0` would be two classes; large whole numbers that differ in their last digit stay two."""
     from downslope.training.data.class_names import order_classes

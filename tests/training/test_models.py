@@ -172,7 +172,11 @@ REFUSED = {
         dataset(6, targets=LABELS),
         "",
         "",
-        ("model `gru`: classifies one label an example; got targets of shape (8, 2)."),
+        (
+            "model `gru`: classifies one label an example; got targets of shape (8, 2). If they are one-hot, give the "
+            "number of each class, targets.argmax(axis=1); if an example may have several labels, rows of 0 and 1, use "
+            'train.loss = "binary_cross_entropy".'
+        ),
     ),
     "hidden": (
         "convnet",

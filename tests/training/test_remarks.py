@@ -90,12 +90,24 @@ def test_a_group_that_moves_is_movement():
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "guessing"),
-    [(0.1, True), (0.5, True), (0.6, True), (0.601, False), (0.99, False)],  # 0.5 + 2 sqrt(0.25 / 100) = 0.6
+    ("accuracy", "what"),
+    # 0.5 + 2 sqrt(0.25 / 100) = 0.6
+    [(0.1, "no better than"), (0.5, "no better than"), (0.501, "by chance"), (0.6, "by chance"), (0.601, "")],
 )
-def test_an_accuracy_within_chance_of_guessing_is_said(accuracy, guessing):
-    """Among 100 examples of which half are of one class, up to 60 % are no better than naming it always."""
-    assert ("no better than naming the most frequent class" in said(accuracy=accuracy)) == guessing
+def test_an_accuracy_within_chance_of_guessing_is_said(accuracy, what):
+    """Among 100 examples of which half are of one class, above 50 % is better, and up to 60 % may be so by chance."""
+    text = said(accuracy=accuracy)
+    assert [words for words in ("no better than", "by chance") if words in text] == ([what] if what else [])
+    assert ("naming the most frequent class always" in text) == ("50.00 %" in text) == bool(what)
+
+
+def test_of_few_examples_all_right_may_be_by_chance(monkeypatch):
+    """Ten of which eight are of one class: 0.8 + 2 sqrt(0.16 / 10) = 1.053, so that none of ten wrong tells nothing."""
+    monkeypatch.setitem(FACTS, "data", {"train_examples": 40, "held_out_examples": 10, "most_frequent": 0.8})
+    assert said(accuracy=1.0) == (
+        "an accuracy of 100.00 % may be by chance: naming the most frequent class always is right in 80.00 %, and "
+        "among 10 examples chance moves that by 25.30 % either way"
+    )
 
 
 def test_numbers_that_are_none_are_divergence():

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from downslope.cli import HelpShown
+from downslope.cli.places import note_places
 from downslope.core.columns import wrap
 from downslope.core.errors import DownslopeError, nearest
 from downslope.core.files import refuse_irregular
@@ -142,6 +143,11 @@ class CommandParser(argparse.ArgumentParser):
             self.error(f"got {shown(repr(left[0]))} too, which is one argument too many")
         if self.takes_overrides:
             arguments.overrides = overrides
+        note_places(
+            (action.option_strings[-1] if action.option_strings else _usage_of(action), getattr(arguments, action.dest))
+            for action in self._actions
+            if action.type in {written_file, written_page} or (action.type is file_path and action.dest == "out")
+        )
         return arguments
 
     def _with_values(self, words: Iterable[str]) -> list[str]:
@@ -356,6 +362,10 @@ def written_file(text: str) -> Path:
         _refuse_part_of_run(path)
     except DownslopeError as error:
         raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}, and would be replaced. Give a file") from None
+    except PermissionError:  # of a folder that may not be looked into
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)}: permission denied. Give another place, or change its permissions"
+        ) from None
     except (OSError, ValueError) as error:  # a name too long, or with a byte that no name has
         why = getattr(error, "strerror", None) or error
         raise argparse.ArgumentTypeError(f"{shown(text)}: no file can be called so: {why}") from None

@@ -46,7 +46,7 @@ def execute(words: Sequence[str]) -> int:
         "--output",
         metavar="FILE",
         type=written_file,
-        help="write what it says of each example, and the loss of each, to a .csv, .parquet, .json or .jsonl file",
+        help="write what it says of each example, and the loss of each, to a new .csv, .parquet, .json or .jsonl file",
     )
     parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the examples by")
     add_checkpoint_option(parser)

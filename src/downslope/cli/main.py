@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from downslope import __version__
 from downslope.cli import HelpShown
+from downslope.cli.places import tell_refusal
 from downslope.cli.streams import prepare_streams
 from downslope.core.errors import DownslopeError, did_you_mean
 from downslope.core.shown import printable, shown
@@ -192,6 +193,8 @@ _MEMORY = ("not enough memory", "can't allocate memory", "Storage size calculati
 
 def explain(error: Exception) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
+    if isinstance(error, DownslopeError | OSError) and (refused := tell_refusal(error)) is not None:
+        return refused, 1
     if isinstance(error, DownslopeError):
         return str(error), error.exit_code
     if isinstance(error, ModuleNotFoundError) and (package := _EXTRAS.get((error.name or "").split(".")[0])):

@@ -44,7 +44,8 @@ def execute(words: Sequence[str]) -> int:
             "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with\n"
             "its columns, and compares where the target is among them; one on images takes an image or a folder of\n"
             "them, and one that learned sequences takes text. Exit code 1 says that some examples got no prediction:\n"
-            "a word that the run has not seen, or outputs that are no finite numbers; or that a loss is none."
+            "a word that the run has not seen, a damaged image of a folder, or outputs that are no finite numbers;\n"
+            "or that a loss is none."
         ),
         example="downslope predict runs/digits --count 5",
     )
@@ -58,7 +59,7 @@ def execute(words: Sequence[str]) -> int:
         "--output",
         metavar="FILE",
         type=written_file,
-        help="write the predictions to a file: .csv, .parquet, .json or .jsonl (a JSON object a line)",
+        help="write the predictions to a new file: .csv, .parquet, .json or .jsonl (a JSON object a line)",
     )
     parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the predictions by")
     add_checkpoint_option(parser)

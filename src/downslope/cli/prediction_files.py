@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from downslope.cli.json_text import as_json_text
+from downslope.cli.streams import refuse_existing
 from downslope.core.errors import DownslopeError, MissingDependencyError
 from downslope.core.shown import shown
 
@@ -54,7 +55,7 @@ def format_of(path: Path) -> str:
 
 
 def check_output(path: Path, source: str | None, recipe: Recipe) -> None:
-    """Raise unless predictions may be written to a file: its name says how, and it is not what they are made of.
+    """Raise unless predictions may be written to a file: its name says how, and there is none of this name yet.
 
     Args:
         path: The file.
@@ -73,11 +74,12 @@ def check_output(path: Path, source: str | None, recipe: Recipe) -> None:
         learned = recipe.data.with_path().options.get(key)
         if isinstance(learned, str) and path.exists() and Path(learned).exists() and path.samefile(learned):
             raise DownslopeError(f"--output {shown(path)}: is what the run learned from. Give another file.")
+    refuse_existing(path, "--output")
 
 
 @contextmanager
 def written_to(path: Path) -> Iterator[Writer]:
-    """Give what writes predictions to a file, which takes its place once all are written."""
+    """Give what writes predictions to a new file, which has its name once all are written."""
     from downslope.training.folder.durable import writing
 
     form = format_of(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DownslopeError
-from downslope.core.shown import printable
+from downslope.core.shown import printable, shown
 from downslope.language import said
 
 _UNPRINTABLE = "downslope-escape"
@@ -110,11 +110,23 @@ def write_new(path: Path, text: str, error: type[DownslopeError]) -> None:
     Raises:
         DownslopeError: Of the given kind, if it is.
     """
+    refuse_existing(path, "--out", error)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise error(f"--out {path}: exists, and nothing is overwritten. Give another name.") from None
+        refuse_existing(path, "--out", error)
+        raise
+
+
+def refuse_existing(path: Path, option: str, error: type[DownslopeError] = DownslopeError) -> None:
+    """Raise if there is something of a name already, which an option gives for a new file; be it a link to nowhere.
+
+    Raises:
+        DownslopeError: Of the given kind, if there is.
+    """
+    if os.path.lexists(path):
+        raise error(f"{option} {shown(path)}: exists, and nothing is overwritten. Give another name.")
 
 
 def terminal_width() -> int:

@@ -16,6 +16,7 @@ from downslope.training.data.dataset import PARTS, Dataset, Examples, Marks
 from downslope.training.data.rows import Inputs, Rows
 from downslope.training.run.randomness import permutation
 
+_ONE_HOT = ", of one-hot rows argmax(axis=1)"
 _TEST = ("test_inputs", "test_targets")
 
 
@@ -213,7 +214,7 @@ def _count_classes(name: str, loss: str, parts: Mapping[str, torch.Tensor], give
             raise bad_data(
                 name,
                 f"train.loss = 'cross_entropy' needs integer class indices as targets; got {targets[0].dtype}. "
-                'Use integers, or train.loss = "mse" to fit numbers.',
+                f'Use integers{_ONE_HOT if targets[0].ndim == 2 else ""}, or train.loss = "mse" to fit numbers.',
             )
         if given is not None:
             raise bad_data(name, f"`classes` is for integer targets; the targets are {targets[0].dtype}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from downslope.recipe.schema import Data
 from downslope.training.data.checking import no_test, split
 from downslope.training.data.class_names import show_names
 from downslope.training.data.dataset import LARGE, Examples, Part
-from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image
+from downslope.training.data.image_files import SUFFIXES, Pixels, be_quiet, list_images, look_at_image, read_image
 from downslope.training.data.image_parts import Parts, find_parts
 from downslope.training.data.image_rows import ImageSource
 from downslope.training.data.loaders import Loaders
@@ -162,8 +163,10 @@ class ImageReader:
     def __call__(self, given: str | Path, *, rated: bool = False, loaders: int = 0) -> Examples:
         """Return inputs and the files' names; sub-folders that are called as classes tell what is right.
 
+        Of a folder an image that cannot be read, or has another size and none to be scaled to, is refused by itself.
+
         Raises:
-            DataError: If there is none, or it cannot be read, or has another size and none to be scaled to.
+            DataError: If there is none, or the only one is such.
         """
         path = expand_home(given, DataError, "--input")
         if path.is_dir():
@@ -177,19 +180,36 @@ class ImageReader:
         else:
             files = [path]
         notes: list[str] = []
+        refused: dict[int, str] | None = {} if path.is_dir() else None
         inside = [file.relative_to(path) if path.is_dir() else Path(file.name) for file in files]
         inputs: Inputs
         if size_of(files, self._shape, self._options.colour) <= LARGE:
-            images = read_all(files, self._options, ("the run's own", (0, *self._shape)), notes)
+            images = read_all(files, self._options, ("the run's own", (0, *self._shape)), notes, refused)
             inputs = torch.from_numpy(scale(images, self._scaling))
         else:
-            inputs = self._rows(files, loaders)
+            refused = self._look_through(files)
+            inputs = self._rows([file for place, file in enumerate(files) if place not in refused], loaders)
+        usable = [place for place in range(len(files)) if place not in (refused or {})]
         found = Examples(
             inputs=inputs,
+            total=len(files),
+            rows=torch.tensor(usable, dtype=torch.int64),
+            refused=refused or {},
             names=[str(one) for one in inside],
             notes=first_notes(notes),
         )
         return self._with_targets(found, [one.parts[0] if len(one.parts) > 1 else "" for one in inside], path, rated)
+
+    def _look_through(self, files: Sequence[Path]) -> dict[int, str]:
+        """Return which images cannot be used, and why, without decoding those that end as they should."""
+        be_quiet()
+        refused: dict[int, str] = {}
+        for place, file in enumerate(files):
+            with refusing(refused, place):
+                shape = look_at_image(file)
+                if self._options.shape is None and shape != self._shape:
+                    raise _other_size(file, shape, "the run's own", self._shape)
+        return refused
 
     def _rows(self, files: Sequence[Path], loaders: int) -> Rows:
         """Return inputs that are decoded when they are needed."""
@@ -215,7 +235,7 @@ class ImageReader:
         return found.take(split(data, seed, order, order)[f"{part}_inputs"].tolist())
 
     def _with_targets(self, found: Examples, labels: list[str], path: Path, rated: bool) -> Examples:  # noqa: FBT001
-        known = [place for place, label in enumerate(labels) if label in self._names]
+        known = [number for number, place in enumerate(found.places()) if labels[place] in self._names]
         unknown = sorted({label for label in labels if label and label not in self._names})
         stray = labels.count("")
         if rated and (unknown or stray):
@@ -232,9 +252,10 @@ class ImageReader:
         found = replace(found, notes=(*found.notes, note) if unknown else found.notes)
         if not known:
             return found
+        usable = found.places()
         return replace(
             found,
-            targets=torch.tensor([self._names.index(labels[place]) for place in known], dtype=torch.int64),
+            targets=torch.tensor([self._names.index(labels[usable[place]]) for place in known], dtype=torch.int64),
             known=torch.tensor(known, dtype=torch.int64),
         )
 
@@ -289,26 +310,50 @@ def read_all(
     options: Options,
     like: tuple[Path | str, tuple[int, ...]] | None,
     notes: list[str] | None = None,
+    refused: dict[int, str] | None = None,
 ) -> Pixels:
-    """Return images of shape (examples, channels, height, width), all of the size of the first, or of `like`."""
+    """Return images of shape (examples, channels, height, width), all of the size of the first, or of `like`.
+
+    Those that cannot be used are left out, and noted in `refused`, by their place and with the reason, where it is
+    given.
+    """
     images: Any = None
+    done = 0
     if options.shape is not None:
         _check_all(files, options.shape, options.colour)
-    for number, file in enumerate(files):
-        image = read_image(file, options.colour, options.shape, notes, reduced=options.reduced is True)
-        if like is None:
-            like = file, image.shape
-        if image.shape[1:] != like[1][-2:]:
-            raise DataError(
-                f"{shown(file)}: is {image.shape[1]} pixels high and {image.shape[2]} wide; {shown(like[0])}, "
-                f"{like[1][-2]} and {like[1][-1]}. Set data.options.size = [height, width] to scale all of them to one "
-                "size."
-            )
+    for place, file in enumerate(files):
+        with nullcontext() if refused is None else refusing(refused, place):
+            image = read_image(file, options.colour, options.shape, notes, reduced=options.reduced is True)
+            if like is None:
+                like = file, image.shape
+            if image.shape[1:] != like[1][-2:]:
+                raise _other_size(file, image.shape[1:], like[0], like[1][-2:])
+        if refused is not None and place in refused:
+            continue
         if images is None:
             _check_all(files, image.shape[1:], options.colour)
             images = np.empty((len(files), *image.shape), dtype=np.float32)
-        images[number] = image
-    return images
+        images[done] = image
+        done += 1
+    if images is None:
+        return np.empty((0, 1 if options.colour == "grey" else 3, *(like[1][-2:] if like else (0, 0))), np.float32)
+    return images[:done]
+
+
+@contextmanager
+def refusing(refused: dict[int, str], place: int) -> Iterator[None]:
+    """Within its ``with`` block, what is wrong with an image is noted of its place, and raises nothing."""
+    try:
+        yield
+    except DataError as error:
+        refused[place] = str(error).rstrip(".")
+
+
+def _other_size(file: Path, shape: tuple[int, ...], like: Path | str, size: tuple[int, ...]) -> DataError:
+    return DataError(
+        f"{shown(file)}: is {shape[0]} pixels high and {shape[1]} wide; {shown(like)}, {size[0]} and {size[1]}. Set "
+        "data.options.size = [height, width] to scale all of them to one size."
+    )
 
 
 def _check_all(files: Sequence[Path], shape: tuple[int, ...], colour: str) -> None:

@@ -74,8 +74,7 @@ def _load(recipe: Recipe) -> Dataset:
     file = open_table(options.path, options, f"{KEY}.path")
     notes = list(file.remarks)
     features = _choose_features(file, options, notes)
-    hint = "" if len(options.targets) > 1 else None
-    wanted = {**want_features(features, options), **want_targets(options.targets, is_class=is_class, hint=hint)}
+    wanted = {**want_features(features, options), **want_targets(options.targets, is_class=is_class)}
     if options.split_column is not None:
         wanted[options.split_column] = Wanted("word")
     if table_large.is_large(recipe.data, file, features):

@@ -16,12 +16,16 @@ import numpy as np
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.training.data.class_names import show_names, suggest
+from downslope.training.data.table_numbers import NumberForm
 from downslope.training.data.table_problems import TableError
 
 NumberArray = np.ndarray[Any, np.dtype[np.float64]]
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the index of a table in a Parquet file, if it has no name."""
+
+_TRUTHS = {"true": 1.0, "false": 0.0}
+"""How pandas, R and Excel write yes and no, in small letters."""
 
 MOST_COLUMNS = 100_000
 """How many columns a table may have."""
@@ -35,11 +39,24 @@ class Wanted:
         kind: Whether its cells are numbers or words.
         hint: What to do if a cell is no number.
         is_target: Whether it is the column to learn, which cannot be left out.
+        is_label: Whether it says yes or no, so that a number may be written as a truth value too.
     """
 
     kind: Literal["number", "word"]
     hint: str = ""
     is_target: bool = False
+    is_label: bool = False
+
+    def read(self, cell: str, form: NumberForm) -> float:
+        """Return the number that a cell is, as `NumberForm.read` does; of a label `True` is 1 and `False` is 0.
+
+        Example:
+            >>> label = Wanted("number", is_label=True)
+            >>> [label.read(cell, NumberForm()) for cell in ("True", "FALSE", "1")]
+            [1.0, 0.0, 1.0]
+        """
+        truth = _TRUTHS.get(cell.strip().lower()) if self.is_label else None
+        return form.read(cell) if truth is None else truth
 
 
 def targets_of(wanted: Mapping[str, Wanted]) -> frozenset[str]:

@@ -319,7 +319,7 @@ def _convert(
         else:
             numbers[name] = np.array(
                 [
-                    _number(cell, row, name, place, hint, form, findings)
+                    _number(cell, row, name, place, wanted[name], form, findings)
                     for row, cell in enumerate(column, start=begin + 1)
                 ],
                 dtype=np.float64,
@@ -339,18 +339,18 @@ def _without_marks(column: NumberArray, form: NumberForm) -> NumberArray:
     return np.where(np.isin(column, marks), math.nan, column) if marks else column
 
 
-def _number(cell: Any, row: int, name: str, place: str, hint: str, form: NumberForm, findings: Findings) -> float:
+def _number(cell: Any, row: int, name: str, place: str, want: Wanted, form: NumberForm, findings: Findings) -> float:
     try:
         if cell is None:
             return math.nan
         if isinstance(cell, bytes):
             cell = cell.decode()
-        return form.read(cell if isinstance(cell, str) else repr(float(cell)))
+        return want.read(cell if isinstance(cell, str) else repr(float(cell)), form)
     except (TypeError, ValueError, OverflowError) as error:
         is_time = isinstance(cell, dt.date | dt.time | dt.timedelta)
         why = str(error) if isinstance(cell, str) else f"is {'a date or time' if is_time else 'not a number'}"
         shown_cell = cell if isinstance(cell, str) else str(cell)[:1000]
-        findings.add_cell(name, shown_cell, why, place.format(row), hint, quotes=isinstance(cell, str))
+        findings.add_cell(name, shown_cell, why, place.format(row), want.hint, quotes=isinstance(cell, str))
         return math.nan
 
 

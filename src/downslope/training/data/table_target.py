@@ -16,6 +16,7 @@ from downslope.training.data.checking import bad_data
 from downslope.training.data.class_names import index_labels, order_classes
 from downslope.training.data.table_columns import Columns, Wanted
 from downslope.training.data.table_options import Options
+from downslope.training.data.table_problems import BadCells
 
 _FEW = 10
 """Classes that are never too many. Above it, whole numbers of which there are fewer than two examples each on average
@@ -70,7 +71,7 @@ def _as_label(rows: Columns, name: str) -> np.ndarray[Any, Any]:
     if len(odd):
         raise DataError(
             f"{rows.place(int(odd[0]), name)}: {values[odd[0]]:g} is no label: with several target columns each cell "
-            "must be 0 or 1."
+            "must be 0 or 1, or True or False."
         )
     return values.astype(np.float32)
 
@@ -115,12 +116,16 @@ def target_is_class(options: Options, loss: str) -> bool:
 
 
 _WHICH = ' If it names classes, use train.loss = "cross_entropy".'
+_LABEL = " A label is 1 or 0, or True or False."
 
 
 def want_targets(columns: Sequence[str], *, is_class: bool, hint: str | None = None) -> dict[str, Wanted]:
     """Return what the cells of the columns to learn are; `hint` says what to do with one that is no number."""
-    kind = Wanted("word", is_target=True) if is_class else Wanted("number", _WHICH if hint is None else hint, True)  # noqa: FBT003
-    return dict.fromkeys(columns, kind)
+    if is_class:
+        return dict.fromkeys(columns, Wanted("word", is_target=True))
+    is_label = len(columns) > 1
+    hint = (_LABEL if is_label else _WHICH) if hint is None else hint
+    return dict.fromkeys(columns, Wanted("number", hint, is_target=True, is_label=is_label))
 
 
 def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
@@ -134,13 +139,14 @@ def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], s
         return names, ""
     if not all(map(math.isfinite, numbers.values())):
         return names, ""  # nan and inf are words as good as others
-    fractions = [name for name, number in numbers.items() if not number.is_integer()]
+    fractions = {name for name, number in numbers.items() if not number.is_integer()}
     if fractions:
-        row = labels.index(fractions[0])
-        raise DataError(
-            f"{columns.place(row, target)}: {shown(fractions[0], 40)} is a fraction, which names no class. "
-            'To fit numbers, use train.loss = "mse".'
-        )
+        rows = [row for row, label in enumerate(columns.words[target]) if label in fractions]
+        hint = ' To fit numbers, use train.loss = "mse".'
+        bad = BadCells(columns.place(rows[0], target), "is a fraction, which names no class", hint, quotes=False)
+        for row in rows:
+            bad.add(columns.words[target][row] or "")
+        raise DataError(bad.describe(hint, len(columns.lines)))
     if options.kind is not None:
         return names, ""
     if len(names) > _FEW and 2 * len(names) > len(labels):

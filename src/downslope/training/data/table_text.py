@@ -365,7 +365,7 @@ class _Numbers:
 
     def _cell(self, name: str, cell: str, line: int) -> float:
         try:
-            number = self._form.read(cell)
+            number = self._wanted[name].read(cell, self._form)
         except ValueError as error:
             place = self._table.place(line, name)
             self.findings.add_cell(name, cell, str(error), place, self._wanted[name].hint)

@@ -25,22 +25,29 @@ from downslope.core.shown import shown
 
 _PARTIAL = ".partial"
 
+ANOTHER = "Choose another folder"
+"""What to do where nobody knows by which option."""
+
 _REASONS = {
+    errno.ENOENT: "there is no such folder, or it takes no files. {another}",
     errno.ENOSPC: "the disk is full. Free some space and start again; nothing that was saved before is lost",
     errno.EDQUOT: "your disk quota is used up. Free some space and start again; nothing saved before is lost",
-    errno.EROFS: "the file system is read-only. Choose another folder with --out",
-    errno.EACCES: "permission denied. Choose another folder with --out, or change its permissions",
-    errno.EPERM: "permission denied. Choose another folder with --out, or change its permissions",
+    errno.EROFS: "the file system is read-only. {another}",
+    errno.EACCES: "permission denied. {another}, or change its permissions",
+    errno.EPERM: "permission denied. {another}, or change its permissions",
     errno.EIO: "the disk reports an input/output error. See to the disk, and start again; nothing saved before is lost",
     errno.ESTALE: "the file server no longer knows it. Start again when the file system is back",
     errno.EFBIG: "the file would be larger than allowed, by `ulimit -f` or the file system. Raise the limit",
-    errno.ELOOP: "its path is a loop of symbolic links. Choose another folder with --out",
+    errno.ELOOP: "its path is a loop of symbolic links. {another}",
     errno.EISDIR: "a folder is in the way. Move it away, and start again",
-    errno.ENAMETOOLONG: "its name is too long. Choose a shorter one with --out",
-    errno.ENOLCK: "this file system cannot lock files. Choose another folder with --out",
-    errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder with --out",
-    errno.EEXIST: "a file, or a symbolic link that leads nowhere, is in the way. Choose another folder with --out",
+    errno.ENAMETOOLONG: "its name is too long. Choose a shorter one",
+    errno.ENOLCK: "this file system cannot lock files. {another}",
+    errno.ENOTDIR: "a part of the path is a file, not a folder. {another}",
+    errno.EEXIST: "a file, or a symbolic link that leads nowhere, is in the way. {another}",
 }
+
+_READING = frozenset({"read", "look at"})
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """What systems answer where a name cannot stand for anything."""
@@ -53,9 +60,46 @@ _NO_SUCH_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 
 
 class StorageError(CheckpointError):
-    """The disk refused: full, read-only, not permitted, or gone."""
+    """The disk refused: full, read-only, not permitted, or gone.
+
+    Args:
+        message: What there is to say.
+        refused: What was to be done, to what, and the system's answer, where there is one: the message is `refusal`'s.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, refused: tuple[str, Path, OSError] | None = None) -> None:
+        """Take what there is to say, and what it is said of."""
+        super().__init__(message)
+        self.refused = refused
+
+
+def refusal(verb: str, path: Path, error: OSError, another: str = ANOTHER) -> str:
+    """Return what to say of something that a system refused, and what to do.
+
+    Args:
+        verb: What was to be done: "write", "read", ...
+        path: To what.
+        error: The system's answer.
+        another: How to have it done elsewhere, a sentence without its full stop.
+
+    Example:
+        >>> refusal("write", Path("a.csv"), OSError(errno.EROFS, ""), "Choose another folder with --output")
+        'cannot write a.csv: the file system is read-only. Choose another folder with --output.'
+        >>> refusal("read", Path("a.csv"), OSError(errno.EACCES, ""))
+        'cannot read a.csv: permission denied. Change its permissions.'
+    """
+    number = error.errno or 0
+    if number == errno.ELOOP and os.path.islink(path):  # noqa: PTH114
+        reason = "it is a symbolic link, and nothing is written through one. Put the file itself there"
+    elif verb in _READING and number in _DENIED:
+        reason = "permission denied. Change its permissions"
+    elif number in _REASONS and not (verb in _READING and number == errno.ENOENT):
+        reason = _REASONS[number].format(another=another)
+    else:
+        reason = f"{error.strerror or error}"
+    return f"cannot {verb} {shown(path, _LONGEST)}: {reason}."
 
 
 def read_file(path: Path, *, limit: int | None = None) -> bytes:
@@ -381,7 +425,4 @@ def explained(verb: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}")
-        if error.errno == errno.ELOOP and os.path.islink(path):  # noqa: PTH114
-            reason = "it is a symbolic link, and nothing is written through one. Put the file itself there"
-        raise StorageError(f"cannot {verb} {shown(path, _LONGEST)}: {reason}.") from error
+        raise StorageError(refusal(verb, path, error), (verb, path, error)) from error

@@ -18,7 +18,7 @@ from downslope.core.files import MIB, read_text
 from downslope.core.paths import expand_home
 from downslope.core.shown import shown
 from downslope.training.data.numpy_files import first_line
-from downslope.training.models.heads import check_inputs
+from downslope.training.models.heads import advise_on_rows, check_inputs
 from downslope.training.user_code import FAILURES, describe, refuse_hidden
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def _outputs(model: Model, dataset: Dataset) -> int:
     if dataset.logits is None or shape:
         raise DataError(
             f"model `{shown(model.name)}`: classifies one label an example; got targets of shape "
-            f"{tuple(dataset.train_targets.shape)}. Wrap it in a function of your own for another task."
+            f"{tuple(dataset.train_targets.shape)}.{advise_on_rows(shape)} "
+            "Wrap it in a function of your own for another task."
         )
     return dataset.logits
 

@@ -25,13 +25,28 @@ def build_head(model: str, features: int, dataset: Dataset) -> list[tuple[str, n
         if shape:
             raise DataError(
                 f"model `{model}`: classifies one label an example; got targets of shape "
-                f"{tuple(dataset.train_targets.shape)}."
+                f"{tuple(dataset.train_targets.shape)}.{advise_on_rows(shape)}"
             )
         return [("logits", nn.Linear(features, dataset.logits or dataset.classes))]
     layers: list[tuple[str, nn.Module]] = [("output", nn.Linear(features, math.prod(shape)))]
     if len(shape) != 1:  # so that outputs have the targets' shape exactly
         layers.append(("shape", nn.Unflatten(1, shape) if shape else nn.Flatten(0)))
     return layers
+
+
+def advise_on_rows(shape: tuple[int, ...]) -> str:
+    """Return a sentence on what to do with targets that are a row an example, of this shape, where a class is wanted.
+
+    Example:
+        >>> advise_on_rows(())
+        ''
+    """
+    if len(shape) != 1:
+        return ""
+    return (
+        " If they are one-hot, give the number of each class, targets.argmax(axis=1); if an example may have several "
+        'labels, rows of 0 and 1, use train.loss = "binary_cross_entropy".'
+    )
 
 
 def check_inputs(model: str, dataset: Dataset, wanted: str, dimensions: Container[int]) -> None:

@@ -163,20 +163,25 @@ def refuse_divergence(held_out: Mapping[str, Any]) -> None:
 
 
 def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examples: int | None) -> str:
-    """Say that an accuracy is within chance of always naming the most frequent class.
+    """Say that an accuracy is no better than always naming the most frequent class, or above it by chance alone.
 
     The spread is twice the standard error of a share among so many examples, sqrt(p (1 - p) / n).
     """
     accuracy = held_out.get("accuracy")
     if accuracy is None or not most_frequent or not examples or not math.isfinite(accuracy):
         return ""
+    if most_frequent == 1:
+        return ""
+    told, always = f"an accuracy of {percent_text(accuracy)}", "naming the most frequent class always"
+    right = percent_text(most_frequent)
+    if accuracy <= most_frequent:
+        return f"{told} is no better than {always}, which is right in {right}"
     spread = 2 * math.sqrt(most_frequent * (1 - most_frequent) / examples)
-    if accuracy > most_frequent + spread or most_frequent == 1:
+    if accuracy > most_frequent + spread:
         return ""
     return (
-        f"an accuracy of {percent_text(accuracy)} is no better than naming the most frequent class always, which is "
-        f"right in {percent_text(most_frequent)} (chance moves that by {percent_text(spread)} either way among "
-        f"{examples:,} examples)"
+        f"{told} may be by chance: {always} is right in {right}, and among {examples:,} examples chance moves that by "
+        f"{percent_text(spread)} either way"
     )
 
 
