@@ -59,7 +59,7 @@ OPTIONS = {
     "tune --out": ["tune", "digits", "--out", "ro/study"],
     "report --out": ["report", "RUN", "--out", "ro/x.html"],
     "pack --out": ["pack", "RUN", "--to", "export", "--out", "ro/x.pt2"],
-    "export --out": ["export", "digits", "--to", "torch", "--out", "ro/a.py"],
+    "export --out": ["export", "digits", "--to", "torch", "--out", "ro/program"],
     "rescale --out": ["rescale", "digits", "--epochs", "2", "--examples", "100", "--out", "ro/a.toml"],
     "lab --out": ["lab", "--out", "ro/x.html"],
     "schema --out": ["schema", "--out", "ro/x.json"],
@@ -92,7 +92,7 @@ def test_a_folder_that_may_not_be_looked_into_is_a_mistake(tmp_path, capsys):
     with denied(tmp_path / "ro"):
         (tmp_path / "ro").chmod(0)
         told = fail(["export", "digits", "--to", "torch", "--out", tmp_path / "ro" / "a.py"], capsys)
-    assert f"{tmp_path}/ro/a.py: permission denied. Give another place, or change its permissions" in told
+    assert f"{tmp_path}/ro/program: permission denied. Give another place, or change its permissions" in told
 
 
 def test_a_run_that_cannot_be_written_goes_on_as_a_copy(trained, tmp_path, capsys):

@@ -31,6 +31,7 @@ from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_subjects import find_subjects
 from downslope.reading.find_training import find_training
+from downslope.reading.find_unnamed import find_unnamed
 from downslope.reading.find_unused_schedules import find_unused_schedules
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
@@ -218,6 +219,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     find_changes(board)
     find_batches(board)
     find_values(board)
+    find_unnamed(board)
     return board, formulas
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from downslope.reading.facts import Board
 from downslope.reading.find_courses import subject_of
 from downslope.reading.find_falls import pair_factors, rate_of, tells_a_fall
+from downslope.reading.find_milestones import clause_of, find_milestones, find_multipliers
 from downslope.reading.find_plateaus import LAX, OWN_CONCEPTS, reduce_on_plateau
 from downslope.reading.items import Item
 from downslope.reading.patterns import MOST, Match, Pattern, Rules
@@ -112,11 +113,6 @@ _NETWORK = re.compile(
     r"主干|最后一层|分类层|分类头|头部|偏置|骨干"
 )
 """Parts of a network, whose factors are no schedule."""
-_ACTIONS = (
-    "evaluate", "evaluated", "evaluation", "save", "saved", "test", "tested", "report", "reported", "checkpoint",
-    "checkpoints", "measure", "measured", "results", "accuracy", "prune", "pruned", "validated", "测", "保", "评",
-)  # fmt: skip
-"""What is done at times without a change of the learning rate."""
 
 
 @dataclass
@@ -156,7 +152,7 @@ def find_changes(board: Board) -> None:
             frame, place = begun
             grows = board.items[place].key == "increase" and subject_of(board, first, place) == "other"
             if head.rule == "verb" and (grows or not _is_about_lr(board, first, place, last)):
-                others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
+                others |= {p for p in clause_of(board, place) if p > place and board.items[p].kind == "time"}
                 continue
             if head.rule in {"keyed", "steps"}:
                 board.note(frame.change, sorted(frame.places))
@@ -178,8 +174,8 @@ def find_changes(board: Board) -> None:
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
     reduce_on_plateau(board)
-    _spread(board, refused | others)
-    _multipliers(board)
+    find_milestones(board, refused | others)
+    find_multipliers(board)
     pair_factors(board)
     board.used -= refused
     board.used |= others
@@ -588,7 +584,7 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
     else:
         change.value = {"halve": 0.5, "decimate": 0.1}.get(change.key)
     if change.value is not None and not (change.at or change.every or change.plateau or change.count):
-        clause = [board.items[p] for p in _clause(board, place)]
+        clause = [board.items[p] for p in clause_of(board, place)]
         if change.key == "halve" and any(item.is_a("concept", "batch") for item in clause):
             return False  # "halve the batch size and the learning rate": for less memory
         if _NETWORK.search(board.text.plain[clause[0].start : clause[-1].end]):
@@ -620,75 +616,6 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
     if change.plateau is not None:
         change.plateau.taken = True
     return True
-
-
-def _clause(board: Board, place: int) -> range:
-    """Return the places of the items of a place's clause."""
-    first, last = place, place + 1
-    while place - first < 15 and first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
-        first -= 1
-    while last - place < 15 and last < len(board.items) and board.items[last].kind not in {"comma", "break", "close"}:
-        last += 1
-    return range(first, last)
-
-
-def _spread(board: Board, refused: set[int]) -> None:
-    """Give milestones that no verb took to the change that has no time, or make a change of them alone."""
-    changes = [fact for fact in board.facts if isinstance(fact, Change)]
-    for place, item in enumerate(board.items):
-        if item.kind != "time" or place in board.used or place in refused:
-            continue
-        if item.data.prep not in {"at", "after"} or len(item.data.values) < 2 or not _may_be_milestones(board, place):
-            continue
-        board.used.add(place)
-        if item.data.unit == "step" and item.data.values[-1] < 10:
-            continue  # 第1步和第2步
-        untimed = [c for c in changes if c.value is not None and not (c.at or c.every or c.plateau)]
-        if untimed:
-            untimed[0].at.append(item.data)
-            untimed[0].noun = False
-        else:
-            board.note(Change("change", "reduce", None, at=[item.data], listed=True), [place])
-
-
-_POWERS = Pattern("number ((comma|and){1,2} number){1,6}")
-_MULTIPLIES = re.compile(r"multipl|factor|times|scale|of (?:the|its) (?:initial|base|original)|[乘倍]|系数|比例")
-
-
-def _multipliers(board: Board) -> None:
-    """Give a change its factor where its times have as many multipliers of the initial rate: 0.1, 0.01, 0.001."""
-    waiting = [fact for fact in board.facts if isinstance(fact, Change) and fact.at and fact.value is None]
-    for first, last in board.sentences() if waiting else ():
-        start, end = board.items[first].start, board.items[last - 1].end
-        changes = [fact for fact in waiting if start <= fact.start < end]
-        for match in _POWERS.find(board.code(), first, last) if changes else ():
-            places = [p for p in range(match.first, match.after) if board.items[p].number]
-            values = [board.items[p].value for p in places]
-            times = [value for time in changes[0].at for value in time.values]
-            near = board.text.plain[max(0, board.items[places[0]].start - 30) : board.items[places[-1]].end + 12]
-            powers = [values[0] ** power for power in range(1, len(values) + 1)]
-            falls = 0 < values[0] < 1 and all(
-                abs(one - two) <= 1e-6 * two for one, two in zip(values, powers, strict=True)
-            )
-            if len(times) == len(values) and falls and _MULTIPLIES.search(near):
-                changes[0].value = values[0]
-                changes[0].targets = []
-                board.used.update(places)
-                changes[0].end = max(changes[0].end, board.items[places[-1]].end)
-
-
-def _may_be_milestones(board: Board, place: int) -> bool:
-    """Whether times without a verb may be the learning rate's: the sentence tells of it, the clause of nothing else."""
-    clause = [board.items[p] for p in _clause(board, place)]
-    if any((i.kind == "concept" and i.key not in OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
-        return False
-    before = board.items[max(0, place - 10) : place]
-    if board.text.plain.startswith(" respectively", board.items[place].end) and any(
-        item.kind == "concept" and item.key not in OWN_CONCEPTS for item in before
-    ):
-        return False  # "batch_size and num_epochs constant at 16 and 500 respectively"
-    around = board.items[max(0, place - 20) : place + 20]
-    return any(item.is_a("concept", "lr", "lr_decay", "gamma") or item.kind == "schedule" for item in around)
 
 
 def factor_of(verb: str, value: float, *, how: str, percent: bool) -> float | None:

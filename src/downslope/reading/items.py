@@ -219,9 +219,8 @@ def find_items(plain: str) -> list[Item]:
             number = _first_of_two(number, plain) if number.fraction else number
             summed = plain[start] == "+" or plain[start - 1 : start] == "+"
             usable = math.isfinite(number.value) and not (summed and _is_gained(plain, start, number))
-            kind = "number" if usable else "unusable"  # which no rule knows
-            if _is_named(items, number, plain):
-                kind = "word"
+            unnamed = "number" if usable else "unusable"  # which no rule knows
+            kind = "word" if _is_named(items, number, plain) else unnamed
             items.append(Item(kind, "", number.start, number.end, number))
             here = number.end
             index += 1

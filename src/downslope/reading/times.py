@@ -482,11 +482,17 @@ _PREPOSITIONS = 12
 _ABOUT = ("~", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了", "个")
 
 
+_BEFORE_TIMES = frozenset({"each", "after", "at", "to", "for", "mod", "word"})
+"""Kinds of what may stand before a time and belong to it."""
+
+
 def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
     prep = ""
     end = min(len(items), index + _PREPOSITIONS)
     while index < end:
         item = items[index]
+        if item.kind not in _BEFORE_TIMES:
+            break
         if item.is_a("each"):
             apart = index + 1 < len(items) and items[index + 1].start - item.end > 3  # 每个模型训练100轮
             prep = "" if apart else "every"

@@ -1,0 +1,109 @@
+"""Values that no name stands beside: where a rate starts, settles or ends, and what gradients must not exceed."""
+
+from __future__ import annotations
+
+import re
+
+from downslope.reading.facts import Board, Value
+from downslope.reading.patterns import Pattern
+from downslope.reading.schedule_facts import Change
+
+
+def find_unnamed(board: Board) -> None:
+    """Add a fact for every such value that a sentence has, where nothing else tells it."""
+    for first, last in board.sentences():
+        _find_start(board, first, last)
+        _find_threshold(board, first, last)
+    _find_floors(board)
+    _find_settled(board)
+
+
+_STEP = Pattern("unit:step is{0,2} number=number")
+_STARTS = Pattern(
+    "(starts=is|from=from|mod:initial,base,peak (by:factor|word:value,with,the|is){0,2}|rate=by:factor|"
+    "is mod:initial is?) number=number"
+)
+
+
+def _find_start(board: Board, first: int, last: int) -> None:
+    """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
+    if board.of("value", "lr"):
+        return
+    for match in _STEP.find(board.code(), first, last):
+        if board.plain(board.items[match.first]) == "step" and 0 < board.items[match["number"]].value < 1:
+            board.note(Value("value", "lr", board.items[match["number"]].value), [match.first, match["number"]])
+            return
+    changed = board.has("change", "shape", "levels")
+    for match in _STARTS.find(board.code(), first, last):
+        place = match["number"]
+        words = board.plain(board.items[match.first])
+        if "starts" in match and not words.startswith(("start", "begin", "began", "init", "初")):
+            continue
+        of_rate = words.startswith("rate of")
+        if of_rate and match.first > first and board.items[match.first - 1].kind == "word":
+            continue  # "a frame rate of 1/32"
+        counted = place + 1 < last and board.items[place + 1].kind in {"unit", "schedule"}
+        if (
+            board.items[place].value > 0
+            and (changed or of_rate)
+            and (of_rate or "rate" not in match)
+            and not counted
+            and board.items[place].value < 100
+        ):
+            board.note(Value("value", "lr", board.items[place].value, role="initial"), [match.first, place])
+            return
+
+
+def _find_threshold(board: Board, first: int, last: int) -> None:
+    """Find a clipping threshold told apart from its verb: "scaling the gradient when its norm exceeded 5"."""
+    items = board.items
+    heads = [place for place in range(first, last) if items[place].is_a("concept", "clip")]
+    start, end = items[first].start, items[last - 1].end
+    told = any(start <= fact.start < end for fact in reversed(board.of("value", "clip")))
+    if not heads or told:
+        return
+    marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
+    for place in range(heads[0] + 1, last):
+        before = [board.plain(item) for item in items[max(first, place - 3) : place]]
+        if board.free_number(place) and any(text.startswith(marks) for text in before):
+            board.note(Value("value", "clip", items[place].value), [heads[0], place])
+            return
+
+
+def _find_settled(board: Board) -> None:
+    """Find the only learning rate of a text where it is told as lowered or raised to it, at no time of the training."""
+    changes = [fact for fact in board.facts if isinstance(fact, Change)]
+    shaped = any(fact.kind == "shape" and fact.key != "constant" for fact in board.facts)
+    if len(changes) != 1 or shaped or board.of("value", "lr") or board.has("range", "levels", "knots", "warmup"):
+        return
+    change = changes[0]
+    timed = change.at or change.every or change.over or change.plateau or change.count
+    if len(change.targets) == 1 and not timed:
+        board.facts.remove(change)
+        board.facts.append(Value("value", "lr", change.targets[0], change.start, change.end))
+
+
+_FLOOR = Pattern("mod:final (word:value,bound,limit|by:factor|concept:lr)? is? number=number")
+
+
+_NEVER_BELOW = Pattern("no (is|verb:reduce|word){0,3} (word:below,under|to|no:instead) number=number")
+_BELOW = re.compile(r"(?:below|under|(?:lower|less|smaller) than)$")
+
+
+def _find_floors(board: Board) -> None:
+    """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
+    code = board.code()
+    for first, last in board.sentences():
+        for match in _NEVER_BELOW.find(code, first, last):
+            number = board.items[match["number"]]
+            owned = any(item.is_a("concept", "lr") for item in board.items[first : match.first])
+            below = _BELOW.search(board.text.plain[: number.start].rstrip()[-20:]) is not None
+            if owned and below and 0 < number.value < 0.1:
+                board.note(Value("value", "final", number.value), range(match.first, match.after))
+    for first, last in board.sentences():
+        for match in _FLOOR.find(code, first, last):
+            before = board.items[match.first - 1] if match.first > first else None
+            alone = before is None or before.kind in {"comma", "and", "open", "to"}
+            if alone and board.items[match["number"]].value < 1:
+                value = Value("value", "final", board.items[match["number"]].value)
+                board.note(value, [match.first, match["number"]])
