@@ -91,7 +91,7 @@ def test_a_folder_that_may_not_be_looked_into_is_a_mistake(tmp_path, capsys):
     (tmp_path / "ro").mkdir()
     with denied(tmp_path / "ro"):
         (tmp_path / "ro").chmod(0)
-        told = fail(["export", "digits", "--to", "torch", "--out", tmp_path / "ro" / "a.py"], capsys)
+        told = fail(["export", "digits", "--to", "torch", "--out", tmp_path / "ro" / "program"], capsys)
     assert f"{tmp_path}/ro/program: permission denied. Give another place, or change its permissions" in told
 
 
