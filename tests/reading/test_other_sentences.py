@@ -193,3 +193,9 @@ def test_they_change_nothing(sentence):
             texts.append(first + stop + sentence + gap + rest)
         for text in texts:
             assert fields(text) == wanted, text
+
+
+def test_what_is_left_out_is_listed():
+    """As whole phrases, with the parenthesis that closes behind the number."""
+    text = "SGD, lr 0.1. The KL weight is warmed up over 10 epochs. Larger weight decay (1e-3) hurts accuracy."
+    assert read(text)[0].unread == ["KL weight is warmed up over 10 epochs", "Larger weight decay (1e-3)"]

@@ -41,8 +41,17 @@ def find_unread(board: Board, draft: Draft, parts: Iterable[Span], listed: Itera
     told = _Told(draft)
     found = [*_of_prose(board, told), *_of_parts(draft.text.original, [*parts], sorted(listed), told)]
     spans = [*_outermost(found), *_outermost(_of_names(board, told))]
-    phrases = [cut_words(draft.text.original, start, end) for start, end in spans]
+    phrases = [cut_words(draft.text.original, start, _closed(draft.text.original, start, end)) for start, end in spans]
     return list(dict.fromkeys(bare for words in phrases if (bare := words.strip(" \t\n\\,;:*>`，；、"))))
+
+
+def _closed(text: str, start: int, end: int) -> int:
+    """Return the end of a phrase with the parenthesis that closes right behind it: "weight decay (1e-3)"."""
+    behind = text[end : end + 1]
+    if behind not in {")", "）"}:
+        return end
+    words = text[start:end]
+    return end + (words.count("(") + words.count("（") == words.count(")") + words.count("）") + 1)
 
 
 def _outermost(spans: Iterable[Span]) -> Iterator[Span]:
