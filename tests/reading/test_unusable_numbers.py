@@ -127,7 +127,7 @@ def test_pieces_of_sentences_in_any_order():
     rng = random.Random(SEED)
     pieces = _pieces(rng)
     recipes = 0
-    for _ in range(draws(400)):
+    for _ in range(draws(600)):
         text = rng.choice([" ", "", ", "]).join(next(pieces) for _ in range(rng.randint(1, 9)))
         for reading in read(text):
             try:
@@ -138,7 +138,7 @@ def test_pieces_of_sentences_in_any_order():
             recipes += 1
             if recipes % 10 == 0:
                 explain(recipe)
-    assert recipes > 25
+    assert recipes > 40
 
 
 def _work(text):
