@@ -145,7 +145,7 @@ def test_what_cannot_be_resumed_is_refused(trained, capsys, tmp_path, words, mes
         (["--resume", "nowhere"], 2, "--resume nowhere: no such folder. Give auto"),
         (["--model.hidden", "[10000000000000]"], 1, "out of memory."),
         (["--sgd.lr", "1e30"], 1, ""),
-        (["--out", "/proc/nowhere/run"], 1, "cannot create /proc/nowhere: No such"),
+        (["--out", "/proc/nowhere/run"], 1, "cannot create /proc/nowhere: there is no such folder"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import SGD, Board
 
 _OWN = re.compile(
     r"\b(?:learning[ -]?rates?|lr|step[ -]?sizes?|rates?|schedul\w*|momentum|weight decays?|wd|batch(?:es)?|sgd|"
@@ -90,7 +90,8 @@ _QUANTITY = re.compile(
 """A subject and its verb."""
 
 _TRAINS = re.compile("train|训练")
-_LEFT_KINDS = frozenset({"schedule", "verb", "time", "times", "number"})
+_CHANGES = frozenset({"schedule", "verb", "from", "to"})
+_LEFT_KINDS = frozenset({*_CHANGES, "time", "times", "number"})
 
 
 def find_subjects(board: Board) -> None:
@@ -113,17 +114,30 @@ def find_subjects(board: Board) -> None:
             board.used.update(range(first, last))
         elif _ANOTHER.match(plain, begin, until) or _PRETRAINED.match(plain, begin, until):
             others.append((first, last))
-        elif _is_quantity(plain, begin, until):
+        elif _is_quantity(plain, begin, until) and any(_is_change(board, place) for place in range(first, last)):
             left = (p for p in range(first, last) if board.items[p].kind in _LEFT_KINDS or _is_change(board, p))
             board.used.update(left)
+    others = [(first, _end_of(board, last)) for first, last in others]
     theirs = {place for first, last in others for place in range(first, last)}
+    named = {(place in theirs, item.key in SGD) for place, item in enumerate(board.items) if item.kind == "optimizer"}
+    if (True, True) in named and (False, True) not in named and (False, False) in named:
+        return  # 预训练用Adam, 微调改用SGD
     own = bool(others) and any(_tells(board, place) for place in range(len(board.items)) if place not in theirs)
     for first, last in others if own else ():
-        board.used.update(range(first, last))
+        board.add("another", "", None, range(first, last))
 
 
 _LONGEST = 200
 """Characters of a sentence's beginning that tell its subject."""
+
+
+def _end_of(board: Board, last: int) -> int:
+    """Return where a sentence ends whose parts semicolons divide."""
+    while last < len(board.items) and board.text.original[board.text.origin[board.items[last].start]] in ";；":
+        last += 1
+        while last < len(board.items) and board.items[last].kind != "break":
+            last += 1
+    return last
 
 
 def _beginning(plain: str, start: int, earliest: int) -> int:
@@ -153,4 +167,5 @@ def _is_quantity(plain: str, start: int, end: int) -> bool:
 
 
 def _is_change(board: Board, place: int) -> bool:
-    return board.items[place].is_a("concept", "warmup", "clip", "lr_decay", "decay")
+    item = board.items[place]
+    return item.kind in _CHANGES or item.is_a("concept", "warmup", "clip", "lr_decay", "decay")
