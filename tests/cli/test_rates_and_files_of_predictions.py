@@ -273,8 +273,8 @@ def test_a_row_with_a_word_that_is_new_gets_no_prediction(rows, trained_on, caps
     assert (table[3]["predicted"], "no finite numbers" in table[3]["note"]) == ("", True)
 
 
-def test_images_are_compared_by_their_folders(capsys, no_report):
-    """A sub-folder that is called as a class tells what is right; each image is known by its path below the folder."""
+def train_on_pictures(capsys):
+    """Train on ten dark pictures of cats and ten bright ones of dogs, in `pictures`, into `run`."""
     generator = np.random.default_rng(5)
     for number in range(20):
         name = ("cat", "dog")[number % 2]
@@ -283,6 +283,11 @@ def test_images_are_compared_by_their_folders(capsys, no_report):
         Image.fromarray(pixels).save(f"pictures/{name}/{number:02}.png")
     Path("recipe.toml").write_text(PICTURES, encoding="utf-8")
     succeed(["train", "recipe.toml", "--out", "run"], capsys)
+
+
+def test_images_are_compared_by_their_folders(capsys, no_report):
+    """A sub-folder that is called as a class tells what is right; each image is known by its path below the folder."""
+    train_on_pictures(capsys)
     found = json.loads(succeed(["predict", "run", "--input", "pictures", "--json"], capsys))
     assert [row["target_name"] for row in found["predictions"]] == [row["name"][:3] for row in found["predictions"]]
     rated = json.loads(succeed(["evaluate", "run", "--input", "pictures", "--json"], capsys))
@@ -308,14 +313,7 @@ def test_images_are_compared_by_their_folders(capsys, no_report):
 @pytest.mark.parametrize("large", [False, True])
 def test_a_damaged_image_gets_no_prediction(large, monkeypatch, capsys, no_report):
     """It is named with its reason, alone; the others are answered as they are without it, in memory or when needed."""
-    generator = np.random.default_rng(5)
-    for number in range(20):
-        name = ("cat", "dog")[number % 2]
-        Path("pictures", name).mkdir(parents=True, exist_ok=True)
-        pixels = (generator.integers(0, 100, (4, 4)) + 100 * (number % 2)).astype(np.uint8)
-        Image.fromarray(pixels).save(f"pictures/{name}/{number:02}.png")
-    Path("recipe.toml").write_text(PICTURES, encoding="utf-8")
-    succeed(["train", "recipe.toml", "--out", "run"], capsys)
+    train_on_pictures(capsys)
     if large:
         monkeypatch.setattr("downslope.training.data.image_reader.LARGE", 64)
     whole = json.loads(succeed(["predict", "run", "--input", "pictures", "--json"], capsys))["predictions"]

@@ -180,6 +180,24 @@ def fields(text):
     return {path: field.value for path, field in found.items() if not path.startswith(ITS_OWN)}
 
 
+def test_the_trainings_are_read():
+    """Nothing could change what was not read."""
+    for longest, *_, shortest in TRAININGS.values():
+        assert fields(longest) == {
+            "sgd.lr.schedule": "multistep",
+            "sgd.lr.initial": 0.1,
+            "sgd.lr.factor": 0.1,
+            "sgd.lr.milestones": [80, 120],
+            "sgd.lr.unit": "epoch",
+            "sgd.momentum": 0.9,
+            "sgd.weight_decay": 5e-4,
+            "sgd.decay": "coupled",
+            "data.batch_size": 128,
+            "train.epochs": 160,
+        }
+        assert fields(shortest) == {"sgd.lr": 0.01}
+
+
 @pytest.mark.parametrize("sentence", [*ENGLISH, *CHINESE])
 def test_they_change_nothing(sentence):
     """Before, among and after the sentences that tell of the training."""

@@ -83,9 +83,7 @@ def find_plateaus(board: Board) -> None:
                 patience = None if time.percent else whole_patience(time.values[0])
             elif "number" in match:
                 patience = whole_patience(board.items[match["number"]].value)
-            begin = (
-                match.first
-            )  # of its clause: "halved when it stalls, and training stops after 6 epochs without progress"
+            begin = match.first  # of its clause: "halved when it stalls, and training stops after 6 epochs"
             while begin > first and board.items[begin - 1].kind not in {"comma", "open", "close"}:
                 begin -= 1
             ended = any(item.kind == "end" for item in board.items[begin : match.first])
