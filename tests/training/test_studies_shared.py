@@ -10,6 +10,7 @@ import warm
 pytest.importorskip("optuna")
 
 from downslope.core.errors import DownslopeError
+from downslope.training.folder import durable
 from downslope.training.tuning.result import write_result
 from downslope.training.tuning.study import Study
 from downslope.training.tuning.work import Design, work
@@ -38,8 +39,7 @@ def whole(tmp_path_factory):
 
 def shared(folder, url, seed):
     """Have four processes work on a study, and return it."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # a process with threads is better not forked
-    done = warm.run(studying.__file__, folder, url or "-", str(KILLS), str(seed), env=env)
+    done = warm.run(studying.__file__, folder, url or "-", str(KILLS), str(seed))
     assert done.returncode == 0, done.stderr
     study = Study(folder, url)
     write_result(Design.of(study.about), study.state(), folder)
@@ -78,3 +78,19 @@ def test_a_server_that_is_gone_is_one_message(tmp_path):
             study.state()
         with pytest.raises(DownslopeError, match="--storage: "):
             Study(tmp_path / "study", url)
+
+
+def test_a_folder_that_another_process_creates_meanwhile_is_no_mistake(tmp_path, monkeypatch):
+    """Between the question whether it is there and its creation; a file that is in the way still is one."""
+    create = os.mkdir
+
+    def sooner(path, *arguments):
+        create(path)
+        create(path, *arguments)
+
+    monkeypatch.setattr(os, "mkdir", sooner)
+    durable.make_folder(tmp_path / "study" / "locks")
+    assert (tmp_path / "study" / "locks").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(durable.StorageError, match=r"a file, or a symbolic link that leads nowhere, is in the way"):
+        durable.make_folder(tmp_path / "file")

@@ -298,7 +298,11 @@ def make_folder(path: Path) -> None:
             return
         if not path.parent.is_dir():
             make_folder(path.parent)
-        os.mkdir(path)
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            if not path.is_dir():  # else another process, which begins at the same moment, was sooner
+                raise
     fsync_folder(path.parent)
 
 
