@@ -8,6 +8,7 @@ The verdicts are written to FOLDER/RANK.json.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -151,6 +152,7 @@ def main() -> None:
         except BaseException as error:  # noqa: BLE001 -- pytest's failures too
             verdicts[title] = f"{type(error).__name__}: {error}"
     (folder / f"{rank}.json").write_text(json.dumps(verdicts))
+    gc.collect()  # a wrapped model that is freed after its group may wait for gloo's threads for ever
     dist.barrier()
     dist.destroy_process_group()
 

@@ -11,6 +11,7 @@ It forks, with torch in memory, and writes what each process finds to a file of 
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import sys
@@ -141,6 +142,7 @@ def train_or_be_refused(what: str, rank: int, folder: Path) -> Any:
             }
             for micro in (1, 3)
         }
+    gc.collect()  # a wrapped model that is freed after its group may wait for gloo's threads for ever
     dist.barrier()
     dist.destroy_process_group()
     return answer
