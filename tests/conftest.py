@@ -19,6 +19,9 @@ hypothesis.settings.register_profile("every day", derandomize=True, database=Non
 hypothesis.settings.register_profile("nightly", max_examples=draws(100), deadline=None, print_blob=True)
 hypothesis.settings.load_profile("nightly" if NIGHTLY else "every day")
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""As `make test` says: the tensors are tiny, and a process whose OpenMP has threads cannot be forked safely."""
+
 _state = tempfile.TemporaryDirectory(prefix="downslope-state-")
 os.environ["XDG_STATE_HOME"] = _state.name
 """What is noted of runs that were made here stays out of the home of whoever runs the tests; processes inherit it."""
