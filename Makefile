@@ -28,7 +28,9 @@ ARGS ?=
 # The tensors of the tests are tiny: several threads would only wait for one another, so there are several processes.
 # What is tried inside trainers of others, `make guests` runs where all of them are, and nothing of it twice.
 WORKERS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/guests
+# A test that hangs ends its process, which says where it was; half an hour is a hang on any machine, except by night.
+BOUNDED := -o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(BOUNDED) -n $(WORKERS) --dist worksteal --ignore tests/guests
 
 .PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results notebooks aarch64 dist site clean
 
@@ -42,7 +44,7 @@ test-fast: $(VENV)/.installed-test $(VENV)/triton
 	$(PYTEST) -m "not slow" $(ARGS)
 
 nightly: $(VENV)/.installed-test $(VENV)/triton
-	DOWNSLOPE_NIGHTLY=1 $(PYTEST) $(ARGS)
+	DOWNSLOPE_NIGHTLY=1 $(PYTEST) -o faulthandler_timeout=0 $(ARGS)
 
 # In an environment of its own, made from nothing each time: what is tried is what somebody would get.
 LOWEST := .venv-lowest
@@ -59,10 +61,10 @@ GUESTS := .venv-guests
 ON_JAX := KERAS_BACKEND=jax OMP_NUM_THREADS=1
 
 guests: $(GUESTS)/.installed
-	$(ON_JAX) $(GUESTS)/bin/python -m pytest tests/guests $(ARGS)
+	$(ON_JAX) $(GUESTS)/bin/python -m pytest $(BOUNDED) tests/guests $(ARGS)
 
 guests-table: $(GUESTS)/.installed
-	DOWNSLOPE_GUESTS_TABLE=write $(ON_JAX) $(GUESTS)/bin/python -m pytest tests/guests $(ARGS)
+	DOWNSLOPE_GUESTS_TABLE=write $(ON_JAX) $(GUESTS)/bin/python -m pytest $(BOUNDED) tests/guests $(ARGS)
 
 $(GUESTS)/.installed: pyproject.toml constraints.txt constraints-guests.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt)
 	$(PYTHON) -m venv $(GUESTS)
