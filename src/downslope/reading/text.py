@@ -73,6 +73,7 @@ _ONE_FOR_ONE = {
     "\t": "  ",
     "\r": "\n",
 }
+_SIMPLIFIED = str.maketrans(TRADITIONAL)
 _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
     r"\\(times|cdot|to|rightarrow|[%,;! ()\[\]]|mathrm|text|left|right|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)"
@@ -230,6 +231,11 @@ def _normalise(
 
     raised = False
     while index < length:
+        if (run := _UNCHANGED.match(original, index, length)) and not apart:
+            plain.extend(run[0].lower().translate(_SIMPLIFIED))
+            origin.extend(range(index, run.end()))
+            index, raised = run.end(), False
+            continue
         character = original[index]
         if character in _SUPERSCRIPTS:
             put("" if raised else "^", index)
@@ -318,6 +324,10 @@ _REWRITTEN = (
     ("\\", _rewriting(_LATEX, lambda match: _LATEX_WORDS.get(match[1], " "))),
 )
 """The first characters of what is written otherwise, and how; the first that matches counts."""
+
+
+_UNCHANGED = re.compile(r"(?:[A-Za-z0-9\n\u4e00-\u9fff,;:/='\"#%@|?()\]}>~]| (?=[A-Za-z0-9(\u4e00-\u9fff]))+")
+"""What is only made lower case, and simplified: nearly all of a text, so that few characters are looked at one by one."""
 
 
 def _skipped(original: str, index: int) -> int:
