@@ -21,10 +21,12 @@ from downslope.reading.times import Time
 
 _PARTS = {
     "between": "(open mod:initial is? number close|word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule"
-    "|number of_it|for|of_it|target|when"
+    "|number of_it|number unit:step|each|for|of_it|target|when"
     "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
     "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
     "fill": "(word|is|mod:peak,final,total|by|at){0,3}",
+    "rate": "(concept:lr|word:的)? comma? (with|by|is|word:其,且){0,2} (concept:lr_decay|concept:gamma)",
+    "adjust": "(word:调,更,改,变 word:整,新,变,化|word:adjusted,updated,changed,modified)",
 }
 _HEADS = Rules(
     {
@@ -36,6 +38,9 @@ _HEADS = Rules(
         "stepped": "schedule:multistep,exponential (word:调,度)* (with|is|open)? (by number|number time:every)",
         "by so much each": "by amount=number when=time:every word? schedule:exponential",
         "exponentially, by": "when=time:every schedule:exponential (is|by|word){0,2} amount=number",
+        "every, adjusted": "when=time:every word:将,对,把? concept:lr? adjust (number unit:step)? comma? rate is{0,2} "
+        "amount=number",
+        "adjusted every": "adjust when=time:every comma? rate is{0,2} amount=number",
         "by, exponentially": "when=time:every by amount=number (word:的,进,行|by){0,3} schedule:exponential",
         "step": "schedule:multistep (word|is|with|concept:lr){0,2} (time:every,at,after|times:at,after)",
         "steps": "(schedule:multistep (is|with|open|concept:lr){0,3}|concept:lr (word|is){0,3} unit:step is open) "
@@ -216,7 +221,7 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
         return None  # "the accuracy is 2% lower"
     if rate_of(board, item):
         return None
-    if head.rule in {"by, exponentially", "exponentially, by", "by so much each"}:
+    if head.rule in {"by, exponentially", "exponentially, by", "by so much each", "every, adjusted", "adjusted every"}:
         frame.amount = board.items[head["amount"]]
         frame.places.add(head["amount"])
         place = head.after - 1

@@ -47,7 +47,7 @@ def find_ends(board: Board) -> None:
     code = board.code()
     for match in _ENDS.find(code):
         if "rate" in match or "floor" in match:
-            if not _may_be_length(board, match):
+            if not _is_at_the_end(board, match) and not _may_be_length(board, match):
                 board.used.add(match["rate" if "rate" in match else "floor"])
             continue
         if _is_early(board, match):
@@ -87,7 +87,7 @@ def find_ends(board: Board) -> None:
             steps = board.items[match["unit"]].key == "step"
             if steps and (value < 1000 or (before is not None and before.kind != "break")):
                 continue  # only a row or a line of its own says how many
-            if value >= 1 and begins and (all(bars) or not row):
+            if value >= 1 and begins and (all(bars) or not (row or _is_in_a_row(board, match.first))):
                 unit = board.items[match["unit"]].key
                 board.note(Value("value", "epochs_total", value, unit=unit), range(match.first, match.after))
             continue
@@ -96,6 +96,18 @@ def find_ends(board: Board) -> None:
         if unit and not time.percent:
             total = Value("value", _TOTALS[unit], time.values[0], unit=unit)
             board.note(total, range(match.first, match.after))
+
+
+def _is_at_the_end(board: Board, match: Match) -> bool:
+    """Whether it is what the rate ends at, and not why training does: 终止学习率, 训练结束时学习率为."""
+    following = board.items[match.first + 1]
+    return "floor" in match and (following.is_a("word", "时") or following.is_a("concept", "lr"))
+
+
+def _is_in_a_row(board: Board, first: int) -> bool:
+    """Whether what is named is one of several whose values follow: "batch size and epochs are 32 and 100"."""
+    before = board.items[max(0, first - 2) : first]
+    return len(before) > 1 and before[0].kind == "concept" and before[1].kind in {"comma", "and"}
 
 
 def _may_be_length(board: Board, match: Match) -> bool:

@@ -6,7 +6,8 @@ import re
 
 from downslope.reading.facts import Board, Value
 from downslope.reading.patterns import Pattern
-from downslope.reading.schedule_facts import Change
+from downslope.reading.plan import RAMPS
+from downslope.reading.schedule_facts import Change, Course, Shape
 
 
 def find_unnamed(board: Board) -> None:
@@ -15,6 +16,7 @@ def find_unnamed(board: Board) -> None:
         _find_start(board, first, last)
         _find_threshold(board, first, last)
     _find_floors(board)
+    _find_ends_of_ramps(board)
     _find_settled(board)
 
 
@@ -107,3 +109,42 @@ def _find_floors(board: Board) -> None:
             if alone and board.items[match["number"]].value < 1:
                 value = Value("value", "final", board.items[match["number"]].value)
                 board.note(value, [match.first, match["number"]])
+
+
+_END = Pattern(
+    "(to|mod:final|end:end|for:until|word:towards,toward) (concept:lr|is|to|at|by:factor|mod:final|from|for:until|"
+    "word:_,a,时,期,值,value,its,back,point){0,6} number=number"
+)
+_END_BEHIND = Pattern("number=number (word:as,a|is|at|with|comma|to){0,3} mod:final")
+
+
+def _find_ends_of_ramps(board: Board) -> None:
+    """Find where a cosine, line or polynomial ends, in its sentence or the next: "which brings it down to 0.0001"."""
+    shapes = [fact for fact in board.facts if isinstance(fact, Shape) and fact.key in RAMPS]
+    rates = [fact for fact in board.of("value", "lr") if isinstance(fact, Value)]
+    told = any(isinstance(fact, Course) or (isinstance(fact, Change) and fact.targets) for fact in board.facts)
+    told = told or any(fact.role == "final" for fact in rates) or bool(board.of("value", "final"))
+    if told or not shapes or not rates or board.has("levels", "knots") or shapes[0].final is not None:
+        return
+    highest = max(fact.value for fact in rates)
+    code, sentences = board.code(), board.sentences()
+    own = next((i for i, (_, last) in enumerate(sentences) if board.items[last - 1].end > shapes[0].start), 0)
+    for first, last in sentences[own : own + 2]:
+        for fact in rates:
+            falls = shapes[0].end <= fact.start and 0 <= fact.value < highest and fact.role in {"", None}
+            within = board.items[first].start <= fact.start < board.items[last - 1].end
+            number = next((i for i in range(first, last) if board.items[i].end == fact.end), None)
+            if falls and within and number and _falls_to(board, first, number):
+                fact.role = "final"
+                return
+        for match in [*_END.find(code, first, last), *_END_BEHIND.find(code, first, last)]:
+            item = board.items[match["number"]]
+            if shapes[0].end <= item.start and 0 <= item.value < min(highest, 0.1) and item.number.value == item.value:
+                board.note(Value("value", "final", item.value), range(match.first, match.after))
+                return
+
+
+def _falls_to(board: Board, first: int, number: int) -> bool:
+    """Whether a rate is what another falls to: "reducing the learning rate to 0.0001", 训练结束时学习率为."""
+    before = board.items[max(first, number - 4) : number]
+    return bool(before) and (before[-1].kind == "to" or any(item.is_a("end", "end") for item in before))

@@ -83,7 +83,8 @@ _ANOTHERS = (
         rf"|(?:follow(?:s|ed|ing)?|us(?:es|ed)|(?:is|are) (?:set|chosen) by) {_CURVE})"
     ),
     re.compile(
-        r"\b(?:\w+ly )?(?:decay|anneal|reduc|decreas|increas|ramp|halv|doubl|lower|rais|warm)(?:e|es|ed|ing|s)?"
+        r"\b(?:\w+ly )?(?<!weight[ -])(?!decay (?:coefficient|ratio|strength)s?\b)"
+        r"(?:decay|anneal|reduc|decreas|increas|ramp|halv|doubl|lower|rais|warm)(?:e|es|ed|ing|s)?"
         rf"(?: up| down)? (?:the |our )?(?!momentum){_NOUN}(?= {_HOW}|[,.;]|$)"
     ),
     re.compile(

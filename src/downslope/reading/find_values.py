@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from downslope.reading.beside_rates import product_at, rate_per, scaled_per_batch
 from downslope.reading.facts import Board, Mention, Value
 from downslope.reading.find_asides import is_aside
 from downslope.reading.find_batches import is_whole
@@ -15,6 +16,7 @@ _VALUED = (
     "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,nu,trust,agc,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
     "lr_decay,lr_every,epochs_total,steps_total,other,teacher,decay"
 )
+_TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _SINGLE = frozenset(_VALUED.split(","))
 _COUNTING = "epochs_total,steps_total,lr_every,patience"
 _PARTS = {
@@ -58,9 +60,12 @@ _PERIOD = Pattern("concept:lr (is|open){0,2} time=time:bare")
 _LEFT = Pattern(
     "number=number ((word:的|mod|is){0,2}|for:for|is? word:used,chosen,taken word:for?) concept=valued", **_PARTS
 )
-_ROW = Pattern("concept=valued", **_PARTS)
+_ROW = Pattern("(concept=valued|unit:epoch,step word:数?)", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
-_NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
+_NUMBERS = Pattern(
+    "(is|mod|to|with|open|close|word|by){0,7} first=(number|time:bare) (separator{1,2} (number|time:bare)){0,6}",
+    **_PARTS,
+)
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,∼,到,至,sim|to) number")
 _PAIR = Pattern(
@@ -225,23 +230,50 @@ def _coordinated(board: Board) -> None:
     for first, last in board.sentences():
         for run in runs(_ROW.find(code, first, last), code, _LINK):
             concepts = [match.first for match in run if not _is_adjective(board, match.first)]
-            keys = [items[place].key for place in concepts]
+            keys = [
+                _TOTALS[items[place].key] if items[place].kind == "unit" else items[place].key for place in concepts
+            ]
             if len(concepts) < 2 or len(set(keys)) < len(keys) or board.used.intersection(concepts):
                 continue
             match = _NUMBERS.at(code, concepts[-1] + 1, last)
             if match is None:
                 continue
-            numbers = [place for place in range(match["first"], match.after) if items[place].kind == "number"]
+            start = match.groups["first"][0]
+            numbers = [place for place in range(start, match.after) if items[place].kind in {"number", "time"}]
             counted = len(numbers) if len(numbers) <= len(concepts) else 0
-            connected = any(items[place].kind in {"is", "to", "open"} for place in range(match.first, match["first"]))
+            connected = any(items[place].kind in {"is", "to", "open"} for place in range(match.first, start))
             if counted and _is_counted(board, numbers[-1]):
                 continue
             if counted == len(concepts):
-                for concept, number in zip(concepts, numbers, strict=True):
-                    _value(board, concept, number, [concept, number], first)
-            elif counted and connected and _both(board, concepts[0], first):
+                pairs = list(zip(keys, concepts, numbers, strict=True))
+                if any(not _is_total(board, key, number) for key, _, number in pairs if key in _TOTALS.values()):
+                    continue
+                if any(items[number].kind == "time" for key, _, number in pairs if key not in _TOTALS.values()):
+                    continue
+                for key, concept, number in pairs:
+                    _value_of(board, key, concept, number, first)
+            elif counted and connected and items[numbers[0]].kind == "number" and _both(board, concepts[0], first):
                 for concept in concepts:
                     _value(board, concept, numbers[0], [concept, numbers[0]], first)
+
+
+def _is_total(board: Board, key: str, number: int) -> bool:
+    """Whether a number or time may be how long training takes: a whole number of what its name counts."""
+    item = board.items[number]
+    if item.kind == "number":
+        return item.value >= 1 and float(item.value).is_integer()
+    return len(item.data.values) == 1 and not item.data.percent and _TOTALS.get(item.data.unit, key) == key
+
+
+def _value_of(board: Board, key: str, concept: int, number: int, first: int) -> None:
+    """Add the value of one of several: "batch size and epochs are 32 and 100", 批次和轮数设置为64和300轮."""
+    item = board.items[number]
+    if item.kind == "number" and board.items[concept].kind == "concept":
+        _value(board, concept, number, [concept, number], first)
+        return
+    value = item.value if item.kind == "number" else item.data.values[0]
+    unit = next(unit for unit, total in _TOTALS.items() if total == key)
+    board.note(Value("value", key, value, unit=unit), [concept, number])
 
 
 def _is_adjective(board: Board, place: int) -> bool:
@@ -452,7 +484,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         i.is_a("word", "ratio") or board.plain(i) == "ratio of" for i in items[concept + 1 : number]
     ):
         return  # "a minimum learning-rate ratio of 0.1"
-    if key == "lr" and _PART_OF.search(board.text.plain, item.start, items[number].start):
+    own = next((i.start for i in items[concept + 1 : number] if i.kind == "concept"), items[number].start)
+    if key == "lr" and _PART_OF.search(board.text.plain, item.start, own):
         return  # 最终学习率系数lrf=0.1
     cut = key == "clip" and named in {"裁剪", "截断", "剪裁"}
     if cut and not _GRADIENT.search(board.text.plain, board.items[first].start, items[number].start):
@@ -620,62 +653,3 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
 
 def _said(board: Board, place: int, last: int) -> bool:
     return board.items[place].kind == "is" and place + 1 < last and board.items[place + 1].kind == "number"
-
-
-# What stands around a learning rate
-
-
-def product_at(board: Board, number: int) -> tuple[float, int] | None:
-    """Return the value of "0.1 x 1024/256 = 0.4", and the place of its last number; None if it is no product."""
-    items = board.items
-    kinds = [item.kind for item in items[number + 1 : number + 7]]
-    numbers = [item.number.value if item.number else 0 for item in items[number : number + 7]]
-    bracketed = ["star", "open", "number", "slash", "number", "close"]
-    if kinds == bracketed and numbers[5]:
-        value, last = numbers[0] * numbers[3] / numbers[5], number + 6
-    elif kinds[:4] == ["star", "number", "slash", "number"] and numbers[4]:
-        value, last = numbers[0] * numbers[2] / numbers[4], number + 4
-    elif kinds[:2] == ["star", "number"]:
-        value, last = numbers[0] * numbers[2], number + 2
-    else:
-        return None
-    if (
-        items[last + 1 : last + 2]
-        and items[last + 1].is_a("is")
-        and items[last + 2 : last + 3]
-        and items[last + 2].number
-    ):
-        return float(items[last + 2].value), last + 2
-    return float(f"{value:.12g}"), last
-
-
-_SCALED = re.compile(
-    r"\s?[*x]?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|"
-    r"批大小|批量大小)\s?/\s?(\d{1,6})\)?"
-)
-
-
-def scaled_per_batch(board: Board, number: int) -> tuple[float, int] | None:
-    """Return the batch size that a rate is scaled by, and its end: "0.1 kn/256", "0.3 x BatchSize/256"."""
-    match = _SCALED.match(board.text.plain, board.items[number].end)
-    if match is None or not int(match.group(1)):
-        return None
-    for place in range(number, min(number + 8, len(board.items))):
-        if match.start() <= board.items[place].start < match.end():
-            board.used.add(place)
-    return float(match.group(1)), match.end()
-
-
-def rate_per(board: Board, number: int, concept: int) -> float | str | None:
-    """Return what a rate is per: "sample", or a number of examples ("per 1024 examples")."""
-    items = board.items
-    if number + 2 < len(items) and items[number + 1].is_a("each"):
-        if items[number + 2].is_a("unit", "example") and "epoch" not in board.plain(items[number + 2]):
-            return "sample"
-        if number + 3 < len(items) and items[number + 2].kind == "number" and items[number + 3].is_a("unit", "example"):
-            board.used.add(number + 2)
-            return items[number + 2].value
-    for left in range(concept, number):
-        if items[left].is_a("each") and items[left + 1].is_a("unit", "example"):
-            return "sample"
-    return None

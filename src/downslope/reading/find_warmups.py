@@ -60,6 +60,12 @@ _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? p
 _RISES_ONLY = Pattern(
     "length=time:first (word|is|at|concept:lr){0,3} from low=number (schedule|word|is){0,3} verb:increase (comma|break)"
 )
+_RISES_FOR = Rules(
+    {
+        "rises, then when": "verb:increase (schedule|word|concept:lr|at|open){0,4} length=time:first,for",
+        "when, then rises": "length=time:first (word|schedule|is|comma|at|concept:lr){0,4} verb:increase",
+    }
+)
 _RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
 _RISEN_AFTER = Pattern("length=time:after (word|schedule|concept:lr|is|comma){0,3} to peak=number")
 _WHEN = Rules(
@@ -328,6 +334,18 @@ def _from_start(board: Board, first: int, place: int, after: int, peak: Amount) 
             return
 
 
+def _rises_alone(board: Board, code: str, first: int, last: int) -> None:
+    """Add a warmup of which only the length is told: "we increase the learning rate over the first 5 epochs"."""
+    for match in _RISES_FOR.find(code, first, last):
+        verb = next(place for place in range(match.first, match.after) if board.items[place].is_a("verb", "increase"))
+        near = board.items[max(first, verb - 4) : min(last, verb + 4)]
+        subject = next((item for item in near if item.kind == "concept"), None)
+        amounts = any(item.kind in {"number", "by", "to", "from"} for item in board.items[max(first, verb - 2) : last])
+        if subject is not None and subject.is_a("concept", "lr") and not amounts:
+            board.note(Warmup("warmup", "lr", None, length=board.items[match["length"]].data), [match["length"]])
+            return
+
+
 def _rising(board: Board, code: str, first: int, last: int) -> None:
     """Add a warmup that is not called so: "increased linearly to 0.5 over the first 2,000 steps"."""
     items = board.items
@@ -357,6 +375,7 @@ def _rising(board: Board, code: str, first: int, last: int) -> None:
             return
         match = next((m for m in _RISING.find(code, first, last) if subject_of(board, first, m.first) == "lr"), None)
         if match is None:
+            _rises_alone(board, code, first, last)
             return
         number = items[match["peak"]]
         if number.value >= 2 and not any(item.is_a("concept", "lr") for item in items[first:last]):

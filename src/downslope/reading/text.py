@@ -96,6 +96,7 @@ _BRACKETED = re.compile(r"(?<=10)\s?_?\[\s?[-\u2212\u2013]\s?\]_?\s?\[(\d{1,2})\
 
 _PICTURED = re.compile(r"!\[[^\]\n]{0,80}\]\(https?://[^)\s?]{1,200}\?(?:tex=)?([^)\s]{1,200})\)")
 _ENTITY = re.compile(r"&#?\w{2,8};")
+_FORMULA_ENDS = re.compile(r"(?<=\d)\$\.(?=\s)")
 _APART = re.compile(r"(?<=[\d.,{}()^_\-+e])[ ](?=[\d.,{}()^\-+ekm])|[ ](?=[_^])")
 """A formula whose characters a scanner set apart, $1 0 ^ { - 3 }$: no two digits of it touch; and the blanks in it."""
 
@@ -327,11 +328,13 @@ _REWRITTEN = (
 
 
 _UNCHANGED = re.compile(r"(?:[A-Za-z0-9\n\u4e00-\u9fff,;:/='\"#%@|?()\]}>~]| (?=[A-Za-z0-9(\u4e00-\u9fff]))+")
-"""What is only made lower case, and simplified: nearly all of a text, so that few characters are looked at one by one."""
+"""What is only made lower case and simplified: nearly all of a text, of which few characters are looked at alone."""
 
 
 def _skipped(original: str, index: int) -> int:
     """Return how many characters at a place are a fence around prose or a formula, or an underscore of emphasis."""
+    if original[index] == "$":
+        return int(_FORMULA_ENDS.match(original, index) is not None)  # "$40,000$. 30" is not 40,000 . 30
     if original[index] == "\\" and original[index + 1 : index + 2] in {"(", ")", "[", "]"}:
         return 2
     if original.startswith("\\_", index):

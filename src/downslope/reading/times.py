@@ -341,6 +341,8 @@ def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
 def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
     """Return "epochs 30 and 60", "at epoch = 30"."""
     start = place + 1
+    if not prep and place > 1 and items[place - 1].kind in {"and", "comma"} and items[place - 2].kind == "concept":
+        return None  # "batch size and epochs are 32 and 100"
     several = [item.kind for item in items[start + 1 : start + 4]] in _SEVERAL
     if start < len(items) and items[start].is_a("is") and (prep in {"at", "in", "after", "until"} or several):
         start += 1
@@ -400,8 +402,8 @@ def _with_unit(
         and (following is None or following.kind in ends or (following.is_a("concept", "lr") and values[0] >= 5))
     ):
         return Time("next", values, ""), after  # "for the remaining 50"
-    if following is None or not _whole(numbers):
-        return None
+    if following is None or not _whole(numbers) or (values[-1] < 1 and following.start > numbers[-1].end + 9):
+        return None  # "0.5 each time an epoch"
     if prep in {"first", "after", "at"} and _OF_TOTAL.at(code, after) is not None:
         return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
     unit = _unit(items, after)

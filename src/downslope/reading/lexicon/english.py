@@ -181,7 +181,7 @@ ENGLISH = {
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
     "each": {
         "every": "every|each|per|after each|after every|at every|at each|at the end of each|at the end of every|"
-        "once every|once per|each of|for every|for each|for another every|after every other|at the beginning of each"
+        "once every|once per|at intervals of|at an interval of|with an interval of|in intervals of|each of|for every|for each|for another every|after every other|at the beginning of each"
     },
     "other": {"other": "other"},
     "for": {
@@ -195,7 +195,9 @@ ENGLISH = {
         "until": "until|till|up until",
     },
     "when": {
-        "plateau": "plateau|plateaus|plateaued|plateauing|plateaued out|stops improving|stopped improving|stop improving|"
+        "plateau": "no performance gains|no performance gain|no gains|no gain|no performance improvement|without gains|without performance gains|"
+        "not lead to a new minimum|not lead to a new best|not reach a new minimum|not reach a new best|no new minimum|no new best|"
+        "plateau|plateaus|plateaued|plateauing|plateaued out|stops improving|stopped improving|stop improving|"
         "does not improve|did not improve|no longer improves|no improvement|stagnates|stagnated|saturates|saturated|"
         "stops decreasing|stopped decreasing|stops increasing|not improve|not improved|no longer decreases|"
         "fails to improve|stop decreasing|levels off|stopped dropping|ceases to improve|doesn't improve|"
@@ -265,7 +267,7 @@ ENGLISH = {
         "training set|training data|training time|validation set|test set|from scratch|batch mode|cost function|"
         "loss function|performance on|linear activation|rectified linear|linear unit|linear units|map reduce|"
         "video clip|frame clip|audio clip|each clip|per clip|clip length|nonlinear|scale jittering|random scale|scale augmentation|run time|cross entropy loss|multi scale|drop in|"
-        "batch of experiments|constant factor|increase the|error signal|log softmax|reduce overfitting|"
+        "batch of experiments|constant factor|error signal|log softmax|reduce overfitting|"
         "to reduce|reduces overfitting|exponential linear|exponential linear unit|scaled linearly|scale linearly|"
         "linearly scale|linearly scales|linearly scaling|"
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
