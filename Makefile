@@ -129,9 +129,14 @@ $(SITE)/.installed: pyproject.toml constraints.txt constraints-site.txt
 	$(SITE)/bin/python -m pip install --quiet -c constraints.txt -c constraints-site.txt mkdocs-material "mkdocstrings[python]" jieba ruff numpy msgspec tomli-w
 	touch $@
 
-# One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
+# One stamp per extra: installed again when what is asked for, the pins or the C++ have changed. The tests' packages have
+# 24,000 files, of which a quarter is ever imported: one process compiles these, before many would at the same moment.
+IMPORTED := pytest, xdist, hypothesis, downslope.cli.train, torch._dynamo, torch.distributed.fsdp, tensorflow, keras, jax, optax, \
+  flax.linen, orbax.checkpoint, sklearn.datasets, pandas, pyarrow, matplotlib.pyplot, optuna
+
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt) | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e ".[$*]"
+	$(PIP) install $(if $(filter test,$*),--no-compile) -c constraints.txt -e ".[$*]"
+	$(if $(filter test,$*),env -u PYTHONDONTWRITEBYTECODE TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python -c "import $(IMPORTED)")
 	touch $@
 
 # Apart from all else: TensorFlow ends a process that loads it too, and torch loads what it finds.
