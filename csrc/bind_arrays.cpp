@@ -257,9 +257,31 @@ std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<doub
   return left;
 }
 
+// Writes the norm of each slice of an array along its first axis, where these lie end to end in it; else returns false. Its
+// format is as the caller says, and `norms` is float64.
+bool array_unit_norms(nb::handle array, int code, nb::handle norms) {
+  const Format format = checked(code, Format::count, "unknown format");
+  const nb::object held[] = {nb::borrow(array), nb::borrow(norms)};
+  const View view(array), written(norms);
+  if (!view.can_be_read() || !written.can_be_written()) return false;
+  const Layout layout = view.layout();
+  const std::size_t count = layout.count();
+  if (layout.axes < 1 || count == 0 || layout.item_size != element_size(format)) return false;
+  const auto bytes = static_cast<std::ptrdiff_t>(count * layout.item_size);
+  if (layout.shape[0] != 1 && layout.strides[0] * layout.shape[0] != bytes) return false;
+  const auto units = static_cast<std::size_t>(layout.shape[0]);
+  if (written.layout().item_size != sizeof(double) || written.layout().count() != units)
+    throw std::invalid_argument("norms are float64, one for each unit");
+  double* const found = reinterpret_cast<double*>(written.address());
+  const nb::gil_scoped_release release;
+  unit_norms(format, layout.address, units, count / units, found);
+  return true;
+}
+
 }  // namespace
 
 void bind_arrays(nb::module_& m) {
+  m.def("unit_norms_of_array", &array_unit_norms, "array"_a, "code"_a, "norms"_a);
   m.def("step_codes", &step_codes, "rows"_a, "coefficients"_a, "weight"_a = 0.0);
   nb::class_<ArrayStep>(m, "ArrayStep", nb::type_slots(collected<ArrayStep>))
       .def(nb::init<const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, nb::handle,

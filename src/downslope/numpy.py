@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ from downslope.kernel.arrays import (
     prepare,
     step_codes,
     step_codes_in_numpy,
+    unit_norms_of,
 )
 
 _Norms = tuple[TensorFactors, float, float]
@@ -167,7 +169,7 @@ class SGD:
             self._averages, self._averaged_within = Averages(self.average, 1.0 - self._ema), ()
         native = None if self._fused is False else load_native()
         if self._has_factors:
-            grads, self._norms = self._with_norms(self._checked(grads))
+            grads, self._norms = self._with_norms(native, self._checked(grads))
         if self._keeps_codes:
             self._step_with_codes(native, self._checked(grads))
         elif native is None or not self._step_at_once(native, grads):
@@ -333,19 +335,20 @@ class SGD:
             )
         return scalars if norms is None else norms[0].of(scalars, *norms[1:])
 
-    def _with_norms(self, grads: dict[str, Array]) -> tuple[dict[str, Array], dict[int, _Norms]]:
+    def _with_norms(self, native: Any, grads: dict[str, Array]) -> tuple[dict[str, Array], dict[int, _Norms]]:
         """Return the gradients, those that are clipped unit by unit as they are then, and by the id of settings norms.
 
         Such settings, where a step asks for norms, are one parameter's alone.
         """
         norms: dict[int, _Norms] = {}
+        norms_of = partial(unit_norms_of, native)
         for name, grad in grads.items():
             param, factors = self.params[name], factors_of(self.settings[name])
             if factors.given:
                 if id(self.settings[name]) in norms:
                     self.settings[name] = replace(self.settings[name])
                 if factors.by_unit and param.ndim > 1:
-                    grads[name] = clipped_by_unit(grad, param, factors.adaptive_clip or 0.0)
+                    grads[name] = clipped_by_unit(grad, param, factors.adaptive_clip or 0.0, norms_of)
                     factors = factors._replace(adaptive_clip=None)
                 norms[id(self.settings[name])] = factors, _norm(grads[name]), _norm(param)
         return grads, norms

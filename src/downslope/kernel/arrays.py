@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from downslope.core.blocks import decode, encode
+from downslope.core.tensor_factors import unit_norms
+from downslope.kernel import use_threads
 from downslope.kernel.coefficients import FORMATS, six_coefficients
 
 if TYPE_CHECKING:
@@ -145,6 +147,19 @@ def step_codes_in_numpy(row: CodedRow, numbers: list[float]) -> None:
         delta = delta + delta_velocity * velocity
         codes[...], scales[...] = encode(after + from_velocity * velocity)
         param[...] = (wide + delta).astype(param.dtype)
+
+
+def unit_norms_of(native: Any, array: Array) -> Array:
+    """Return the norm of each slice along the first axis, in float64: by the kernel where it can read the array.
+
+    Its sums add up in one order, whichever optimizer asks for them.
+    """
+    if native is not None and type(array) is np.ndarray and array.dtype in CODES and array.size:
+        norms = np.empty(len(array), np.float64)
+        use_threads()
+        if native.unit_norms_of_array(array, CODES[array.dtype], norms):
+            return norms
+    return unit_norms(array)
 
 
 def coefficients(scalars: StepScalars) -> list[float]:
