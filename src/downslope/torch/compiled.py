@@ -18,15 +18,15 @@ from torch import Tensor
 from downslope.core.errors import StateError
 from downslope.torch import group_values
 from downslope.torch.average import check_not_at_average, follow
-from downslope.torch.gradients import clipped_by_unit, gradient_scale
+from downslope.torch.gradients import gradient_scale
 from downslope.torch.step import (
     make_entries,
     mark_shared_memory,
     multiplied,
     scaled,
     step_by_kernel,
-    with_factors,
 )
+from downslope.torch.tensor_factors import clipped_by_unit, with_factors
 from downslope.torch.update import apply
 
 if TYPE_CHECKING:

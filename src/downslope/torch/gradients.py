@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import NonFiniteGradientError, SettingsError
-from downslope.core.tensor_factors import SMALLEST_NORM
 from downslope.kernel import load_native, use_threads
 from downslope.torch import group_values
 from downslope.torch.options import StepOptions
-from downslope.torch.tensors import EXCHANGE, SPEC, is_distributed, is_readable, local_part
+from downslope.torch.tensors import EXCHANGE, is_distributed, is_readable
 
 _NARROW = frozenset({torch.float16, torch.bfloat16})
 
@@ -146,87 +145,6 @@ def each_norm(tensors: Sequence[Tensor]) -> list[float]:
             norms[place] = norm
     # what is infinite may be the sum of squares alone, as in `global_norm`
     return [global_norm([one]) if math.isinf(norm) else norm for one, norm in zip(tensors, norms, strict=True)]
-
-
-@torch.no_grad()
-def unit_factors(grad: Tensor, param: Tensor, share: float, scale: float) -> Tensor:
-    """Return the factors that clip a gradient of two axes or more unit by unit: one in float64 for each.
-
-    A unit is a slice along the first axis, in which PyTorch's layers have their outputs. Of DTensors that are divided
-    along this axis alone (`check_whole`), the factors are those of the units that lie in this process.
-
-    Args:
-        grad: The gradient, of a DTensor laid out as its parameter is.
-        param: Its parameter.
-        share: Largest norm of a unit's gradient, as a share of the norm of its weights.
-        scale: Magnitude of the factor that will be on the gradient.
-    """
-    norm, size = _unit_norms(local_part(grad)) * scale, _unit_norms(local_part(param))
-    most = size.clamp_(min=SMALLEST_NORM).mul_(share)
-    is_larger = norm > most
-    return torch.where(is_larger, most / torch.where(is_larger, norm, 1.0), 1.0)
-
-
-@torch.no_grad()
-def clipped_by_unit(grad: Tensor, factors: Tensor | None) -> Tensor:
-    """Return a gradient, each unit times its factor, in the gradient's format; as it is where there are no factors."""
-    if factors is None:
-        return grad
-    if is_distributed(grad):
-        clipped = torch.empty_like(grad)
-        local_part(clipped).copy_(clipped_by_unit(local_part(grad), factors))
-        return clipped
-    wide = torch.promote_types(grad.dtype, torch.float32)
-    column = factors.to(wide.to_real()).reshape(-1, *(1 for _ in grad.shape[1:]))
-    return (grad.to(wide) * column).to(grad.dtype)
-
-
-def has_units_in_order(tensor: Tensor) -> bool:
-    """Whether the slices of a dense tensor along its first axis lie end to end in its memory."""
-    return tensor.shape[0] == 1 or tensor.stride(0) * tensor.shape[0] == tensor.numel()
-
-
-@torch.no_grad()
-def _unit_norms(tensor: Tensor) -> Tensor:
-    """Return the norm of each slice along the first axis, in float64: by the kernel where it can read the tensor.
-
-    Its sums do not depend on threads, nor on what other units there are: so a shard's are those of the whole.
-    """
-    native: Any = load_native()
-    if native is not None and tensor.numel() and is_readable(tensor):
-        norms = torch.empty(tensor.shape[0], dtype=torch.float64)
-        use_threads()
-        if native.unit_norms(EXCHANGE, tensor, norms):
-            return norms
-    axes = tuple(range(1, tensor.ndim))
-    wide = tensor.detach().abs().to(torch.float64)
-    largest = wide.amax(axes, keepdim=True) if wide.numel() else wide.sum(axes, keepdim=True)
-    largest = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)  # else squares might leave float64
-    return (torch.linalg.vector_norm(wide / largest, dim=axes, keepdim=True) * largest).reshape(-1)
-
-
-def check_whole(param: Tensor, group: Mapping[str, Any], index: int) -> None:
-    """Raise if a parameter is a piece or a pack of others, so that its norm here is not a layer's, or not a unit's.
-
-    Raises:
-        SettingsError: With the parameter's name.
-    """
-    if is_distributed(param) and param.ndim > 1 and group_values.tensor_factors_of(group).by_unit:
-        axes = [getattr(placement, "dim", 0) % param.ndim for placement in getattr(param, SPEC).placements]
-        if axis := next(filter(None, axes), 0):
-            place = next(place for place, one in enumerate(group["params"]) if one is param)
-            raise SettingsError(
-                f"{group_values.parameter_name(group, index, place)} is divided over processes along axis {axis}, so "
-                'that no process has a whole unit of it, as adaptive_clip_by="unit" asks for: a slice along axis 0. '
-                'Divide it along axis 0, as fully_shard does, or use adaptive_clip_by="tensor".'
-            )
-    if getattr(param, "_is_flat_param", False) or getattr(param, "_fsdp_flattened", False):
-        place = next(place for place, one in enumerate(group["params"]) if one is param)
-        raise SettingsError(
-            f"{group_values.parameter_name(group, index, place)} is a piece of a layer, or several of them in one, as "
-            "FullyShardedDataParallel lays them out, and trust_coefficient and adaptive_clip are about norms of whole "
-            "tensors. Shard the model by torch.distributed.fsdp.fully_shard instead, or leave them out."
-        )
 
 
 def all_finite(grads: Sequence[Tensor]) -> bool:

@@ -52,19 +52,17 @@ from downslope.kernel.rows import Row
 from downslope.torch import group_values
 from downslope.torch.average import AVERAGE, average_of, follow, outside_of_kernel, weight_of
 from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, zero_codes
-from downslope.torch.gradients import check_whole, clipped_by_unit, each_norm, has_units_in_order, unit_factors
 from downslope.torch.options import StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
+from downslope.torch.tensor_factors import check_whole, clipped_by_unit, has_units_in_order, is_by_unit, with_factors
 from downslope.torch.tensors import (
     EXCHANGE,
     LOCAL,
     SPEC,
     fit,
-    in_layout_of,
     is_distributed,
     laid_out_alike,
     local_part,
-    whole,
 )
 from downslope.torch.update import COMPENSATION, VELOCITY, Entry, Scalars, apply, first_element
 
@@ -324,56 +322,6 @@ def scaled(groups: Groups, scalars: list[StepScalars], factor: float) -> Scalars
         replace(common, dampening=0.0) if common.dampening and group["undampened_first_step"] else common
         for group, common in zip(groups, scalars, strict=True)
     ]
-
-
-def with_factors(
-    groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars
-) -> tuple[Scalars, Sequence[Tensor], Sequence[Tensor | None]]:
-    """Return a step's scalars with those of every tensor behind them whose gradient has factors of its own.
-
-    And the gradients, each with factors by unit that it is still to be multiplied by, or None. All norms of a tensor
-    are asked for before anything moves; those of DTensors are of the whole.
-    """
-    own = [(place, entry) for place, entry in enumerate(entries) if entry.own is not None]
-    by_unit: list[Tensor | None] = [None] * len(entries)
-    if not own:
-        return scalars, grads, by_unit
-    grads, given = list(grads), [group_values.tensor_factors_of(group) for group in groups]
-    chosen = [given[entry.group] for _, entry in own]
-    asked: list[tuple[int, Tensor, Tensor]] = []  # of whose norms the rest is made
-    for index, (place, entry) in enumerate(own):
-        if not is_by_unit(groups, entry):
-            pair = grads[place], entry.param
-            if chosen[index].by_unit:  # gathered, since sums over processes would round otherwise than one process does
-                pair = whole(pair[0]), whole(pair[1])
-            asked.append((index, *pair))
-            continue
-        common = scalars[entry.is_undampened][entry.group]
-        grads[place] = in_layout_of(grads[place], entry.param)
-        factors = unit_factors(grads[place], entry.param, chosen[index].adaptive_clip or 0.0, abs(common.grad_scale))
-        chosen[index] = chosen[index]._replace(adaptive_clip=None)
-        if chosen[index].given:
-            grads[place] = clipped_by_unit(grads[place], factors)
-            asked.append((index, grads[place], entry.param))
-        else:
-            by_unit[place] = factors
-    norms = each_norm([grad for _, grad, _ in asked] + [param for *_, param in asked])
-    norms_of = {index: (norms[i], norms[len(asked) + i]) for i, (index, *_) in enumerate(asked)}
-    both = [*scalars[0]], [*scalars[1]]
-    for index, (_, entry) in enumerate(own):
-        found = scalars[entry.is_undampened][entry.group]
-        if index in norms_of:
-            found = chosen[index].of(found, *norms_of[index])
-        for every in both:  # of which one is asked for it
-            every.append(found)
-    return both, grads, by_unit
-
-
-def is_by_unit(groups: Groups, entry: Entry) -> bool:
-    """Whether a parameter's gradient is clipped unit by unit, and is more than one unit."""
-    if entry.own is None or entry.param.ndim < 2:
-        return False
-    return group_values.tensor_factors_of(groups[entry.group]).by_unit
 
 
 def multiplied(grads: Sequence[Tensor], factor: float) -> tuple[Sequence[Tensor], float]:
