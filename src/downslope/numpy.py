@@ -174,7 +174,7 @@ class SGD:
             self._averages, self._averaged_within = Averages(self._checked_averages(), self._weights), ()
         native = None if self._fused is False else load_native()
         if self._has_factors:
-            grads, self._norms = self._with_norms(native, self._checked(grads))
+            grads, self._norms = self._with_norms(self._checked(grads))
         if self._keeps_codes:
             self._step_with_codes(native, self._checked(grads))
         elif native is None or not self._step_at_once(native, grads):
@@ -344,13 +344,13 @@ class SGD:
             )
         return scalars if norms is None else norms[0].of(scalars, *norms[1:])
 
-    def _with_norms(self, native: Any, grads: dict[str, Array]) -> tuple[dict[str, Array], dict[int, _Norms]]:
+    def _with_norms(self, grads: dict[str, Array]) -> tuple[dict[str, Array], dict[int, _Norms]]:
         """Return the gradients, those that are clipped unit by unit as they are then, and by the id of settings norms.
 
         Such settings, where a step asks for norms, are one parameter's alone.
         """
         norms: dict[int, _Norms] = {}
-        norms_of = partial(unit_norms_of, native)
+        norms_of = partial(unit_norms_of, None if self._fused is False else load_native())
         for name, grad in grads.items():
             param, factors = self.params[name], factors_of(self.settings[name])
             if factors.given:
