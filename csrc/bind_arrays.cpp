@@ -57,8 +57,8 @@ class ArrayStep {
  public:
   ArrayStep(const nb::dict& grads, const nb::dict& params, const nb::dict& velocities, const nb::dict& fresh,
             const nb::dict& settings, nb::handle array_type, const nb::dict& formats, const nb::dict& averages,
-            double weight)
-      : array_type_(array_type), formats_(formats), weight_(weight) {
+            const nb::dict& weights)
+      : array_type_(array_type), formats_(formats) {
     const std::size_t count = nb::len(grads);
     entries_.reserve(count);
     addresses_.reserve(count);
@@ -77,6 +77,9 @@ class ArrayStep {
           rest_.append(name);
         } else {
           PyObject* average = find(averages, name);
+          PyObject* weight = average ? find(weights, name) : nullptr;
+          if (average && !weight) throw std::invalid_argument("an average goes with the weight of its parameter");
+          weight_ = weight ? nb::cast<double>(nb::handle(weight)) : 0;
           take(nb::borrow(name), nb::borrow(param), nb::borrow(grad), velocity ? nb::borrow(velocity) : nb::object(),
                average ? nb::borrow(average) : nb::object(), own, is_first);
         }
@@ -192,7 +195,7 @@ class ArrayStep {
   nb::object dtype_;                // the last one met, and its format
   std::optional<Format> format_;
   nb::str dtype_name_{"dtype"};
-  double weight_;  // of new parameters in their averages
+  double weight_ = 0;  // of the parameter that is being taken up, in its average
   nb::list rest_, unfit_, missing_, kinds_;
   std::vector<std::pair<PyObject*, bool>> known_;  // kinds_, which holds the references
   std::vector<Entry> entries_;
@@ -211,10 +214,10 @@ bool is_row_major(const Layout& layout) {
   return true;
 }
 
-// Steps arrays whose velocity is codes. Each row is (param, grad, codes, scales, average or None, format, kind): their
-// formats are as the caller says, and an average goes `weight` of the way to its parameter. Returns the places of the rows
-// that the kernel cannot take, of which nothing has moved.
-std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<double>& coefficients, double weight) {
+// Steps arrays whose velocity is codes. Each row is (param, grad, codes, scales, average or None, weight, format, kind):
+// their formats are as the caller says, and an average goes `weight` of the way to its parameter. Returns the places of the
+// rows that the kernel cannot take, of which nothing has moved.
+std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<double>& coefficients) {
   if (coefficients.size() % 6 != 0) throw std::invalid_argument("six coefficients per kind are needed");
   std::vector<Entry> entries;
   std::vector<const void*> grads;
@@ -222,9 +225,10 @@ std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<doub
   std::vector<nb::object> held;
   for (std::size_t place = 0; place < nb::len(rows); ++place) {
     const nb::tuple row = nb::cast<nb::tuple>(rows[place]);
-    if (nb::len(row) != 7) throw std::invalid_argument("a row of a step has seven fields");
-    const Format format = checked(nb::cast<int>(row[5]), Format::count, "unknown format");
-    const int kind = nb::cast<int>(row[6]);
+    if (nb::len(row) != 8) throw std::invalid_argument("a row of a step has eight fields");
+    const double weight = nb::cast<double>(row[5]);
+    const Format format = checked(nb::cast<int>(row[6]), Format::count, "unknown format");
+    const int kind = nb::cast<int>(row[7]);
     if (kind < 0 || 6 * (static_cast<std::size_t>(kind) + 1) > coefficients.size())
       throw std::invalid_argument("six coefficients per kind are needed");
     const nb::object arrays[] = {nb::object(row[0]), nb::object(row[1]), nb::object(row[2]), nb::object(row[3])};
@@ -257,15 +261,37 @@ std::vector<std::size_t> step_codes(const nb::list& rows, const std::vector<doub
   return left;
 }
 
+// Writes the norm of each slice of an array along its first axis, where these lie end to end in it; else returns false. Its
+// format is as the caller says, and `norms` is float64.
+bool array_unit_norms(nb::handle array, int code, nb::handle norms) {
+  const Format format = checked(code, Format::count, "unknown format");
+  const nb::object held[] = {nb::borrow(array), nb::borrow(norms)};
+  const View view(array), written(norms);
+  if (!view.can_be_read() || !written.can_be_written()) return false;
+  const Layout layout = view.layout();
+  const std::size_t count = layout.count();
+  if (layout.axes < 1 || count == 0 || layout.item_size != element_size(format)) return false;
+  const auto bytes = static_cast<std::ptrdiff_t>(count * layout.item_size);
+  if (layout.shape[0] != 1 && layout.strides[0] * layout.shape[0] != bytes) return false;
+  const auto units = static_cast<std::size_t>(layout.shape[0]);
+  if (written.layout().item_size != sizeof(double) || written.layout().count() != units)
+    throw std::invalid_argument("norms are float64, one for each unit");
+  double* const found = reinterpret_cast<double*>(written.address());
+  const nb::gil_scoped_release release;
+  unit_norms(format, layout.address, units, count / units, found);
+  return true;
+}
+
 }  // namespace
 
 void bind_arrays(nb::module_& m) {
-  m.def("step_codes", &step_codes, "rows"_a, "coefficients"_a, "weight"_a = 0.0);
+  m.def("unit_norms_of_array", &array_unit_norms, "array"_a, "code"_a, "norms"_a);
+  m.def("step_codes", &step_codes, "rows"_a, "coefficients"_a);
   nb::class_<ArrayStep>(m, "ArrayStep", nb::type_slots(collected<ArrayStep>))
       .def(nb::init<const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, nb::handle,
-                    const nb::dict&, const nb::dict&, double>(),
+                    const nb::dict&, const nb::dict&, const nb::dict&>(),
            "grads"_a, "params"_a, "velocities"_a, "fresh"_a, "settings"_a, "array_type"_a, "formats"_a,
-           "averages"_a = nb::dict(), "weight"_a = 0.0)
+           "averages"_a = nb::dict(), "weights"_a = nb::dict())
       .def_prop_ro("rest", &ArrayStep::rest)        // names whose parameter or velocity the kernel cannot take
       .def_prop_ro("unfit", &ArrayStep::unfit)      // names whose gradient alone it cannot
       .def_prop_ro("missing", &ArrayStep::missing)  // names that have no velocity yet

@@ -229,6 +229,7 @@ class Plan {
     if ((given.has(Field::scales) && !names_.scales.is_valid()) ||
         (given.has(Field::average) && !names_.average.is_valid()))
       throw std::invalid_argument("scales and an average need the names under which a state has them");
+    if (given.has(Field::factors)) throw std::invalid_argument("factors by unit are one step's, and a plan is for many");
     const bool is_distributed = !spec.is_none();
     const bool is_stepped = given.has(Field::kind);
     const int group = is_stepped ? given.number<int>(Field::kind) : 0;

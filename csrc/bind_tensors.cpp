@@ -31,7 +31,8 @@ std::optional<Views> views_of(const Reader& reader, const GivenRow& row) {
   };
   const bool all = read(row[Field::param], views.param) && read(row[Field::grad], views.grad) &&
                    look(Field::velocity, views.velocity) && look(Field::compensation, views.compensation) &&
-                   look(Field::scales, views.scales) && look(Field::average, views.average);
+                   look(Field::scales, views.scales) && look(Field::average, views.average) &&
+                   look(Field::factors, views.factors);
   return all ? std::optional<Views>(views) : std::nullopt;
 }
 
@@ -128,6 +129,22 @@ std::pair<double, bool> sum_of_squares_of(nb::handle exchange, const nb::list& t
   return {sum.squares, sum.finite};
 }
 
+// Writes the norm of each slice of a dense CPU tensor along its first axis; false if these do not lie end to end in it, or
+// it is not one that the kernels know: then nothing is written.
+bool unit_norms_of(nb::handle exchange, nb::handle tensor, nb::handle norms) {
+  const Reader reader(exchange, nb::none());
+  DLTensor view, written;
+  if (!reader.look(tensor, view) || !reader.look(norms, written)) throw std::invalid_argument("a tensor has no memory to look at");
+  const Format format = format_of(view.dtype);
+  if (view.device_type != dl_cpu || format == Format::count || !has_units(view) || !is_there(view)) return false;
+  if (!is_by_unit(written, view)) throw std::invalid_argument("norms are float64, one for each unit");
+  const auto units = static_cast<std::size_t>(view.shape[0]);
+  const nb::object held[] = {nb::borrow(tensor), nb::borrow(norms)};
+  const nb::gil_scoped_release release;
+  unit_norms(format, address_of(view), units, count_of(view) / units, static_cast<double*>(address_of(written)));
+  return true;
+}
+
 // Each kind of mark is a list of pairs (a tensor, one that differs from it by this mark).
 bool learn_marks(nb::handle exchange, const nb::list& kinds) {
   const Reader reader(exchange, nb::none());
@@ -164,6 +181,7 @@ void bind_tensors(nb::module_& m) {
   m.def("fit", &fit, "exchange"_a, "row"_a);
   m.def("step_tensors", &step_tensors, "exchange"_a, "rows"_a, "coefficients"_a, "key"_a);
   m.def("sum_of_squares", &sum_of_squares_of, "exchange"_a, "tensors"_a);
+  m.def("unit_norms", &unit_norms_of, "exchange"_a, "tensor"_a, "norms"_a);
   m.def("learn_marks", &learn_marks, "exchange"_a, "kinds"_a);  // an empty list forgets them
   m.def("is_marked", &is_marked, "exchange"_a, "tensor"_a);
 }

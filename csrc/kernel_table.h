@@ -20,6 +20,9 @@ using Reduction = BlockSum (*)(const void* values, std::size_t count);
 // Takes new parameters into their average, which is float32, of float64 in float64: it goes `weight` of the way to them.
 using Averaging = void (*)(const void* params, void* averages, std::size_t count, double weight, bool asks_for_lines);
 
+// Writes elements of one format times a factor, each rounded to that format.
+using Scaling = void (*)(const void* values, void* scaled, std::size_t count, double factor);
+
 struct KernelTable {
   const char* name;
   // null where a combination does not exist
@@ -27,6 +30,7 @@ struct KernelTable {
              [static_cast<int>(Rounding::count)];
   Reduction sum_of_squares[static_cast<int>(Format::count)];
   Averaging average[static_cast<int>(Format::count)];
+  Scaling scale[static_cast<int>(Format::count)];
 };
 
 namespace baseline {

@@ -174,6 +174,19 @@ void average_in(const void* params, void* averages, std::size_t count, double we
 }
 
 template <class Element>
+void scale(const void* values, void* scaled, std::size_t count, double factor) {
+  using Compute = ComputeOf<Element>;
+  const Element* __restrict__ from = static_cast<const Element*>(values);
+  Element* __restrict__ to = static_cast<Element*>(scaled);
+  const Compute share = static_cast<Compute>(factor);
+  for (std::size_t at = 0; at < count; at += tile) {
+    prefetch<false>(from + at, tile);
+    const std::size_t stop = count - at < tile ? count : at + tile;
+    for (std::size_t i = at; i < stop; ++i) to[i] = narrow<Element>(static_cast<Compute>(widen(from[i])) * share);
+  }
+}
+
+template <class Element>
 inline double square(Element element) {
   const double x = static_cast<double>(widen(element));
   return x * x;
@@ -236,6 +249,7 @@ const KernelTable table = {
     },
     {sum_of_squares<float>, sum_of_squares<bfloat16>, sum_of_squares<float16>, sum_of_squares<double>},
     {average_in<float>, average_in<bfloat16>, average_in<float16>, average_in<double>},
+    {scale<float>, scale<bfloat16>, scale<float16>, scale<double>},
 };
 
 }  // namespace downslope::DOWNSLOPE_ISA

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <functional>
 
@@ -19,8 +20,9 @@ constexpr std::size_t elements_per_thread = std::size_t{1} << 17;
 constexpr std::size_t shares_per_thread = 8;
 // Shares begin at multiples of this many elements, so that two threads seldom write to one cache line.
 constexpr std::size_t alignment = 64;
-// Elements that are stepped before they are taken into their average, as measured: of fewer the calls would tell, and of
-// more the memory of averages is asked for apart from the rest. With a velocity of codes a block.
+// Elements that are stepped before they are taken into their average, and whose gradient is multiplied by the factors of
+// units before that, as measured: of fewer the calls would tell, and of more the memory of averages is asked for apart
+// from the rest. With a velocity of codes a block.
 constexpr std::size_t stretch = 512;
 static_assert(stretch % alignment == 0 && block_length % alignment == 0);
 // Elements of one partial sum of a reduction: fixed, so that sums do not depend on threads.
@@ -89,12 +91,12 @@ int shares_of(std::size_t total) {
   return static_cast<int>(threads == 1 ? 1 : threads * shares_per_thread);
 }
 
-// Steps elements of one tensor.
+// Steps elements of one tensor, whose gradient begins at `grad`.
 void step_part(const KernelTable& table, const Entry& entry, const void* grad, const Coefficients& coefficients,
                std::uint32_t key, std::size_t first, std::size_t count, bool asks_for_lines) {
   const std::size_t size = element_size(entry.format);
   const Piece piece{static_cast<char*>(entry.param) + first * size,
-                    static_cast<const char*>(grad) + first * size,
+                    grad,
                     entry.velocity ? static_cast<char*>(entry.velocity) + first * element_size(entry.velocity_format)
                                    : nullptr,
                     entry.compensation ? static_cast<char*>(entry.compensation) + first * 2 : nullptr,
@@ -105,6 +107,26 @@ void step_part(const KernelTable& table, const Entry& entry, const void* grad, c
                     asks_for_lines};
   table.step[static_cast<int>(entry.format)][static_cast<int>(entry.velocity_format)]
             [static_cast<int>(entry.rounding)](piece, coefficients);
+}
+
+// Writes elements of one tensor's gradient, each times its unit's factor.
+void scale_part(const KernelTable& table, const Entry& entry, const void* grad, std::size_t first, std::size_t count,
+                char* scaled) {
+  const std::size_t size = element_size(entry.format);
+  for (const std::size_t stop = first + count; first < stop;) {
+    const std::size_t some = std::min((first / entry.unit + 1) * entry.unit, stop) - first;
+    table.scale[static_cast<int>(entry.format)](static_cast<const char*>(grad) + first * size, scaled, some,
+                                                entry.factors[first / entry.unit]);
+    first += some;
+    scaled += some * size;
+  }
+}
+
+// Returns the largest magnitude of elements of float64 that are finite.
+double largest_magnitude(const double* values, std::size_t count) {
+  double largest = 0;
+  for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(values[i]));
+  return largest;
 }
 
 // Takes elements of one tensor, just stepped, into their average.
@@ -135,10 +157,16 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                     if (first == stop) return;
                     count = stop - first;
                   }
+                  alignas(alignment) char scaled[stretch * sizeof(double)];
                   const auto step = [&](std::size_t first, std::size_t count) {
-                    step_part(table, entry, grads[i], coefficients[entry.group], key, first, count, asks_for_lines);
+                    const void* grad = static_cast<const char*>(grads[i]) + first * element_size(entry.format);
+                    if (entry.factors != nullptr) {
+                      scale_part(table, entry, grads[i], first, count, scaled);
+                      grad = scaled;
+                    }
+                    step_part(table, entry, grad, coefficients[entry.group], key, first, count, asks_for_lines);
                   };
-                  if (entry.average == nullptr) {
+                  if (entry.average == nullptr && entry.factors == nullptr) {
                     step(first, count);
                     return;
                   }
@@ -147,7 +175,7 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                   for (const std::size_t stop = first + count; first < stop; first += length) {
                     const std::size_t some = std::min(length, stop - first);
                     step(first, some);
-                    average_part(table, entry, first, some, asks_for_lines);
+                    if (entry.average != nullptr) average_part(table, entry, first, some, asks_for_lines);
                   }
                 });
   };
@@ -183,6 +211,34 @@ BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<con
     all.finite = all.finite && sum.finite;
   }
   return all;
+}
+
+void unit_norms(Format format, const void* values, std::size_t units, std::size_t length, double* norms) {
+  const Reduction reduce = chosen.load()->sum_of_squares[static_cast<int>(format)];
+  const char* const begin = static_cast<const char*>(values);
+  const std::size_t size = element_size(format);
+  const auto norm_of = [&](std::size_t unit) {
+    BlockSum all{0, true};
+    for (std::size_t first = 0; first < length; first += block) {
+      const BlockSum sum = reduce(begin + (unit * length + first) * size, std::min(block, length - first));
+      all.squares += sum.squares;
+      all.finite = all.finite && sum.finite;
+    }
+    // the squares of float64's largest and smallest leave it, where those of their shares of the largest do not
+    if (format != Format::float64 || !all.finite || (all.squares > 1e-280 && all.squares < 1e300))
+      return std::sqrt(all.squares);
+    const double* const elements = static_cast<const double*>(values) + unit * length;
+    const double largest = largest_magnitude(elements, length);
+    if (largest == 0) return 0.0;
+    double squares = 0;
+    for (std::size_t i = 0; i < length; ++i) squares += elements[i] / largest * (elements[i] / largest);
+    return largest * std::sqrt(squares);
+  };
+  const int shares = shares_of(units * length);
+  const auto take = [&](int share) {
+    for (std::size_t unit = units * share / shares; unit < units * (share + 1) / shares; ++unit) norms[unit] = norm_of(unit);
+  };
+  run_parallel(shares, std::ref(take));
 }
 
 std::size_t element_size(Format format) {

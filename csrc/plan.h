@@ -24,6 +24,10 @@ struct Entry {
   float* scales = nullptr;  // of its velocity's blocks, where that is codes
   void* average = nullptr;  // of the parameter, in `average_format`; null where none is kept
   double weight = 0;        // of the new parameter in it
+  // factors on the gradient, one for each `unit` elements from the first on, by which it is multiplied and rounded to its
+  // format before the step; null where there are none
+  const double* factors = nullptr;
+  std::size_t unit = 0;
 };
 
 // An average that is kept in 16 bits would lose its updates.
@@ -38,6 +42,10 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
 
 // Sum of squares of all gradients, and whether all are finite; the same bits for any number of threads.
 BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<const void*>& grads);
+
+// Writes the Euclidean norm of each of `units` units of `length` elements that lie end to end; inf or NaN of one that holds
+// such, or whose norm is beyond float64. The same bits for any number of threads, and whichever units are beside it.
+void unit_norms(Format format, const void* values, std::size_t units, std::size_t length, double* norms);
 
 // Bytes of one element; of a velocity that is absent, 0.
 std::size_t element_size(Format format);

@@ -14,13 +14,13 @@
 namespace downslope {
 
 enum class Field {
-  param, grad, spec, state, velocity, compensation, scales, average,  // objects
+  param, grad, spec, state, velocity, compensation, scales, average, factors,  // objects
   kind, rounding, place, first, weight,                               // numbers; no kind of what is only watched
   count
 };
 
 constexpr const char* field_names[] = {"param",   "grad", "spec",     "state", "velocity", "compensation", "scales",
-                                       "average", "kind", "rounding", "place", "first",    "weight"};
+                                       "average", "factors", "kind", "rounding", "place", "first",    "weight"};
 static_assert(std::size(field_names) == static_cast<std::size_t>(Field::count));
 
 class GivenRow {

@@ -15,7 +15,21 @@ struct Views {
   std::optional<DLTensor> velocity, compensation;
   std::optional<DLTensor> scales;  // where the velocity is codes
   std::optional<DLTensor> average;
+  std::optional<DLTensor> factors;  // on the gradient, by units
 };
+
+// Whether the slices of a tensor along its first axis lie end to end, each of them in one block.
+inline bool has_units(const DLTensor& tensor) {
+  if (tensor.ndim < 1 || !is_dense(tensor)) return false;
+  const auto count = static_cast<std::int64_t>(count_of(tensor));
+  return count > 0 && (tensor.shape[0] == 1 || tensor.strides == nullptr || tensor.strides[0] * tensor.shape[0] == count);
+}
+
+// Whether a tensor has a number in float64 for each unit of another.
+inline bool is_by_unit(const DLTensor& numbers, const DLTensor& tensor) {
+  return numbers.device_type == dl_cpu && format_of(numbers.dtype) == Format::float64 && numbers.ndim == 1 &&
+         is_contiguous(numbers) && is_there(numbers) && numbers.shape[0] == tensor.shape[0];
+}
 
 // VelocityFormat::count if the kernels do not know it.
 inline VelocityFormat velocity_format_of(const Views& views) {
@@ -59,6 +73,8 @@ inline const char* misfit(const Views& views, Rounding rounding) {
   const Format format = format_of(param.dtype);
   if (views.average && format_of(views.average->dtype) != average_format(format))
     return "an average must be float32, of float64 parameters float64";
+  if (views.factors && !(has_units(param) && is_by_unit(*views.factors, param)))
+    return "factors by unit must be float64 in one row on the CPU, one for each slice along the first axis";
   if (views.scales)
     if (const char* reason = misfit_of_codes(views)) return reason;
   const VelocityFormat velocity_format = velocity_format_of(views);
@@ -80,6 +96,10 @@ inline Entry entry_of(const Views& views, Rounding rounding) {
   if (views.scales) entry.scales = static_cast<float*>(address_of(*views.scales));
   if (views.compensation) entry.compensation = address_of(*views.compensation);
   if (views.average) entry.average = address_of(*views.average);
+  if (views.factors) {
+    entry.factors = static_cast<const double*>(address_of(*views.factors));
+    entry.unit = entry.count / static_cast<std::size_t>(views.param.shape[0]);
+  }
   return entry;
 }
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <random>
 #include <vector>
 
@@ -21,6 +22,7 @@ using namespace downslope;
 
 constexpr std::uint64_t expected_hash = 0xe56d9bad74540af5;
 constexpr std::uint64_t expected_hash_of_averages = 0x1c30c191342ae189;
+constexpr std::uint64_t expected_hash_of_units = 0x94e211ab5f3b0f5d;
 
 // FNV-1a, of bytes that are read eight at a time: sanitizers look at every read.
 std::uint64_t hash_of(const std::vector<char>& bytes, std::uint64_t hash) {
@@ -125,6 +127,28 @@ struct Step {
     }
   }
 
+  // Has every gradient multiplied by factors of units, which are of 1 element, of 77, of 181 or of all there are.
+  void divide_into_units() {
+    for (Entry& entry : entries) {
+      entry.unit = entry.count % 181 == 0 ? 181 : entry.count % 77 == 0 ? 77 : entry.count % 3 == 0 ? 1 : entry.count;
+      std::vector<double>& own = factors.emplace_back(entry.count / entry.unit);
+      for (std::size_t i = 0; i < own.size(); ++i) own[i] = 1.0 / static_cast<double>(1 + i % 11);
+      entry.factors = own.data();
+    }
+  }
+
+  // Returns the norms of the units, end to end.
+  std::vector<char> norms() const {
+    std::vector<char> found;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      std::vector<double> own(entries[i].count / entries[i].unit);
+      unit_norms(entries[i].format, addresses[i], own.size(), entries[i].unit, own.data());
+      const char* const bytes = reinterpret_cast<const char*>(own.data());
+      found.insert(found.end(), bytes, bytes + own.size() * sizeof(double));
+    }
+    return found;
+  }
+
   std::uint64_t hash(std::uint64_t start) const {
     for (const auto* all : {&params, &velocities, &compensations, &scales})
       for (const std::vector<char>& bytes : *all) start = hash_of(bytes, start);
@@ -141,13 +165,14 @@ struct Step {
   std::vector<std::vector<std::vector<char>>> start;
   std::vector<Entry> entries;
   std::vector<const void*> addresses;
+  std::deque<std::vector<double>> factors;
 };
 
 }  // namespace
 
 int main() {
   int failures = 0;
-  std::uint64_t whole = 14695981039346656037ull, whole_of_averages = whole;
+  std::uint64_t whole = 14695981039346656037ull, whole_of_averages = whole, whole_of_units = whole;
   const std::vector<std::vector<Coefficients>> rules = {
       {{0, -0.1, -0.7, 0, 0.6, 0.9}, {0, -0.03, 0, 0, 1, 0}},
       {{-0.013, -0.1, -0.7, 0.02, 0.6, 0.9}, {-1e-4, -0.3, -0.27, 1e-4, 1, 0.9}},
@@ -191,12 +216,32 @@ int main() {
               }
             }
         }
+        step.divide_into_units();
+        std::uint64_t first_of_units = 0;
+        for (const char* set : {"baseline", "avx2", "avx512"})
+          for (const int threads : {1, 3}) {
+            if (!set_instruction_set(set)) continue;
+            set_thread_count(threads);
+            step.begin(threads == 3);
+            take_step(step.entries, step.addresses, rules[1], 12345u);
+            const std::uint64_t own = hash_of(step.norms(), step.hash(14695981039346656037ull));
+            if (first_of_units == 0) {
+              whole_of_units = (whole_of_units ^ own) * 1099511628211ull;
+              first_of_units = own;
+            } else if (own != first_of_units) {
+              ++failures;
+              std::fprintf(stderr, "failed: formats %d and %d, rounding %d: other bits of units on %s with %d threads\n", f,
+                           v, r, set, threads);
+            }
+          }
       }
-  std::printf("bits %016" PRIx64 ", of averages %016" PRIx64 "\n", whole, whole_of_averages);
-  if (whole != expected_hash || whole_of_averages != expected_hash_of_averages) {
+  std::printf("bits %016" PRIx64 ", of averages %016" PRIx64 ", of units %016" PRIx64 "\n", whole, whole_of_averages,
+              whole_of_units);
+  if (whole != expected_hash || whole_of_averages != expected_hash_of_averages ||
+      whole_of_units != expected_hash_of_units) {
     ++failures;
-    std::fprintf(stderr, "failed: expected %016" PRIx64 ", of averages %016" PRIx64 "\n", expected_hash,
-                 expected_hash_of_averages);
+    std::fprintf(stderr, "failed: expected %016" PRIx64 ", of averages %016" PRIx64 ", of units %016" PRIx64 "\n",
+                 expected_hash, expected_hash_of_averages, expected_hash_of_units);
   }
   return failures != 0;
 }

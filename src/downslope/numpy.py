@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from downslope.core.averages import (
     checked_ema,
     follow,
     misfit_of_average,
+    misfits_of_averages,
 )
 from downslope.core.blocks import BLOCK, WORTH_CODES, blocks_of, decode, encode
 from downslope.core.checks import NOT_GIVEN
@@ -50,6 +52,7 @@ from downslope.kernel.arrays import (
     prepare,
     step_codes,
     step_codes_in_numpy,
+    unit_norms_of,
 )
 
 _Norms = tuple[TensorFactors, float, float]
@@ -70,7 +73,8 @@ class SGD:
             256 of them (`downslope.core.blocks`), but for parameters with fewer than 4096 elements.
         fused: None: the compiled kernel steps every array that it can take (dense, float32, float64, float16 or the
             bfloat16 of `ml_dtypes`), the rule in NumPy the others. True: the kernel, or an error. False: the rule.
-        ema: Decay of an average of the weights that each step moves with them; see `averaged`, by which it is read.
+        ema: Decay of an average of the weights that each step moves with them; see `averaged`, by which it is read. A
+            group may have its own, 0 for none.
         **hyperparameters: Any other field of `Settings`.
 
     Raises:
@@ -111,9 +115,7 @@ class SGD:
         if fused and load_native() is None:
             raise SettingsError(f"`fused=True`: there is no compiled kernel here: {backend()}. Leave fused None.")
         self._fused = fused
-        self._ema = checked_ema(ema)
-        if isinstance(settings, ScheduleFree):
-            check_not_schedule_free(self._ema)
+        ema = checked_ema(ema)
         self._known_coefficients: dict[tuple[int, bool], tuple[Settings, list[float]]] = {}
         if not isinstance(params, Mapping):
             raise SettingsError(
@@ -128,8 +130,14 @@ class SGD:
         self._codes: dict[str, tuple[Array, Array]] = {}
         self.settings: dict[str, Settings] = dict.fromkeys(assigned[-1], settings)
         """Settings of each parameter, by name."""
+        emas = dict.fromkeys(self.settings, ema)
         for group, names in zip(groups, assigned, strict=False):
             self.settings |= dict.fromkeys(names, group.apply(settings))
+            emas |= dict.fromkeys(names, group.ema_of(ema))
+        self._weights = {name: 1.0 - own for name in self.params if (own := emas[name]) is not None}
+        if isinstance(settings, ScheduleFree):
+            for own in (ema, *emas.values()):
+                check_not_schedule_free(own)
         self._norms: dict[int, _Norms] = {}
         self._has_factors = any(factors_of(own).given for own in self.settings.values())
         for own in self.settings.values():
@@ -138,7 +146,7 @@ class SGD:
         """Velocity of each parameter that has had a gradient, by name; of the parameter's shape. Copy one to keep it: a
         step changes it in place, or puts another array there."""
         self.average: dict[str, Array] = {}
-        """With `ema`, the average of each parameter from the first step on, by name; a step changes it in place."""
+        """With `ema`, averages of parameters from the first step on, by name; a step changes them in place."""
         self._averages = NO_AVERAGES
         self._averaged_within: Iterable[str] = ()
         self._is_at_average = False
@@ -162,9 +170,8 @@ class SGD:
             raise SettingsError(f"`grads` must be a dictionary of arrays by name; got {type(grads).__name__}.")
         if self._is_at_average:
             raise StateError(AT_AVERAGE)
-        if self._ema is not None:
-            self._check_averages()
-            self._averages, self._averaged_within = Averages(self.average, 1.0 - self._ema), ()
+        if self._weights:
+            self._averages, self._averaged_within = Averages(self._checked_averages(), self._weights), ()
         native = None if self._fused is False else load_native()
         if self._has_factors:
             grads, self._norms = self._with_norms(self._checked(grads))
@@ -172,24 +179,27 @@ class SGD:
             self._step_with_codes(native, self._checked(grads))
         elif native is None or not self._step_at_once(native, grads):
             self._step_prepared(native, self._checked(grads))
-        if self._ema is not None:
-            self._follow(1.0 - self._ema)
+        if self._weights:
+            self._follow()
         self.step_count += 1
 
-    def _check_averages(self) -> None:
-        """Raise unless every average is one that can move with its parameter."""
-        for name, average in self.average.items():
-            if name in self.params:
-                _check_param(name, self.params[name])
-                if (problem := misfit_of_average(average, self.params[name], can_move=True)) is not None:
-                    raise StateError(
-                        f"the average of `{shown(name)}` {problem}. To begin it anew: del optimizer.average[{name!r}]."
-                    )
+    def _checked_averages(self) -> dict[str, Array]:
+        """Return the averages that are kept, by name; raise unless each is one that can move with its parameter."""
+        kept = {name: self.average[name] for name in self.average if name in self._weights and name in self.params}
+        for name, average in kept.items():
+            _check_param(name, self.params[name])
+            if (problem := misfit_of_average(average, self.params[name], can_move=True)) is not None:
+                raise StateError(
+                    f"the average of `{shown(name)}` {problem}. To begin it anew: del optimizer.average[{name!r}]."
+                )
+        return kept
 
-    def _follow(self, weight: float) -> None:
+    def _follow(self) -> None:
         """Begin averages that there are not, and move those that the kernel has not moved within the step."""
         within = frozenset(self._averaged_within)
         for name, param in self.params.items():
+            if (weight := self._weights.get(name)) is None:
+                continue
             if name not in self.average:
                 self.average[name] = begun(param)
             elif name not in within:
@@ -244,12 +254,13 @@ class SGD:
                 np.require(given[name], self.params[name].dtype, ["C", "A"]),
                 *self._codes[name],
                 kept.get(name),
+                self._averages.weights.get(name, 0.0),
                 kind,
             )
             for kind, name in enumerate(coded)
         ]
         use_threads()
-        left = step_codes(native, rows, numbers, self._averages.weight)
+        left = step_codes(native, rows, numbers)
         for row in left:
             step_codes_in_numpy(row, numbers)
         if kept:
@@ -339,13 +350,14 @@ class SGD:
         Such settings, where a step asks for norms, are one parameter's alone.
         """
         norms: dict[int, _Norms] = {}
+        norms_of = partial(unit_norms_of, None if self._fused is False else load_native())
         for name, grad in grads.items():
             param, factors = self.params[name], factors_of(self.settings[name])
             if factors.given:
                 if id(self.settings[name]) in norms:
                     self.settings[name] = replace(self.settings[name])
                 if factors.by_unit and param.ndim > 1:
-                    grads[name] = clipped_by_unit(grad, param, factors.adaptive_clip or 0.0)
+                    grads[name] = clipped_by_unit(grad, param, factors.adaptive_clip or 0.0, norms_of)
                     factors = factors._replace(adaptive_clip=None)
                 norms[id(self.settings[name])] = factors, _norm(grads[name]), _norm(param)
         return grads, norms
@@ -396,7 +408,8 @@ class SGD:
         """Have the parameters hold their averages within this context, and afterwards what they held, bit for bit.
 
         With ``ema=0.999`` each step moves ``average + (1 - ema) * (weight - average)``, in float32 (float64 of float64
-        weights), beginning with the weights after the first step, of every parameter, whether it had a gradient or not.
+        weights), beginning with the weights after the first step, of every parameter, whether it had a gradient or not,
+        but for those of a group whose `ema` is 0.
         The compiled kernel does it within its pass; where the rule steps, NumPy follows, with the same bits.
 
         Raises:
@@ -414,16 +427,16 @@ class SGD:
             >>> params["weight"]
             array([3.])
         """
-        check_averages_kept(self._ema, "use the average")
+        check_averages_kept("use the average", is_any_kept=bool(self._weights))
         if self._is_at_average:
             raise StateError(AT_AVERAGE_ALREADY)
-        self._check_averages()
-        held = {name: self.params[name] for name in self.average}
+        averages = self._checked_averages()
+        held = {name: self.params[name] for name in averages}
         own = {name: param.copy() for name, param in held.items()}
         self._is_at_average = True
         try:
             for name, param in held.items():
-                param[...] = self.average[name]
+                param[...] = averages[name]
             yield
         finally:
             for name, param in held.items():
@@ -431,16 +444,15 @@ class SGD:
             self._is_at_average = False
 
     def averaged_params(self) -> dict[str, Array]:
-        """Return a copy of every parameter at its average, in the parameter's format; before the first step, as it is.
+        """Return a copy of every parameter at its average, in the parameter's format; as it is where there is none.
 
         Raises:
             StateError: If no average is kept.
         """
-        check_averages_kept(self._ema, "read the average")
-        self._check_averages()
+        check_averages_kept("read the average", is_any_kept=bool(self._weights))
+        averages = self._checked_averages()
         return {
-            name: _in_the_form_of(param, self.average.get(name, param), copy=True)
-            for name, param in self.params.items()
+            name: _in_the_form_of(param, averages.get(name, param), copy=True) for name, param in self.params.items()
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -453,8 +465,9 @@ class SGD:
         if self._keeps_codes:
             state["codes"] = {name: codes.copy() for name, (codes, _) in self._codes.items()}
             state["scales"] = {name: scales.copy() for name, (_, scales) in self._codes.items()}
-        if self._ema is not None:
-            state["average"] = {name: average.copy() for name, average in self.average.items()}
+        if self._weights:
+            kept = {name: average for name, average in self.average.items() if name in self._weights}
+            state["average"] = {name: average.copy() for name, average in kept.items()}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -483,7 +496,7 @@ class SGD:
             if (problem := _misfit(name, array, self.params, keeps_codes=self._keeps_codes)) is not None
         ]
         averages = state.get("average", {})
-        problems += _misfits_of_averages(averages, self.params, is_kept=self._ema is not None)
+        problems += misfits_of_averages(averages, self.params, self._weights)
         problems += [f"`{shown(name)}` has both a velocity and codes" for name in velocity if name in codes]
         if problems:
             raise StateError("the state does not fit; nothing was loaded: " + "; ".join(problems) + ".")
@@ -664,19 +677,6 @@ def _misfit(name: str, array: Any, params: Mapping[str, Array], *, keeps_codes: 
             return None
     form = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
     return f"the velocity of `{shown(name)}` is {form}, the parameter {param.shape} of {param.dtype}"
-
-
-def _misfits_of_averages(averages: Any, params: Mapping[str, Array], *, is_kept: bool) -> list[str]:
-    """Return what is wrong with the averages of a state."""
-    if not isinstance(averages, Mapping):
-        return [f"`average` must be a dictionary of arrays by name; got {type(averages).__name__}"]
-    if averages and not is_kept:
-        return ["`average` has no place here, where none is kept (ema=None)"]
-    problems = {
-        name: misfit_of_average(average, params[name]) if name in params else "is that of no parameter"
-        for name, average in averages.items()
-    }
-    return [f"the average of `{shown(name)}` {problem}" for name, problem in problems.items() if problem is not None]
 
 
 def _is_floating(dtype: np.dtype[Any]) -> bool:

@@ -217,6 +217,23 @@ def test_a_schedule_never_overwrites_a_group():
         export(Recipe(sgd=sgd, groups=(group,), train=Train(steps=9)), to="torch")
 
 
+def test_averages_of_groups_are_not_exported():
+    """As `train.ema` is not; a group of one alone still comes first, and takes its names from those behind it."""
+    groups = (Group(match="head.*", ema=0.5), Group(match="*.weight", ema=0.5, lr=0.01))
+    program = export(Recipe(sgd=Settings(lr=0.1), groups=groups, train=Train(steps=9, ema=0.9)), to="downslope")
+    assert str(program).count("ema") == 1
+    assert "averages the weights over steps (train.ema = 0.9)" in " ".join(str(program).split())
+    assert "Group(match='head.*', lr_factor=1.0)" in str(program).replace('"', "'")
+    assert "Group(match='*.weight', lr=0.01)" in str(program).replace('"', "'")
+    for target in ("torch", "optax", "caffe"):
+        plain = replace(groups[1], ema=None)
+        with_average, without = (
+            export(Recipe(sgd=Settings(lr=0.1), groups=(group,), train=Train(steps=9, ema=0.9)), to=target)
+            for group in (groups[1], plain)
+        )
+        assert str(with_average) == str(without)
+
+
 @pytest.mark.parametrize("target", ["torch", "optax", "keras", "tensorflow", "timm", "downslope"])
 def test_a_schedule_that_never_changes_is_its_number(target):
     """A constant schedule of lr, momentum or weight decay is exported as the number it always has."""

@@ -12,7 +12,7 @@ import pytest
 
 from downslope import Group
 from downslope.core.averages import begun, follow
-from downslope.core.errors import SettingsError, StateError
+from downslope.core.errors import GroupError, SettingsError, StateError
 from downslope.jax import (
     AveragingSGDState,
     averaged_params,
@@ -155,3 +155,45 @@ def test_what_is_refused() -> None:
         averaged_params(sgd(lr=0.1).init(param), param)
     with pytest.raises(SettingsError, match="schedule-free SGD keeps no `ema`"):
         schedule_free_sgd(ema=0.9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("take", [updated, take_step])
+@pytest.mark.parametrize("common", [0.9, None])
+def test_groups_have_their_own(take: Any, common: float | None) -> None:
+    """One another decay, one none, compiled and not, with the bits of NumPy's operations; saved by flax midway."""
+    serialization = pytest.importorskip("flax.serialization")
+    groups = [Group(match="wide", ema=0.5), Group(match="vector", ema=0)]
+    optimizer = sgd(lr=0.1, momentum=0.9, ema=common, groups=groups)
+    decays = {n: decay for n in SHAPES if (decay := {"wide": 0.5, "vector": None}.get(n, common)) is not None}
+    for step_by in (jax.jit(lambda *given: take(optimizer, *given)), lambda *given: take(optimizer, *given)):
+        params, averages = drawn(0), {}
+        state = optimizer.init(params)
+        assert state.average["vector"] is None
+        for step in range(4):
+            if step == 2:
+                state = serialization.from_bytes(optimizer.init(params), serialization.to_bytes(state))
+            params, state = step_by(drawn(step + 1), state, params)
+            for name, decay in decays.items():
+                if step:
+                    follow(np.asarray(params[name]), averages[name], 1 - decay)
+                else:
+                    averages[name] = begun(np.asarray(params[name]))
+        assert {name for name, average in state.average.items() if average is not None} == set(decays)
+        read = averaged_params(state, params)
+        for name, param in params.items():
+            np.testing.assert_array_equal(read[name], averages.get(name, np.asarray(param)))
+
+
+def test_what_groups_are_refused() -> None:
+    """An average where the group has none; schedule-free SGD; a decay that is none, told with the group."""
+    params, grads = drawn(0), drawn(1)
+    whole, parts = sgd(lr=0.1, ema=0.9), sgd(lr=0.1, groups=[Group(match="wide", ema=0.9)])
+    _, state = updated(whole, grads, whole.init(params), params)
+    with pytest.raises(StateError, match=r"the average of `scalar` has no place here, .* of its group \(ema=0\)"):
+        parts.update(grads, state, params)
+    with pytest.raises(SettingsError, match="schedule-free SGD keeps no `ema`"):
+        schedule_free_sgd(groups=[Group(match="wide", ema=0.9)])
+    schedule_free_sgd(groups=[Group(match="wide", ema=0)])
+    for wrong in (1, -0.1, "0.9", True):
+        with pytest.raises(GroupError, match=r"group 'wide': `ema` must be in \(0, 1\) such as 0.999, or 0"):
+            Group(match="wide", ema=wrong)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import safetensors.numpy
 
 import downslope.jax
 from downslope.cli.main import main
@@ -278,3 +279,22 @@ def test_averages_of_our_own_come_along(tmp_path):
         for name, array in found.items():
             head, last = name.split(".")
             np.testing.assert_array_equal(array, state.average[head][last])
+
+
+def test_averages_of_some_groups_come_along(tmp_path):
+    """Of those that keep one, and into a file of tensors."""
+    groups = [downslope.Group(match="*.bias", ema=0)]
+    optimizer = downslope.jax.sgd(0.1, 0.9, ema=0.5, groups=groups)
+    params, state = trained(optimizer, steps=3)
+    path = tmp_path / "a.msgpack"
+    path.write_bytes(serialization.to_bytes({"params": params, "opt_state": state}))
+    kept = [name for name in NAMES if not name.endswith(".bias")]
+    assert 0 < len(kept) < len(NAMES)
+    found = read_msgpack(path, "downslope")
+    assert sorted(found.average) == kept
+    assert sorted(found.velocity) == list(NAMES)
+    out = tmp_path / "out.safetensors"
+    settings = ("--sgd.lr", "0.1", "--sgd.momentum", "0.9")
+    assert main(["convert", str(path), str(out), "--from", "downslope", "--to", "downslope", *settings]) == 0
+    tensors = safetensors.numpy.load_file(out)
+    assert sorted(name for name in tensors if name.startswith("average.")) == [f"average.{name}" for name in kept]

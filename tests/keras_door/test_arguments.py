@@ -65,6 +65,8 @@ def test_positional_arguments_are_those_of_keras():
             "initial learning rate, which ExponentialDecay does not state",
         ),
         ({"groups": [{"match": "*", "weight_deacy": 0.0}]}, "weight_deacy.*Did you mean `weight_decay`"),
+        ({"groups": [Group(match="*", ema=0.9)]}, "`ema` of a group is not for Keras, which averages all variables"),
+        ({"groups": [{"match": "*", "ema": 0}]}, "use_ema=True, ema_momentum=0.99"),
         ({"groups": ["*"]}, "`groups` must be a list of downslope.Group; got '*'"),
         ({"clipnorm": 1.0, "clipvalue": 1.0}, "Only one of"),
     ],

@@ -81,6 +81,12 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], list[Any]]]:
             [EXCHANGE, [tuple(Row(*row)._replace(average=torch.zeros(3), weight=0.1))], [0.0] * 6, 0],
         ),
         "step_tensors": (module.step_tensors, [EXCHANGE, [row], [0.0] * 6, 0]),
+        "step_tensors by unit": (
+            module.step_tensors,
+            [EXCHANGE, [tuple(Row(*row)._replace(factors=torch.ones(3, dtype=torch.float64)))], [0.0] * 6, 0],
+        ),
+        "unit_norms": (module.unit_norms, [EXCHANGE, torch.ones(3, 2), torch.zeros(3, dtype=torch.float64)]),
+        "unit_norms_of_array": (module.unit_norms_of_array, [np.ones((3, 2)), CODES[np.dtype(float)], np.zeros(3)]),
         "sum_of_squares": (module.sum_of_squares, [EXCHANGE, [torch.ones(3)]]),
         "learn_marks": (module.learn_marks, [EXCHANGE, examples()]),
         "is_marked": (module.is_marked, [EXCHANGE, torch.ones(3)]),

@@ -88,6 +88,66 @@ def test_worked_out_by_hand() -> None:
     assert optimizer.average["still"].tolist() == [7.0] * 3
 
 
+OF_GROUPS = [Group(match="wide", ema=0.5), Group(match="vector", ema=0), Group(match="image", lr_factor=0.5)]
+
+
+@pytest.mark.parametrize("common", [0.9, None])
+@pytest.mark.parametrize("way", [{}, {"velocity_dtype": "int8"}, {"fused": False}], ids=str)
+def test_groups_have_their_own_with_torchs_bits(way: dict[str, Any], common: float | None) -> None:
+    """One another decay, one none, one as all the others; in torch too by `Group`s; saved and gone on with midway."""
+    params, rule = drawn(0), {"lr": 0.1, "momentum": 0.9, "groups": OF_GROUPS, "ema": common}
+    theirs = {name: torch.nn.Parameter(torch.from_numpy(array.copy())) for name, array in params.items()}
+    optimizer = SGD(params, **rule, **way)
+    reference = downslope.torch.SGD(list(theirs.items()), **rule)
+    decays = {name: decay for name in SHAPES if (decay := {"wide": 0.5, "vector": None}.get(name, common)) is not None}
+    expected: dict[str, Any] = {}
+    for step in range(5):
+        if step == 3:
+            again = SGD(params, **rule, **way)
+            again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+            optimizer = again
+        optimizer.step(drawn(step + 1))
+        for name, param in theirs.items():
+            param.data.copy_(torch.from_numpy(params[name]))
+            param.grad = None
+        reference.step()
+        for name, decay in decays.items():  # by hand
+            before = expected.get(name)
+            moved = None if before is None else before + np.float32(1 - decay) * (params[name] - before)
+            expected[name] = params[name].copy() if moved is None else np.asarray(moved)
+    assert_same(optimizer.average, expected)
+    assert_same(expected, {n: reference.state[p]["average"].numpy() for n, p in theirs.items() if n in decays})
+    assert "average" not in reference.state[theirs["vector"]]
+    kept = copy.deepcopy(params)
+    with optimizer.averaged():
+        assert_same(params, {name: expected.get(name, kept[name]) for name in params})
+        assert_same(params, optimizer.averaged_params())
+    assert_same(params, kept)
+
+
+def test_states_of_groups() -> None:
+    """Averages of weights that keep none are refused, and all of them by one that keeps none; a group alone has one."""
+    params = drawn(0)
+    whole = SGD(params, lr=0.1, ema=0.9)
+    parts, none = SGD(params, lr=0.1, groups=OF_GROUPS[:2]), SGD(params, lr=0.1, groups=OF_GROUPS[1:2])
+    whole.step(drawn(1))
+    with pytest.raises(StateError, match=r"the average of `scalar` has no place here, .* of its group \(ema=0\)"):
+        parts.load_state_dict(whole.state_dict())
+    assert parts.step_count == 0
+    parts.step(drawn(1))
+    assert list(parts.average) == list(parts.state_dict()["average"]) == ["wide"]
+    whole.load_state_dict(parts.state_dict())
+    assert list(whole.average) == ["wide"]
+    whole.step({})
+    assert list(whole.average) == ["wide", "scalar", "vector", "image"]
+    with pytest.raises(StateError, match="none is kept. Pass ema=0.999, say, to the optimizer or one of its groups"):
+        none.averaged_params()
+    assert "average" not in none.state_dict()
+    with pytest.raises(SettingsError, match="schedule-free SGD keeps no `ema`"):
+        SGD(params, settings=ScheduleFree(), groups=OF_GROUPS[:1])
+    SGD(params, settings=ScheduleFree(), groups=OF_GROUPS[1:2])
+
+
 def test_the_kernel_takes_averages_within_its_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of float32, bfloat16 and codes: nothing is left for NumPy to do after the first step."""
     if load_native() is None:
@@ -95,15 +155,22 @@ def test_the_kernel_takes_averages_within_its_pass(monkeypatch: pytest.MonkeyPat
     ml_dtypes = pytest.importorskip("ml_dtypes")
     followed: list[Any] = []
     monkeypatch.setattr("downslope.numpy.follow", lambda *given: followed.append(given))
-    for dtype, way in ((np.float32, {}), (ml_dtypes.bfloat16, {}), (np.float32, {"velocity_dtype": "int8"})):
+    other = [Group(match="wide", ema=0.5)]
+    for dtype, way in (
+        (np.float32, {}),
+        (ml_dtypes.bfloat16, {}),
+        (np.float32, {"velocity_dtype": "int8"}),
+        (np.float32, {"velocity_dtype": "int8", "groups": other}),
+        (np.float32, {"groups": other}),
+    ):
         params = drawn(0, dtype)
         optimizer = SGD(params, lr=0.1, momentum=0.9, ema=0.9, **way)
+        weights = {name: np.float32(1 - (0.5 if "groups" in way and name == "wide" else 0.9)) for name in params}
         expected = {}
         for step in range(4):
             optimizer.step(drawn(step + 1, dtype))
             now = {name: param.astype(np.float32) for name, param in params.items()}
-            weight = np.float32(1 - 0.9)
-            expected = {n: (e := expected[n]) + weight * (now[n] - e) for n in now} if expected else now
+            expected = {n: (e := expected[n]) + weights[n] * (now[n] - e) for n in now} if expected else now
         assert_same(optimizer.average, {name: np.asarray(array) for name, array in expected.items()})
     assert not followed
 

@@ -224,6 +224,14 @@ BROKEN = [
         SGD + "[train]\nepochs = inf\n",
         "my.toml, [train]: `epochs` must be above 0 and finite; got inf.",
     ),
+    (
+        "a group's average beside none",
+        GOOD + "[[groups]]\nmatch = '*.bias'\nema = 0.5\n",
+        (
+            "my.toml: `groups.ema` is of an average of the weights, and the recipe keeps none. Give train.ema = 0.999, "
+            "say, or remove `groups.ema`."
+        ),
+    ),
     ("ema 1", GOOD + "ema = 1\n", "my.toml, [train]: `ema` must be in (0, 1) such as 0.999; got 1.0."),
     ("clip 0", GOOD + "clip_norm = 0\n", "my.toml, [train]: `clip_norm` must be above 0 and finite; got 0.0."),
     (

@@ -46,15 +46,17 @@ def test_linear_by_hand():
     before = recipe_of(
         Settings(lr=lr, momentum=0.9, weight_decay=5e-4), steps=1000, evaluate_every=100, ema=0.5, epochs=None
     )
+    before = replace(before, groups=(Group(match="head.*", ema=0.25), Group(match="*.bias", ema=0)))
     found = downslope.rescale(replace(before, checkpoint=Checkpoint(every_steps=200)), batch_size=256)
     after = found.recipe
     assert after.sgd.lr == Warmup(100, MultiStep(0.4, 0.1, [30, 60], unit="epoch"), start=0.04, restart=False)
     assert (after.sgd.momentum, after.sgd.weight_decay) == (0.9, 5e-4)
     assert (after.train.steps, after.train.evaluate_every, after.train.ema) == (250, 25, 0.0625)
     assert after.checkpoint.every_steps == 50
+    assert [group.ema for group in after.groups] == [0.25**4, 0.0]
     assert [change.path for change in found.changes] == [
         *("data.batch_size", "sgd.lr.duration", "sgd.lr.then.initial", "sgd.lr.start"),
-        *("train.steps", "train.ema", "train.evaluate_every", "checkpoint.every_steps"),
+        *("groups.0.ema", "train.steps", "train.ema", "train.evaluate_every", "checkpoint.every_steps"),
     ]
 
 

@@ -38,6 +38,12 @@ def model_of(dtype: torch.dtype) -> nn.Module:
     return nn.Sequential(nn.Linear(WIDTH, 13), nn.Tanh(), nn.Linear(13, 5)).to(dtype)
 
 
+def narrow_model_of(dtype: torch.dtype) -> nn.Module:
+    """Return one with an output of one number, of whose weight and bias a process has nothing."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(WIDTH, 5), nn.Tanh(), nn.Linear(5, 1)).to(dtype)
+
+
 def wide_model_of(dtype: torch.dtype) -> nn.Module:
     """Return one whose weights are large enough for codes, and whose shards, of unequal size, are whole blocks."""
     torch.manual_seed(0)
@@ -131,6 +137,66 @@ def check(
     return optimizers[1]
 
 
+def check_units(kernel: str) -> None:
+    """Clip unit by unit: whole units lie in each process, and a tensor of one axis is one over both."""
+    units: dict[str, Any] = {
+        "adaptive_clip": 0.02,
+        "adaptive_clip_by": "unit",
+        "fused": True if kernel == "on" else None,
+    }
+    check("units", **units)
+    check("float64 units", torch.float64, **units)
+    check("units and shards of nothing", made=narrow_model_of, **units)
+    check("units by torch's operations", made=narrow_model_of, **units | {"fused": None, "foreach": True})
+    check("units and 8 bits", velocity_dtype="int8", made=wide_model_of, **units)
+    check("units, stochastic", torch.bfloat16, rounding="stochastic", **units)
+    check("units, compensated", torch.bfloat16, rounding="compensated", ema=0.9, **units)
+    check("units and a trust ratio", trust_coefficient=0.02, exact=False, **units)
+    check("clipped units", clip_norm=0.5, exact=False, **units)
+    check("skipped units", on_nonfinite="skip", poison=True, **units)
+    check("units within the backward pass", step_in_backward=True, **units)
+    check_layouts_of_units(units)
+
+
+def check_layouts_of_units(units: dict[str, Any]) -> None:
+    """Step a whole weight beside a divided one, gradients not yet summed, and refuse one that is divided elsewhere."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+
+    from downslope.core.errors import SettingsError
+    from downslope.torch import SGD
+
+    mesh = init_device_mesh("cpu", (2,))
+    draw = torch.Generator().manual_seed(0)
+    values, grads = ([torch.randn(5, 4, generator=draw) for _ in range(2)] for _ in range(2))
+    alone = [nn.Parameter(value.clone()) for value in values]
+    placed = zip(values, (Shard(0), Replicate()), strict=True)
+    together = [nn.Parameter(distribute_tensor(value, mesh, [placement])) for value, placement in placed]
+    for mine, theirs, grad in zip(alone, together, grads, strict=True):
+        mine.grad, theirs.grad = grad, distribute_tensor(grad, mesh, theirs.placements)
+    half = distribute_tensor(grads[0] / 2, mesh, [Replicate()]).to_local()
+    unsummed = nn.Parameter(distribute_tensor(values[0], mesh, [Shard(0)]))
+    unsummed.grad = DTensor.from_local(half, mesh, [Partial()])
+    optimizers = [SGD(params, lr=0.1, momentum=0.9, **units) for params in (alone, together)]
+    optimizers.append(SGD([unsummed], lr=0.1, momentum=0.9, **units | {"fused": None}))
+    for optimizer in optimizers:
+        for _ in range(2):
+            optimizer.step()
+    for mine, theirs in zip(alone, together, strict=True):
+        assert torch.equal(mine, whole(theirs.detach())), theirs.placements
+    torch.testing.assert_close(whole(unsummed.detach()), alone[0].detach())
+    across = nn.Parameter(distribute_tensor(values[0], mesh, [Shard(1)]))
+    across.grad = distribute_tensor(grads[0], mesh, [Shard(1)])
+    try:
+        SGD([("weight", across)], lr=0.1, **units | {"fused": None}).step()
+    except SettingsError as error:
+        said = str(error)
+        assert "`weight`" in said or "weight" in said, said
+        assert "is divided over processes along axis 1" in said, said
+    else:
+        raise AssertionError("units that no process has whole were clipped")
+
+
 def work(kernel: str, rank: int, rendezvous: Path) -> None:
     """Run every check as one of two processes."""
     from downslope.schedules import Exponential
@@ -158,6 +224,7 @@ def work(kernel: str, rank: int, rendezvous: Path) -> None:
     check("one by one", torch.bfloat16, foreach=False, rounding="stochastic")
     check("clipped", clip_norm=0.5, exact=False)
     check("norms of whole tensors", trust_coefficient=0.02, adaptive_clip=0.1, exact=False)
+    check_units(kernel)
     check("skipped", on_nonfinite="skip", poison=True)
     dist.barrier()
     dist.destroy_process_group()

@@ -12,10 +12,10 @@ import torch
 from in_backward_pairs import loss_of, mlp, pair
 from torch_runs import assert_same_bits, make_params, set_grads
 
-from downslope import kernel
+from downslope import Group, kernel
 from downslope.core.errors import SettingsError, StateError
 from downslope.schedules import Exponential
-from downslope.torch import SGD, GradScaler, ScheduleFreeSGD, load_planner
+from downslope.torch import SGD, GradScaler, ScheduleFreeSGD, load_planner, param_groups
 from downslope.torch.step import REPEATABLE
 
 SHAPES = ((), (63,), (64,), (257,), (3, 5), (70, 61))
@@ -190,6 +190,30 @@ def test_a_group_may_have_its_own_or_none_and_change_it() -> None:
     kept = averages_of(optimizer)[0].clone()
     optimizer.step()
     assert torch.equal(averages_of(optimizer)[0], kept)
+
+
+def test_groups_by_name_have_their_own_or_none() -> None:
+    """As `Group`s, as dictionaries, and as the groups that `param_groups` gives to a trainer; 0 for none."""
+    given: list[Any] = [Group(match="0.*", ema=0.5), Group(match="2.bias", ema=0)]
+    tables = {"0.*": {"ema": 0.5}, "2.bias": {"ema": 0}}
+    for way in (given, tables, None):
+        model = mlp()
+        params: Any = param_groups(model, given) if way is None else model
+        optimizer = SGD(params, lr=0.1, momentum=0.9, ema=0.9, groups=() if way is None else way)
+        half, tenth = Beside(0.5), Beside()
+        for step in range(4):
+            optimizer.zero_grad()
+            loss_of(model, step).backward()
+            optimizer.step()
+            half.take(model[0].parameters())
+            tenth.take([model[2].weight])
+        state = optimizer.state
+        averages = [state[param]["average"] for param in (*model[0].parameters(), model[2].weight)]
+        assert_same_bits(averages, half.kept + tenth.kept)
+        assert "average" not in state[model[2].bias]
+        assert torch.equal(optimizer.averaged_state(model)["2.bias"], model[2].bias)
+    with pytest.raises(SettingsError, match="schedule-free SGD keeps no `ema`"):
+        ScheduleFreeSGD(mlp(), groups=given)
 
 
 @pytest.mark.parametrize("ema", [0, 1, -0.5, 1.5, math.nan, "0.9", True, torch.tensor(0.9)], ids=repr)

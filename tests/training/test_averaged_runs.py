@@ -44,6 +44,33 @@ def test_the_average_is_that_of_the_weights_after_each_step(model, tmp_path):
         assert torch.equal(average, kept.to(average.dtype))
 
 
+def test_groups_have_their_own_averages(tmp_path):
+    """Worked out from the checkpoints; a run that is resumed ends with the same bytes, and one whose groups change."""
+    groups = "[{ match = '*.bias', ema = 0.5 }, { match = 'dense1.weight', ema = 0 }]"
+    options = {**EMA, "checkpoint__every_steps": "1", "checkpoint__keep": "30", "train__epochs": "1.2"}
+    run(tiny(**options, groups=groups), tmp_path / "whole")
+    weights = [tensors_of(folder, "model") for folder in checkpoints_of(tmp_path / "whole")][-6:]
+    decays = (
+        dict.fromkeys(weights[0], 0.9) | {"dense1.weight": 0.0} | {n: 0.5 for n in weights[0] if n.endswith("bias")}
+    )
+    assert set(decays.values()) == {0.9, 0.0, 0.5}
+    for name, average in tensors_of(tmp_path / "whole").items():
+        kept = weights[0][name]
+        for one in weights[1:]:
+            kept = kept + (one[name] - kept) * (1 - decays[name]) if decays[name] else one[name]
+        assert torch.equal(average, kept)
+    run(tiny(**options, groups=groups), tmp_path / "parts", at=3)
+    shutil.copytree(tmp_path / "parts", tmp_path / "changed")
+    run(tiny(**options, groups=groups), tmp_path / "parts")
+    assert fingerprints(tmp_path / "parts") == fingerprints(tmp_path / "whole")
+    outcome, _ = run(tiny(**options, groups="[{ match = '*.weight', ema = 0.5 }]"), tmp_path / "changed")
+    assert outcome.finished
+    kept = tensors_of(checkpoints_of(tmp_path / "parts")[2], "model")["dense1.weight"]
+    for one in weights[3:]:
+        kept = kept + (one["dense1.weight"] - kept) * 0.5
+    assert torch.equal(tensors_of(tmp_path / "changed")["dense1.weight"], kept)
+
+
 def test_a_narrow_models_average_goes_on_in_float32(tmp_path):
     """Interrupted and resumed: byte for byte the average of a run that was not."""
     run(tiny(**NARROW), tmp_path / "whole")

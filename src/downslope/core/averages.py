@@ -8,6 +8,7 @@ compiled kernel's give the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-NONE_IS_KEPT = "none is kept. Pass ema=0.999, say, to the optimizer"
+NONE_IS_KEPT = "none is kept. Pass ema=0.999, say, to the optimizer or one of its groups"
 AT_AVERAGE = (
     "the parameters hold their averages, from which no step is taken. Leave the `with optimizer.averaged()` first."
 )
@@ -104,7 +105,25 @@ def misfit_of_average(average: Any, param: Array, *, can_move: bool = False) -> 
     return "is read-only" if can_move and not average.flags.writeable else None
 
 
-def check_averages_kept(ema: float | None, what: str) -> None:
+def misfits_of_averages(averages: Any, params: Mapping[str, Array], kept: Collection[str]) -> list[str]:
+    """Return what is wrong with the averages of a state, by name; `kept` are the names of those that are kept."""
+    if not isinstance(averages, Mapping):
+        return [f"`average` must be a dictionary of arrays by name; got {type(averages).__name__}"]
+    if averages and not kept:
+        return ["`average` has no place here, where none is kept (ema=None)"]
+    problems = {name: _misfit_of_named(name, average, params, kept) for name, average in averages.items()}
+    return [f"the average of `{shown(name)}` {problem}" for name, problem in problems.items() if problem is not None]
+
+
+def _misfit_of_named(name: str, average: Any, params: Mapping[str, Array], kept: Collection[str]) -> str | None:
+    if name not in params:
+        return "is that of no parameter"
+    if name not in kept:
+        return "has no place here, where none is kept of its group (ema=0)"
+    return misfit_of_average(average, params[name])
+
+
+def check_averages_kept(what: str, *, is_any_kept: bool) -> None:
     """Raise `StateError` where no average is kept that could be read."""
-    if ema is None:
+    if not is_any_kept:
         raise StateError(f"cannot {what}: {NONE_IS_KEPT}.")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -48,6 +49,7 @@ class Group:
         trust_clip: Whether the trust ratio only lowers lr.
         adaptive_clip: Factor of adaptive clipping; 0 for none.
         adaptive_clip_by: "tensor" or "unit", of what its norms are.
+        ema: Decay of the average of these weights; 0 for none.
 
     Raises:
         GroupError: If `match` is empty or no pattern, or nothing is changed by the group.
@@ -74,6 +76,7 @@ class Group:
     trust_clip: bool | None = None
     adaptive_clip: float | None = None
     adaptive_clip_by: ClipBy | None = None
+    ema: float | None = None
 
     def __post_init__(self) -> None:
         """Check the patterns; what they match and what they change is checked where it is known."""
@@ -90,6 +93,8 @@ class Group:
             raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting such as weight_decay=0.")
         if self.lr_factor is not None:
             self._check_factor(self.lr_factor)
+        if self.ema is not None:
+            object.__setattr__(self, "ema", self._checked_ema(self.ema))
         self.apply(
             Settings(momentum=0.5, trust_coefficient=1.0, adaptive_clip=1.0)
         )  # with which every allowed change is allowed
@@ -117,13 +122,14 @@ class Group:
         }
 
     def apply(self, settings: Settings) -> Settings:
-        """Return `settings` with this group's changes.
+        """Return `settings` with this group's changes; an average is no part of them, see `ema_of`.
 
         Raises:
             GroupError: If the result is not allowed.
         """
         try:
             changes = self.resolved(settings.lr).changes()
+            changes.pop("ema", None)
             if changes.get("trust_coefficient") == 0:
                 changes.setdefault("trust_clip", False)  # of a ratio that there is not
             if changes.get("adaptive_clip") == 0:
@@ -139,6 +145,22 @@ class Group:
             SettingsError: If the product is no learning rate.
         """
         return self if self.lr_factor is None else replace(self, lr=scaled(lr, self.lr_factor), lr_factor=None)
+
+    def ema_of(self, common: Any) -> Any:
+        """Return the decay of the average of this group's weights; None where none is kept.
+
+        Args:
+            common: That of all the others, or None.
+        """
+        return common if self.ema is None else self.ema or None
+
+    def _checked_ema(self, ema: Any) -> float:
+        if isinstance(ema, Real) and not isinstance(ema, bool) and 0 <= float(ema) < 1:
+            return float(ema)
+        raise GroupError(
+            f"group {self.match!r}: `ema` must be in (0, 1) such as 0.999, or 0 for no average of these weights; got "
+            f"{shown(repr(ema))}."
+        )
 
     def _check_factor(self, factor: Any) -> None:
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from downslope.core.rule import StepScalars
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
 SMALLEST_NORM = 1e-3
@@ -84,8 +86,19 @@ def factors_of(settings: Any) -> TensorFactors:
     )
 
 
-def clipped_by_unit(grad: np.ndarray[Any, Any], param: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+def clipped_by_unit(
+    grad: np.ndarray[Any, Any],
+    param: np.ndarray[Any, Any],
+    share: float,
+    norms_of: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None = None,
+) -> np.ndarray[Any, Any]:
     """Return a gradient of two axes or more with each slice along the first axis scaled down, in its own format.
+
+    Args:
+        grad: The gradient.
+        param: Its parameter.
+        share: Largest norm of a slice of the gradient, as a share of that of the parameter's.
+        norms_of: What returns the norms of slices; None for `unit_norms`.
 
     Example:
         >>> import numpy as np
@@ -95,9 +108,10 @@ def clipped_by_unit(grad: np.ndarray[Any, Any], param: np.ndarray[Any, Any], sha
     """
     import numpy as np
 
-    norm, most = _unit_norms(grad), share * np.maximum(_unit_norms(param), SMALLEST_NORM)
+    norm, size = ((norms_of or unit_norms)(array) for array in (grad, param))
+    most = share * np.maximum(size, SMALLEST_NORM)
     is_larger = norm > most
-    factors = np.where(is_larger, most / np.where(is_larger, norm, 1.0), 1.0)
+    factors = np.where(is_larger, most / np.where(is_larger, norm, 1.0), 1.0).reshape(-1, *(1 for _ in grad.shape[1:]))
     wide = np.result_type(grad, np.float32)
     with np.errstate(all="ignore"):
         clipped = grad.astype(wide) * factors.astype(wide)
@@ -106,7 +120,8 @@ def clipped_by_unit(grad: np.ndarray[Any, Any], param: np.ndarray[Any, Any], sha
     return formed
 
 
-def _unit_norms(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def unit_norms(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the norm of each slice along the first axis, in float64."""
     import numpy as np
 
     axes = tuple(range(1, array.ndim))
@@ -114,4 +129,4 @@ def _unit_norms(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     with np.errstate(all="ignore"):
         largest = wide.max(axes, keepdims=True, initial=0.0)
         largest = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)  # else squares might leave float64
-        return np.sqrt(np.square(wide / largest).sum(axes, keepdims=True)) * largest
+        return (np.sqrt(np.square(wide / largest).sum(axes, keepdims=True)) * largest).reshape(-1)

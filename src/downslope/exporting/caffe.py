@@ -80,7 +80,7 @@ def _groups(plan: Plan, base: Settings) -> list[tuple[str, str, str]]:
     """Return the patterns of each group and its multipliers of lr and weight decay."""
     found: list[tuple[str, str, str]] = []
     for group, settings in plan.groups:
-        changed = set(group.changes()) - {"lr", "lr_factor", "weight_decay"}
+        changed = set(group.changes()) - {"lr", "lr_factor", "weight_decay", "ema"}
         if any(getattr(settings, name) != getattr(base, name) for name in changed - {"decay"}):
             raise ExportError(
                 f"Caffe's blobs differ in lr_mult and decay_mult alone; the group {group.match!r} changes "

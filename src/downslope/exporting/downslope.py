@@ -42,7 +42,8 @@ def _changed(settings: Settings) -> list[str]:
 
 def _given(in_steps: Any, plan: Plan) -> list[str]:
     group = in_steps(plan.steps_per_epoch) if plan.steps_per_epoch else in_steps(1)
-    return [f"{name}={_source(value)}" for name, value in group.changes().items()]
+    changes = {name: value for name, value in group.changes().items() if name != "ema"}  # which is not exported
+    return [f"{name}={_source(value)}" for name, value in (changes or {"lr_factor": 1.0}).items()]
 
 
 def _source(value: Any) -> str:

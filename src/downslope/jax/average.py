@@ -21,6 +21,8 @@ from downslope.jax.leaves import is_hole
 def averaged_params(state: Any, params: Any) -> Any:
     """Return the averages of parameters, each in its parameter's format; before the first step the parameters.
 
+    A parameter of which none is kept (a group's `ema` of 0) is returned as it is.
+
     Args:
         state: An `AveragingSGDState`, which `sgd` has with `ema`.
         params: The parameters as they are trained.

@@ -70,10 +70,12 @@ class Hyperparameters:
         settings: Every value that is known; for the others, a stand-in.
         live: The others by name: functions of the step count (optax's schedules), and JAX's scalar arrays, which
             `optax.inject_hyperparams` changes from step to step and `jit` traces.
+        ema: Decay of the averages, a number or a scalar array; None where none are kept.
     """
 
     settings: Settings
     live: Mapping[str, Any]
+    ema: Any = None
 
     @property
     def has_velocity(self) -> bool:
@@ -106,7 +108,9 @@ class Hyperparameters:
             )
         changes = group.resolved(self.settings.lr).changes()
         own = Hyperparameters(
-            group.apply(self.settings), {name: value for name, value in self.live.items() if name not in changes}
+            group.apply(self.settings),
+            {name: value for name, value in self.live.items() if name not in changes},
+            group.ema_of(self.ema),
         )
         _check_references(own)
         return own

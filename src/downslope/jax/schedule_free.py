@@ -107,7 +107,9 @@ def schedule_free_sgd(
     check_listed(groups)
     if isinstance(groups, set | frozenset):
         raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
-    rule = _Rule(cast("Any", _Own(settings)), tuple(groups), checked_velocity_dtype(velocity_dtype), None)
+    for group in groups:
+        check_not_schedule_free(group.ema_of(None))
+    rule = _Rule(cast("Any", _Own(settings)), tuple(groups), checked_velocity_dtype(velocity_dtype))
     return optax.GradientTransformationExtraArgs(rule.init, cast("Any", rule.update))
 
 
@@ -149,7 +151,7 @@ def _is_velocity(node: Any) -> bool:
 class _Own:
     """Settings of some parameters, as `Hyperparameters` are those of SGD."""
 
-    has_velocity, asks_for_first, factors = True, False, NONE
+    has_velocity, asks_for_first, factors, ema = True, False, NONE, None
 
     def __init__(self, settings: ScheduleFree) -> None:
         self.settings = settings

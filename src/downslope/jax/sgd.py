@@ -17,6 +17,7 @@ from downslope.core.groups import Group, check_listed
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
+from downslope.core.shown import shown
 from downslope.core.synonyms import says_our_words
 from downslope.core.tensor_factors import NONE, TensorFactors
 from downslope.jax.average import checked_decay, followed, no_average_yet
@@ -70,7 +71,7 @@ class AveragingSGDState(NamedTuple):
         velocity: Velocities.
         started: Whether parameters have had gradients.
         average: A pytree of the parameters' structure: the average of each, in float32, of float64 in float64; zeros
-            before the first step. `averaged_params` reads it.
+            before the first step, None for a group whose `ema` is 0. `averaged_params` reads it.
     """
 
     count: Any
@@ -134,7 +135,7 @@ def sgd(
             fewer than 4096 elements float32.
         ema: Decay of an average of the parameters that each step moves: of what `optax.apply_updates` makes of its
             updates, so that in a chain nothing may come after it. `update` needs the parameters; `averaged_params`
-            reads it.
+            reads it. A group may have its own, 0 for none.
 
     Returns:
         A transformation with state `SGDState`, with `ema` `AveragingSGDState`, whose `update` takes extra arguments, as
@@ -178,7 +179,8 @@ def sgd(
     check_listed(groups)
     if isinstance(groups, set | frozenset):
         raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
-    rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype), checked_decay(ema))
+    common = replace(common, ema=checked_decay(ema))
+    rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype))
     return optax.GradientTransformationExtraArgs(rule.init, cast("Any", rule.update))
 
 
@@ -211,21 +213,21 @@ class SGDRule:
         common: Hyperparameters outside of all groups.
         groups: The groups.
         velocity_dtype: Format of velocities, or None.
-        ema: Decay of the averages, a number or a scalar array; None where none are kept.
     """
 
-    def __init__(self, common: Hyperparameters, groups: tuple[Group, ...], velocity_dtype: Any, ema: Any) -> None:
-        self._common, self._groups, self._velocity_dtype, self._ema = common, groups, velocity_dtype, ema
+    def __init__(self, common: Hyperparameters, groups: tuple[Group, ...], velocity_dtype: Any) -> None:
+        self._common, self._groups, self._velocity_dtype = common, groups, velocity_dtype
         self._own = [*(common.with_group(group) for group in groups), common]
+        self._averages = any(home.ema is not None for home in self._own)
 
     def init(self, params: Any) -> SGDState | AveragingSGDState:
         """Return the state that steps begin with."""
         named, tree = named_leaves(params)
         check_params(named)
-        averages = [leaf if is_hole(leaf) else no_average_yet(leaf) for _, leaf in named]
-        velocity, started = [], []
+        velocity, started, averages = [], [], []
         for (name, leaf), home in zip(named, self._homes_of(named), strict=True):
             nothing = leaf if is_hole(leaf) else None
+            averages.append(nothing if is_hole(leaf) or home.ema is None else no_average_yet(leaf))
             kept = home.has_velocity and not is_hole(leaf)
             velocity.append(zeros_for(name, leaf, self._velocity_dtype) if kept else nothing)
             started.append(jnp.zeros((), bool) if kept and home.asks_for_first else nothing)
@@ -234,7 +236,7 @@ class SGDRule:
             velocity=tree.unflatten(velocity),
             started=tree.unflatten(started) if any(home.asks_for_first for home in self._own) else None,
         )
-        return state if self._ema is None else AveragingSGDState(*state, average=tree.unflatten(averages))
+        return AveragingSGDState(*state, average=tree.unflatten(averages)) if self._averages else state
 
     def update(
         self, updates: Any, state: Any, params: Any = None, **extra_args: Any
@@ -260,7 +262,7 @@ class SGDRule:
 
     def _averaged(self, deltas: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, Row]]:
         """Return each update and its row, where averages are kept."""
-        return [] if self._ema is None else list(zip(deltas, rows, strict=True))
+        return list(zip(deltas, rows, strict=True)) if self._averages else []
 
     def next_state(
         self,
@@ -281,12 +283,9 @@ class SGDRule:
             started = tree.unflatten(marked)
         count = jnp.asarray(known.count)
         after = SGDState(count=optax.safe_increment(count), velocity=tree.unflatten(velocities), started=started)
-        if self._ema is None:
+        if not self._averages:
             return after
-        averages = [
-            param if is_hole(param) else followed(row.name, param, row.average, self._ema, count)
-            for row, param in zip(rows, moved, strict=True)
-        ]
+        averages = [_average_after(row, param, count) for row, param in zip(rows, moved, strict=True)]
         return AveragingSGDState(*after, average=tree.unflatten(averages))
 
     def rows_of(self, grads: Any, state: Any, params: Any) -> tuple[list[Row], Any]:
@@ -294,10 +293,10 @@ class SGDRule:
         check_state(state)
         named, tree = named_leaves(grads)
         averages = getattr(state, "average", None)
-        if self._ema is None and averages is not None:
+        if not self._averages and averages is not None:
             raise StateError("the state has averages, which have no place here, where none are kept (ema=None).")
         if params is None:
-            _check_params_not_needed(self._common, self._groups, self._ema)
+            _check_params_not_needed(self._common, self._groups)
             param_leaves, homes = [None] * len(named), [self._common] * len(named)
         else:
             named_params, param_tree = named_leaves(params)
@@ -321,6 +320,19 @@ class SGDRule:
         present = [(name, jnp.shape(leaf)) for name, leaf in named if not is_hole(leaf)]
         indices = iter(assign_leaves(self._groups, present))
         return [self._common if is_hole(leaf) else self._own[next(indices)] for _, leaf in named]
+
+
+def _average_after(row: Row, param: Any, count: Any) -> Any:
+    """Return the average of a row's parameter, as it is after the step; None where none is kept."""
+    if is_hole(param):
+        return param
+    if row.home.ema is not None:
+        return followed(row.name, param, row.average, row.home.ema, count)
+    if not is_hole(row.average):
+        raise StateError(
+            f"the average of `{shown(row.name)}` has no place here, where none is kept of its group (ema=0)."
+        )
+    return None
 
 
 def moved_by(delta: Any, param: Any) -> Any:
@@ -371,7 +383,7 @@ def step_leaf(
     return delta, None if velocity is None else new_velocity.astype(velocity.dtype)
 
 
-def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group], ema: Any) -> None:
+def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -> None:
     how = "Call update(grads, state, params)."
     if groups:
         raise GroupError(f"`groups` match parameters by name, and `update` got no parameters. {how}")
@@ -379,7 +391,7 @@ def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group], e
         raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")
     if common.factors.given:
         raise SettingsError(f"trust ratios and adaptive clipping need the parameters, and `update` got none. {how}")
-    if ema is not None:
+    if common.ema is not None:
         raise SettingsError(f"an average (`ema`) needs the parameters, and `update` got none. {how}")
 
 

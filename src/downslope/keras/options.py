@@ -87,6 +87,15 @@ def check_no_factors(given: Settings | Group) -> None:
         )
 
 
+def check_no_averages(groups: Sequence[Group]) -> None:
+    """Raise `SettingsError` if a group is to have an average of its own, for which Keras has one decay."""
+    if any(group.ema is not None for group in groups):
+        raise SettingsError(
+            "`ema` of a group is not for Keras, which averages all variables with one decay: use_ema=True, "
+            "ema_momentum=0.99. Leave it out of the group, or use downslope.torch, downslope.jax or downslope.numpy."
+        )
+
+
 def check_rate(value: Any) -> Any:
     """Return a learning rate that is to take the place of another, as the base class takes it.
 

@@ -21,7 +21,14 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.synonyms import says_our_words
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
-from downslope.keras.options import DEFAULTS, check_factors, check_no_factors, check_rate, settings_and_lr
+from downslope.keras.options import (
+    DEFAULTS,
+    check_factors,
+    check_no_averages,
+    check_no_factors,
+    check_rate,
+    settings_and_lr,
+)
 from downslope.keras.rule_step import move, scalars_of
 from downslope.keras.schedules import Scheduled, value_of_keras
 from downslope.keras.traced_numbers import Number, computing_format
@@ -190,6 +197,7 @@ class SGD(keras.optimizers.Optimizer):
         check_factors(rate, self._held.groups)
         for group in self._held.groups:
             check_no_factors(group)
+        check_no_averages(self._held.groups)
         self.momentums = []
 
     momentum = Fixed("Momentum, a number or a schedule.")

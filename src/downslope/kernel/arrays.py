@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from downslope.core.blocks import decode, encode
+from downslope.core.tensor_factors import unit_norms
+from downslope.kernel import use_threads
 from downslope.kernel.coefficients import FORMATS, six_coefficients
 
 if TYPE_CHECKING:
@@ -33,13 +35,13 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
 
 
 class Averages(NamedTuple):
-    """Averages of parameters that a step moves with them, by name, and the weight of new parameters in them."""
+    """Averages of parameters that a step moves with them, by name, and the weight of each new parameter in its own."""
 
     arrays: dict[str, Array]
-    weight: float
+    weights: dict[str, float]
 
 
-NO_AVERAGES = Averages({}, 0.0)
+NO_AVERAGES = Averages({}, {})
 
 
 def collect(
@@ -108,25 +110,24 @@ def prepare(
     return Prepared(step, outside, grads, fresh, obstacle)
 
 
-CodedRow = tuple[Array, Array, Array, Array, "Array | None", int]
-"""(param, grad of its format, codes, scales, average if it moves with them, kind)."""
+CodedRow = tuple[Array, Array, Array, Array, "Array | None", float, int]
+"""(param, grad of its format, codes, scales, average if it moves with them, weight of the parameter in it, kind)."""
 
 
-def step_codes(native: Any, rows: list[CodedRow], numbers: list[float], weight: float = 0.0) -> list[CodedRow]:
+def step_codes(native: Any, rows: list[CodedRow], numbers: list[float]) -> list[CodedRow]:
     """Step arrays whose velocity is codes, by the kernel where it can, and return those that it cannot take.
 
     Args:
         native: The compiled module, or None.
         rows: None of them sharing memory with another.
         numbers: Six coefficients for each kind.
-        weight: Weight of new parameters in their averages.
     """
     if native is None:
         return rows
-    known = [(*row[:5], CODES[row[0].dtype], row[5]) for row in rows if type(row[0]) is np.ndarray]
+    known = [(*row[:6], CODES[row[0].dtype], row[6]) for row in rows if type(row[0]) is np.ndarray]
     left = [row for row in rows if type(row[0]) is not np.ndarray]
     plain = [row for row in rows if type(row[0]) is np.ndarray]
-    return left + [plain[place] for place in native.step_codes(known, numbers, weight)]
+    return left + [plain[place] for place in native.step_codes(known, numbers)]
 
 
 def step_codes_in_numpy(row: CodedRow, numbers: list[float]) -> None:
@@ -134,7 +135,7 @@ def step_codes_in_numpy(row: CodedRow, numbers: list[float]) -> None:
 
     Its average is left as it is.
     """
-    param, grad, codes, scales, _, kind = row
+    param, grad, codes, scales, *_, kind = row
     six = numbers[6 * kind : 6 * kind + 6]
     delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = map(np.float32, six)
     wide, grad, velocity = param.astype(np.float32), grad.astype(np.float32), decode(codes, scales)
@@ -145,6 +146,19 @@ def step_codes_in_numpy(row: CodedRow, numbers: list[float]) -> None:
         delta = delta + delta_velocity * velocity
         codes[...], scales[...] = encode(after + from_velocity * velocity)
         param[...] = (wide + delta).astype(param.dtype)
+
+
+def unit_norms_of(native: Any, array: Array) -> Array:
+    """Return the norm of each slice along the first axis, in float64: by the kernel where it can read the array.
+
+    Its sums add up in one order, whichever optimizer asks for them.
+    """
+    if native is not None and type(array) is np.ndarray and array.dtype in CODES and array.size:
+        norms = np.empty(len(array), np.float64)
+        use_threads()
+        if native.unit_norms_of_array(array, CODES[array.dtype], norms):
+            return norms
+    return unit_norms(array)
 
 
 def coefficients(scalars: StepScalars) -> list[float]:

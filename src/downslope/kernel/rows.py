@@ -17,6 +17,7 @@ class Row(NamedTuple):
         compensation: What compensated rounding has dropped.
         scales: Scales of the codes.
         average: Its average.
+        factors: Factors on its gradient, one in float64 for each slice along the first axis; none in a plan.
         kind: Which six coefficients; None in a plan for a parameter that something else steps.
         rounding: How it is rounded, see `kernel.coefficients.ROUNDINGS`.
         place: Number of the tensor, for its random numbers.
@@ -32,6 +33,7 @@ class Row(NamedTuple):
     compensation: Any = None
     scales: Any = None
     average: Any = None
+    factors: Any = None
     kind: int | None = None
     rounding: int = 0
     place: int = 0

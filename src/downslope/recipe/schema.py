@@ -587,6 +587,11 @@ class Recipe(ShownInNotebooks):
             )
         if isinstance(self.sgd, ScheduleFree):
             self._check_schedule_free()
+        if self.train.ema is None and any(group.ema is not None for group in self.groups):
+            raise RecipeError(
+                "`groups.ema` is of an average of the weights, and the recipe keeps none. Give train.ema = 0.999, say, "
+                "or remove `groups.ema`."
+            )
         if self.train.rewinds is not None and self.checkpoint.every_steps is None:
             raise RecipeError(
                 f"`{self.train.rewinds}` needs `checkpoint.every_steps`: where a rewind leads must not depend on the "

@@ -150,6 +150,8 @@ def _group(group: Group, sgd: Settings, common: _Factors, factor: Fraction, rule
         changes["weight_decay"] = _scaled(group.weight_decay, own.weight_decay)
     elif own.weight_decay != common.weight_decay:
         changes["weight_decay"] = _scaled(sgd.weight_decay, own.weight_decay)
+    if group.ema:
+        changes["ema"] = tidy(batch.average_for_batch(group.ema, float(factor)))
     return replace(group, **changes)
 
 

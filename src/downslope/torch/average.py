@@ -221,7 +221,7 @@ class Averaging(Optimizer):
 
     def _check_has_averages(self, what: str) -> None:
         if all(group.get("ema") is None for group in self.param_groups):
-            raise StateError(f"cannot {what}: {NONE_IS_KEPT} or one of its groups.")
+            raise StateError(f"cannot {what}: {NONE_IS_KEPT}.")
         if (within := getattr(self, "_in_backward", None)) is not None:
             within.check_closed(what)
 

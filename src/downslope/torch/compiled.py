@@ -10,31 +10,24 @@ import itertools
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from downslope.core.errors import StateError
-from downslope.kernel import load_native, use_threads
-from downslope.kernel.coefficients import six_coefficients
-from downslope.kernel.random_bits import step_key
 from downslope.torch import group_values
 from downslope.torch.average import check_not_at_average, follow
 from downslope.torch.gradients import gradient_scale
-from downslope.torch.options import StepOptions
 from downslope.torch.step import (
-    Groups,
-    kernel_takes,
     make_entries,
     mark_shared_memory,
     multiplied,
-    row_of,
     scaled,
-    with_factors,
+    step_by_kernel,
 )
-from downslope.torch.tensors import EXCHANGE
-from downslope.torch.update import Entry, Scalars, apply
+from downslope.torch.tensor_factors import clipped_by_unit, with_factors
+from downslope.torch.update import apply
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -124,29 +117,14 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     entries = [replace(entry, param=param) for entry, param in zip(entries, params, strict=True)]
     entries = mark_shared_memory(groups, entries, grads)
     grads, factor = multiplied(grads, factor)
-    both, grads = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
-    rest = _step_by_kernel(groups, options, entries, grads, both)
-    apply(groups, state, options, [entries[i] for i in rest], [grads[i] for i in rest], both)
+    both, grads, factors = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
+    rest = step_by_kernel(groups, options, entries, grads, factors, both)
+    buffers = [tensor for i, entry in enumerate(entries) if i not in rest for tensor in entry.written()[1:]]
+    torch._C._increment_version(buffers)  # the parameters' are the operation's own business
+    of_rest = [clipped_by_unit(grads[i], factors[i]) for i in rest]
+    apply(groups, state, options, [entries[i] for i in rest], of_rest, both)
     moved = {id(homes[position][2]): param for position, param in zip(positions, params, strict=True)}
     in_kernel = set(range(len(entries))) - set(rest)
     within = {id(homes[positions[i]][2]) for i in in_kernel if entries[i].average is not None}
     follow(groups, state, within, moved=moved)
     optimizer.count_step()
-
-
-def _step_by_kernel(
-    groups: Groups, options: StepOptions, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars
-) -> list[int]:
-    """Step what the kernel takes; return the indices of the others."""
-    native: Any = load_native()
-    taken = [kernel_takes(native, groups, entry, grad) for entry, grad in zip(entries, grads, strict=True)]
-    in_kernel = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
-    if in_kernel:
-        kinds = sorted({(entry.kind, entry.is_undampened) for entry, _ in in_kernel})
-        rows = [row_of(entry, kinds.index((entry.kind, entry.is_undampened)), grad) for entry, grad in in_kernel]
-        use_threads()
-        coefficients = [number for kind, first in kinds for number in six_coefficients(scalars[first][kind])]
-        native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))
-        buffers = [tensor for entry, _ in in_kernel for tensor in entry.written()[1:]]
-        torch._C._increment_version(buffers)  # the parameters' are the operation's own business
-    return [i for i, is_taken in enumerate(taken) if not is_taken]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import NonFiniteGradientError, SettingsError
-from downslope.core.tensor_factors import SMALLEST_NORM
 from downslope.kernel import load_native, use_threads
 from downslope.torch import group_values
 from downslope.torch.options import StepOptions
@@ -146,57 +145,6 @@ def each_norm(tensors: Sequence[Tensor]) -> list[float]:
             norms[place] = norm
     # what is infinite may be the sum of squares alone, as in `global_norm`
     return [global_norm([one]) if math.isinf(norm) else norm for one, norm in zip(tensors, norms, strict=True)]
-
-
-@torch.no_grad()
-def clipped_by_unit(grad: Tensor, param: Tensor, share: float, scale: float) -> Tensor:
-    """Return a gradient of two axes or more with each unit scaled down, in the gradient's format.
-
-    A unit is a slice along the first axis, in which PyTorch's layers have their outputs.
-
-    Args:
-        grad: The gradient.
-        param: Its parameter.
-        share: Largest norm of a unit's gradient, as a share of the norm of its weights.
-        scale: Magnitude of the factor that will be on the gradient.
-    """
-    norm, size = _unit_norms(grad) * scale, _unit_norms(param)
-    most = size.clamp_(min=SMALLEST_NORM).mul_(share)
-    is_larger = norm > most
-    factors = torch.where(is_larger, most / torch.where(is_larger, norm, 1.0), 1.0)
-    wide = torch.promote_types(grad.dtype, torch.float32)
-    return (grad.to(wide) * factors.to(wide.to_real())).to(grad.dtype)
-
-
-@torch.no_grad()
-def _unit_norms(tensor: Tensor) -> Tensor:
-    """Return the norm of each slice along the first axis, in float64, to be multiplied with the tensor."""
-    axes = tuple(range(1, tensor.ndim))
-    wide = tensor.detach().abs().to(torch.float64)
-    largest = wide.amax(axes, keepdim=True) if wide.numel() else wide.sum(axes, keepdim=True)
-    largest = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)  # else squares might leave float64
-    return torch.linalg.vector_norm(wide / largest, dim=axes, keepdim=True) * largest
-
-
-def check_whole(param: Tensor, group: Mapping[str, Any], index: int) -> None:
-    """Raise if a parameter is a piece or a pack of others, so that its norm here is not a layer's.
-
-    Raises:
-        SettingsError: With the parameter's name.
-    """
-    if is_distributed(param) and param.ndim > 1 and group_values.tensor_factors_of(group).by_unit:
-        place = next(place for place, one in enumerate(group["params"]) if one is param)
-        raise SettingsError(
-            f"{group_values.parameter_name(group, index, place)} is divided over processes, and adaptive_clip_by="
-            '"unit" is for tensors that are whole on each. Use adaptive_clip_by="tensor", whose norms are of the whole.'
-        )
-    if getattr(param, "_is_flat_param", False) or getattr(param, "_fsdp_flattened", False):
-        place = next(place for place, one in enumerate(group["params"]) if one is param)
-        raise SettingsError(
-            f"{group_values.parameter_name(group, index, place)} is a piece of a layer, or several of them in one, as "
-            "FullyShardedDataParallel lays them out, and trust_coefficient and adaptive_clip are about norms of whole "
-            "tensors. Shard the model by torch.distributed.fsdp.fully_shard instead, or leave them out."
-        )
 
 
 def all_finite(grads: Sequence[Tensor]) -> bool:

@@ -116,7 +116,8 @@ def _changes(group: Group, lr: Any) -> dict[str, Any]:
     if group.lr_factor is not None and (lr is None or isinstance(lr, Tensor)):
         what = "not known here" if lr is None else "a tensor"
         raise SettingsError(f"`lr_factor` multiplies a number or a schedule, and lr is {what}. Give the group an lr.")
-    return group.resolved(lr).changes()
+    changes = group.resolved(lr).changes()
+    return changes | {"ema": group.ema_of(None)} if "ema" in changes else changes
 
 
 def named_by(model: nn.Module, items: Sequence[Any]) -> list[Any]:

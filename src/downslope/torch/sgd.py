@@ -88,7 +88,7 @@ class SGD(Averaging, SteppingInBackward):
             0 leaves its own alone.
         trust_clip: LARC: the trust ratio only lowers lr.
         adaptive_clip: Largest norm of each tensor's gradient as a share of its parameter's; clip_norm comes before it.
-        adaptive_clip_by: "unit" for norms of each slice along the first axis, by torch's operations; see `Settings`.
+        adaptive_clip_by: "unit" for norms of each slice along the first axis, instead of the tensor's; see `Settings`.
         foreach: True for torch's multi-tensor operations, False for one tensor at a time; either instead of the
             kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.

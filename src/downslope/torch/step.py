@@ -52,10 +52,18 @@ from downslope.kernel.rows import Row
 from downslope.torch import group_values
 from downslope.torch.average import AVERAGE, average_of, follow, outside_of_kernel, weight_of
 from downslope.torch.blocks import CODES, INT8, SCALES, check_can_be_coded, zero_codes
-from downslope.torch.gradients import check_whole, clipped_by_unit, each_norm
 from downslope.torch.options import StepOptions, has_codes, rounding_of, velocity_dtype_of
 from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
-from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
+from downslope.torch.tensor_factors import check_whole, clipped_by_unit, has_units_in_order, is_by_unit, with_factors
+from downslope.torch.tensors import (
+    EXCHANGE,
+    LOCAL,
+    SPEC,
+    fit,
+    is_distributed,
+    laid_out_alike,
+    local_part,
+)
 from downslope.torch.update import COMPENSATION, VELOCITY, Entry, Scalars, apply, first_element
 
 Groups = Sequence[dict[str, Any]]
@@ -98,8 +106,9 @@ class StepPlan:
 
     Attributes:
         entries: Every parameter that has a gradient, in the order of the groups.
-        rest: Those that the kernel does not take, and that have elements.
-        has_kernel: Whether there are others, that it takes.
+        rest: Those with elements that the plan's own call of the kernel does not step: torch's operations do, and, of
+            those that are clipped unit by unit, the kernel with the factors of each step.
+        has_kernel: Whether there are others, which it steps.
         state: How far the plan may be trusted.
     """
 
@@ -108,9 +117,11 @@ class StepPlan:
         self.entries = entries = mark_shared_memory(groups, entries, grads_of(entry.param for entry in entries))
         self._choices = choices_of(groups)
         native = None if differentiable or EXCHANGE is None else load_native()
-        in_kernel = [entry for entry in entries if kernel_takes(native, groups, entry, entry.param.grad)]
+        taken = [entry for entry in entries if kernel_takes(native, groups, entry, entry.param.grad)]
+        in_kernel = [entry for entry in taken if not is_by_unit(groups, entry)]
         in_kernel_ids = {id(entry.param) for entry in in_kernel}
         self.rest = [entry for entry in entries if id(entry.param) not in in_kernel_ids and entry.param.numel()]
+        self._by_unit = [entry for entry in taken if is_by_unit(groups, entry)]
         may_be_kept = native is not None and not (
             any(not group_values.is_fixed(group["momentum"]) for group in groups)  # from 0 it may come to be more
             or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
@@ -223,27 +234,50 @@ class StepPlan:
             step_by_torch(groups, state, options, self.entries, self.grads(), scalars, factor)
             follow(groups, state)
             return
-        both, own_grads = scaled(groups, scalars, factor), {}
+        both, rest, within = scaled(groups, scalars, factor), self.rest, self._averaged
+        own: dict[int, tuple[Tensor, Tensor | None]] = {}
         if self._has_factors:
-            both, grads = with_factors(groups, self.entries, self.grads(), both)
-            own_grads = {id(entry): grad for entry, grad in zip(self.entries, grads, strict=True)}
+            both, grads, factors = with_factors(groups, self.entries, self.grads(), both)
+            own = {id(entry): pair for entry, pair in zip(self.entries, zip(grads, factors, strict=True), strict=True)}
         if factor > 1.0:
-            for group, own in zip(groups, both[0], strict=False):
-                group_values.check_coefficients(group, own)
+            for group, common in zip(groups, both[0], strict=False):
+                group_values.check_coefficients(group, common)
+        if self._by_unit:
+            rest, moved = self._step_by_unit(groups, options, own, both)
+            within = within | {id(entry.param) for entry in moved if entry.average is not None}
         if self.has_kernel:
-            key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
-            if self.state is REPEATABLE:
-                self.state = CHECKED  # nothing can be repeated if this step is broken off by Ctrl-C
-            self._run_kernel(self._coefficients_of(both), key)
-            self._may_be_constant = all(map(_is_constant, groups))
-            self._is_constant = self._may_be_constant and factor == 1.0
-            if self.state is CHECKED:
-                self.state = self._limit
-        if self.rest:
-            of_rest: list[Any] = [own_grads.get(id(entry), _get_grad(entry.param)) for entry in self.rest]
-            apply(groups, state, options, self.rest, of_rest, both)
+            self._step_by_kernel(groups, options, both, factor)
+        if rest:
+            of_rest = [clipped_by_unit(*own.get(id(entry), (_get_grad(entry.param), None))) for entry in rest]
+            apply(groups, state, options, rest, of_rest, both)
         if self._has_other_averages:
-            follow(groups, state, self._averaged)
+            follow(groups, state, within)
+
+    def _step_by_kernel(self, groups: Groups, options: StepOptions, scalars: Scalars, factor: float) -> None:
+        key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
+        if self.state is REPEATABLE:
+            self.state = CHECKED  # nothing can be repeated if this step is broken off by Ctrl-C
+        self._run_kernel(self._coefficients_of(scalars), key)
+        self._may_be_constant = all(map(_is_constant, groups))
+        self._is_constant = self._may_be_constant and factor == 1.0
+        if self.state is CHECKED:
+            self.state = self._limit
+
+    def _step_by_unit(
+        self, groups: Groups, options: StepOptions, own: Mapping[int, tuple[Tensor, Tensor | None]], scalars: Scalars
+    ) -> tuple[list[Entry], list[Entry]]:
+        """Step by the kernel what is clipped unit by unit; return what is left of `rest`, and what has moved.
+
+        `own` are gradients and their factors by unit, by the entry's id. What it took when the plan was made it may not
+        take now, by a gradient in another layout.
+        """
+        entries = self._by_unit
+        grads, factors = zip(*(own[id(entry)] for entry in entries), strict=True)
+        left = step_by_kernel(groups, options, entries, grads, factors, scalars)
+        moved = [entry for place, entry in enumerate(entries) if place not in left]
+        torch._C._increment_version(_written(moved))
+        ids = set(map(id, moved))
+        return [entry for entry in self.rest if id(entry) not in ids], moved
 
     def _run_kernel(self, coefficients: list[float], key: int) -> None:
         if self._is_large:
@@ -290,34 +324,6 @@ def scaled(groups: Groups, scalars: list[StepScalars], factor: float) -> Scalars
     ]
 
 
-def with_factors(
-    groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars
-) -> tuple[Scalars, Sequence[Tensor]]:
-    """Return a step's scalars with those of every tensor behind them whose gradient has factors of its own.
-
-    And the gradients, those that are clipped unit by unit as they are then. All norms of a tensor are asked for before
-    anything moves; those of DTensors are of the whole.
-    """
-    own = [(place, entry) for place, entry in enumerate(entries) if entry.own is not None]
-    if not own:
-        return scalars, grads
-    grads, given = list(grads), [group_values.tensor_factors_of(group) for group in groups]
-    factors = [given[entry.group] for _, entry in own]
-    for index, (place, entry) in enumerate(own):
-        if (share := factors[index].adaptive_clip) is not None and factors[index].by_unit and entry.param.ndim > 1:
-            common = scalars[entry.is_undampened][entry.group]
-            grads[place] = clipped_by_unit(grads[place], entry.param, share, abs(common.grad_scale))
-            factors[index] = factors[index]._replace(adaptive_clip=None)
-    norms = each_norm([grads[place] for place, _ in own] + [entry.param for _, entry in own])
-    both = [*scalars[0]], [*scalars[1]]
-    for index, (_, entry) in enumerate(own):
-        common = scalars[entry.is_undampened][entry.group]
-        found = factors[index].of(common, norms[index], norms[len(own) + index])
-        for every in both:  # of which one is asked for it
-            every.append(found)
-    return both, grads
-
-
 def multiplied(grads: Sequence[Tensor], factor: float) -> tuple[Sequence[Tensor], float]:
     """Return gradients and the factor on them; one that is too small for coefficients is multiplied in here."""
     return ([grad * factor for grad in grads], 1.0) if factor < SMALL_FACTOR else (grads, factor)
@@ -336,7 +342,8 @@ def step_by_torch(
 ) -> None:
     """Step all parameters by torch's operations, with a factor on every gradient; `one_by_one`: see `apply`."""
     grads, factor = multiplied(grads, factor)
-    both, grads = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
+    both, grads, factors = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
+    grads = list(map(clipped_by_unit, grads, factors))
     apply(groups, state, options, entries, grads, both, one_by_one=one_by_one)
 
 
@@ -491,12 +498,11 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
         ImplementationError: If the parameter's group insists on it, and it does not.
     """
     group, param = groups[entry.group], entry.param
-    if not param.numel():
+    if not local_part(param).numel():
         return False
     # by default, unless `foreach` or `fused` chose another way
     wanted = group["fused"] or (group["foreach"] is None and group["fused"] is None)
-    by_unit = entry.own is not None and param.ndim > 1 and group_values.tensor_factors_of(group).by_unit
-    if native is not None and wanted and not entry.shares_memory and not by_unit:
+    if native is not None and wanted and not entry.shares_memory:
         tensors = [param, grad, entry.velocity, entry.compensation, entry.average]
         if not is_distributed(param) or all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
             own, grad, velocity, compensation, average = (
@@ -512,11 +518,6 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
     if not group["fused"]:
         return False
     what = f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device})"
-    if by_unit:
-        raise ImplementationError(
-            f'{what} has adaptive_clip_by="unit": its gradient is clipped into another tensor, and the kernel reads '
-            "the gradient where it lies. Leave fused None, and such parameters go another way."
-        )
     if entry.shares_memory:
         raise ImplementationError(
             f"{what} shares memory with its gradient, its velocity or another parameter. The order of operations "
@@ -528,6 +529,42 @@ def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None)
         f"{what} is not for the kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the "
         f"same layout{order}. Leave fused None, and such parameters go another way."
     )
+
+
+def step_by_kernel(
+    groups: Groups,
+    options: StepOptions,
+    entries: Sequence[Entry],
+    grads: Sequence[Tensor],
+    factors: Sequence[Tensor | None],
+    scalars: Scalars,
+) -> list[int]:
+    """Step what the kernel takes by these gradients, each times its factors by unit; return the indices of the others.
+
+    It writes behind autograd's back, and counts no versions of what it writes.
+    """
+    native: Any = load_native()
+    taken = [kernel_takes(native, groups, entry, grad) for entry, grad in zip(entries, grads, strict=True)]
+    given = [row for row, is_taken in zip(zip(entries, grads, factors, strict=True), taken, strict=True) if is_taken]
+    if given:
+        kinds = sorted({(entry.kind, entry.is_undampened) for entry, *_ in given})
+        rows = [_row_alone(*row, kinds.index((row[0].kind, row[0].is_undampened))) for row in given]
+        use_threads()
+        coefficients = [number for kind, first in kinds for number in six_coefficients(scalars[first][kind])]
+        native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))
+    return [i for i, is_taken in enumerate(taken) if not is_taken]
+
+
+def _row_alone(entry: Entry, grad: Tensor, factors: Tensor | None, kind: int) -> Row:
+    """Return what the kernel is told of a parameter outside of a plan; of DTensors, of the shards."""
+    if factors is not None and not has_units_in_order(local_part(entry.param)):
+        grad, factors = clipped_by_unit(grad, factors), None
+    first = _first_of(entry)
+    if is_distributed(entry.param):
+        names = ("param", "velocity", "compensation", "scales", "average")
+        parts = {name: tensor for name in names if (tensor := getattr(entry, name)) is not None}
+        entry = replace(entry, **{name: local_part(tensor) for name, tensor in parts.items()})
+    return row_of(entry, kind, local_part(grad), first=first, factors=factors)
 
 
 def mark_shared_memory(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
@@ -564,15 +601,24 @@ def _row(entry: Entry, kind: int | None, state: State) -> Row:
     param = entry.param
     has_state = any(tensor is not None for tensor in (entry.velocity, entry.compensation, entry.average))
     spec = getattr(param, SPEC) if is_distributed(param) else None
-    first = first_element(param) % 2**32 if entry.rounding == "stochastic" else 0
-    return row_of(entry, kind, None, spec, state[param] if has_state else None, first)
+    return row_of(entry, kind, None, spec, state[param] if has_state else None, _first_of(entry))
+
+
+def _first_of(entry: Entry) -> int:
+    return first_element(entry.param) % 2**32 if entry.rounding == "stochastic" else 0
 
 
 def row_of(
-    entry: Entry, kind: int | None, grad: Tensor | None, spec: Any = None, state: Any = None, first: int = 0
+    entry: Entry,
+    kind: int | None,
+    grad: Tensor | None,
+    spec: Any = None,
+    state: Any = None,
+    first: int = 0,
+    factors: Tensor | None = None,
 ) -> Row:
     """Return what the kernel is told of a parameter; the fields in their order, since a plan has many."""
-    tensors = entry.param, grad, spec, state, entry.velocity, entry.compensation, entry.scales, entry.average
+    tensors = entry.param, grad, spec, state, entry.velocity, entry.compensation, entry.scales, entry.average, factors
     return Row(*tensors, kind, ROUNDINGS[entry.rounding], entry.position, first, entry.weight or 0.0)
 
 

@@ -43,6 +43,19 @@ def laid_out_alike(tensor: Tensor, other: Tensor) -> bool:
     return one.mesh == two.mesh and one.placements == two.placements and tensor.shape == other.shape
 
 
+def in_layout_of(grad: Tensor, param: Tensor) -> Tensor:
+    """Return a DTensor's gradient as it is divided itself: one not yet summed, say, is; any other tensor as it is."""
+    if not is_distributed(param) or laid_out_alike(grad, param):
+        return grad
+    spec = getattr(param, SPEC)
+    return grad.redistribute(spec.mesh, spec.placements)  # type: ignore[operator]
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return all of a DTensor, gathered from every process; any other tensor as it is."""
+    return tensor.detach().full_tensor() if is_distributed(tensor) else tensor  # type: ignore[operator]
+
+
 def local_part(tensor: Tensor) -> Tensor:
     """Return the part of a DTensor that lies in this process; any other tensor as it is."""
     return getattr(tensor, LOCAL) if is_distributed(tensor) else tensor
@@ -78,7 +91,7 @@ def fit(
         return False
     tensors = (param, grad, velocity, compensation, scales, average)
     return all(tensor is None or is_plain(tensor) for tensor in tensors) and native.fit(
-        EXCHANGE, Row(param, grad, None, None, *tensors[2:], None, ROUNDINGS[rounding])
+        EXCHANGE, Row(param, grad, None, None, *tensors[2:], None, None, ROUNDINGS[rounding])
     )
 
 

@@ -22,7 +22,7 @@ from downslope.kernel.coefficients import six_coefficients
 from downslope.kernel.random_bits import random_bits, step_key
 from downslope.torch.blocks import VELOCITY, decode, encode
 from downslope.torch.options import Rounding, StepOptions
-from downslope.torch.tensors import SPEC, is_distributed, laid_out_alike, local_part, repeated
+from downslope.torch.tensors import SPEC, in_layout_of, is_distributed, local_part, repeated
 
 COMPENSATION = "compensation"
 """Key of a parameter's state: what rounding has dropped so far, in bfloat16, of the parameter's shape."""
@@ -175,10 +175,7 @@ def _local(part: Part) -> Part:
 
     A gradient that is laid out otherwise, such as one not yet summed, is first brought into the parameter's layout.
     """
-    param, grad = part.param, part.grad
-    if not laid_out_alike(grad, param):
-        spec = getattr(param, SPEC)
-        grad = grad.redistribute(spec.mesh, spec.placements)  # type: ignore[operator]
+    param, grad = part.param, in_layout_of(part.grad, part.param)
     rounded = part.rounded
     if rounded is not None and rounded.compensation is not None:
         rounded = replace(rounded, compensation=local_part(rounded.compensation))

@@ -292,8 +292,9 @@ def _named(optimizer: SGD) -> Tensors:
 
 
 def _averages_of(optimizer: SGD, averaged: Tensors, wide: Tensors) -> Tensors:
-    """Return the average of each parameter out of a checkpoint: as it was kept, where the model's format is narrow."""
-    return {name: wide.get(AVERAGE_OF + name, averaged[name]) for name in _params_by_name(optimizer)}
+    """Return the averages that are kept out of a checkpoint: as they were, where the model's format is narrow."""
+    kept = [name for group in optimizer.param_groups if group["ema"] is not None for name in group["param_names"]]
+    return {name: wide.get(AVERAGE_OF + name, averaged[name]) for name in kept}
 
 
 def _of_frozen_averages(state: TrainingState, averaged: Tensors) -> list[str]:
