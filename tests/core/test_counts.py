@@ -70,3 +70,10 @@ def test_clip_norm_is_any_real_number(number):
     """NumPy's as Python's; it is kept as a float."""
     kept = downslope.torch.SGD(parameter(), lr=0.1, clip_norm=number).clip_norm
     assert (type(kept), kept) == (float, float(number))
+
+
+@pytest.mark.parametrize("number", [10**400, np.float32("inf"), np.int64(0), np.True_, "1"], ids=type)
+def test_a_clip_norm_that_is_none_is_refused(number):
+    """Beyond all floats, infinite, 0, a flag, text."""
+    with pytest.raises(DownslopeError, match="`clip_norm` must be a finite number above 0"):
+        downslope.torch.SGD(parameter(), lr=0.1, clip_norm=number)

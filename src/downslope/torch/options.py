@@ -46,7 +46,7 @@ class StepOptions:
         """
         clip_norm, dtype, seed = self.clip_norm, self.velocity_dtype, self.rounding_seed
         if clip_norm is not None and not _is_above_0(clip_norm):
-            raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
+            raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {short_repr(clip_norm)}.")
         _check_word("on_nonfinite", self.on_nonfinite, get_args(OnNonfinite))
         if dtype is torch.int8:
             object.__setattr__(self, "velocity_dtype", INT8)
@@ -250,4 +250,7 @@ def _check_word(name: str, value: Any, words: Sequence[str]) -> None:
 
 def _is_above_0(value: Any) -> bool:
     """Whether a value is a finite number above 0."""
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < inf
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf
+    except OverflowError:  # an integer beyond all floats
+        return False
