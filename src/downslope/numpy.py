@@ -49,6 +49,7 @@ from downslope.kernel.arrays import (
     find_overlaps,
     is_bfloat16,
     leave_float32,
+    overlaps_itself,
     prepare,
     step_codes,
     step_codes_in_numpy,
@@ -614,6 +615,11 @@ def _check_param(name: str, param: Any) -> None:
         raise SettingsError(
             f"parameter `{shown(name)}` is read-only and cannot be updated in place. Pass a copy of it."
         )
+    if overlaps_itself(param):
+        raise SettingsError(
+            f"parameter `{shown(name)}` has elements that share memory, of whose steps only one would be left. Pass a "
+            "copy of it."
+        )
 
 
 def _foreign(value: Any) -> str:
@@ -663,6 +669,8 @@ def _check_velocity(name: str, velocity: Any, param: Array) -> None:
             f"the velocity of `{shown(name)}` has {form}, the parameter shape {param.shape}. If the parameter was "
             f"replaced, begin anew: del optimizer.velocity[{name!r}]."
         )
+    if overlaps_itself(velocity):
+        raise StateError(f"the velocity of `{shown(name)}` has elements that share memory. Give a copy of it.")
 
 
 def _misfit(name: str, array: Any, params: Mapping[str, Array], *, keeps_codes: bool) -> str | None:

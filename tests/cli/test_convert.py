@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from command_line import command, fail, succeed
 from convert_models import (
     CONV_MAP,
@@ -18,6 +19,8 @@ from convert_models import (
     torch_lstm,
     torch_steps,
 )
+
+from downslope.cli.main import main
 
 MODELS = {"conv": (torch_conv, keras_conv, CONV_MAP), "lstm": (torch_lstm, keras_lstm, LSTM_MAP)}
 
@@ -121,6 +124,23 @@ def test_it_prints_what_it_did(stopped, tmp_path, capsys):
         "exact; the conventions part if lr is ever changed",
         f"wrote {out}",
     ]
+
+
+def test_velocities_that_are_no_numbers_are_said(tmp_path, capsys):
+    """They are carried over as they are, and a note names them; where all are finite there is none."""
+    velocities = {f"velocity.{name}": np.ones(2, np.float32) for name in "abcdefg"}
+    options = ["--from", "torch", "--to", "torch", "--sgd.lr", "0.1", "--sgd.momentum", "0.9"]
+    safetensors.numpy.save_file(velocities, tmp_path / "in.safetensors")
+    files = [tmp_path / "in.safetensors", tmp_path / "out.safetensors"]
+    assert main([str(word) for word in ("convert", *files, *options)]) == 0
+    assert "NaN" not in "".join(capsys.readouterr())
+    for name in "abcdefg":
+        velocities[f"velocity.{name}"][1] = np.nan if name < "d" else -np.inf
+    safetensors.numpy.save_file(velocities, files[0])
+    assert main([str(word) for word in ("convert", *files, *options, "--force")]) == 0
+    said = "velocities hold inf or NaN, 7 in all, and the next step spoils their parameters: a, b, c, d, e, ..."
+    assert f"note: {said}\n" in capsys.readouterr().err
+    assert np.isnan(safetensors.numpy.load_file(files[1])["velocity.a"][1])
 
 
 def test_a_schedule_says_when_the_two_part(stopped, tmp_path, capsys):

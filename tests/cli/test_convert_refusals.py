@@ -1,10 +1,13 @@
 """``downslope convert`` on files that are damaged, malicious or of something else: one message, nothing written."""
 
+import copy
 import pickle
+import re
 import zipfile
 
 import numpy as np
 import pytest
+import torch
 from command_line import fail
 from convert_models import CONV_MAP, keras_conv, map_words, torch_conv
 
@@ -229,3 +232,40 @@ def test_the_words_themselves_are_checked(files, tmp_path, capsys):
     ):
         assert message in fail(["convert", *words], capsys)
     assert not out.exists()
+
+
+def saved_in_torch():
+    """Return what a file of torch may hold, each with a note or a refusal of its own."""
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+
+    def with_state(change):
+        state = copy.deepcopy(optimizer.state_dict())
+        change(state["state"], state["param_groups"][0])
+        return state
+
+    return {
+        "alone": optimizer.state_dict(),
+        "deep": {"a": {"optimizer": optimizer.state_dict()}},
+        "beside its model": {"net": model.state_dict(), "optim": optimizer.state_dict()},
+        "of no group": with_state(lambda state, group: state.update({7: state[0]})),
+        "no table": with_state(lambda state, group: state.update({0: 1})),
+        "a parameter twice": with_state(lambda state, group: group.update(params=[0, 0])),
+        "integers": with_state(lambda state, group: state[0].update(momentum_buffer=torch.ones(2, 3).long())),
+        "meta": with_state(lambda state, group: state[0].update(momentum_buffer=torch.ones(2, 3, device="meta"))),
+        "of something around": with_state(lambda state, group: state[0].update(slow_buffer=torch.ones(2, 3))),
+    }
+
+
+@pytest.mark.parametrize("order", [[], ["--order", "model"]], ids=["", "in the order of the model"])
+def test_what_is_said_of_a_file_of_torch_is_chinese(order, tmp_path, capsys):
+    """No note and no refusal leaves a sentence in English: three words of it in a row, names aside."""
+    for name, table in saved_in_torch().items():
+        torch.save(table, tmp_path / "in.pt")
+        words = [tmp_path / "in.pt", tmp_path / "out.safetensors", "--from", "torch", "--to", "torch", "--force"]
+        main([str(word) for word in ("convert", *words, *order, "--lang", "zh")])
+        out, err = capsys.readouterr()
+        told = (out + err).replace(str(tmp_path), "")
+        assert not re.search(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}", told), f"{name}: {told}"

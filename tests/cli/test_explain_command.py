@@ -161,6 +161,26 @@ def test_a_name_that_there_is_no_file_of_is_said_to_be_one(name, command_of, cap
     assert "As words, it says nothing" in err
 
 
+TAKE_RECIPES = (
+    ["explain"],
+    ["lab"],
+    ["audit"],
+    ["compare", "lr=0.1"],
+    ["export", "--to", "torch"],
+    ["rescale", "--batch-size", "32"],
+)
+
+
+@pytest.mark.parametrize("words", TAKE_RECIPES, ids=lambda words: words[0])
+def test_every_command_says_that_there_is_no_such_file(words, capsys, tmp_path, monkeypatch):
+    """A misspelt recipe with the one that is meant; and a file is not there, even where its name has settings in it."""
+    monkeypatch.chdir(tmp_path)
+    assert "digitz: no such file or recipe. Did you mean `digits`?" in fail([*words, "digitz"], capsys)
+    for name in ("runs/lr0.1/solver.txt", "lr0.1_wd5e-4.py", "lr=0.1.yaml"):
+        assert f"{name}: no such file" in fail([*words, name], capsys)
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_word_that_says_something_is_words(capsys):
     """No space, and yet an lr; and one that names another optimizer is told that."""
     assert "0.1" in succeed(["explain", "学习率0.1"], capsys)

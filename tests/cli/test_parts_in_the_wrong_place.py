@@ -1,5 +1,6 @@
 """Data given as a recipe, and a part of a run given as another: the message names it, and the command that works."""
 
+import os
 import re
 import shlex
 
@@ -76,6 +77,35 @@ def test_all_checkpoints_are_not_one(trained, capsys, tmp_path):
         assert f"{run}/checkpoints/step-" in message
         assert fail(["predict", run, "--checkpoint", given], capsys) == message
     assert "held-out examples" in succeed(command_in(message), capsys)
+
+
+def test_velocities_are_no_weights(trained, capsys, tmp_path):
+    """The file of a checkpoint that has the names and shapes of its weights is told, there and copied elsewhere."""
+    step = min((trained[0] / "checkpoints").iterdir())
+    given = step / "optimizer.safetensors"
+    (tmp_path / given.name).write_bytes(given.read_bytes())
+    (tmp_path / "optimizer.1-of-2.safetensors").write_bytes(given.read_bytes())
+    for words in (["evaluate"], ["predict"], ["pack", "--to", "export", "--out", tmp_path / "x.pt2"]):
+        assert fail([words[0], trained[0], *words[1:], "--checkpoint", given], capsys) == (
+            f"{given}: holds velocities, not weights. Give the folder of the checkpoint: {step}."
+        )
+        for copy in tmp_path.iterdir():
+            message = fail([words[0], trained[0], *words[1:], "--checkpoint", copy], capsys)
+            assert (
+                message == f"{copy}: holds velocities, not weights. Give the model.safetensors that it was made beside."
+            )
+    message = fail(["train", "--train.start_from", given, "--out", tmp_path / "new"], capsys)
+    assert message.startswith(f"train.start_from = '{given}': {given}: holds velocities, not weights.")
+    assert not (tmp_path / "x.pt2").exists()
+    assert "held-out examples" in succeed(["evaluate", trained[0], "--checkpoint", step / "model.safetensors"], capsys)
+
+
+def test_a_pipe_is_no_checkpoint_and_no_words(trained, capsys, tmp_path):
+    """What is there and no regular file is said to be that, not to be absent or to have no possible name."""
+    os.mkfifo(tmp_path / "pipe")
+    for words in (["evaluate", trained[0], "--checkpoint"], ["read"]):
+        message = fail([*words, tmp_path / "pipe"], capsys)
+        assert message.removeprefix("read: ") == f"{tmp_path / 'pipe'}: is a FIFO (a named pipe), not a regular file."
 
 
 def test_a_run_is_resumed_by_its_folder_or_one_checkpoint(trained, capsys, tmp_path):

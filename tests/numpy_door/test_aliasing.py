@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from downslope import kernel
-from downslope.core.errors import SettingsError
-from downslope.kernel.arrays import collect, find_overlaps
+from downslope.core.errors import SettingsError, StateError
+from downslope.kernel.arrays import collect, find_overlaps, overlaps_itself
 from downslope.numpy import SGD
 from draws import draws
 
@@ -171,3 +172,38 @@ def test_overlaps_are_found_where_elements_are_shared(params: Any, velocities: A
     if not step.is_whole:
         with pytest.raises(RuntimeError, match="overlap"):
             step.run([0.0] * 6 * len(step.kinds))
+
+
+VIEWS = {
+    "sliding windows": lambda array: np.lib.stride_tricks.sliding_window_view(array, 4, writeable=True),
+    "one row, repeated": lambda array: np.lib.stride_tricks.as_strided(array, (3, 8), (0, 8)),
+    "interleaved rows": lambda array: np.lib.stride_tricks.as_strided(array, (10, 10), (40, 8)),
+    "half an element on": lambda array: np.lib.stride_tricks.as_strided(array, (8,), (4,)),
+}
+
+
+@PATHS
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_what_overlaps_itself_is_refused(fused: bool | None, view: Any) -> None:
+    """A parameter of whose elements some share memory would take one of their steps and lose the others."""
+    memory = np.ones(100)
+    with pytest.raises(SettingsError, match="`w` has elements that share memory"):
+        SGD({"w": view(memory)}, lr=0.5, fused=fused)
+    optimizer = SGD({"w": view(memory).copy()}, lr=0.5, momentum=0.5, fused=fused)
+    optimizer.step({"w": np.ones(view(memory).shape)})
+    optimizer.velocity["w"] = view(memory)
+    with pytest.raises(StateError, match="velocity of `w` has elements that share memory"):
+        optimizer.step({"w": np.ones(view(memory).shape)})
+    assert (memory == 1).all()
+
+
+@settings(max_examples=draws(50), deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-40, 40)), min_size=1, max_size=3))
+def test_an_overlap_is_found_as_by_counting(axes: list[tuple[int, int]]) -> None:
+    """Of views of 8-byte elements with any steps: whether two of the places that elements begin at lie closer."""
+    memory = np.ones(200)
+    shape, strides = zip(*axes, strict=True)
+    view = np.lib.stride_tricks.as_strided(memory[100:], shape, strides)
+    places = sorted(sum(i * stride for i, stride in zip(index, strides, strict=True)) for index in np.ndindex(*shape))
+    closest = min((after - before for before, after in pairwise(places)), default=8)
+    assert overlaps_itself(view) == (closest < 8)

@@ -1,5 +1,6 @@
 """Tables that cannot be used: each gets a message that names the file, the line and what to do."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -131,6 +132,24 @@ FILES = {
         (
             "t.csv, column `rooms`: is 3 in every row to learn "
             'from. Nothing can be learned from it; leave it out: data.options.ignore = ["rooms"].'
+        ),
+    ),
+    "constant of seven digits": (
+        GOOD.replace(",2,", ",1234567,").replace(",3,", ",1234567,").replace(",4,", ",1234567,"),
+        "t.csv, column `rooms`: is 1234567 in every row to learn from. Nothing can",
+    ),
+    "numbers that only more digits tell apart": (  # two of them lie 256 apart
+        "\n".join(re.sub(r",(\d),", rf",{2**60 // 10}\1,", line) for line in GOOD.splitlines()),
+        (
+            "t.csv, column `rooms`: is 1.15292150460685e+18 in every row to learn from, to the 16 digits that are "
+            "kept. Nothing can be learned from it"
+        ),
+    ),
+    "a target that only more digits tell apart": (
+        "\n".join(re.sub(r",(\d)00$", rf",{10**20}\1", line) for line in GOOD.splitlines()),
+        (
+            "t.csv, column `price`: is 1e+21 in every row to learn from, to the 16 digits that are kept; there is "
+            "nothing to learn."
         ),
     ),
     "constant word": (

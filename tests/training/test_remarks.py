@@ -35,6 +35,17 @@ def test_a_batch_larger_than_the_data_is_said():
     assert "data.batch_size = 41 is more than the 40 training examples" in said(tiny(data__batch_size="41"))
 
 
+def test_a_step_of_more_than_the_data_is_said():
+    """By accumulation too: 8 batches of 5 are all 40, and 9 are more; drawn by class, a batch is not each of them."""
+    assert said(tiny(data__batch_size="5", train__accumulate="8")) == ""
+    assert said(tiny(data__batch_size="5", train__accumulate="9")) == (
+        "data.batch_size = 5, times train.accumulate = 9, is more than the 40 training examples: every step was "
+        "an epoch"
+    )
+    drawn = said(tiny(data__batch_size="41", data__sampling='"balanced"'))
+    assert drawn.endswith("is more than the 40 training examples: every step was an epoch")
+
+
 def test_a_loss_that_never_fell_is_said():
     """The mean of the last tenth against the first; not where it was to rise, began elsewhere, or is too short."""
     rows = [2.0, *[1.0] * 16, 5.0, 2.5, 3.5]  # of 20 the last tenth is 2.5 and 3.5
@@ -107,6 +118,15 @@ def test_of_few_examples_all_right_may_be_by_chance(monkeypatch):
     assert said(accuracy=1.0) == (
         "an accuracy of 100.00 % may be by chance: naming the most frequent class always is right in 80.00 %, and "
         "among 10 examples chance moves that by 25.30 % either way"
+    )
+
+
+@pytest.mark.parametrize("examples", [1, 25])
+def test_an_accuracy_on_one_class_is_said_to_be_that(examples, monkeypatch):
+    """Where every held-out example is of one class, whoever always names that class has all right."""
+    monkeypatch.setitem(FACTS, "data", {"train_examples": 40, "held_out_examples": examples, "most_frequent": 1.0})
+    assert said(accuracy=1.0) == (
+        f"an accuracy of 100.00 % says nothing of other classes: every held-out example, {examples} in all, is of one"
     )
 
 

@@ -5,10 +5,12 @@ from array import array
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
@@ -210,3 +212,24 @@ def test_names_and_scale_are_part_of_what_a_run_was_trained_on():
     second = load('path = "renamed.csv", target = "district", features = ["area"]', loss="cross_entropy", seed="1")
     assert first.train_targets.equal(second.train_targets)
     assert first.fingerprint() != second.fingerprint()
+
+
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+def test_names_that_differ_in_capitals_alone_are_told(in_memory):
+    """Classes and words stay apart as they are written, and a line says so of each; other names are no news."""
+    rows = [(i, word, kind) for i, word in enumerate(["red", "Red", "blue"] * 8) for kind in "yn"]
+    options = 'path = "mixed.parquet", target = "kind", categories = ["colour"], held_out_path = "mixed.parquet"'
+
+    def notes(rows):
+        a, colour, kind = (list(column) for column in zip(*rows, strict=True))
+        parquet.write_table(pa.table({"a": a, "colour": colour, "kind": kind}), "mixed.parquet")
+        data = load(options, "cross_entropy", data__in_memory=in_memory)
+        data.close()
+        assert data.class_names == tuple(sorted(set(kind)))
+        return [note for note in data.notes if "capitals" in note]
+
+    assert notes([(0, "red", "Y"), *rows]) == [
+        "column `colour`: words that differ in capitals alone are told apart, such as `Red` / `red`",
+        "classes that differ in capitals alone are told apart, such as `Y` / `y`",
+    ]
+    assert notes([(i, word.replace("Red", "green"), kind) for i, word, kind in rows]) == []

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _AVERAGING = ("downslope", "downslope.keras", "keras")
 """Systems whose optimizers keep averages of the weights."""
+_NAMED = 5
+"""So many parameters are named in a note."""
 _KERAS_ENDINGS = (".keras", ".weights.h5")
 
 
@@ -56,10 +58,22 @@ def execute(words: Sequence[str]) -> int:
     if moved.average and like is None and target not in _AVERAGING:
         result = replace(result, average={})
         notes.append(f"left out: averages of the weights (ema), which {target} does not keep in its optimizer")
+    notes += _not_finite(result)
     notes += _write(arguments.output, result, like)
     _tell(arguments, before, moved, converted)
     print_notes(notes)
     return 0
+
+
+def _not_finite(result: Snapshot) -> list[str]:
+    """Return a note on the velocities that hold inf or NaN, since the first step by them spoils its parameter."""
+    import numpy as np
+
+    bad = [shown(name) for name, array in result.velocity.items() if array is not None and not np.isfinite(array).all()]
+    if not bad:
+        return []
+    named = ", ".join(bad[:_NAMED]) + (", ..." if len(bad) > _NAMED else "")
+    return [f"velocities hold inf or NaN, {len(bad):,} in all, and the next step spoils their parameters: {named}"]
 
 
 def _read(words: Sequence[str]) -> argparse.Namespace:

@@ -18,13 +18,7 @@ from downslope.reading import read
 from downslope.reading.reading import Reading, marked_fields, write_toml
 from downslope.reading.shown import describe, marks_of
 from downslope.reading.sources import LARGEST, decode_source, read_source
-from downslope.recipe.given import names_a_file, names_a_folder
-
-_FILES = (
-    ".txt", ".md", ".rst", ".tex", ".pdf", ".toml", ".prototxt", ".yaml", ".yml", ".json", ".ini", ".cfg", ".py",
-    ".ipynb", ".sh",
-)  # fmt: skip
-"""What is taken for the name of a file, whether or not there is one."""
+from downslope.recipe.given import looks_like_a_text_file, names_a_file, names_a_folder
 
 
 def execute(words: Sequence[str]) -> int:
@@ -157,7 +151,7 @@ def _refuse_folders(words: list[str]) -> None:
 
 
 def _means_a_file(word: str) -> bool:
-    return word == "-" or names_a_file(word) or (word.lower().endswith(_FILES) and not any(c.isspace() for c in word))
+    return word == "-" or names_a_file(word) or looks_like_a_text_file(word)
 
 
 def _read_file(name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from downslope.core.errors import RecipeError
 from downslope.core.files import read_regular
-from downslope.recipe.given import names_a_file, refuse_data
+from downslope.recipe.given import made_of_words, names_a_file, refuse_data
 from downslope.recipe.known import comes_with_package
 from downslope.recipe.load import load_recipe, parse_recipe
 from downslope.recipe.overrides import Override
@@ -50,10 +50,12 @@ def find_recipe(command: str, word: str | None, overrides: Iterable[Override] = 
         and re.search(r"[/\\]|\.[A-Za-z]\w{0,8}\Z", word)
     ):
         raise RecipeError(f"{command}: {word}: no such file. Give a recipe file, a sentence in quotes, or `-`.")
-    return _of_text(command, word, "the sentence", overrides, number)
+    return _of_text(command, word, "the sentence", overrides, number, may_be_a_name=True)
 
 
-def _of_text(command: str, text: str, name: str, overrides: Iterable[Override], number: int) -> Recipe:
+def _of_text(
+    command: str, text: str, name: str, overrides: Iterable[Override], number: int, *, may_be_a_name: bool = False
+) -> Recipe:
     if not text.strip():
         raise RecipeError(f"{command}: {name} is empty. Give a recipe file, a sentence in quotes, or `-`.")
     if re.search(r"^\s*\[+\s*(sgd|train|data|model)\b", text, flags=re.MULTILINE):
@@ -69,7 +71,9 @@ def _of_text(command: str, text: str, name: str, overrides: Iterable[Override], 
             f"them, --reading N chooses.",
             file=sys.stderr,
         )
-    return parse_recipe(readings[number - 1].to_toml(), f"reading {number} of {name}", overrides)
+    reading = readings[number - 1]
+    recipe = made_of_words(text, reading, reading.to_toml) if may_be_a_name else reading.to_toml()
+    return parse_recipe(recipe, f"reading {number} of {name}", overrides)
 
 
 def standard_input(command: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from downslope.comparing.advice import Advice, advise, sentences
 from downslope.comparing.sides import Side, longest, make_sides
+from downslope.core.checks import as_count
 from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, last_step_to_compare
 from downslope.core.errors import RecipeError
 from downslope.core.notebook import ShownInNotebooks
@@ -103,8 +104,7 @@ def compare(
         >>> found.same, found.first_step, found.causes
         (False, 1, ('decay',))
     """
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-        raise RecipeError(f"`steps` must be an integer >= 1; got {steps!r}.")
+    steps = None if steps is None else as_count("steps", steps, error=RecipeError)
     one, two = make_sides(a, b, steps_per_epoch=steps_per_epoch, examples=examples)
     last = last_step_to_compare(one.settings, two.settings, longest((one, two))) if steps is None else steps - 1
     pairs = _pairs(one, two)

@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
-from downslope.core.errors import SettingsError, one_of
+from downslope.core.errors import DownslopeError, SettingsError, one_of
 from downslope.core.shown import shown
 
 Unit = Literal["step", "epoch"]
@@ -158,6 +158,17 @@ def check_step(step: Any) -> int:
     if not is_integer(step) or step < 0:
         raise SettingsError(f"`step` must be an integer >= 0; got {short_repr(step)}.")
     return int(step)
+
+
+def as_count(name: str, value: Any, least: int = 1, error: type[DownslopeError] = SettingsError) -> int:
+    """Return a number of something as a Python int, NumPy's integers too.
+
+    Raises:
+        DownslopeError: Unless it is an integer, at least `least`; of the type `error`.
+    """
+    if not is_integer(value) or value < least:
+        raise error(f"`{name}` must be an integer >= {least}; got {shown(short_repr(value))}.")
+    return int(value)
 
 
 def check_flag(name: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from downslope.core.checks import as_float, check_step
+from downslope.core.checks import as_count, as_float, check_step
 from downslope.core.errors import SettingsError
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.composite import Warmup
@@ -157,7 +157,7 @@ class ScheduleFree(Settings):
             raise SettingsError(f"`schedule_free` must be True; got {self.schedule_free!r}. Without it use Settings.")
         self._check_settings_of_sgd()
         check_momentum(self.momentum)
-        check_warmup_steps(self.warmup_steps)
+        object.__setattr__(self, "warmup_steps", as_count("warmup_steps", self.warmup_steps, least=0))
         for name in ("r", "weight_lr_power"):
             object.__setattr__(self, name, checked_power(name, getattr(self, name)))
         if isinstance(self.lr, Schedule):
@@ -216,12 +216,6 @@ def check_momentum(momentum: Any) -> None:
         raise SettingsError(
             f"`momentum` of schedule-free SGD must be a number in (0, 1), such as 0.9 or 0.98; got {momentum!r}."
         )
-
-
-def check_warmup_steps(steps: Any) -> None:
-    """Raise unless it is a count of steps."""
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
-        raise SettingsError(f"`warmup_steps` must be an integer >= 0; got {steps!r}.")
 
 
 def checked_power(name: str, value: Any) -> float:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, overload
 
-from downslope.core.checks import as_float
+from downslope.core.checks import as_count, as_float
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule_text import equations
@@ -102,8 +102,10 @@ def explain_subject(
     curvature: float | Iterable[float] | None = None,
 ) -> Explanation | AverageExplanation:
     """Return the explanation of what has been understood, as `explain` does."""
-    for name, value in (("examples", examples), ("batch_size", batch_size), ("steps", steps)):
-        _check_count(name, value)
+    examples, batch_size, steps = (
+        None if value is None else as_count(name, value)
+        for name, value in (("examples", examples), ("batch_size", batch_size), ("steps", steps))
+    )
     curvatures = _curvatures(curvature)
     settings, recipe = subject.settings, subject.recipe
     run = run_size(
@@ -170,11 +172,6 @@ def _group(group: Group, settings: Settings, run: RunSize) -> GroupEffect:
         decay_epochs=None if run.steps_per_epoch is None else row.decay_steps / run.steps_per_epoch,
         memory=row.memory,
     )
-
-
-def _check_count(name: str, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise SettingsError(f"`{name}` must be an integer >= 1; got {value!r}.")
 
 
 def _curvatures(curvature: float | Iterable[float] | None) -> list[float]:

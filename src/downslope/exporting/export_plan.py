@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from downslope.core.checks import as_count
 from downslope.core.errors import ExportError
 from downslope.core.groups import Group
 from downslope.core.number_text import counted
@@ -161,9 +162,10 @@ def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, 
     Raises:
         ExportError: If a number is none, both are given, or a model is wanted that is not the default one.
     """
-    for name, value in (("steps_per_epoch", steps_per_epoch), ("examples", examples)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ExportError(f"`{name}` must be an integer >= 1; got {value!r}.")
+    steps_per_epoch, examples = (
+        None if value is None else as_count(name, value, error=ExportError)
+        for name, value in (("steps_per_epoch", steps_per_epoch), ("examples", examples))
+    )
     if steps_per_epoch is not None and examples is not None:
         raise ExportError("give `steps_per_epoch` or `examples`, not both: one follows from the other.")
     if with_model and (recipe.model.name != "mlp" or recipe.data.name != "digits"):

@@ -12,6 +12,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
+from downslope.core.checks import is_integer, short_repr
 from downslope.core.errors import SettingsError
 from downslope.core.shown import printable, shown
 
@@ -93,9 +94,9 @@ def set_num_threads(count: int) -> None:
     Raises:
         SettingsError: If it is no integer from 1 to 1024.
     """
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1024:
-        raise SettingsError(f"the number of threads must be an integer from 1 to 1024; got {count!r}.")
-    _Threads.chosen = count
+    if not is_integer(count) or not 1 <= count <= 1024:
+        raise SettingsError(f"the number of threads must be an integer from 1 to 1024; got {short_repr(count)}.")
+    _Threads.chosen = int(count)
     use_threads()
 
 

@@ -195,6 +195,33 @@ def find_overlaps(written: Iterable[Array], read: Iterable[Array]) -> tuple[bool
     return reads_what_it_writes, writes_twice
 
 
+def overlaps_itself(array: Array) -> bool:
+    """Return whether two elements of an array lie in the same memory, as a view with steps of its own can have them.
+
+    Example:
+        >>> windows = np.lib.stride_tricks.sliding_window_view(np.ones(5), 2)
+        >>> overlaps_itself(windows), overlaps_itself(np.ones((4, 6))[::2, ::-3].T)
+        (True, False)
+    """
+    if array.flags.forc or array.flags.owndata or array.size < 2:
+        return False
+    axes = sorted(
+        (abs(stride), extent) for extent, stride in zip(array.shape, array.strides, strict=True) if extent > 1
+    )
+    reached = array.itemsize
+    for stride, extent in axes:
+        if stride < reached:
+            break
+        reached += (extent - 1) * stride
+    else:  # each axis steps over all that the finer ones reach
+        return False
+    offsets = np.zeros((), np.intp)
+    for stride, extent in axes:
+        offsets = np.add.outer(offsets, np.arange(extent, dtype=np.intp) * stride)
+    found = np.sort(offsets, axis=None)
+    return bool((np.diff(found) < array.itemsize).any())
+
+
 def _block(array: Array) -> tuple[int, int]:
     """Return the first address of an array's memory and the one after the last."""
     if not array.size:

@@ -98,6 +98,8 @@ def read_source(path: Any) -> tuple[str, str]:
         data = read_regular(name, RecipeError, limit=_LARGEST_PDF)
     except OSError as error:
         raise RecipeError(f"{shown(name)}: {error.strerror}. Give a file, or a sentence in quotes.") from None
+    except RecipeError:
+        raise
     except ValueError as error:  # a byte that no name has
         raise RecipeError(f"{shown(name)}: no file can be called so: {error}.") from None
     return name, decode_source(data, name)

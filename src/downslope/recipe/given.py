@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".npy", ".npz")
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 """What the name of an image ends in."""
+
+TEXTS = (
+    ".txt", ".md", ".rst", ".tex", ".pdf", ".toml", ".prototxt", ".yaml", ".yml", ".json", ".ini", ".cfg", ".py",
+    ".ipynb", ".sh",
+)  # fmt: skip
+"""What the name of a file of words, a script or a configuration ends in."""
 
 _LONGEST = 4096
 """Characters that a path may have here; what is longer is a text."""
@@ -91,6 +98,16 @@ def looks_like_a_name(text: str) -> bool:
     return len(text.split()) == 1 or os.sep in text or _SUFFIX.search(text) is not None
 
 
+def looks_like_a_text_file(word: str) -> bool:
+    """Return whether a word, without a space in it, ends as the name of a file of words, a script or a configuration.
+
+    Example:
+        >>> looks_like_a_text_file("runs/lr0.1/solver.prototxt"), looks_like_a_text_file("lr 0.1; see train.py")
+        (True, False)
+    """
+    return word.lower().endswith(TEXTS) and not any(character.isspace() for character in word)
+
+
 def words_of_file(path: str | Path) -> str:
     """Return the text of a file of words.
 
@@ -109,14 +126,31 @@ def first_recipe(text: str, readings: Any) -> Any:
     Raises:
         DownslopeError: If they say nothing that makes a recipe.
     """
+    return made_of_words(text, readings[0], readings[0].recipe)
+
+
+def made_of_words(text: str, reading: Any, make: Callable[[], Any]) -> Any:
+    """Return what is made of a reading of words, its recipe or the text of one.
+
+    Args:
+        text: The words as they were given; words that say nothing may be a name that there is no file of.
+        reading: The reading of them.
+        make: Makes it.
+
+    Raises:
+        DownslopeError: If they say nothing that makes a recipe; a name that there is no file of is said to be one.
+    """
+    name = text.strip()
+    if looks_like_a_text_file(name) and any(field.provenance == "stated" for field in reading.fields.values()):
+        near = did_you_mean(name, known_recipes())  # the settings that a name such as lr0.1.py has are not those in it
+        raise RecipeError(f"{shown(name)}: no such file or recipe.{near} Give a file, or a sentence in quotes.")
     try:
-        return readings[0].recipe()
+        return make()
     except DownslopeError as error:
-        said_nothing = readings[0].optimizer in {"", "sgd"} and not any(
-            field.provenance == "stated" for field in readings[0].fields.values()
+        said_nothing = reading.optimizer in {"", "sgd"} and not any(
+            field.provenance == "stated" for field in reading.fields.values()
         )
         if said_nothing and looks_like_a_name(text):
-            name = text.strip()
             near = did_you_mean(name, known_recipes())
             raise RecipeError(
                 f"{shown(name)}: no such file or recipe.{near} As words, it says nothing: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from downslope.core.checks import as_float, check_flag
+from downslope.core.checks import as_float, check_flag, is_integer
 from downslope.core.errors import SettingsError, did_you_mean, one_of
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import DECAYS, Settings, is_zero
@@ -142,8 +142,8 @@ def checked_batch_size(argument: Argument, batch_size: Any) -> int:
     Raises:
         SettingsError: If it is not an integer >= 1.
     """
-    if isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1:
-        return batch_size
+    if is_integer(batch_size) and batch_size >= 1:
+        return int(batch_size)
     how = "is per sample" if argument.batch_power > 0 else "is divided by the number of samples in the batch"
     got = "it is not given" if batch_size is None else f"got {batch_size!r}"
     raise SettingsError(f"`{argument.name}` {how}, so that `batch_size` must be an integer >= 1; {got}.")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from downslope.core.checks import is_integer, short_repr
 from downslope.core.errors import ImplementationError, NonFiniteGradientError, SettingsError, did_you_mean, one_of
 from downslope.core.shown import shown
 from downslope.kernel import backend, load_native
@@ -44,7 +46,7 @@ class StepOptions:
         """
         clip_norm, dtype, seed = self.clip_norm, self.velocity_dtype, self.rounding_seed
         if clip_norm is not None and not _is_above_0(clip_norm):
-            raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
+            raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {short_repr(clip_norm)}.")
         _check_word("on_nonfinite", self.on_nonfinite, get_args(OnNonfinite))
         if dtype is torch.int8:
             object.__setattr__(self, "velocity_dtype", INT8)
@@ -57,8 +59,9 @@ class StepOptions:
             )
         if self.differentiable and self.velocity_dtype == INT8:
             raise SettingsError('`velocity_dtype="int8"` and `differentiable=True`: autograd cannot see through codes.')
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
-            raise SettingsError(f"`rounding_seed` must be an integer from 0 to 2**64 - 1; got {seed!r}.")
+        if not is_integer(seed) or not 0 <= seed < 2**64:
+            raise SettingsError(f"`rounding_seed` must be an integer from 0 to 2**64 - 1; got {short_repr(seed)}.")
+        object.__setattr__(self, "rounding_seed", int(seed))
         object.__setattr__(self, "clip_norm", None if clip_norm is None else float(clip_norm))
         object.__setattr__(self, "asks", clip_norm is not None or self.on_nonfinite != "ignore")
         object.__setattr__(self, "largest_norm", inf if clip_norm is None else float(clip_norm))
@@ -247,4 +250,7 @@ def _check_word(name: str, value: Any, words: Sequence[str]) -> None:
 
 def _is_above_0(value: Any) -> bool:
     """Whether a value is a finite number above 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf
+    except OverflowError:  # an integer beyond all floats
+        return False

@@ -15,6 +15,7 @@ from torch import Tensor
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.recipe.given import options_for_folder, options_for_table
+from downslope.training.data.class_names import differ_in_capitals
 from downslope.training.data.dataset import PARTS, Dataset, Marks, is_lazy
 from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.run.randomness import permutation
@@ -64,15 +65,27 @@ def load_data(recipe: Recipe, known: str | None = None) -> Dataset:
     if known is not None and data.in_memory is None:
         recipe = replace(recipe, data=replace(recipe.data, in_memory=not is_lazy(known)))
     if name in DATA_SETS:
-        return _validated(recipe, _check_how(data, import_module(DATA_SETS[name]).load(recipe)))
+        return _validated(recipe, _check_how(data, _noted(import_module(DATA_SETS[name]).load(recipe))))
     if name.startswith(HUGGING_FACE):
-        return _validated(recipe, _check_how(data, import_module("downslope.training.data.arrays").load(recipe)))
+        found = import_module("downslope.training.data.arrays").load(recipe)
+        return _validated(recipe, _check_how(data, _noted(found)))
     if is_import_path(name):
-        return _validated(recipe, _check_how(data, import_module("downslope.training.data.own").load(recipe)))
+        found = import_module("downslope.training.data.own").load(recipe)
+        return _validated(recipe, _check_how(data, _noted(found)))
     near = _if_known(name) or did_you_mean(name, DATA_SETS)
     raise DataError(
         f"data.name = '{shown(name)}': there is no such data set.{near}{_if_path(name)} "
         f'Use {", ".join(DATA_SETS)}, "{HUGGING_FACE}FOLDER", or your own function as "package.module:function".'
+    )
+
+
+def _noted(dataset: Dataset) -> Dataset:
+    """Return the data with a note on names of classes that may be one name, written in two ways."""
+    alike = "" if dataset.labels else differ_in_capitals(dataset.class_names or ())
+    if not alike:
+        return dataset
+    return replace(
+        dataset, notes=(*dataset.notes, f"classes that differ in capitals alone are told apart, such as {alike}")
     )
 
 

@@ -85,6 +85,20 @@ def suggest(name: str, names: Sequence[str]) -> str:
     return did_you_mean(name[:_LONG], names) if len(names) <= _MANY else ""
 
 
+def differ_in_capitals(names: Iterable[str]) -> str:
+    """Return the first names that differ in capitals alone, as a list; "" if there are none.
+
+    Example:
+        >>> differ_in_capitals(["No", "YES", "no", "yes", "maybe"])
+        '`No` / `no`, `YES` / `yes`'
+    """
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(name.casefold(), []).append(name)
+    found = [group for group in alike.values() if len(group) > 1]
+    return ", ".join(show_names(group[:2], " / ") for group in found[:3])
+
+
 def show_names(names: Sequence[str], last: str = ", ", *, most: int = 10, width: int = 60) -> str:
     """Return names as a list that is never long: "`cat`, `dog` and 3 more"; `last` stands before the last of a few."""
     quotes = [f"`{shown(name, width)}`" for name in names[:most]]

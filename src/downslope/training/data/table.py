@@ -21,7 +21,7 @@ from downslope.core.tables import toml_line
 from downslope.recipe.schema import FITTING
 from downslope.training.data import table_large
 from downslope.training.data.checking import check, place_of, split
-from downslope.training.data.class_names import check_classes
+from downslope.training.data.class_names import check_classes, differ_in_capitals
 from downslope.training.data.dataset import Dataset
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted
 from downslope.training.data.table_encoding import learn_encoding, want_features
@@ -86,6 +86,7 @@ def _load(recipe: Recipe) -> Dataset:
     lines = {"train": np.array(columns.lines)[train], "held_out": np.array(held_out.lines)}
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
+    notes += _capitals(encoding.words)
     target, hint = learn_target(columns, learned, options, is_class=is_class)
     with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes inf, which `check` refuses
         table: dict[str, Any] = {
@@ -181,6 +182,7 @@ def _load_large(
     learned = all_targets if is_class else all_targets.take(train.numpy())
     target, hint = learn_target(all_targets, learned, options, is_class=is_class)
     encoding = table_large.learn_encoding(surveys[0], wanted, features, train.numpy(), options, usable)
+    notes += _capitals(encoding.words)
     inputs, digest, ends = table_large.write_inputs(surveys, wanted, encoding, data, usable)
     targets = [seen.encode(target) for seen in surveys]
     every = torch.from_numpy(np.concatenate(targets))
@@ -264,6 +266,16 @@ def _leave_out(file: TableFile, ignored: set[str], notes: list[str]) -> set[str]
     if problems:
         raise TableError(problems, {"ignore": fixes})
     return left_out
+
+
+def _capitals(words: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return a note for each column with words that may be one word, written in two ways."""
+    found = {name: differ_in_capitals(known) for name, known in words.items()}
+    return [
+        f"column `{shown(name)}`: words that differ in capitals alone are told apart, such as {alike}"
+        for name, alike in found.items()
+        if alike
+    ]
 
 
 def _doubtful_words(columns: Columns) -> list[str]:

@@ -28,6 +28,9 @@ _MANY = 2000
 
 _NOTHING = "has no cell to learn from."
 
+_WHOLE = 2.0**53
+"""From here on not every whole number is a float64."""
+
 NumberArray32 = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -181,12 +184,23 @@ def _learn_centres(learned: Columns, names: Sequence[str], useless: dict[str, st
             found = zip(values.min(1), values.max(1), values.mean(1), values.std(1), strict=True)
         for name, (low, high, mean, deviation) in zip(block, found, strict=True):
             if low == high:
-                useless[name] = f"is {low:g} in every row to learn from."
+                useless[name] = f"{same_everywhere(low)}."
             elif not 0 < deviation < float("inf"):
                 useless[name] = "its numbers are too far apart, or too close, to use."
             else:
                 centres[name] = float(mean), float(deviation)
     return {name: centres[name] for name in names if name in centres}
+
+
+def same_everywhere(value: float) -> str:
+    """Return what is wrong with a column of one number; beyond 2^53 its cells may differ in digits that are not kept.
+
+    Example:
+        >>> same_everywhere(1234567.0), same_everywhere(1e20)
+        ('is 1234567 in every row to learn from', 'is 1e+20 in every row to learn from, to the 16 digits that are kept')
+    """
+    kept = ", to the 16 digits that are kept" if abs(value) >= _WHOLE else ""
+    return f"is {value:.15g} in every row to learn from{kept}"
 
 
 def to_leave_out(name: str) -> str:

@@ -25,7 +25,7 @@ from downslope.training.data.loaders import Loaders
 from downslope.training.data.rows import Rows
 from downslope.training.data.spool import Spool
 from downslope.training.data.table_columns import Columns, NumberArray, TableFile, Wanted
-from downslope.training.data.table_encoding import Encoding, to_leave_out
+from downslope.training.data.table_encoding import Encoding, same_everywhere, to_leave_out
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, TableError
 from downslope.training.data.table_target import Target
@@ -166,7 +166,7 @@ class _Moments:
         if not self.count[place]:
             return _NOTHING
         if self.low[place] == self.high[place]:
-            return f"is {self.low[place]:g} in every row to learn from."
+            return f"{same_everywhere(float(self.low[place]))}."
         is_usable = 0 < self.centre(place)[1] < float("inf")
         return "" if is_usable else "its numbers are too far apart, or too close, to use."
 

@@ -15,6 +15,7 @@ from downslope.recipe.schema import BINARY, FITTING, TELLING
 from downslope.training.data.checking import bad_data
 from downslope.training.data.class_names import index_labels, order_classes
 from downslope.training.data.table_columns import Columns, Wanted
+from downslope.training.data.table_encoding import same_everywhere
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import BadCells
 
@@ -175,8 +176,7 @@ def _learn_scale(learned: Columns, options: Options) -> tuple[float, float]:
     values = learned.numbers[column]
     if values.min() == values.max():
         raise DataError(
-            f"{learned.file}, column `{shown(column)}`: is {values[0]:g} in every row to learn from; there is "
-            "nothing to learn."
+            f"{learned.file}, column `{shown(column)}`: {same_everywhere(float(values[0]))}; there is nothing to learn."
         )
     if not options.standardize_target:
         return 0.0, 1.0

@@ -195,6 +195,17 @@ def is_file_of_a_checkpoint(name: str) -> bool:
     return name == MANIFEST or _FILE.fullmatch(name) is not None
 
 
+def part_of(name: str) -> str | None:
+    """Return which part of a checkpoint a file of that name holds; None for any other name.
+
+    Example:
+        >>> part_of("optimizer.0-of-2.safetensors"), part_of("resnet18.safetensors")
+        ('optimizer', None)
+    """
+    found = _FILE.fullmatch(name)
+    return None if found is None else found[1]
+
+
 def part_files(manifest: Mapping[str, Any], part: str) -> list[str]:
     """Return the names of the files that hold a part, in the order of the workers that wrote them.
 

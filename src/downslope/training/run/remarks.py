@@ -53,7 +53,7 @@ def remarks(
         lrs = [settings.sgd.lr, *(group.lr for group in settings.groups if group.lr is not None)]
     by_chance = _by_chance(held_out, data.get("most_frequent"), data.get("held_out_examples"))
     found = [
-        _large_batch(recipe.data.batch_size, data.get("train_examples")),
+        _large_batch(recipe, data.get("train_examples")),
         _left_out(left_out, steps),
         _standing_still(lrs, steps),
         diverged(held_out),
@@ -65,9 +65,18 @@ def remarks(
     return [sentence for sentence in found if sentence]
 
 
-def _large_batch(size: int, examples: int | None) -> str:
-    if examples is None or size <= examples:
+def _large_batch(recipe: Recipe, examples: int | None) -> str:
+    """Say that a step asked for more examples than there are: it had those of one epoch."""
+    size, count = recipe.data.batch_size, recipe.train.accumulate
+    if examples is None or size * count <= examples:
         return ""
+    if count > 1:
+        return (
+            f"data.batch_size = {size:,}, times train.accumulate = {count:,}, is more than the {examples:,} training "
+            "examples: every step was an epoch"
+        )
+    if recipe.data.sampling is not None:  # with replacement, so that a batch is not each of them once
+        return f"data.batch_size = {size:,} is more than the {examples:,} training examples: every step was an epoch"
     return f"data.batch_size = {size:,} is more than the {examples:,} training examples: every batch was all of them"
 
 
@@ -170,9 +179,9 @@ def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examp
     accuracy = held_out.get("accuracy")
     if accuracy is None or not most_frequent or not examples or not math.isfinite(accuracy):
         return ""
-    if most_frequent == 1:
-        return ""
     told, always = f"an accuracy of {percent_text(accuracy)}", "naming the most frequent class always"
+    if most_frequent == 1:
+        return f"{told} says nothing of other classes: every held-out example, {examples:,} in all, is of one"
     right = percent_text(most_frequent)
     if accuracy <= most_frequent:
         return f"{told} is no better than {always}, which is right in {right}"

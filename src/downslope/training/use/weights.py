@@ -12,7 +12,9 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from downslope.core.errors import CheckpointError
+from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home, expansion_of
+from downslope.core.shown import shown
 from downslope.training.folder.checkpoint import (
     FOLDER,
     MANIFEST,
@@ -22,6 +24,7 @@ from downslope.training.folder.checkpoint import (
     read_checkpoint,
     read_manifest,
 )
+from downslope.training.folder.manifest import part_of
 from downslope.training.folder.names import describe_no_checkpoint
 from downslope.training.folder.run_folder import EMA, MODEL
 
@@ -63,6 +66,7 @@ def find_weights(run: Path, checkpoint: str) -> Weights:
     if path.is_file():
         return _from_file(path)
     where = f"--checkpoint {checkpoint}{expansion_of(checkpoint)}"
+    refuse_irregular(path, CheckpointError)
     raise CheckpointError(f"{where}: there is no such checkpoint. {_allowed(run)}")
 
 
@@ -146,6 +150,7 @@ def _from_file(path: Path, notes: tuple[str, ...] = ()) -> Weights:
     """Return the weights of a safetensors file; beside a run's final weights lie those of the averaged model."""
     ema = path.with_name(EMA)
     is_checkpoint = path.with_name(MANIFEST).is_file()
+    _refuse_velocities(path, is_checkpoint=is_checkpoint)
     if is_checkpoint and path.name == MODEL:
         return _from_checkpoint(path.parent, notes)  # its manifest can vouch for the file
     return Weights(
@@ -155,6 +160,16 @@ def _from_file(path: Path, notes: tuple[str, ...] = ()) -> Weights:
         ema=_read(ema) if path.name == MODEL and ema.is_file() else None,
         notes=notes,
     )
+
+
+def _refuse_velocities(path: Path, *, is_checkpoint: bool) -> None:
+    """Raise for the velocities of a checkpoint, which have the names and shapes of the weights that they move."""
+    if part_of(path.name) != "optimizer":
+        return
+    where, folder = shown(path), shown(path.parent)
+    if is_checkpoint:
+        raise CheckpointError(f"{where}: holds velocities, not weights. Give the folder of the checkpoint: {folder}.")
+    raise CheckpointError(f"{where}: holds velocities, not weights. Give the {MODEL} that it was made beside.")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
