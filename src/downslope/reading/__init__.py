@@ -14,6 +14,7 @@ from typing import Literal
 from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
+from downslope.reading.bars import as_bars
 from downslope.reading.checks import check, mark
 from downslope.reading.combine import combine
 from downslope.reading.draft import Draft
@@ -79,7 +80,7 @@ def read(
     if language not in {None, "en", "zh"}:
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
     sources = gather(text, name)
-    parts = [part for name, start, piece in sources.pieces() for part in _parts_of(piece, start, name)]
+    parts = [part for name, start, piece in sources.pieces() for part in _parts_of(as_bars(piece), start, name)]
     findings = _read_parts(parts, sources.text)
     parts = _without_phrases(parts, findings)
     prose, left_out = _prose(sources.text, parts)
@@ -174,12 +175,12 @@ def _as_written(found: Found, part: Part, text: str) -> Found:
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
     """Return the prose of a text, these parts blanked out in their places, and whether passages were left out."""
     pieces: list[str] = []
-    here = 0
+    here, barred = 0, as_bars(text)
     for part in parts:
         end = part.start + len(part.text)
-        pieces += [text[here : part.start], ("\n\n" if "\n" in part.text else ",").ljust(end - part.start)]
+        pieces += [barred[here : part.start], ("\n\n" if "\n" in part.text else ",").ljust(end - part.start)]
         here = end
-    blanked = "".join([*pieces, text[here:]])
+    blanked = "".join([*pieces, barred[here:]])
     passages = choose_passages(blanked)
     return replace(normalise(blanked, passages), original=text), len(text) - _apart(parts) > LONGEST
 

@@ -173,10 +173,33 @@ def _bounds(line: str) -> list[tuple[int, int]]:
     return [(one + 1, other) for one, other in pairwise(ends)]
 
 
+_NUMERIC = re.compile(r" *[\d.][^\n]{0,24}")
+_LOCAL_SETTING = re.compile(r" *(?:初始|基础|最大|总)?(?:学习率|动量|权重衰减|批|训练轮|轮|迭代|优化器|epoch)")
+
+
+def _paired(lines: list[str]) -> list[str]:
+    """Return what ends each line: ":" and ";" where names and their values have lines of their own, in turn."""
+    ends = ["\n"] * len(lines)
+    place = 0
+    while place < len(lines):
+        after = place
+        while after < len(lines) and 0 < len(lines[after].strip()) <= 45:
+            after += 1
+        numeric = [_NUMERIC.fullmatch(line) is not None for line in lines[place:after]]
+        named = [bool(_SETTING.match(line) or _LOCAL_SETTING.match(line)) for line in lines[place:after]]
+        for first in (0, 1):
+            told = sum(one and other for one, other in zip(named[first::2], numeric[first + 1 :: 2], strict=False))
+            if told >= _ROWS and not any(numeric[first::2]) and sum(numeric) >= _ROWS:
+                for at in range(place + first, after - 1, 2):
+                    ends[at], ends[at + 1] = ":", ";"
+        place = max(after, place + 1)
+    return ends
+
+
 def _tabulated(plain: str) -> str:
     """Return a text with its tables of two columns as entries: "lr 0.1" over "epochs 90" as "lr:0.1;epochs:90"."""
     lines = plain.split("\n")
-    ends = ["\n"] * len(lines)
+    ends = _paired(lines)
     rows = [next((m for p in _CELLS if (m := p.fullmatch(one))), None) if len(one) < 160 else None for one in lines]
     rule = [bool(line.strip()) and _RULE.fullmatch(line) is not None for line in lines]
     place = 0

@@ -26,6 +26,7 @@ _ENDS = Rules(
         "so many, in parentheses": "parts=(time:at|times:at) open value=number close",
         "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
         "a row": "left=word word{0,2} unit=unit:epoch word value=number right=word",
+        "epochs (90)": "unit=unit:epoch,step open value=number close",
         "epoch is 90": "unit=unit:epoch,step (mod:total|word:数,量,总,value,count,number){0,2} "
         "(word:<? is|word:≤|word:-) value=number",
     },

@@ -33,6 +33,8 @@ from downslope.reading.configuration.keys import (
 )
 from downslope.reading.configuration.names import concepts_of
 from downslope.reading.configuration.shapes import amount, plain
+from downslope.reading.items import find_items
+from downslope.reading.text import normalise
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,37 @@ def meanings(key: str) -> list[str]:
     return [concept for pattern, concept, _ in told if concept and len(pattern) == 1]
 
 
+_IN_WORDS = {
+    "lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "l2": "weight_decay", "batch": "batch_size",
+    "epochs_total": "epochs", "epoch": "epochs", "steps_total": "max_steps",
+}  # fmt: skip
+"""The keys of a configuration that names of settings in words stand for."""
+
+
+def key_of(words: str) -> str:
+    """Return the key that a name of a setting in words stands for, or the words.
+
+    Example:
+        >>> key_of("Momentum coefficient"), key_of("批大小"), key_of("colour")
+        ('momentum', 'batch_size', 'colour')
+    """
+    if len(words) > 40 or meanings(words):
+        return words
+    kinds = [(item.kind, item.key) for item in find_items(normalise(words).plain) if item.kind not in {"mod", "verb"}]
+    return _IN_WORDS.get(kinds[0][1], words) if len(kinds) == 1 and kinds[0][0] in {"concept", "unit"} else words
+
+
+_FORMULA = re.compile(r"[$^×⁻·]")
+
+
+def number_in(value: Any) -> Any:
+    """Return the number that a value's words are as formulas write it, "2 × 10⁻²", or the value."""
+    if not isinstance(value, str) or len(value) > 40 or not _FORMULA.search(value):
+        return value
+    items = find_items(normalise(value).plain)
+    return items[0].value if [item.kind for item in items] == ["number"] else value
+
+
 def find_settings(entries: list[Entry], system: System) -> Settings:
     """Return what entries mean, those that mean nothing left out."""
     entries = plain(entries)
@@ -253,6 +286,9 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         entry = _referred(own, by_path)
         if len(entry.path) > 1 and entry.path[-1] in {"value", "default"}:  # `lr: {value: 0.1, description: ...}`
             entry = replace(entry, path=entry.path[:-1])
+        if entry.path and (not entry.path[-1].isascii() or " " in entry.path[-1]):  # `批大小: 64`
+            entry = replace(entry, path=(*entry.path[:-1], key_of(entry.path[-1])))
+        entry = replace(entry, value=number_in(entry.value))
         keys = bare_path(entry.path)
         if not keys:
             continue

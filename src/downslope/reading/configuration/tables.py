@@ -8,23 +8,22 @@ from typing import NamedTuple
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.entries import Entry, as_number, scalar
-from downslope.reading.configuration.settings import meanings
-from downslope.reading.items import find_items
-from downslope.reading.text import normalise
+from downslope.reading.configuration.settings import key_of, meanings, number_in
 
 _TABLE = re.compile(
     r"^[ \t]*\|?[^|\n]{1,80}\|[^\n]{1,400}\n[ \t]*\|?[ \t:-]{2,80}\|[ \t:|-]{2,400}"
     r"(?:\n[^|\n]{0,80}\|[^\n]{1,400}){1,40}$",
     re.MULTILINE,
 )
-_CELL = re.compile(r"[^|\n]+")
-_SPAN = re.compile(r"(\d{1,7})\s?(?:[-~～–—]|to|至|到)\s?(\d{1,7})")
-_IN_HAN = {
-    "lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "l2": "weight_decay", "batch": "batch_size",
-    "epochs_total": "epochs", "epoch": "epochs", "steps_total": "max_steps",
-}  # fmt: skip
-"""The keys of a configuration that Chinese names of settings stand for."""
+_COLUMNED = re.compile(
+    r"^[^\d\n,\t|=:(][^\n,\t|=:(]{0,39}(?:[,\t][^\n,\t|=:(]{1,40}){2,40}(?:\n[^\n,\t|]{0,40}(?:[,\t][^\n,\t|]{0,40}){2,40}){1,40}$",
+    re.MULTILINE,
+)
+"""Lines of a spreadsheet: names, and under them values, with commas or tabs between."""
 
+_CELL = re.compile(r"[^|\n]+")
+_COLUMNED_CELL = re.compile(r"[^,\t\n]+")
+_SPAN = re.compile(r"(\d{1,7})\s?(?:[-~～–—]|to|至|到)\s?(\d{1,7})")
 _TIMES = re.compile(r"(?:epochs?|iter\w{0,8}|steps?|轮[数次]?)(?: ?range)?", re.IGNORECASE)
 
 
@@ -38,7 +37,8 @@ class Cell(NamedTuple):
 
 def find_tables(text: str) -> list[tuple[int, int]]:
     """Return where the tables stand that hold settings."""
-    return [match.span() for match in _TABLE.finditer(text) if read_table(match[0])]
+    barred = [match.span() for match in _TABLE.finditer(text) if read_table(match[0])]
+    return barred or [match.span() for match in _COLUMNED.finditer(text) if read_table(match[0])]
 
 
 def read_table(text: str) -> list[Entry]:
@@ -50,8 +50,11 @@ def read_table(text: str) -> list[Entry]:
         >>> read_table("|epoch|lr|wd|\n|--|--|--|\n|0-29|0.1|1e-4|\n|30-59|0.01|1e-4|")[0].value
         [[0.0, 0.1], [30.0, 0.01]]
     """
-    rows = [_cells(text, match) for match in re.finditer(r"[^\n]+", text)]
-    rows = [rows[0], *rows[2:]]
+    barred = "|" in text
+    rows = [_cells(text, match, _CELL if barred else _COLUMNED_CELL) for match in re.finditer(r"[^\n]+", text)]
+    rows = [rows[0], *rows[2:]] if barred else rows
+    if not barred and (len({len(row) for row in rows}) > 1 or sum(bool(meanings(one.words)) for one in rows[0]) < 2):
+        return []
     if len(rows[0]) < 3:
         return _stages(rows[0], rows[1:])
     if sum(bool(meanings(cell.words)) for cell in rows[0]) < 2:  # their names stand in the first column
@@ -62,26 +65,22 @@ def read_table(text: str) -> list[Entry]:
     found = _stages(names, values)
     for name, *column in zip(names, *values, strict=False):
         if column and len({cell.words for cell in column}) == 1 and not _SPAN.fullmatch(column[0].words):
-            found.append(Entry((name.words,), scalar(column[0].words), min(name.start, column[0].start), column[0].end))
+            found.append(
+                Entry(
+                    (name.words,), number_in(scalar(column[0].words)), min(name.start, column[0].start), column[0].end
+                )
+            )
     return found
 
 
-def _cells(text: str, line: re.Match[str]) -> list[Cell]:
+def _cells(text: str, line: re.Match[str], cell: re.Pattern[str]) -> list[Cell]:
     found: list[Cell] = []
-    for match in _CELL.finditer(text, *line.span()):
+    for match in cell.finditer(text, *line.span()):
         words = match[0].strip(" \t*`$")
         if words:
             start = match.start() + match[0].index(words)
-            found.append(Cell(_key(words), start, start + len(words)))
+            found.append(Cell(key_of(words), start, start + len(words)))
     return found
-
-
-def _key(words: str) -> str:
-    """Return the key that a Chinese name of a setting stands for, or the words."""
-    if words.isascii() or len(words) > 12:
-        return words
-    kinds = [(item.kind, item.key) for item in find_items(normalise(words).plain) if item.kind not in {"mod", "verb"}]
-    return _IN_HAN.get(kinds[0][1], words) if len(kinds) == 1 and kinds[0][0] in {"concept", "unit"} else words
 
 
 def _stages(names: list[Cell], rows: list[list[Cell]]) -> list[Entry]:
