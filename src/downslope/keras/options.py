@@ -108,7 +108,7 @@ def check_rate(value: Any) -> Any:
 def _is_foreign(rate: Any) -> bool:
     """Whether the learning rate is a schedule of Keras or a function, of which only values are known."""
     is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-    return (is_schedule and not isinstance(rate, Scheduled)) or (callable(rate) and not isinstance(rate, Schedule))
+    return (is_schedule or callable(rate)) and not isinstance(rate, Schedule | Scheduled)
 
 
 def check_factors(rate: Any, groups: Sequence[Group]) -> None:
