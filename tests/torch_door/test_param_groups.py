@@ -367,6 +367,12 @@ def test_what_schedulers_and_trainers_keep_in_a_group_stays() -> None:
     assert {key: again.param_groups[0][key] for key in extra} == extra
 
 
+def test_ways_that_exclude_each_other_in_a_group_are_a_runtime_error() -> None:
+    """As torch's own, and as they are when they are arguments."""
+    with pytest.raises(RuntimeError, match="param group 0: `fused=True` and `foreach=True`"):
+        SGD([{"params": make_params(), "fused": True, "foreach": True}], lr=0.1)
+
+
 @pytest.mark.parametrize("key", ["clip_norm", "on_nonfinite", "velocity_dtype", "step_in_backward", "rounding_seed"])
 def test_what_belongs_to_the_whole_optimizer_is_refused_in_a_group(key: str) -> None:
     """A norm of one group alone, say, which somebody would believe to be clipped."""

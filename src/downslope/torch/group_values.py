@@ -21,11 +21,12 @@ from torch import Tensor
 
 from downslope.core import tensor_factors
 from downslope.core.averages import checked_ema
-from downslope.core.checks import as_float, check_range
+from downslope.core.checks import as_float, check_flag, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
 from downslope.core.settings import (
+    FLAGS,
     Settings,
     check_alone,
     check_decay,
@@ -143,7 +144,7 @@ def completed(
         add_references(merged)
         write_scheduled_values(merged, group["step"])
     except SettingsError as error:
-        raise SettingsError(f"param group {len(others)}: {error}") from None
+        raise type(error)(f"param group {len(others)}: {error}") from None
     for sentence in sentences:
         warnings.warn(f"param group {len(others)}: {sentence}.", UserWarning, stacklevel=5)
     return group | {name: merged[name] for name in (*SCHEDULABLE, *REFERENCES, "ema")} | {GIVEN: given_numbers(merged)}
@@ -189,6 +190,22 @@ def split_schedules(group: dict[str, Any]) -> None:
     for name in HYPERPARAMETERS:
         if name in group:
             group[name] = plain(group[name])
+
+
+def check_choices(group: Mapping[str, Any], index: int) -> None:
+    """Raise if one of a group's ways of taking a step is none: somebody may have written it since the group was added.
+
+    Raises:
+        SettingsError: That it is not allowed, or (`ImplementationError`) not to be had here; it says in which group.
+    """
+    try:
+        choices = {name: group[name] for name in ("foreach", "fused")}
+        check_implementation(**choices, differentiable=False, capturable=False)
+        checked_rounding(group["rounding"])
+        if group["trust_clip"] is not None:
+            check_flag("trust_clip", plain(group["trust_clip"]))
+    except SettingsError as error:
+        raise type(error)(f"param group {index}: {error}") from None
 
 
 def check_spelling(group: Mapping[str, Any]) -> None:
@@ -386,6 +403,9 @@ def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> Ste
     numbers = {name: number(name, group[name]) for name in (*SCHEDULABLE, "dampening")}
     for name, value in numbers.items():
         check_written(name, value)
+    for name in FLAGS:
+        if type(group[name]) is not bool:
+            check_flag(name, plain(group[name]))
     check_decay(group["decay"])
     lr_initial, lr_max = (_known_reference(group, name) for name in REFERENCES)
     if numbers["weight_decay"]:
@@ -474,6 +494,14 @@ def parameter_name(group: Mapping[str, Any], group_index: int, index: int) -> st
     if "param_names" in group:
         return f"`{group['param_names'][index]}`"
     return f"parameter {index} of group {group_index}"
+
+
+def lr_of(group: Mapping[str, Any], index: int) -> float:
+    """Return a group's present lr; raise `SettingsError` if it is no number, and say in which group."""
+    try:
+        return number("lr", group["lr"])
+    except SettingsError as error:
+        raise SettingsError(f"param group {index}: {error}") from None
 
 
 def number(name: str, value: Any) -> float:

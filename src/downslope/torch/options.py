@@ -116,8 +116,8 @@ def rounding_of(param: Tensor, rounding: Rounding) -> Rounding:
 def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
     """Raise `SettingsError` if a choice of implementation is none, or (`ImplementationError`) not to be had here."""
     for name, value in (("foreach", foreach), ("fused", fused)):
-        if value not in (None, True, False):
-            raise SettingsError(f"`{name}` must be True, False or None; got {value!r}.")
+        if isinstance(value, Tensor) or value not in (None, True, False):
+            raise SettingsError(f"`{name}` must be True, False or None; got {shown(repr(value))}.")
     if fused and load_native() is None:
         raise ImplementationError(f"`fused=True` needs the compiled kernel; here it is: {backend()}. Leave fused None.")
     if fused and (foreach or differentiable):

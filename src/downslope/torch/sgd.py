@@ -626,7 +626,7 @@ class SGD(Averaging, SteppingInBackward):
         """
         return (
             not self.state
-            and all(group_values.number("lr", group["lr"]) == 0 for group in self.param_groups)
+            and all(group_values.lr_of(group, index) == 0 for index, group in enumerate(self.param_groups))
             and bool(grads)
             and not any(grad.is_meta or grad.any() for grad in grads)
         )
