@@ -56,6 +56,8 @@ DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Set
 HYPERPARAMETERS = tuple(DEFAULTS)
 _OF_THE_WHOLE = ("clip_norm", "on_nonfinite", "velocity_dtype", "rounding_seed", "step_in_backward", "settings")
 """Arguments of the optimizer that a group cannot have of its own."""
+_OF_A_PATTERN = ("match", "lr_factor")
+"""What a `Group` says beside hyperparameters, and what is worked out before there is a param group."""
 _NO_SCALARS = frozenset({"undampened_first_step", *tensor_factors.NAMES})
 """Hyperparameters that say which scalars a tensor's step has, and are none of them."""
 NEWER: Mapping[str, Any] = {name: DEFAULTS[name] for name in ("nu", *tensor_factors.NAMES)}
@@ -222,6 +224,11 @@ def check_spelling(group: Mapping[str, Any]) -> None:
             continue
         if key in _OF_THE_WHOLE or (key == "capturable" and group[key]):  # torch's states have one that is False
             raise SettingsError(f"`{key}` belongs to the whole optimizer; in a param group it does nothing.")
+        if key in _OF_A_PATTERN:
+            raise SettingsError(
+                f"`{key}` belongs to a downslope.Group, which `groups` takes; in a param group it does nothing. Give "
+                "this one an lr, or leave its parameters to `groups`."
+            )
         words = our_words(key, HYPERPARAMETERS)
         if words:
             raise SettingsError(
