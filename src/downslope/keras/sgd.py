@@ -21,7 +21,14 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.synonyms import says_our_words
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
-from downslope.keras.options import DEFAULTS, check_factors, check_no_factors, check_rate, settings_and_lr
+from downslope.keras.options import (
+    DEFAULTS,
+    INSTEAD,
+    check_factors,
+    check_no_factors,
+    check_rate,
+    settings_and_lr,
+)
 from downslope.keras.rule_step import move, scalars_of
 from downslope.keras.schedules import Scheduled, value_of_keras
 from downslope.keras.traced_numbers import Number, computing_format
@@ -134,7 +141,7 @@ class SGD(keras.optimizers.Optimizer):
         >>> model.compile(optimizer=SGD(0.1, momentum=0.9, weight_decay=5e-4), loss="mse")
     """
 
-    @says_our_words("downslope.keras.SGD")
+    @says_our_words("downslope.keras.SGD", INSTEAD)
     def __init__(
         self,
         learning_rate: Any = NOT_GIVEN,

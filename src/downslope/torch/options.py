@@ -12,9 +12,15 @@ from torch import Tensor
 
 from downslope.core.errors import ImplementationError, NonFiniteGradientError, SettingsError, did_you_mean, one_of
 from downslope.core.shown import shown
+from downslope.core.synonyms import IN_STEPS, refuse_unknown
 from downslope.kernel import backend, load_native
 from downslope.torch.blocks import INT8, is_worth_codes
 
+_INSTEAD = {
+    "clipnorm": "Keras's is of each parameter by itself; `clip_norm` is of all together, as Keras's `global_clipnorm`.",
+    "steps_per_epoch": IN_STEPS,
+}
+"""What is said of arguments that other optimizers have, and that are another thing here, or none."""
 OnNonfinite = Literal["raise", "skip", "ignore"]
 Rounding = Literal["nearest", "stochastic", "compensated"]
 
@@ -111,6 +117,11 @@ def has_codes(param: Tensor, options: StepOptions) -> bool:
 def rounding_of(param: Tensor, rounding: Rounding) -> Rounding:
     """Return how a parameter is rounded where its group asks for `rounding`: only bfloat16 needs more than nearest."""
     return rounding if param.dtype == torch.bfloat16 else "nearest"
+
+
+def refuse_others(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise if an argument is not one of an optimizer's; what it may have meant elsewhere is said."""
+    refuse_unknown(given, known, where, _INSTEAD)
 
 
 def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
