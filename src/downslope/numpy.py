@@ -42,6 +42,7 @@ from downslope.kernel.arrays import (
     Array,
     Averages,
     Prepared,
+    check_objects,
     coefficients,
     collect,
     find_overlaps,
@@ -54,10 +55,7 @@ from downslope.kernel.arrays import (
 
 _Norms = tuple[TensorFactors, float, float]
 """Factors on the gradient of a parameter, its norm and the parameter's."""
-_INSTEAD = {
-    "clip_norm": "Clip the gradients before the step: they are only read in it.",
-    "steps_per_epoch": IN_STEPS,
-}
+_INSTEAD = {"clip_norm": "Clip the gradients before the step: they are only read in it.", "steps_per_epoch": IN_STEPS}
 """What is said of arguments that only other optimizers of ours have."""
 _MOST_KNOWN = 256
 """Coefficients kept, by settings: who sets other settings at every step is not to fill the memory with old ones."""
@@ -627,6 +625,8 @@ def _read_grad(name: str, grad: Any, param: Array) -> Array:
         )
     try:
         array = np.asarray(grad)
+        if array.dtype.kind == "O":
+            check_objects(array)
         if array.dtype.kind not in "fciubUSMm" and not is_bfloat16(array.dtype):
             array = array.astype(np.result_type(param, np.float32))
     except Exception as error:
