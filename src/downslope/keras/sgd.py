@@ -35,6 +35,7 @@ from downslope.keras.traced_numbers import Number, computing_format
 from downslope.keras.variables import (
     Exclusion,
     VariableRule,
+    check_gradients,
     groups_from_config,
     groups_to_config,
     path_of,
@@ -297,6 +298,10 @@ class SGD(keras.optimizers.Optimizer):
 
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
         """Do nothing: weight decay is in the rule, and the base class would do it a second time."""
+
+    def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
+        check_gradients(grads, trainable_variables)
+        super()._backend_apply_gradients(grads, trainable_variables)
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
         ways = {"torch": self._step_on_torch, "jax": self._step_on_jax}
