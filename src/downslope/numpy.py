@@ -36,7 +36,7 @@ from downslope.core.schedule_free import ScheduleFree, evaluation_point
 from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
-from downslope.core.synonyms import refuse_unknown
+from downslope.core.synonyms import IN_STEPS, refuse_unknown
 from downslope.core.tensor_factors import TensorFactors, clipped_by_unit, factors_of
 from downslope.kernel import backend, load_native, use_threads
 from downslope.kernel.arrays import (
@@ -44,6 +44,7 @@ from downslope.kernel.arrays import (
     Array,
     Averages,
     Prepared,
+    check_objects,
     coefficients,
     collect,
     find_overlaps,
@@ -58,6 +59,8 @@ from downslope.kernel.arrays import (
 
 _Norms = tuple[TensorFactors, float, float]
 """Factors on the gradient of a parameter, its norm and the parameter's."""
+_INSTEAD = {"clip_norm": "Clip the gradients before the step: they are only read in it.", "steps_per_epoch": IN_STEPS}
+"""What is said of arguments that only other optimizers of ours have."""
 _MOST_KNOWN = 256
 """Coefficients kept, by settings: who sets other settings at every step is not to fill the memory with old ones."""
 
@@ -107,7 +110,7 @@ class SGD:
     ) -> None:
         given = hyperparameters if lr is NOT_GIVEN else {"lr": lr, **hyperparameters}
         own = ("params", "settings", "groups", "velocity_dtype", "fused", "ema")
-        refuse_unknown(given, [*Settings.__dataclass_fields__, *own])
+        refuse_unknown(given, [*Settings.__dataclass_fields__, *own], "downslope.numpy.SGD", _INSTEAD)
         if settings is not None:
             check_alone(settings, given, relatives=True)
         settings = Settings(**given) if settings is None else settings
@@ -641,6 +644,8 @@ def _read_grad(name: str, grad: Any, param: Array) -> Array:
         )
     try:
         array = np.asarray(grad)
+        if array.dtype.kind == "O":
+            check_objects(array)
         if array.dtype.kind not in "fciubUSMm" and not is_bfloat16(array.dtype):
             array = array.astype(np.result_type(param, np.float32))
     except Exception as error:

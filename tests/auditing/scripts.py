@@ -233,6 +233,20 @@ for epoch in range(10):
         optimizer.step(params)
 """,
     ),
+    "OneCycle for steps stepped once an epoch": (
+        "schedule_after_the_end",
+        HEAD
+        + """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=39100)
+for epoch in range(epochs):
+    for x, y in loader:
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+    scheduler.step()
+""",
+    ),
     "a schedule that is over within the first epoch": (
         "schedule_in_the_wrong_unit",
         HEAD
@@ -250,6 +264,17 @@ for epoch in range(90):
 }
 
 RIGHT = {
+    "OneCycle for epochs stepped once an epoch": HEAD
+    + """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=epochs)
+for epoch in range(epochs):
+    for x, y in loader:
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+    scheduler.step()
+""",
     "a careful script": HEAD
     + """
 decay = [p for p in model.parameters() if p.ndim > 1]

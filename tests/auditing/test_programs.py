@@ -115,6 +115,22 @@ def test_a_scheduler_may_be_stepped_by_any_name(what):
     assert any(line.startswith("whether the scheduler is stepped: it may be in line") for line in found.not_checked)
 
 
+@pytest.mark.parametrize(
+    ("broken", "where"),
+    [("x = (", "at line {last}: x = ("), ('print "done"', 'at line {last}: print "done"'), ("x = 1\0", "")],
+)
+def test_a_program_that_cannot_be_parsed(broken, where):
+    """Of what its lines do nothing was checked, and that is said with the line, whether or not its numbers are read."""
+    name, whole = SCRIPTS["the old order of scheduler and optimizer"]
+    for text in (whole, "import torch\nfrom torch import nn\nmodel = nn.Linear(2, 1)\n"):
+        program = f"{text.rstrip()}\n{broken}\n"
+        found = audit(program)
+        assert name not in found.names
+        told = [line for line in found.not_checked if line.startswith("what the program's lines do: Python cannot")]
+        assert len(told) == 1, found
+        assert told[0].endswith(where.format(last=len(program.splitlines())) or "parse it"), told
+
+
 @pytest.mark.parametrize("what", NEVER_STEPPED)
 def test_a_scheduler_that_nothing_steps(what):
     """It is a certain error as before, whatever else has a step() that is known."""

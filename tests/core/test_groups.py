@@ -84,6 +84,14 @@ def test_bias_and_norm():
     assert assign_groups((group,), shapes, {"table_norm"})[0] == [*expected, "table_norm"]
 
 
+@pytest.mark.parametrize("match", ["*", "@bias_and_norm"])
+def test_names_that_are_no_text(match):
+    """A number in the place of a name, as a key of NumPy's dictionary or beside a tensor of torch's, is said."""
+    with pytest.raises(GroupError, match=r"and the name 1 is no text\. Give names such as '1'\."):
+        assign_groups([Group(match=match, lr=0.1)], {"w": (2,), 1: (2,)})
+    assert assign_groups([], {1: (2,)}) == [[1]]
+
+
 def test_pattern_that_matches_nothing():
     """A pattern without a parameter is an error that lists the names and guesses the one meant."""
     assert refused(Group(match="head.wieght", lr=0.1)) == (

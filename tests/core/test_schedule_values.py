@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from downslope.core.errors import SettingsError
+from downslope.core.settings import Settings
 from downslope.schedules import (
     Constant,
     Cosine,
@@ -152,6 +153,8 @@ def test_epochs_without_the_steps_of_one():
     for schedule in (Cosine(0.1, 0, 9, "epoch"), Warmup(5, Cosine(0.1, 0, 9, "epoch"))):
         with pytest.raises(SettingsError, match="Pass steps_per_epoch="):
             schedule(0)
+        with pytest.raises(SettingsError, match=r"is not known here\. Resolve it first with \.in_steps"):
+            Settings(lr=schedule).at(0)  # as an optimizer does, which takes no steps_per_epoch
 
 
 @pytest.mark.parametrize("percent", range(1, 100))

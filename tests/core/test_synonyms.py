@@ -66,6 +66,18 @@ def test_only_words_that_are_known_at_the_place_are_said() -> None:
     assert say_our_word("momentun", HYPERPARAMETERS) == " Did you mean `momentum`?"
 
 
+def test_what_a_place_has_not_is_told_by_any_of_its_names() -> None:
+    """A sentence of its own comes before a near word, which may be another thing."""
+    instead = {"clip_norm": "Clip before the step.", "clipnorm": "That is of each by itself."}
+    known = ["lr", "clipvalue"]
+    for name in ("clip_norm", "max_grad_norm"):
+        assert say_our_word(name, known, instead) == " Clip before the step."
+    assert say_our_word("clipnorm", [*known, "clip_norm"], instead) == " That is of each by itself."
+    assert say_our_word("max_grad_norm", [*known, "clip_norm"], instead) == " Here it is called `clip_norm`."
+    with pytest.raises(SettingsError, match=r"^place: unknown argument `clip_norm`\. Clip before the step\.$"):
+        refuse_unknown(["clip_norm"], known, "place", instead)
+
+
 def test_unknown_arguments_are_refused_all_at_once() -> None:
     """Both kinds of error that a caller may catch; and one sentence for each argument."""
     refuse_unknown(["lr"], HYPERPARAMETERS)

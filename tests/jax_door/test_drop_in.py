@@ -119,6 +119,16 @@ def test_functions_among_the_parameters_are_explained():
         ({"lr": 0.1, "wd": 0.1}, "unknown argument `wd`. Here it is called `weight_decay`."),
         ({"lr": 0.1, "accumulator_dtype": None}, "unknown argument `accumulator_dtype`. Here it is called `vel"),
         ({"lr": 0.1, "momentun": 0.9}, "unknown argument `momentun`. Did you mean `momentum`?"),
+        ({"lr": 0.1, "clip_norm": 1.0}, "`clip_norm`. Clip before it: optax.chain(optax.clip_by_global_norm(1.0), "),
+        ({"lr": 0.1, "on_nonfinite": "skip"}, "`on_nonfinite`. optax.apply_if_finite goes around it"),
+        (
+            {"lr": 0.1, "mask": {}},
+            "`mask`. Give groups=[Group(match=..., weight_decay=0.0)], or optax.masked around it.",
+        ),
+        (
+            {"lr": 0.1, "steps_per_epoch": 9},
+            "`steps_per_epoch`. A schedule in epochs is resolved first, with .in_steps(",
+        ),
     ],
 )
 def test_words_of_others_are_translated(given, ours):

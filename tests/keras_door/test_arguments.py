@@ -158,6 +158,13 @@ def test_a_pattern_that_excludes_nothing_is_refused():
         ({"wd": 0.1}, "unknown argument `wd`. Here it is called `weight_decay`"),
         ({"momentun": 0.9}, "unknown argument `momentun`. Did you mean `momentum`"),
         ({"use_nesterov": True, "momentum": 0.9}, "unknown argument `use_nesterov`. Here it is called `nesterov`"),
+        ({"clip_norm": 1.0}, "`clip_norm`. What it is elsewhere is `global_clipnorm` in Keras, whose `clipnorm` is of"),
+        ({"max_grad_norm": 1.0}, "`max_grad_norm`. What it is elsewhere is `global_clipnorm`"),
+        ({"ema": 0.9}, "`ema`. Averages are Keras's: use_ema=True"),
+        ({"velocity_dtype": "int8"}, "`velocity_dtype`. In Keras a velocity has the format of its variable"),
+        ({"trust_coefficient": 0.001}, "`trust_coefficient`. Keras's step sees one variable's scalars"),
+        ({"exclude_from_weight_decay": ["bias"]}, "`exclude_from_weight_decay`. It is a method"),
+        ({"steps_per_epoch": 10}, r"`steps_per_epoch`. A schedule in epochs is resolved first, with .in_steps\("),
     ],
 )
 def test_words_of_others_are_translated(arguments, message):

@@ -193,6 +193,16 @@ def test_what_others_call_an_argument_is_answered_with_our_word(name: str, ours:
             SGD({"w": np.ones(2)}, **{name: 0.1}, **options)
 
 
+def test_what_only_other_optimizers_have_is_answered_too() -> None:
+    """Where it was called, and what to do."""
+    for name, told in (
+        ("max_norm", "Clip the gradients before"),
+        ("steps_per_epoch", "A schedule in epochs is resolved"),
+    ):
+        with pytest.raises(TypeError, match=f"^downslope.numpy.SGD: unknown argument `{name}`. {told}"):
+            SGD({"w": np.ones(2)}, **{name: 1.0})
+
+
 @pytest.mark.parametrize("kind", [set, frozenset])
 def test_groups_in_a_set_are_refused(kind: type) -> None:
     """The first match wins, and which is first in a set is another in every run."""

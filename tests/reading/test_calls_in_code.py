@@ -189,6 +189,14 @@ PROGRAMS = {
         {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 50, "sgd.lr.then.schedule": "exponential", "sgd.lr.then.every": 200,
          "sgd.lr.then.staircase": True, "sgd.lr.then.end": 0.002},
     ),
+    "one cycle stepped once an epoch": (
+        "opt = SGD(p, lr=0.1)\ns = OneCycleLR(opt, 0.4, total_steps=20)\nfor epoch in range(20):\n    for x in loader:\n        opt.step()\n    s.step()",
+        {"sgd.lr.schedule": "onecycle", "sgd.lr.peak": 0.4, "sgd.lr.duration": 20, "sgd.lr.unit": "epoch"},
+    ),
+    "one cycle stepped after every batch": (
+        "opt = SGD(p, lr=0.1)\ns = OneCycleLR(opt, 0.4, 900)\nfor epoch in range(20):\n    for x in loader:\n        opt.step()\n        s.step()",
+        {"sgd.lr.schedule": "onecycle", "sgd.lr.peak": 0.4, "sgd.lr.duration": 900, "sgd.lr.unit": "step"},
+    ),
     "one cycle, all by place": (
         "opt = SGD(p, lr=0.1)\ns = OneCycleLR(opt, 0.4, 300, None, None, 0.2, 'linear', True, 0.8, 0.9, 10, 100)",
         {"sgd.lr.schedule": "onecycle", "sgd.lr.peak": 0.4, "sgd.lr.duration": 300, "sgd.lr.pct_start": 0.2, "sgd.lr.shape": "linear",

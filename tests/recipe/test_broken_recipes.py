@@ -50,6 +50,37 @@ BROKEN = [
         ),
     ),
     (
+        "key of another table",
+        "[sgd]\nlr = 0.1\nclip_norm = 1.0\n" + TRAIN,
+        "my.toml, [sgd]: unknown key `clip_norm`. It belongs in `[train]`. Allowed here: lr, momentum, dampening, ",
+    ),
+    ("key before its table", "lr = 0.1\n" + GOOD, "my.toml: unknown key `lr`. It belongs in `[sgd]`. Allowed here: ti"),
+    (
+        "key of the top in a table",
+        GOOD + "seed = 3\n",
+        "my.toml, [train]: unknown key `seed`. It belongs at the top, before every table. Allowed here: epochs, ",
+    ),
+    (
+        "list of tables in a table",
+        SGD + '[[sgd.groups]]\nmatch = "*.bias"\nweight_decay = 0.0\n' + TRAIN,
+        "my.toml, [sgd]: unknown key `groups`. It belongs in `[[groups]]`. Allowed here: lr, ",
+    ),
+    (
+        "key of a group in a table",
+        "[sgd]\nlr = 0.1\nlr_factor = 10.0\n" + TRAIN,
+        "my.toml, [sgd]: unknown key `lr_factor`. It belongs in `[[groups]]`. Allowed here: lr, ",
+    ),
+    (
+        "key of tables in the table",
+        GOOD + "patience = 3\n",
+        "my.toml, [train]: unknown key `patience`. It belongs in `[train.early_stop]` or `[train.plateau]`. Allowed ",
+    ),
+    (
+        "key of a schedule",
+        "[sgd]\nlr = 0.1\nevery = 30\n" + TRAIN,
+        "my.toml, [sgd]: unknown key `every`. Allowed here: lr, ",
+    ),
+    (
         "misspelt key of a nested table",
         GOOD + "[train.early_stop]\npatiense = 3\n",
         (

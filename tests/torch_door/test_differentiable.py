@@ -69,6 +69,20 @@ def test_gradcheck_through_two_steps(options: dict[str, Any]) -> None:
     assert torch.autograd.gradcheck(two_steps, (param, grad, lr))
 
 
+def test_the_first_velocity_is_part_of_the_graph() -> None:
+    """With Nesterov p' = p - 0.1 * 1.9 * (g + 0.1 p), so dp'/dp = 0.981 and dp'/dg = -0.19; torch cuts off 0.9."""
+    found = []
+    for kind in (SGD, torch.optim.SGD):
+        start, grad = (torch.ones(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+        param = start.clone()
+        optimizer = kind([param], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True, differentiable=True)
+        param.grad = grad.clone()
+        optimizer.step()
+        found.append([each[0].item() for each in torch.autograd.grad(param.sum(), [start, grad])])
+    assert found[0] == pytest.approx([0.981, -0.19], rel=1e-12)
+    assert found[1] == pytest.approx([0.99, -0.1], rel=1e-12)
+
+
 def test_the_numbers_are_those_of_the_ordinary_step() -> None:
     """differentiable=True computes the same."""
     start = torch.tensor([0.5, -0.3, 0.2], dtype=torch.float64)

@@ -12,7 +12,7 @@ from torch_runs import assert_close, copy_params, make_params, run
 
 import downslope
 from downslope.core.errors import DownslopeError, GroupError, SettingsError
-from downslope.torch import SGD
+from downslope.torch import SGD, ScheduleFreeSGD
 
 
 def message_of(call: object) -> str:
@@ -171,6 +171,18 @@ def test_bad_arguments_say_what_was_got_and_what_is_allowed(options: dict[str, o
     assert isinstance(caught.value, ValueError)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [SGD, ScheduleFreeSGD])
+def test_what_other_optimizers_mean_by_an_argument(kind) -> None:
+    """Keras's clipnorm is of one variable, so clip_norm is no other name of it; lengths in epochs are told here too."""
+    param = torch.nn.Parameter(torch.ones(2))
+    for name, told in (
+        ("clipnorm", "Keras's is of each parameter by itself"),
+        ("steps_per_epoch", "A schedule in epo"),
+    ):
+        with pytest.raises(SettingsError, match=f"^downslope.torch.{kind.__name__}: unknown argument `{name}`. {told}"):
+            kind([param], **{name: 1.0})
 
 
 def test_an_unknown_argument_is_a_type_error() -> None:

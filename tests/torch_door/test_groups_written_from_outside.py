@@ -82,6 +82,58 @@ def test_what_is_no_number_is_refused_by_name(value, words) -> None:
     assert (param == 1).all()
 
 
+def _written(optimizer, param, key, value) -> None:
+    """Write a value to the second group and step; nothing may have moved before it is refused."""
+    before = param.detach().clone()
+    optimizer.param_groups[1][key] = value
+    param.grad = torch.ones_like(param)
+    try:
+        optimizer.step()
+    finally:
+        assert torch.equal(param, before)
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+@pytest.mark.parametrize("value", ["x", None, 2, math.nan, [True], torch.ones(2), torch.tensor(1.0)], ids=repr)
+@pytest.mark.parametrize(
+    "key",
+    ["nesterov", "maximize", "lr_in_velocity", "undampened_first_step", "trust_clip", "foreach", "fused", "rounding"],
+)
+def test_a_flag_that_is_none_is_refused_when_it_is_written_later(key, value, stepped) -> None:
+    """As it is in a new group, by its name and group; a word that is true, such as "no", did what True does."""
+    if value is None and key in {"trust_clip", "foreach", "fused"}:
+        return  # which is one of their values
+    params = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    optimizer = SGD([{"params": [param]} for param in params], lr=0.1, momentum=0.9)
+    if stepped:
+        for param in params:
+            param.grad = torch.ones(2)
+        optimizer.step()
+    with pytest.raises(SettingsError, match=f"param group 1: `{key}` must be "):
+        _written(optimizer, params[1], key, value)
+    with pytest.raises(SettingsError, match=f"param group 2: `{key}` must be "):
+        optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], key: value})
+
+
+def test_a_flag_of_numpy_may_be_written_later() -> None:
+    """np.bool_ is True or False, as in a new group: Nesterov's first step of gradient 1 goes 1.5 lr."""
+    param = torch.nn.Parameter(torch.ones(2))
+    optimizer = SGD([param], lr=0.5, momentum=0.5)
+    optimizer.param_groups[0]["nesterov"] = np.bool_(True)
+    param.grad = torch.ones(2)
+    optimizer.step()
+    assert (param == 0.25).all()
+
+
+def test_an_lr_that_is_none_is_said_with_its_group() -> None:
+    """At the first step, which asks for lr before anything else, as later."""
+    params = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    for value, words in (("x", "must be a number"), (torch.ones(2), "must hold one real number")):
+        optimizer = SGD([{"params": [params[0]], "lr": 0.0}, {"params": [params[1]]}], lr=0.1)
+        with pytest.raises(SettingsError, match=f"param group 1: `lr` .*{words}"):
+            _written(optimizer, params[1], "lr", value)
+
+
 @pytest.mark.parametrize("key", ["lr_initial", "lr_max", "initial_lr", "max_lr", "lr_scale"])
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf, "x", True, torch.ones(2)], ids=repr)
 def test_what_is_like_an_lr_is_checked_like_lr(key, value) -> None:

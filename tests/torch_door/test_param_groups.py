@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -365,6 +366,24 @@ def test_what_schedulers_and_trainers_keep_in_a_group_stays() -> None:
     assert {key: optimizer.param_groups[0][key] for key in extra} == extra
     again = SGD(optimizer.param_groups, lr=0.1)  # as ZeroRedundancyOptimizer passes them on
     assert {key: again.param_groups[0][key] for key in extra} == extra
+
+
+@pytest.mark.parametrize(("key", "value"), [("lr_factor", 10.0), ("match", "head.*")])
+def test_what_a_pattern_says_is_refused_beside_parameters(key: str, value: Any) -> None:
+    """A group of one's own with an lr_factor stepped with the lr of all the others, without a word."""
+    params = make_params()
+    with pytest.raises(SettingsError, match=f"param group 1: `{key}` belongs to a downslope.Group"):
+        SGD([{"params": params[:1]}, {"params": params[1:], key: value}], lr=0.1)
+    optimizer = SGD(params[:1], lr=0.1)
+    with pytest.raises(SettingsError, match=f"param group 1: `{key}`"):
+        optimizer.add_param_group({"params": params[1:], key: value})
+    assert len(optimizer.param_groups) == 1
+
+
+def test_ways_that_exclude_each_other_in_a_group_are_a_runtime_error() -> None:
+    """As torch's own, and as they are when they are arguments."""
+    with pytest.raises(RuntimeError, match="param group 0: `fused=True` and `foreach=True`"):
+        SGD([{"params": make_params(), "fused": True, "foreach": True}], lr=0.1)
 
 
 @pytest.mark.parametrize("key", ["clip_norm", "on_nonfinite", "velocity_dtype", "step_in_backward", "rounding_seed"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from downslope.auditing.about_decay import about_decay
 from downslope.auditing.about_optimizers import about_optimizers
-from downslope.auditing.about_programs import about_programs, steps_not_seen
+from downslope.auditing.about_programs import about_programs, lines_not_read, steps_not_seen
 from downslope.auditing.about_runs import about_runs
 from downslope.auditing.about_schedules import about_schedules
 from downslope.auditing.about_states import about_states
@@ -120,6 +120,7 @@ def _result(title: str, findings: Iterable[Finding], not_checked: tuple[str, ...
 def _not_checked(subject: Subject) -> Iterator[str]:
     if subject.settings is None:
         yield f"the optimizer's numbers: {subject.unknown}"
+        yield from lines_not_read(subject)
         yield from steps_not_seen(subject)
         return
     if subject.settings.trust_coefficient is not None:
@@ -128,4 +129,5 @@ def _not_checked(subject: Subject) -> Iterator[str]:
         yield "what depends on the length of an epoch: give --examples N (and --batch-size N), or --steps-per-epoch N"
     if subject.run.total_steps is None and subject.run.epochs is None:
         yield "what depends on the length of the training: give --steps N"
+    yield from lines_not_read(subject)
     yield from steps_not_seen(subject)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from downslope.auditing.finding import Finding
-from downslope.auditing.program import Event, Program, last_name
+from downslope.auditing.program import Event, Program, last_name, line_not_parsed
 from downslope.auditing.subject import Subject
 from downslope.auditing.unseen_steps import unseen_step
 
@@ -22,6 +22,17 @@ def about_programs(subject: Subject) -> Iterator[Finding]:
         return
     for check in _CHECKS:
         yield from check(subject.parsed, subject)
+
+
+def lines_not_read(subject: Subject) -> Iterator[str]:
+    """Yield what is not checked of a program that cannot be parsed: all that its lines do."""
+    if not subject.program or subject.parsed is not None:
+        return
+    line = line_not_parsed(subject.program)
+    if line is None:
+        yield "what the program's lines do: Python cannot parse it"
+    else:
+        yield f"what the program's lines do: Python cannot parse it at {subject.line(line)}"
 
 
 # Schedulers

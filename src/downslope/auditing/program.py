@@ -124,6 +124,19 @@ def read_program(text: str) -> Program | None:
     return Program(tuple(sorted(found, key=lambda event: event.at)), tree)
 
 
+def line_not_parsed(text: str) -> int | None:
+    """Return the number of the line at which a program cannot be parsed; None if it can, or no line is to blame."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except SyntaxError as error:
+        return error.lineno if error.lineno and error.lineno <= len(text.splitlines()) else None
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    return None
+
+
 @dataclass(frozen=True)
 class _Names:
     """What the program calls its optimizers, schedulers and own functions."""

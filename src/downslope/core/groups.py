@@ -231,12 +231,19 @@ def assign_groups(
         len(groups) + 1 lists of names, each in the order of `shapes`; the last holds the unmatched.
 
     Raises:
-        GroupError: If a pattern matches nothing, a group gets nothing because earlier ones took it all, or the groups
-            are in a set, so that which is first is another in every run.
+        GroupError: If a pattern matches nothing, a group gets nothing because earlier ones took it all, a name is no
+            text, or the groups are in a set, so that which is first is another in every run.
     """
     check_listed(groups)
     if isinstance(groups, set | frozenset):
         raise UnorderedError("`groups` must be a list: the first that matches a name wins, and a set has no first.")
+    called: list[Any] = [*shapes] if groups else []
+    nameless = [name for name in called if not isinstance(name, str)]
+    if nameless:
+        raise GroupError(
+            f"`groups` match parameters by name, and the name {shown(repr(nameless[0]))} is no text. Give names such "
+            f"as {shown(repr(str(nameless[0])))}."
+        )
     assigned: list[list[str]] = [[] for _ in range(len(groups) + 1)]
     used: set[tuple[int, str]] = set()
     for name, shape in shapes.items():

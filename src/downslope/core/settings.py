@@ -24,6 +24,8 @@ Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
 DECAYS: tuple[Decay, ...] = get_args(Decay)
 ClipBy = Literal["tensor", "unit"]
 CLIPS_BY: tuple[ClipBy, ...] = get_args(ClipBy)
+FLAGS = ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize")
+"""Settings that are True or False."""
 
 
 @refuses_unknown_fields
@@ -99,7 +101,7 @@ class Settings:
         object.__setattr__(self, "dampening", check_range("dampening", as_float("dampening", self.dampening)))
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
-        for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
+        for name in FLAGS:
             check_flag(name, getattr(self, name))
         if self.trust_clip is not None:
             check_flag("trust_clip", self.trust_clip)

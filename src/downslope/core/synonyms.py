@@ -82,22 +82,39 @@ def our_words(name: str, known: Iterable[str] | None = None) -> tuple[str, ...]:
     return tuple(word for word in words if word != name and (allowed is None or word in allowed))
 
 
-def say_our_word(name: str, known: Iterable[str] | None = None) -> str:
+def say_our_word(
+    name: str, known: Iterable[str] | None = None, instead: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Return " Here it is called `lr`." for another system's name, " Did you mean ...?" for a near one, or "".
+
+    `instead` has sentences for names that are not there: by the name itself, or by our word for it elsewhere.
 
     Example:
         >>> say_our_word("learning_rate", ["lr", "momentum"])
         ' Here it is called `lr`.'
         >>> say_our_word("momentun", ["lr", "momentum"])
         ' Did you mean `momentum`?'
+        >>> say_our_word("max_grad_norm", ["lr", "momentum"], {"clip_norm": "Clip the gradients before."})
+        ' Clip the gradients before.'
     """
     known = list(_WORDS if known is None else known)
     words = our_words(name, known)
-    return f" Here it is called {one_of(words)}." if words else did_you_mean(name, known)
+    if words and name not in instead:
+        return f" Here it is called {one_of(words)}."
+    told = next((instead[word] for word in (name, *our_words(name)) if word in instead), "")
+    return f" {told}" if told else did_you_mean(name, known)
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") -> None:
+IN_STEPS = "A schedule in epochs is resolved first, with .in_steps(steps_per_epoch)."
+"""What every optimizer says of an argument `steps_per_epoch`, which none has."""
+
+
+def refuse_unknown(
+    given: Iterable[str], known: Iterable[str], where: str = "", instead: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Raise if an argument is not one of those that there are.
+
+    `where` is what has been called, and `instead` has sentences for what it has not, as `say_our_word` takes them.
 
     Raises:
         UnknownArgumentError: A `SettingsError`, and a TypeError, as Python's own is; says our word for each.
@@ -105,7 +122,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") 
     known = list(known)
     unknown = [name for name in given if name not in known]
     if unknown:
-        said = " ".join(f"unknown argument `{name}`.{say_our_word(name, known)}" for name in unknown)
+        said = " ".join(f"unknown argument `{name}`.{say_our_word(name, known, instead)}" for name in unknown)
         raise UnknownArgumentError(f"{where}: {said}" if where else said)
 
 
@@ -134,8 +151,12 @@ def refuses_unknown_fields(kind: Kind) -> Kind:
     return kind
 
 
-def says_our_words(where: str) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
+def says_our_words(
+    where: str, instead: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """Return a decorator under which an unknown argument is an error that says our word for it.
+
+    `instead` has sentences for what the function has not, as `say_our_word` takes them.
 
     Its signature stays what it was, for those who look: `optax.inject_hyperparams` and Keras do.
 
@@ -158,7 +179,7 @@ def says_our_words(where: str) -> Callable[[Callable[Given, Result]], Callable[G
         @functools.wraps(function)
         def checked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
             if kwargs.keys() - known:
-                refuse_unknown(kwargs, known, where)
+                refuse_unknown(kwargs, known, where, instead)
             return function(*args, **kwargs)
 
         return checked

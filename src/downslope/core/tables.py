@@ -92,10 +92,13 @@ class Source:
     Attributes:
         file: What to call the file.
         overrides: Dotted paths set on the command line.
+        whole: The dataclass of the whole file, whose tables a key may belong to that is in another one; None where
+            there is no such thing.
     """
 
     file: str
     overrides: tuple[str, ...] = ()
+    whole: Any = None
 
     def sets(self, path: tuple[str, ...]) -> bool:
         """Return whether an override set exactly this path."""
@@ -284,10 +287,44 @@ def _of_unknown_key(kind: Any, known: Mapping[str, Field[Any]], source: Source, 
             f"--{whole} '{{ schedule = \"{kind.name}\", {needed} }}'."
         )
     what = f" of the schedule `{kind.name}`" if is_schedule else ""
+    hint = "" if is_schedule or source.whole is None else _where_it_belongs(source.whole, key)
     return (
-        f"{source.place(path, key)}: unknown key `{shown(key)}`{what}.{did_you_mean(key, known)} "
+        f"{source.place(path, key)}: unknown key `{shown(key)}`{what}.{hint or did_you_mean(key, known)} "
         f"Allowed here: {', '.join(known)}."
     )
+
+
+_MOST_HOMES = 2
+"""Tables that have a key, above which naming them says nothing."""
+
+
+def _where_it_belongs(whole: type, key: str) -> str:
+    """Return " It belongs in `[train]`." for a key that other tables of the file have, or ""."""
+    hints = _hints(whole)
+    if key in hints and _table_of(hints[key]) is None:
+        return " It belongs at the top, before every table."
+    homes = [key] if key in hints else _homes(hints, key)
+    lists = {name for name, hint in hints.items() if get_origin(hint) is tuple}
+    homes = homes or [name for name in lists if key in _hints(_table_of(hints[name]))]
+    headers = [f"[[{home}]]" if home in lists else f"[{home}]" for home in homes]
+    return f" It belongs in {one_of(headers)}." if 0 < len(homes) <= _MOST_HOMES else ""
+
+
+def _homes(hints: Mapping[str, Any], key: str, path: str = "") -> list[str]:
+    """Return the tables, in tables of these too, that have a key; not those that are in lists."""
+    found = list[str]()
+    for name, hint in hints.items():
+        inner = None if get_origin(hint) is tuple else _table_of(hint)
+        if inner is not None:
+            found += [f"{path}{name}"] * (key in _hints(inner))
+            found += _homes(_hints(inner), key, f"{path}{name}.")
+    return found
+
+
+def _table_of(hint: Any) -> Any:
+    """Return the dataclass that a field holds, or a list of; None if it holds none, or a schedule."""
+    kinds = (kind for kind in (hint, *get_args(hint)) if is_dataclass(kind))
+    return next((kind for kind in kinds if not issubclass(cast("type", kind), Schedule)), None)
 
 
 def _of_missing_key(kind: Any, what: str, table: Mapping[str, Any], source: Source, path: tuple[str, ...]) -> str:

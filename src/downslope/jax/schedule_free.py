@@ -25,7 +25,7 @@ from downslope.core.tensor_factors import NONE
 from downslope.jax.blocks import CodedVelocity, as_coded, decode
 from downslope.jax.leaves import checked_velocity_dtype, is_hole, named_leaves
 from downslope.jax.scalars import ScalarsOfStep
-from downslope.jax.sgd import Row, SGDRule, SGDState
+from downslope.jax.sgd import AROUND, Row, SGDRule, SGDState
 
 
 class ScheduleFreeState(NamedTuple):
@@ -47,7 +47,7 @@ class ScheduleFreeState(NamedTuple):
     momentum: Any
 
 
-@says_our_words("downslope.jax.schedule_free_sgd")
+@says_our_words("downslope.jax.schedule_free_sgd", AROUND)
 def schedule_free_sgd(
     lr: float | Schedule = 1.0,
     momentum: float = 0.9,

@@ -18,7 +18,7 @@ from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.shown import shown
-from downslope.core.synonyms import says_our_words
+from downslope.core.synonyms import IN_STEPS, says_our_words
 from downslope.core.tensor_factors import NONE, TensorFactors
 from downslope.jax.average import checked_decay, followed, no_average_yet
 from downslope.jax.blocks import CodedVelocity
@@ -80,7 +80,16 @@ class AveragingSGDState(NamedTuple):
     average: Any
 
 
-@says_our_words("downslope.jax.sgd")
+AROUND = {
+    "clip_norm": "Clip before it: optax.chain(optax.clip_by_global_norm(1.0), sgd(...)), say.",
+    "on_nonfinite": "optax.apply_if_finite goes around it, and leaves such steps out.",
+    "mask": "Give groups=[Group(match=..., weight_decay=0.0)], or optax.masked around it.",
+    "steps_per_epoch": IN_STEPS,
+}
+"""What is said of arguments that other optimizers have, and that are optax's to do around ours."""
+
+
+@says_our_words("downslope.jax.sgd", AROUND)
 def sgd(
     lr: Scheduled | NotGiven = NOT_GIVEN,
     momentum: Scheduled | None = None,

@@ -14,6 +14,7 @@ from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings, check_alone
+from downslope.core.synonyms import IN_STEPS
 from downslope.keras.schedules import Scheduled
 
 DEFAULT_LR = 0.01
@@ -31,6 +32,19 @@ DEFAULTS: dict[str, Any] = {
     "maximize": False,
 }
 """Defaults by name: what makes the rule that of `keras.optimizers.SGD`."""
+
+_NO_FACTORS = (
+    "Keras's step sees one variable's scalars before its norms: use downslope.torch, downslope.jax or downslope.numpy."
+)
+INSTEAD = {
+    "clip_norm": "What it is elsewhere is `global_clipnorm` in Keras, whose `clipnorm` is of each variable by itself.",
+    "ema": "Averages are Keras's: use_ema=True, ema_momentum=0.999, say.",
+    "velocity_dtype": "In Keras a velocity has the format of its variable.",
+    "exclude_from_weight_decay": "It is a method, to be called before the first step; or give groups.",
+    "steps_per_epoch": IN_STEPS,
+    **dict.fromkeys(tensor_factors.NAMES, _NO_FACTORS),
+}
+"""What is said of arguments that only other optimizers of ours have."""
 
 _UNSTATED_LR = 1.0
 """Stands in `Settings.lr` where Keras's schedule or a function gives the learning rate; nothing reads it."""
@@ -117,7 +131,7 @@ def check_rate(value: Any) -> Any:
 def _is_foreign(rate: Any) -> bool:
     """Whether the learning rate is a schedule of Keras or a function, of which only values are known."""
     is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-    return (is_schedule and not isinstance(rate, Scheduled)) or (callable(rate) and not isinstance(rate, Schedule))
+    return (is_schedule or callable(rate)) and not isinstance(rate, Schedule | Scheduled)
 
 
 def check_factors(rate: Any, groups: Sequence[Group]) -> None:

@@ -23,6 +23,7 @@ from downslope.core.synonyms import says_our_words
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
 from downslope.keras.options import (
     DEFAULTS,
+    INSTEAD,
     check_factors,
     check_no_averages,
     check_no_factors,
@@ -35,6 +36,7 @@ from downslope.keras.traced_numbers import Number, computing_format
 from downslope.keras.variables import (
     Exclusion,
     VariableRule,
+    check_gradients,
     groups_from_config,
     groups_to_config,
     path_of,
@@ -141,7 +143,7 @@ class SGD(keras.optimizers.Optimizer):
         >>> model.compile(optimizer=SGD(0.1, momentum=0.9, weight_decay=5e-4), loss="mse")
     """
 
-    @says_our_words("downslope.keras.SGD")
+    @says_our_words("downslope.keras.SGD", INSTEAD)
     def __init__(
         self,
         learning_rate: Any = NOT_GIVEN,
@@ -298,6 +300,10 @@ class SGD(keras.optimizers.Optimizer):
 
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
         """Do nothing: weight decay is in the rule, and the base class would do it a second time."""
+
+    def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
+        check_gradients(grads, trainable_variables)
+        super()._backend_apply_gradients(grads, trainable_variables)
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
         ways = {"torch": self._step_on_torch, "jax": self._step_on_jax}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from downslope.core.errors import GroupError, did_you_mean
+from downslope.core.errors import GroupError, SettingsError, did_you_mean
 from downslope.core.groups import Group, assign_groups, check_listed
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
@@ -112,6 +112,28 @@ def names_of(variables: Sequence[Any]) -> list[str]:
     while parts and all(len(names) > 2 and names[0] == parts[0][0] for names in parts):
         parts = [names[1:] for names in parts]
     return ["/".join(names) for names in parts]
+
+
+def check_gradients(grads: Sequence[Any], variables: Sequence[Any]) -> None:
+    """Raise if gradients are not one for each variable and of its shape: a smaller one would be spread over it.
+
+    Raises:
+        SettingsError: Before anything moves, as far as shapes are known: a compiled graph may leave dimensions open.
+    """
+    if len(grads) != len(variables):
+        raise SettingsError(
+            f"got {len(grads)} gradients for {len(variables)} variables. Give one for each, None where it has none."
+        )
+    for grad, variable in zip(grads, variables, strict=True):
+        shape = getattr(grad, "shape", None)
+        if shape is None or shape == variable.shape or getattr(shape, "rank", 0) is None:
+            continue
+        known = [m if n is None else n for n, m in zip(shape, variable.shape, strict=False)]
+        if len(shape) != len(variable.shape) or known != list(variable.shape):
+            raise SettingsError(
+                f"the gradient of `{path_of(variable)}` has shape {tuple(shape)}, the variable "
+                f"{tuple(variable.shape)}. They must be equal."
+            )
 
 
 def _ends_in(path: str, name: str) -> bool:

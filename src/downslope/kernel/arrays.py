@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from downslope.core.blocks import decode, encode
+from downslope.core.shown import shown
 from downslope.core.tensor_factors import unit_norms
 from downslope.kernel import use_threads
 from downslope.kernel.coefficients import FORMATS, six_coefficients
@@ -32,6 +33,13 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     if found and dtype.isnative:
         CODES[dtype] = FORMATS["bfloat16"]
     return found
+
+
+def check_objects(array: Array) -> None:
+    """Raise TypeError if one of an array's objects is None, of which NumPy makes a NaN, or text, of which a number."""
+    none = [item for item in array.flat if item is None or isinstance(item, str | bytes)]
+    if none:
+        raise TypeError(f"one of its elements is {shown(repr(none[0]))}.")
 
 
 class Averages(NamedTuple):

@@ -60,7 +60,7 @@ def parse_recipe(text: str, name: str = "recipe", overrides: Iterable[Override] 
         RecipeError: As in `load_recipe`.
     """
     overrides = list(overrides)
-    source = Source(name, tuple(path for path, _ in overrides) if overrides else ())
+    source = Source(name, tuple(path for path, _ in overrides) if overrides else (), Recipe)
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib lets int()'s and the stack's own errors through

@@ -21,11 +21,12 @@ from torch import Tensor
 
 from downslope.core import tensor_factors
 from downslope.core.averages import checked_ema
-from downslope.core.checks import as_float, check_range
+from downslope.core.checks import as_float, check_flag, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
 from downslope.core.settings import (
+    FLAGS,
     Settings,
     check_alone,
     check_decay,
@@ -55,6 +56,8 @@ DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Set
 HYPERPARAMETERS = tuple(DEFAULTS)
 _OF_THE_WHOLE = ("clip_norm", "on_nonfinite", "velocity_dtype", "rounding_seed", "step_in_backward", "settings")
 """Arguments of the optimizer that a group cannot have of its own."""
+_OF_A_PATTERN = ("match", "lr_factor")
+"""What a `Group` says beside hyperparameters, and what is worked out before there is a param group."""
 _NO_SCALARS = frozenset({"undampened_first_step", *tensor_factors.NAMES})
 """Hyperparameters that say which scalars a tensor's step has, and are none of them."""
 NEWER: Mapping[str, Any] = {name: DEFAULTS[name] for name in ("nu", *tensor_factors.NAMES)}
@@ -143,7 +146,7 @@ def completed(
         add_references(merged)
         write_scheduled_values(merged, group["step"])
     except SettingsError as error:
-        raise SettingsError(f"param group {len(others)}: {error}") from None
+        raise type(error)(f"param group {len(others)}: {error}") from None
     for sentence in sentences:
         warnings.warn(f"param group {len(others)}: {sentence}.", UserWarning, stacklevel=5)
     return group | {name: merged[name] for name in (*SCHEDULABLE, *REFERENCES, "ema")} | {GIVEN: given_numbers(merged)}
@@ -191,6 +194,22 @@ def split_schedules(group: dict[str, Any]) -> None:
             group[name] = plain(group[name])
 
 
+def check_choices(group: Mapping[str, Any], index: int) -> None:
+    """Raise if one of a group's ways of taking a step is none: somebody may have written it since the group was added.
+
+    Raises:
+        SettingsError: That it is not allowed, or (`ImplementationError`) not to be had here; it says in which group.
+    """
+    try:
+        choices = {name: group[name] for name in ("foreach", "fused")}
+        check_implementation(**choices, differentiable=False, capturable=False)
+        checked_rounding(group["rounding"])
+        if group["trust_clip"] is not None:
+            check_flag("trust_clip", plain(group["trust_clip"]))
+    except SettingsError as error:
+        raise type(error)(f"param group {index}: {error}") from None
+
+
 def check_spelling(group: Mapping[str, Any]) -> None:
     """Raise if a key of a new group is what other systems call a hyperparameter, or nearly one.
 
@@ -205,6 +224,11 @@ def check_spelling(group: Mapping[str, Any]) -> None:
             continue
         if key in _OF_THE_WHOLE or (key == "capturable" and group[key]):  # torch's states have one that is False
             raise SettingsError(f"`{key}` belongs to the whole optimizer; in a param group it does nothing.")
+        if key in _OF_A_PATTERN:
+            raise SettingsError(
+                f"`{key}` belongs to a downslope.Group, which `groups` takes; in a param group it does nothing. Give "
+                "this one an lr, or leave its parameters to `groups`."
+            )
         words = our_words(key, HYPERPARAMETERS)
         if words:
             raise SettingsError(
@@ -386,6 +410,9 @@ def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> Ste
     numbers = {name: number(name, group[name]) for name in (*SCHEDULABLE, "dampening")}
     for name, value in numbers.items():
         check_written(name, value)
+    for name in FLAGS:
+        if type(group[name]) is not bool:
+            check_flag(name, plain(group[name]))
     check_decay(group["decay"])
     lr_initial, lr_max = (_known_reference(group, name) for name in REFERENCES)
     if numbers["weight_decay"]:
@@ -474,6 +501,14 @@ def parameter_name(group: Mapping[str, Any], group_index: int, index: int) -> st
     if "param_names" in group:
         return f"`{group['param_names'][index]}`"
     return f"parameter {index} of group {group_index}"
+
+
+def lr_of(group: Mapping[str, Any], index: int) -> float:
+    """Return a group's present lr; raise `SettingsError` if it is no number, and say in which group."""
+    try:
+        return number("lr", group["lr"])
+    except SettingsError as error:
+        raise SettingsError(f"param group {index}: {error}") from None
 
 
 def number(name: str, value: Any) -> float:

@@ -14,9 +14,15 @@ from torch import Tensor
 from downslope.core.checks import is_integer, short_repr
 from downslope.core.errors import ImplementationError, NonFiniteGradientError, SettingsError, did_you_mean, one_of
 from downslope.core.shown import shown
+from downslope.core.synonyms import IN_STEPS, refuse_unknown
 from downslope.kernel import backend, load_native
 from downslope.torch.blocks import INT8, is_worth_codes
 
+_INSTEAD = {
+    "clipnorm": "Keras's is of each parameter by itself; `clip_norm` is of all together, as Keras's `global_clipnorm`.",
+    "steps_per_epoch": IN_STEPS,
+}
+"""What is said of arguments that other optimizers have, and that are another thing here, or none."""
 OnNonfinite = Literal["raise", "skip", "ignore"]
 Rounding = Literal["nearest", "stochastic", "compensated"]
 
@@ -116,11 +122,16 @@ def rounding_of(param: Tensor, rounding: Rounding) -> Rounding:
     return rounding if param.dtype == torch.bfloat16 else "nearest"
 
 
+def refuse_others(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise if an argument is not one of an optimizer's; what it may have meant elsewhere is said."""
+    refuse_unknown(given, known, where, _INSTEAD)
+
+
 def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
     """Raise `SettingsError` if a choice of implementation is none, or (`ImplementationError`) not to be had here."""
     for name, value in (("foreach", foreach), ("fused", fused)):
-        if value not in (None, True, False):
-            raise SettingsError(f"`{name}` must be True, False or None; got {value!r}.")
+        if isinstance(value, Tensor) or value not in (None, True, False):
+            raise SettingsError(f"`{name}` must be True, False or None; got {shown(repr(value))}.")
     if fused and load_native() is None:
         raise ImplementationError(f"`fused=True` needs the compiled kernel; here it is: {backend()}. Leave fused None.")
     if fused and (foreach or differentiable):

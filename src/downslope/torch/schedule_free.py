@@ -28,10 +28,9 @@ from downslope.core.schedule_free import (
     training_point,
     warmed_up,
 )
-from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
 from downslope.torch.blocks import CODES, INT8, SCALES, VELOCITY, decoded, encoded, is_worth_codes
-from downslope.torch.options import LossScale, OnNonfinite, Rounding
+from downslope.torch.options import LossScale, OnNonfinite, Rounding, refuse_others
 from downslope.torch.parameters import Groups
 from downslope.torch.sgd import SGD
 from downslope.torch.tensors import local_part
@@ -130,7 +129,7 @@ class ScheduleFreeSGD(SGD):
     ) -> None:
         if "ema" in unknown:
             raise SettingsError(_OWN_AVERAGE)
-        refuse_unknown(unknown, _ARGUMENTS)
+        refuse_others(unknown, _ARGUMENTS, "downslope.torch.ScheduleFreeSGD")
         own = {"warmup_steps": warmup_steps, "r": r, "weight_lr_power": weight_lr_power}
         given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize, **own}
         if settings is not None:

@@ -23,7 +23,6 @@ from downslope.core.blocks import WORTH_CODES
 from downslope.core.errors import ImplementationError, SettingsError
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
-from downslope.core.synonyms import refuse_unknown
 from downslope.torch import group_values
 from downslope.torch.average import READING, Averaging, check_not_at_average, follow
 from downslope.torch.blocks import INT8, check_can_be_coded, is_worth_codes
@@ -54,6 +53,7 @@ from downslope.torch.options import (
     check_step_in_backward,
     checked_grad_scale,
     checked_rounding,
+    refuse_others,
 )
 from downslope.torch.parameters import Groups, parameters_of
 from downslope.torch.state import load_into, plain_state
@@ -163,7 +163,7 @@ class SGD(Averaging, SteppingInBackward):
         ema: float | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_unknown(unknown, _ARGUMENTS)
+        refuse_others(unknown, _ARGUMENTS, "downslope.torch.SGD")
         values: dict[str, Any] = {
             "lr": lr,
             "momentum": momentum,
@@ -626,7 +626,7 @@ class SGD(Averaging, SteppingInBackward):
         """
         return (
             not self.state
-            and all(group_values.number("lr", group["lr"]) == 0 for group in self.param_groups)
+            and all(group_values.lr_of(group, index) == 0 for index, group in enumerate(self.param_groups))
             and bool(grads)
             and not any(grad.is_meta or grad.any() for grad in grads)
         )

@@ -389,6 +389,8 @@ def make_entries(
     entries: list[Entry] = []
     fresh: set[int] = set()
     own = count(len(groups))
+    for index, group in enumerate(groups):
+        group_values.check_choices(group, index)
     weights = [weight_of(group, index) for index, group in enumerate(groups)]
     with_own = [group_values.tensor_factors_of(group).given for group in groups]
     for index, param, position in homes:

@@ -22,6 +22,7 @@ FULL = Settings(
     decay="relative",
 )
 GROUPS = (Group(match="*/bias", weight_decay=0.0), Group(match=("last/*", "*norm*"), lr=0.05, nesterov=True))
+FACTORS = (Group(match="*/bias", lr_factor=2.0), Group(match="last/*", lr_factor=0.5, weight_decay=0.0))
 
 
 def all_of(optimizer):
@@ -36,9 +37,11 @@ def all_of(optimizer):
         lambda: SGD(0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, clipnorm=1.0, name="mine"),
         lambda: SGD(0.1, weight_decay=0.1, decay="corrected", gradient_accumulation_steps=4, maximize=True),
         lambda: SGD(settings=FULL, groups=GROUPS),
+        lambda: SGD(settings=FULL, groups=FACTORS),
+        lambda: SGD(0.1, momentum=0.9, groups=FACTORS),
         lambda: SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5), momentum=0.5),
     ],
-    ids=["defaults", "keras", "ours", "settings-and-groups", "keras-schedule"],
+    ids=["defaults", "keras", "ours", "settings-and-groups", "factors-of-schedule", "factors", "keras-schedule"],
 )
 def test_configuration_round_trip(make):
     """get_config and from_config, serialize and deserialize, and keras.optimizers.get give the same optimizer."""
@@ -81,8 +84,12 @@ def test_the_number_given_is_the_number_saved():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: SGD(0.1, momentum=0.9, weight_decay=0.01), lambda: SGD(settings=FULL, groups=GROUPS)],
-    ids=["keras", "all"],
+    [
+        lambda: SGD(0.1, momentum=0.9, weight_decay=0.01),
+        lambda: SGD(settings=FULL, groups=GROUPS),
+        lambda: SGD(settings=FULL, groups=FACTORS),
+    ],
+    ids=["keras", "all", "factors"],
 )
 def test_a_saved_model_goes_on_bit_for_bit(make, tmp_path):
     """Two epochs, saved as .keras, loaded without custom_objects, one more: as the model that was kept goes on."""

@@ -9,6 +9,7 @@ from backend_models import BACKEND, arrays, gap, tensor, variable
 from keras import ops
 
 from downslope import Group, kernel
+from downslope.core.errors import SettingsError
 from downslope.keras import SGD, Scheduled
 from downslope.schedules import Linear
 
@@ -147,6 +148,30 @@ def test_a_plan_follows_what_is_replaced():
         optimizer.apply([grads[0].double(), grads[1]], variables)
     assert gap(own, peer) < 1e-6
     assert gap(*(optimizer.variables for optimizer in optimizers)) < 1e-6
+
+
+@pytest.mark.parametrize("accumulate", [None, 2])
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        *(
+            ([shape, (3,)], f"the gradient of `kernel` has shape {shape}, the variable (2, 3). They must be equal.")
+            for shape in ((3,), (1,), (2, 1), (1, 3), (3, 2), (6,), ())
+        ),
+        ([(2, 3)], "got 1 gradients for 2 variables."),
+        ([(2, 3), (3,), (3,)], "got 3 gradients for 2 variables."),
+    ],
+)
+def test_a_gradient_of_another_shape_is_refused(shapes, message, accumulate):
+    """One that would be spread over the variable too, before anything moves and before it is accumulated."""
+    own = [variable(np.ones((2, 3)), "kernel"), variable(np.ones(3), "bias")]
+    optimizer = SGD(0.1, momentum=0.9, gradient_accumulation_steps=accumulate)
+    optimizer.build(own)
+    with pytest.raises(SettingsError) as caught:
+        optimizer.apply([tensor(np.ones(shape)) for shape in shapes], own)
+    assert str(caught.value).startswith(message)
+    assert all((held == 1).all() for held in arrays(own))
+    assert all((held == 0).all() for held in arrays(optimizer.variables) if held.ndim)
 
 
 def test_schedules_of_ours_are_named_where_they_drive():

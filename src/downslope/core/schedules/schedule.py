@@ -84,7 +84,7 @@ class Schedule(ABC):
         if schedule.in_epochs():
             raise SettingsError(
                 f"{self!r} is in epochs, and how many steps an epoch has is not known here. "
-                "Pass steps_per_epoch=, or resolve it first with .in_steps(steps_per_epoch)."
+                "Resolve it first with .in_steps(steps_per_epoch). (Pass steps_per_epoch= where you call it yourself.)"
             )
         if xp is not None:
             return schedule.closed_form(step, xp)

@@ -472,6 +472,8 @@ class Schedules:
         if "total_steps" not in given and epochs is not None and is_number(epochs.data):
             length = PerEpoch(epochs.data) if per_epoch is None else nice(epochs.data * per_epoch)
             given["total_steps"] = Value(length, epochs.start, epochs.end, sources=epochs.sources)
+        elif made.notes.get("stepped") == "epoch" and "unit" not in given:
+            given["unit"] = reason("epoch", "")  # it counts calls, as every scheduler of torch
         plan = self.fill(made, "OneCycleLR", given, None)
         if plan is not None and "anneal_strategy" in given and given["anneal_strategy"].data == "linear":
             plan.put("shape", given["anneal_strategy"])
