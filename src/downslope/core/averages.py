@@ -111,7 +111,8 @@ def misfits_of_averages(averages: Any, params: Mapping[str, Array], kept: Collec
         return [f"`average` must be a dictionary of arrays by name; got {type(averages).__name__}"]
     if averages and not kept:
         return ["`average` has no place here, where none is kept (ema=None)"]
-    problems = {name: _misfit_of_named(name, average, params, kept) for name, average in averages.items()}
+    named = cast("Mapping[str, Any]", averages)
+    problems = {name: _misfit_of_named(name, average, params, kept) for name, average in named.items()}
     return [f"the average of `{shown(name)}` {problem}" for name, problem in problems.items() if problem is not None]
 
 

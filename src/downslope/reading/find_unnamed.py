@@ -139,7 +139,8 @@ def _find_ends_of_ramps(board: Board) -> None:
                 return
         for match in [*_END.find(code, first, last), *_END_BEHIND.find(code, first, last)]:
             item = board.items[match["number"]]
-            if shapes[0].end <= item.start and 0 <= item.value < min(highest, 0.1) and item.number.value == item.value:
+            part = item.number is not None and item.number.percent
+            if shapes[0].end <= item.start and 0 <= item.value < min(highest, 0.1) and not part:
                 board.note(Value("value", "final", item.value), range(match.first, match.after))
                 return
 
