@@ -87,7 +87,7 @@ _RATED = re.compile(r"(?:learning rate|\blr)\b[^.;\n\d]{0,20}\d")
 
 _AVERAGES = re.compile(
     r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
-    r"(?!(?:the |all |its |our |trained )*(?:model|weight|param|network|student|teacher))(?:\w+ ){0,3}[^.;\n]{0,40}|"
+    r"(?!\d|(?:the |all |its |our |trained )*(?:model|weight|param|network|student|teacher))(?:\w+ ){0,3}[^.;\n]{0,40}|"
     r"\b(?:running|smoothed) (?:loss|reward|cost|statistics)[^.;,\n]{0,20}\b(?:ema|moving average)\b[^.;,\n]{0,40}"
 )
 """Moving averages of what is no model."""

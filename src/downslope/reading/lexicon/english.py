@@ -29,6 +29,7 @@ ENGLISH = {
         "agc": "adaptive gradient clipping|agc|adaptive clipping|adaptive gradient clip|adaptive gradient clipping factor|agc clip factor|clip factor",
         "nu": "nu|ν|immediate discount factor|immediate discount",
         "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
+        "averaged exponentially|exponentially averaged|exponential averaging|exponential moving averaging|moving averaging|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
         "beta1": "beta1|β1|first momentum|first momentum coefficient|first momentum parameter|first momentum term",
