@@ -457,10 +457,14 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     cut = key == "clip" and named in {"裁剪", "截断", "剪裁"}
     if cut and not _GRADIENT.search(board.text.plain, board.items[first].start, items[number].start):
         return  # 截断至20个词
+    if key == "clip" and BY_VALUE.search(board.text.plain, max(0, item.start - 40), items[number].end + 12):
+        return  # which is no limit of a norm
     if key == "lr_decay" and (of := rate_of(board, item)):
         if of == "moment":
             return
         key = of
+    if key == "ema":  # of "EMA with momentum 0.999" the momentum alone would be another's
+        places = [*places, *(p for p in range(max(first, concept - 9), concept) if items[p].is_a("concept", "ema"))]
     if key == "batch" and _is_other_batch(board, concept, first):
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
@@ -498,6 +502,9 @@ _OF_ALL = re.compile(r"(?:全局学习率|(?<![a-z])global (?:learning rate|lr)\
 _STRIDES = re.compile(r"阈值|范围|区间|搜索|窗口|递[增减]|[按以]步长")
 _PART_OF = re.compile(r"系数|比例|倍率|\blrf\b|\bratio\b|multipl")
 _EFFECTIVE = re.compile(r"(?:等效|有效|effective)\s?$")
+BY_VALUE = re.compile(r"\bby value\b|value clip|element-?\s?wise|component|each element|±|逐元素|按[数元]?值")
+"""How gradients are clipped number by number, for which a recipe has no field."""
+
 _GRADIENT = re.compile(r"梯度|范数|grad|norm")
 _POWERS = frozenset(2**power for power in range(11))
 _THOUSANDS = re.compile(r",(\d{3})(?![\d.]|,\d)")
