@@ -31,7 +31,8 @@ _SEVERAL = rf"(?!\d|\.\d|\s?[,/、和]\s?\d+{_ITS_OWN}|\s?(?:and|to|-|different|
 _IS = r"(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)"
 _FEW = r"(?P<number>\d{1,4}(?!\d|\.\d)|two|four|eight|sixteen)"
 _COUNT = (
-    r"(?:\s?[=:(,]| of| is| was| set| to| for| over| across| with| every| using| equal|的?步数|次数|系数|因子|数|值|策略|累[积加计]"
+    r"(?:\s?[=:(,]| of| is| was| set| to| for| over| across| with| every| using| equal|"
+    r"的?步数|次数|系数|因子|数|值|策略|累[积加计]"
     rf"|设置|设定|设|[为是取]){{0,6}}\s?{_FEW}"
 )
 _BATCHES = (

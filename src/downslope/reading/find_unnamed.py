@@ -78,7 +78,10 @@ _NO_LIMIT = re.compile(r"penal|惩罚|lipschitz|until|stop|converg|toleran|停�
 _BEFORE_LIMIT = (
     r"(?:[ (=:]|of|is|was|at|to|with|set|equal|value|be|by|l2|设置|设定|设|取|上限|限制|裁剪|[为是到至在]){0,9}"
 )
-_NORMED = r"(?:threshold|norms?|limit(?:ed)?|exceeds?|exceeded|(?:larger|greater|more|higher) than|above|at most|阈值|范数|上限|超过|大于)"
+_NORMED = (
+    r"(?:threshold|norms?|limit(?:ed)?|exceeds?|exceeded|(?:larger|greater|more|higher) than|above|at most|"
+    r"阈值|范数|上限|超过|大于)"
+)
 _LIMIT = re.compile(
     rf"{_NORMED}{_BEFORE_LIMIT}(?P<number>\d)|以(?P<before>\d)[\d.]{{0,8}}为(?:最大)?(?:阈值|范数|上限)"
 )

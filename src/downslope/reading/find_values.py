@@ -454,17 +454,14 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         return  # "a minimum learning-rate ratio of 0.1"
     if key == "lr" and _PART_OF.search(board.text.plain, item.start, items[number].start):
         return  # 最终学习率系数lrf=0.1
-    cut = key == "clip" and named in {"裁剪", "截断", "剪裁"}
-    if cut and not _GRADIENT.search(board.text.plain, board.items[first].start, items[number].start):
-        return  # 截断至20个词
-    if key == "clip" and BY_VALUE.search(board.text.plain, max(0, item.start - 40), items[number].end + 12):
-        return  # which is no limit of a norm
+    if key == "clip" and _is_no_norm(board, concept, number, first):
+        return
     if key == "lr_decay" and (of := rate_of(board, item)):
         if of == "moment":
             return
         key = of
-    if key == "ema":  # of "EMA with momentum 0.999" the momentum alone would be another's
-        places = [*places, *(p for p in range(max(first, concept - 9), concept) if items[p].is_a("concept", "ema"))]
+    averages = [p for p in range(max(first, concept - 9), concept) if key == "ema" and items[p].is_a("concept", "ema")]
+    places = [*places, *averages]  # of "EMA with momentum 0.999" the momentum alone would be another's
     if key == "batch" and _is_other_batch(board, concept, first):
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
@@ -512,6 +509,15 @@ _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评�
 _TRAINED = re.compile(r"\btrain|训练")
 _BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试|验证)")
 _PARTIAL = re.compile(r"(?:\bmicro|\brpn|\brois?|\banchors?|\bproposals?|\bqueue|\bmemory)[\s-]*$")
+
+
+def _is_no_norm(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether what is cut is no gradient's norm: 截断至20个词, "clipped by value"."""
+    plain, item, end = board.text.plain, board.items[concept], board.items[number].start
+    if BY_VALUE.search(plain, max(0, item.start - 40), board.items[number].end + 12):
+        return True
+    bare = board.plain(item) in {"裁剪", "截断", "剪裁"}
+    return bare and not _GRADIENT.search(plain, board.items[first].start, end)
 
 
 def _is_other_batch(board: Board, concept: int, first: int) -> bool:

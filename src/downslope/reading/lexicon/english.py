@@ -248,11 +248,12 @@ ENGLISH = {
         "classifier": "classifier|classifier layer|final classifier layer|classifier layers|final classifier|classifiers",
         "fc": "fc layer|fc layers|fully connected layer|fully connected layers|last fc layer|final fully connected layer|"
         "last fully connected layer",
-        "backbone": "backbone|backbones|backbone network|backbone layers|backbone parameters",
+        "backbone": "pretrained backbone|pre trained backbone|backbone|backbones|backbone network|backbone layers|backbone parameters",
         "encoder": "encoder|encoder layers",
         "decoder": "decoder|decoder layers",
         "last": "last layer|for the last layer|for the last layers|for last layer|for the last linear layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
-        "randomly initialized layers|last classification layer|final classification layer|pretrained layers|pre trained layers",
+        "randomly initialized layers|last classification layer|final classification layer",
+        "pretrained": "pretrained layers|pre trained layers|feature extractor|feature extraction layers|pretrained network",
         "embedding": "position embeddings|word embeddings|embedding layers|token embeddings|embedding layer|embedding table",
     },
     "and": {"and": "and|&|or|respectively|as well as|plus|both"},
