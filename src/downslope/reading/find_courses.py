@@ -39,6 +39,9 @@ _LENGTH = Pattern(
     "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} "
     "over=time:for,next,first,until"
 )
+_LENGTH_BEFORE = Pattern(
+    "over=time:next (word|at|is|for:for|concept:lr){0,3} schedule:linear,cosine,polynomial,exponential"
+)
 _POWER = Pattern("schedule:polynomial is=is power=number")
 _CALLED_POWER = re.compile(r"[系指]数|次数|幂")
 _HELD = Pattern("over=time:first (word|is|concept:lr){0,3} schedule:constant")
@@ -122,6 +125,10 @@ def find_shapes(board: Board) -> None:
         elif length is not None and (constant or board.items[length["over"]].key in {"for", "next"}):
             shape.over = board.items[length["over"]].data
             places += [length["over"]] if constant else []
+        else:
+            before = next(iter(_LENGTH_BEFORE.find(code, max(0, place - 4), place + 1)), None)
+            if before is not None and before.after == place + 1:
+                shape.over = board.items[before["over"]].data
         board.note(shape, places)
 
 

@@ -262,6 +262,10 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
         others = [
             p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
         ]
+        rate = next(p for p in range(match["target"], match.after) if board.items[p].is_a("concept", "lr"))
+        told = any(item.kind in {"is", "verb", "with"} for item in board.items[match["target"] : rate])
+        if told and not _is_rate(board, match["value"]):
+            continue  # 权重使用学习率1, 偏置使用学习率2
         if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
             value, places = float(board.items[match["value"]].value), range(match.first, match.after)
             board.note(Group("group", board.items[match["target"]].key, value), places)

@@ -104,7 +104,9 @@ def _limit(board: Board, first: int, last: int) -> bool:
             continue
         of_none = (fact for fact in board.of("value", "other") if board.items[place].end == fact.end)
         named = any(board.plain(fact).startswith(("threshold", "阈值")) for fact in of_none)
-        if (named or board.free_number(place)) and board.items[place].value > 0:
+        number = board.items[place].number
+        usable = number is not None and number.value > 0 and not (number.percent or number.times)
+        if usable and (named or board.free_number(place)):
             near = [p for p in range(first, last) if board.items[p].start >= start + match.start() and p <= place]
             board.note(Value("value", "clip", board.items[place].value), [*near, place])
             return True

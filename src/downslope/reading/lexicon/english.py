@@ -120,7 +120,7 @@ ENGLISH = {
         "multiply": "multiply|multiplied|multiplying|multiplies|scale|scaled|scaling|scales",
         "reduce": "reduce|reduced|reducing|reduces|decrease|decreased|decreasing|decreases|drop|dropped|dropping|drops|"
         "lower|lowered|lowering|lowers|scale down|scaled down|scales down|scaling down|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
-        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down|fell|slash|slashed|trim|trimmed|taper|tapers|tapered|diminish|diminishes|diminished|went down|stepping down",
+        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down|fell|slash|slashed|trim|trimmed|taper|tapers|tapered|diminish|diminishes|diminished|went down|stepping down|ramped down|ramps down|ramping down|ramp down",
         "increase": "increase|increased|increases|increasing|raise|raised|grows|grow|grown|growing|rises|rise|risen|climbs|climb|"
         "doubled|doubling",
         "halve": "halve|halved|halving|halves|cut in half",
@@ -192,7 +192,9 @@ ENGLISH = {
         "first": "first|for the first|in the first|over the first|during the first|the beginning|at the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
         "next": "next|for the next|then|the remaining|remaining|for the remaining|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
-        "and then|over the remaining|the rest|for another|for the following|the last|the next|additional|subsequent",
+        "and then|over the remaining|the rest|for another|for the following|over the following|during the following|in the following|for the subsequent|"
+        "over the subsequent|during the subsequent|during the remaining|in the remaining|during the next|in the next|over the next|over the final|"
+        "in the final|for the final|during the final|the last|the next|additional|subsequent",
         "until": "until|till|up until",
     },
     "when": {
