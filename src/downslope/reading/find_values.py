@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from downslope.reading.facts import Board, Mention, Value
-from downslope.reading.find_asides import is_aside
+from downslope.reading.find_asides import is_aside, is_of_a_loss
 from downslope.reading.find_batches import is_whole
 from downslope.reading.find_falls import rate_of
 from downslope.reading.patterns import Match, Pattern, encode, runs
@@ -22,7 +22,7 @@ _PARTS = {
     "soft": "(word|target|mod|other|by|with|close|of_it|schedule:constant|unit:example,ignored)",
     "said": "(is|open|to)",
     "clause": "(word|mod|for|with|target|at|is|and|verb:train)",
-    "separator": "(and|comma)",
+    "separator": "(and|comma|slash)",
     "decays": "concept:weight_decay,l2",
     "aside": "open (word|is|by|at|mod|concept:batch){1,6} close",
 }
@@ -56,12 +56,23 @@ _RIGHT = [
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
 _PERIOD = Pattern("concept:lr (is|open){0,2} time=time:bare")
 _LEFT = Pattern(
-    "number=number ((word:的|mod|is){0,2}|for:for|is? word:used,chosen,taken word:for?) concept=valued", **_PARTS
+    "number=number ((word:的|mod|is|schedule:constant){0,2}|for:for|is? word:used,chosen,taken word:for?) "
+    "concept=valued",
+    **_PARTS,
 )
 _ROW = Pattern("concept=valued", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
-_NUMBERS = Pattern("(is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS)
+_NUMBERS = Pattern(
+    "(is and)? (is|mod|to|with|open|close|word){0,7} first=number (separator{1,2} number){0,5}", **_PARTS
+)
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
+_CROSSED = Pattern("valued open valued close (is|to|word){1,3} number open number close", **_PARTS)
+_USED_AS = Pattern(
+    "number (separator{1,2} number){1,4} "
+    "(is? word:used,chosen,taken,set,adopted,employed (word|for|by|is|with){0,3}|for:for) "
+    "concept=valued",
+    **_PARTS,
+)
 _RANGE = Pattern("number (word:-,~,∼,到,至,sim|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum"
@@ -74,7 +85,8 @@ _POWER = Pattern(
     "schedule:polynomial (concept:lr_decay,decay,lr|verb:reduce|by:factor){0,3} said=(word|is){1,2} number=number"
 )
 _CYCLE_PEAK = Pattern(
-    "schedule:onecycle (with|comma|open|concept:lr){0,2} (mod:total|mod:peak (concept:lr|is|word:value){0,3}) "
+    "schedule:onecycle (with|comma|open|concept:lr|is|word){0,6} "
+    "(mod:total|peaks=is|word:bound is?|mod:peak (concept:lr|is|word:value){0,3}) "
     "number=number"
 )
 _OF_EACH = Pattern("concept:lr is (break|comma){1,3} ((word|slash|number){1,6} is)? number=number")
@@ -87,6 +99,7 @@ def find_values(board: Board) -> None:
     _pairs(board)
     _final_parts(board)
     _coordinated(board)
+    _crossed(board)
     for match in board.matches(_POWER):
         told = (
             match.after - match.first > 3
@@ -96,6 +109,8 @@ def find_values(board: Board) -> None:
         if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
             board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for match in board.matches(_CYCLE_PEAK):
+        if "peaks" in match and not board.plain(board.items[match["peaks"]]).startswith("peak"):
+            continue
         if board.free_number(match["number"]) and board.items[match["number"]].value < 10:
             value = board.items[match["number"]].value
             board.note(Value("value", "lr", value, role="peak"), range(match.first, match.after))
@@ -228,6 +243,10 @@ def _coordinated(board: Board) -> None:
             keys = [items[place].key for place in concepts]
             if len(concepts) < 2 or len(set(keys)) < len(keys) or board.used.intersection(concepts):
                 continue
+            if led := _led_by(board, code, concepts, first):
+                for concept, number in zip(concepts[: len(led)], led, strict=True):
+                    _value(board, concept, number, [led[0], concept, number], first)
+                continue
             match = _NUMBERS.at(code, concepts[-1] + 1, last)
             if match is None:
                 continue
@@ -238,10 +257,29 @@ def _coordinated(board: Board) -> None:
                 continue
             if counted == len(concepts):
                 for concept, number in zip(concepts, numbers, strict=True):
-                    _value(board, concept, number, [concept, number], first)
+                    whole = [numbers[-1]] if concept == concepts[0] and len(concepts) > 2 else []
+                    _value(board, concept, number, [concept, number, *whole], first)
             elif counted and connected and _both(board, concepts[0], first):
                 for concept in concepts:
                     _value(board, concept, numbers[0], [concept, numbers[0]], first)
+
+
+def _led_by(board: Board, code: str, concepts: list[int], first: int) -> list[int]:
+    """Return the places of the numbers that a row of settings follows: "0.9 and 5e-4 are used as momentum and ..."."""
+    for match in _USED_AS.find(code, max(first, concepts[0] - 16), concepts[0] + 1):
+        numbers = [place for place in range(match.first, match.after) if board.items[place].kind == "number"]
+        if match["concept"] == concepts[0] and 1 < len(numbers) <= len(concepts):
+            return numbers
+    return []
+
+
+def _crossed(board: Board) -> None:
+    """Find "the momentum (weight decay) is 0.9 (5e-4)"."""
+    for first, _, match in _matches(board, _CROSSED):
+        one, other, value, aside = match.first, match.first + 2, match.after - 4, match.after - 2
+        if board.items[one].key != board.items[other].key and not board.used.intersection((one, other)):
+            for concept, number in ((one, value), (other, aside)):
+                _value(board, concept, number, [one, concept, number, match.after - 1], first)
 
 
 def _is_adjective(board: Board, place: int) -> bool:
@@ -452,7 +490,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         i.is_a("word", "ratio") or board.plain(i) == "ratio of" for i in items[concept + 1 : number]
     ):
         return  # "a minimum learning-rate ratio of 0.1"
-    if key == "lr" and _PART_OF.search(board.text.plain, item.start, items[number].start):
+    if key == "lr" and _is_a_part(board, concept, number):
         return  # 最终学习率系数lrf=0.1
     if key == "clip" and _is_no_norm(board, concept, number, first):
         return
@@ -468,7 +506,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         return  # "decay the exploration rate by 0.99"
     if named == "步长" and amount.value < 2 and _is_stride(board, amount.value, first, number):
         return  # of something else: 从0.125到1.5, 步长0.125
-    if _is_of_a_loss(board, key, named, amount.value, first, number):
+    if is_of_a_loss(board, key, named, amount.value, first, number):
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
         key = "lr_every"  # "step size = 30, gamma = 0.1"
@@ -511,6 +549,13 @@ _BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试
 _PARTIAL = re.compile(r"(?:\bmicro|\brpn|\brois?|\banchors?|\bproposals?|\bqueue|\bmemory)[\s-]*$")
 
 
+def _is_a_part(board: Board, concept: int, number: int) -> bool:
+    """Whether a number is a part of another rate, by the words before it and before any other setting's name."""
+    others = (item.start for item in board.items[concept + 1 : number] if item.kind == "concept")
+    end = next(others, board.items[number].start)
+    return _PART_OF.search(board.text.plain, board.items[concept].start, end) is not None
+
+
 def _is_no_norm(board: Board, concept: int, number: int, first: int) -> bool:
     """Whether what is cut is no gradient's norm: 截断至20个词, "clipped by value"."""
     plain, item, end = board.text.plain, board.items[concept], board.items[number].start
@@ -532,47 +577,6 @@ def _is_other_batch(board: Board, concept: int, first: int) -> bool:
 
 
 _NOUN = re.compile(r"(?!rate|factor|value|coeff|param|term|const|used|weight|strength|with|then|this)[a-z]{4,}")
-_LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
-_TERM = re.compile(
-    r"\b(?:weight|strength|importance|contribution|coefficient)s? (?:of|for) (?:the |our |this )?(?!decay|l2|regul)"
-)
-"""What else than the decay of weights a letter weighs: "the weight of the rotation task is λ = 0.05"."""
-
-_SYMBOL_OF = re.compile(
-    r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s{0,3}(?:λ|lambda|μ|mu)\b"
-)
-"""A letter whose own name stands before it: "the coverage parameter λ"."""
-
-_NUMBERED = re.compile(r"(?:λ|lambda|μ|mu)(?:_?\{?\d|_\{?[a-z])")
-"""A letter of several: λ1, λ_cls."""
-
-_OF_RATE = re.compile(r"学习率|learning|\blr\b")
-_NAMED_RATE = re.compile(
-    r"(?:学习率|learning rate|\blr)\s?(?:设置?为|[=:为是])?\s?(?:\d*\.\d|\d+(?:\.\d+)?\s?(?:e-?\d|\*\s?10)|10\^)"
-)
-"""A learning rate by its name."""
-
-_DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
-
-
-def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, number: int) -> bool:
-    """Whether a letter, or an L2 loss, is a part of the loss: "loss weights λ = 0.5 and μ = 10"."""
-    words = board.text.plain[board.items[first].start : board.items[number].end]
-    if named in {"η", "eta"} and not _OF_RATE.search(re.split(r"[,;]", words)[-1]):
-        return bool(_LOSS.search(words) or _NAMED_RATE.search(board.text.plain))  # or of something beside a named rate
-    if named == "l2 loss" or (key == "l2" and "loss" in named):
-        return value >= 0.1
-    if named not in {"λ", "lambda", "μ", "mu"} or _DECAYS.search(words) is not None:
-        return False
-    before = words[: board.items[number].start - board.items[first].start].rpartition(",")[2]
-    if _TERM.search(before):
-        return True
-    end = next((p for p in range(number, len(board.items)) if board.items[p].kind == "break"), len(board.items))
-    near = (item for item in board.items[first:end] if item.kind == "concept" and board.plain(item) != named)
-    if named in {"λ", "lambda"} and all(item.key in {"other", "teacher"} for item in near):
-        return True  # "the number K is 8 and λ is 0.001", which may weigh anything
-    other = _LOSS.search(words) or _SYMBOL_OF.search(before) or _NUMBERED.search(before)
-    return other is not None or (named in {"λ", "lambda"} and value >= 0.1)
 
 
 def _role(board: Board, place: int, first: int, number: int) -> str:
