@@ -36,7 +36,7 @@ ENGLISH = {
         "beta2": "beta2|β2|second momentum|second momentum coefficient|second momentum parameter|second momentum term",
         "betas": "betas",
         "rho": "rho|ρ",
-        "power": "power|exponent",
+        "power": "power|exponent|decay power|power term|decay exponent",
         "gamma": "gamma|γ",
         "patience": "patience",
         "warmup": "warmup|warm up|warms|warming up|warmed up|warms up|warmed|warm it up|warm the learning rate|warm the learning rate up|warmup period|warm up period|warmup phase|ramp up|"
@@ -103,7 +103,7 @@ ENGLISH = {
         "linear": "linear decay|linearly|linear|linear schedule|linear decay schedule|linear learning rate decay|"
         "linear learning rate schedule|linear annealing|linearly decaying|linear decay learning rate|straight line|"
         "linear decay learning rate policy",
-        "polynomial": "polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
+        "polynomial": "polynomially|polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
         "multistep": "lr steps|learning rate steps|multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
         "piecewise constant schedule|step learning rate decay|stepwise learning rate decay|step wise learning rate decay|multi step learning rate decay|step learning rate|staircase|step wise decay|step learning rate schedule",
