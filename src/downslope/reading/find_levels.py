@@ -412,7 +412,7 @@ def _levels(board: Board, run: list[Match]) -> list[Level]:
     for match in run:
         places = [p for p in range(*match.groups["value"]) if board.items[p].number]
         time = _time(board.items, match)
-        if "start" in match:
+        if "start" in match and not (found and found[-1].value == board.items[match["start"]].value):
             found.append(Level(board.items[match["start"]].value, match["start"]))
         if time is not None and time.prep in {"at", "after"} and len(places) == len(time.values) + 1:
             found.append(Level(board.items[places[0]].value, places[0]))

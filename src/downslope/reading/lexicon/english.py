@@ -110,7 +110,7 @@ ENGLISH = {
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
         "inverse_sqrt": "inverse square root|inverse sqrt|noam",
-        "onecycle": "onecyclelr|one cycle|the one cycle|1 cycle|onecycle|1cycle|super convergence|one cycle policy",
+        "onecycle": "onecyclelr|one cycle|the one cycle|onecycle|1cycle|super convergence|one cycle policy",
         "cyclic": "sgdr|cyclical learning rate|cyclic learning rate|clr|warm restarts|cosine annealing with warm restarts|"
         "cyclical|triangular",
         "piecewise": "piecewise linear|lr piecewise|piecewise",
