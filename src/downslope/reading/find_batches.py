@@ -19,7 +19,7 @@ _PER_DEVICE = [
     Pattern(pattern, **_PARTS)
     for pattern in (
         "number=number unit:example? (at|open|word:on)? each:every count=number? device=device",
-        "device=device comma? each:every (with|is|word|verb){0,3} ofbatch? number=number unit:example",
+        "device=device comma? each:every (with|is|verb) word{0,2} ofbatch? number=number unit:example",
         "word:local concept:batch soft{0,3} number=number (word|at){0,2} count=number device=device",
         "each:every device=device word{0,2} unit:example word{0,2} is number=number",
         "concept:batch each:every device=device soft{0,3} number=number",
