@@ -122,6 +122,8 @@ def _choose(draft: Draft, rate: Field | None, warmup: Warmup | None) -> Plan | N
     guessed = isinstance(fact, Course) and not fact.shape  # "from 0.1 to 0.01": in a line, if nothing is said
     named = Plan(shape).tell(_say(draft, fact), "implied" if guessed else "stated", schedule=shape)
     if shape == "onecycle":
+        for name in ("pct_start", "div_factor", "final_div_factor"):
+            _take_first(draft, named, name, name)
         return _take_duration(draft, named.put("peak", rate), fact, changes, warmup)
     steps = [c for c in timed if not _is_bare_update(c, shape)]  # "updated every epoch"
     if shape in RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in steps):

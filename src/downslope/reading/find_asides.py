@@ -87,7 +87,7 @@ _RATED = re.compile(r"(?:learning rate|\blr)\b[^.;\n\d]{0,20}\d")
 
 _AVERAGES = re.compile(
     r"\b(?:ema|(?:exponential(?:ly)?[ -])?(?:moving|running|decaying|weighted)[ -](?:moving[ -])?averages?)\b of "
-    r"(?!(?:the |all |its |our |trained )*(?:model|weight|param|network|student|teacher))(?:\w+ ){0,3}[^.;\n]{0,40}|"
+    r"(?!\d|(?:the |all |its |our |trained )*(?:model|weight|param|network|student|teacher))(?:\w+ ){0,3}[^.;\n]{0,40}|"
     r"\b(?:running|smoothed) (?:loss|reward|cost|statistics)[^.;,\n]{0,20}\b(?:ema|moving average)\b[^.;,\n]{0,40}"
 )
 """Moving averages of what is no model."""
@@ -295,3 +295,46 @@ def is_aside(board: Board, concept: int, number: int, first: int) -> bool:
     owner = next((i for i in reversed(board.items[first:begin]) if i.kind == "concept"), None)
     glossed = begin > first and board.items[begin - 1] == owner  # Nesterov动量(momentum)设为0.9
     return owner is not None and not glossed and owner.key != board.items[concept].key
+
+
+_LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
+_TERM = re.compile(
+    r"\b(?:weight|strength|importance|contribution|coefficient)s? (?:of|for) (?:the |our |this )?(?!decay|l2|regul)"
+)
+"""What else than the decay of weights a letter weighs: "the weight of the rotation task is λ = 0.05"."""
+
+_SYMBOL_OF = re.compile(
+    r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s{0,3}(?:λ|lambda|μ|mu)\b"
+)
+"""A letter whose own name stands before it: "the coverage parameter λ"."""
+
+_OF_SEVERAL = re.compile(r"(?:λ|lambda|μ|mu)(?:_?\{?\d|_\{?[a-z])")
+"""A letter of several: λ1, λ_cls."""
+
+_OF_A_RATE = re.compile(r"学习率|learning|\blr\b")
+_NAMED_RATE = re.compile(
+    r"(?:学习率|learning rate|\blr)\s?(?:设置?为|[=:为是])?\s?(?:\d*\.\d|\d+(?:\.\d+)?\s?(?:e-?\d|\*\s?10)|10\^)"
+)
+"""A learning rate by its name."""
+
+_DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
+
+
+def is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, number: int) -> bool:
+    """Whether a letter, or an L2 loss, is a part of the loss: "loss weights λ = 0.5 and μ = 10"."""
+    words = board.text.plain[board.items[first].start : board.items[number].end]
+    if named in {"η", "eta"} and not _OF_A_RATE.search(re.split(r"[,;]", words)[-1]):
+        return bool(_LOSS.search(words) or _NAMED_RATE.search(board.text.plain))  # or of something beside a named rate
+    if named == "l2 loss" or (key == "l2" and "loss" in named):
+        return value >= 0.1
+    if named not in {"λ", "lambda", "μ", "mu"} or _DECAYS.search(words) is not None:
+        return False
+    before = words[: board.items[number].start - board.items[first].start].rpartition(",")[2]
+    if _TERM.search(before):
+        return True
+    end = next((p for p in range(number, len(board.items)) if board.items[p].kind == "break"), len(board.items))
+    near = (item for item in board.items[first:end] if item.kind == "concept" and board.plain(item) != named)
+    if named in {"λ", "lambda"} and all(item.key in {"other", "teacher"} for item in near):
+        return True  # "the number K is 8 and λ is 0.001", which may weigh anything
+    other = _LOSS.search(words) or _SYMBOL_OF.search(before) or _OF_SEVERAL.search(before)
+    return other is not None or (named in {"λ", "lambda"} and value >= 0.1)

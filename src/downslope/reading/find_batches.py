@@ -9,11 +9,19 @@ from downslope.reading.numbers import number_at
 from downslope.reading.patterns import Match, Pattern
 
 _DEVICES = ("gpu", "tpu", "machine", "worker", "node", "replica", "device", "cpu", "core", "chip", "卡", "节点", "台")
-_PARTS = {"device": "unit:ignored", "each": "each:every", "soft": "(word|is|open|mod|with|at|by|close)"}
+_PARTS = {
+    "device": "unit:ignored",
+    "each": "each:every",
+    "soft": "(word|is|open|mod|with|at|by|close)",
+    "ofbatch": "(concept:batch (is|of_it)?)",
+}
 _PER_DEVICE = [
     Pattern(pattern, **_PARTS)
     for pattern in (
-        "number=number unit:example? (at|open)? each:every device=device",
+        "number=number unit:example? (at|open|word:on)? each:every count=number? device=device",
+        "device=device comma? each:every (with|is|verb) word{0,2} ofbatch? number=number unit:example",
+        "word:local concept:batch soft{0,3} number=number (word|at){0,2} count=number device=device",
+        "each:every device=device word{0,2} unit:example word{0,2} is number=number",
         "concept:batch each:every device=device soft{0,3} number=number",
         "each:every count=number? device=device soft{0,3} (each? concept:batch soft{0,3})? number=number unit:example?",
         "device=device soft{0,2} each:every word{0,2} number=number unit:example",
@@ -101,8 +109,8 @@ def find_batches(board: Board) -> None:
         if _is_device(board, match["device"]) and _may_be(board, match["number"]) and _may_be(board, match["count"]):
             total = board.items[match["count"]].value * board.items[match["number"]].value
             board.note(Value("value", "batch", total, product=True), _places(match))
-    named = _MODELS.search(board.text.plain)
-    for match in board.matches(_EACH) if named else ():
+    named = _MODELS.search(board.text.plain) or any(_is_device(board, one["device"]) for one in board.matches(_COUNT))
+    for match in _EACH.find(board.code()) if named else ():
         if not board.used.intersection(_places(match)) and _may_be(board, match["number"]):
             board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
             shared = True

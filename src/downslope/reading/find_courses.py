@@ -39,6 +39,9 @@ _LENGTH = Pattern(
     "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} "
     "over=time:for,next,first,until"
 )
+_LENGTH_BEFORE = Pattern(
+    "over=time:next (word|at|is|for:for|concept:lr){0,3} schedule:linear,cosine,polynomial,exponential"
+)
 _POWER = Pattern("schedule:polynomial is=is power=number")
 _CALLED_POWER = re.compile(r"[系指]数|次数|幂")
 _HELD = Pattern("over=time:first (word|is|concept:lr){0,3} schedule:constant")
@@ -100,6 +103,8 @@ def find_shapes(board: Board) -> None:
         if power is not None and _CALLED_POWER.search(board.plain(board.items[power["is"]])):
             board.note(Value("value", "power", board.items[power["power"]].value), [power["power"]])
         places, shape = [place], Shape("shape", item.key, None)
+        if item.key == "onecycle":
+            _note_parts(board)
         if item.key == "cyclic" and (cycle := _CYCLE.search(board.text.plain)) is not None:
             count, counted = int(cycle["length"]), cycle["unit"]
             unit = "epoch" if (counted in {"epoch", "轮"} if counted else count < 1000) else "step"
@@ -107,6 +112,8 @@ def find_shapes(board: Board) -> None:
             places += [p for p, i in enumerate(board.items) if i.start < cycle.end("length") <= i.end]
         if target is not None and item.key == "polynomial" and board.items[target["final"]].value >= 1:
             board.note(Value("value", "power", board.items[target["final"]].value), [target["final"]])
+        elif target is not None and item.key == "onecycle":
+            board.note(Value("value", "lr", board.items[target["final"]].value, role="peak"), [place, target["final"]])
         elif target is not None and not _rises(board, target["final"]):
             shape.final = board.items[target["final"]].value
             shape.part = "of" in target or _is_part(board, target["final"])
@@ -122,7 +129,25 @@ def find_shapes(board: Board) -> None:
         elif length is not None and (constant or board.items[length["over"]].key in {"for", "next"}):
             shape.over = board.items[length["over"]].data
             places += [length["over"]] if constant else []
+        else:
+            before = next(iter(_LENGTH_BEFORE.find(code, max(0, place - 4), place + 1)), None)
+            if before is not None and before.after == place + 1:
+                shape.over = board.items[before["over"]].data
         board.note(shape, places)
+
+
+_CYCLE_PART = re.compile(
+    r"\b(?P<name>pct_start|(?<!final_)div_factor|final_div_factor)[ =:]{1,3}(?:(?:of|is|set to) )?(?P<value>\d)"
+)
+
+
+def _note_parts(board: Board) -> None:
+    """Add the parts of a cycle that are called as torch calls them: "pct_start = 0.3"."""
+    starts = {item.start: place for place, item in enumerate(board.items)}
+    for match in _CYCLE_PART.finditer(board.text.plain):
+        place, head = starts.get(match.start("value"), -1), starts.get(match.start("name"), -1)
+        if board.free_number(place) and head >= 0:
+            board.note(Value("value", match["name"], board.items[place].value), [head, place])
 
 
 _OR = re.compile(r"或|/|\bor\b|、")

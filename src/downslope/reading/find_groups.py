@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board, Group, Value
 from downslope.reading.patterns import Match, Pattern
 
@@ -25,9 +27,13 @@ _MULTIPLIED = [
         "multiple (near){0,3} concept:lr (near|for){0,4} target=target",
         "multiple (near){0,3} (for|at|is|of_it) (near){0,3} target=target",
         "target=target (near|with){0,4} multiple (near){0,3} concept:lr",
+        "for:for target=target (near|comma){0,3} multiple word",
     )
 ]
-_NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){0,2} value=number", **_PARTS)
+_NAMED = Pattern(
+    "target=target (word:的,上,s,部分?|(is|word|verb:train|with|mod){1,5}) concept:lr (is|mod){0,2} value=number",
+    **_PARTS,
+)
 _NEXT_TO = Pattern(
     "concept:lr (is|mod|to){0,3} number (open|comma){1,2} (word|for|mod|number|at){0,5} target=target (is|word){1,4} "
     "value=number (close|comma|break)"
@@ -53,6 +59,12 @@ _STRONG = frozenset([
 """Negations that may follow the weight decay that they deny."""
 
 _JOINING = frozenset({"or", "nor", "and", "或", "和", "及"})
+_ROW = frozenset(
+    ["target", "number", "is", "of_it", "to", "for", "with", "at", "word", "and", "comma", "mod", "open", "close"]
+)
+"""Kinds of items in a row of parts and their learning rates."""
+
+_REST = re.compile(r"其余|其他|其它|剩余|余下|\b(?:the rest|remaining|others?|otherwise)\b")
 _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
 
 
@@ -76,6 +88,7 @@ def find_groups(board: Board) -> None:
         _find_spared(board, first, last)
     code = board.code()
     for first, last in board.sentences():
+        _in_a_row(board, first, last)
         for pattern in _MULTIPLIED:
             for match in pattern.find(code, first, last):
                 _multiplied(board, match, first, last, code)
@@ -97,8 +110,12 @@ def _multiplied(board: Board, match: Match, first: int, last: int, code: str) ->
     """Add the factor of a group's learning rate: "10 times larger for the head", 主干网络的学习率乘以0.1."""
     items, words = board.items, board.text.plain
     places = range(match.first, match.after)
-    if board.used.intersection(places) or not any(i.is_a("concept", "lr") for i in items[first:last]):
+    if board.used.intersection(places) or not (
+        any(i.is_a("concept", "lr") for i in items[first:last]) or _goes_on(board, first, last)
+    ):
         return
+    if "factor" in match and _THAT_OF.search(words, items[match["factor"]].end, items[match["target"]].end):
+        return  # by which it is measured: "0.1 for the head, ten times that of the backbone"
     if _owner(board, match.first, first) not in {"", "lr"} and not any(items[p].is_a("concept", "lr") for p in places):
         return
     verb = items[match["verb"]] if "verb" in match else None
@@ -123,6 +140,88 @@ def _multiplied(board: Board, match: Match, first: int, last: int, code: str) ->
         factor = float(f"{1 / factor:.12g}")
     if 0 < factor <= 1e4:
         board.note(Group("group", items[match["target"]].key, factor, factor=True), places)
+
+
+def _in_a_row(board: Board, first: int, last: int) -> None:
+    """Find parts and as many learning rates in one order: "that of the backbone is 0.01 and that of the head 0.1".
+
+    The first is that of all the others. Of one part and two rates the other rate is.
+    """
+    items = board.items
+    here = first
+    while here < last:
+        end = here
+        while end < last and _is_of_a_row(board, end):
+            end += 1
+        row = range(here, end)
+        here = end + 1
+        rates = [p for p in row if items[p].is_a("concept", "lr")]
+        parts = [p for p in row if items[p].kind == "target" and items[p].key in _PARTED]
+        numbers = [p for p in row if items[p].kind == "number"]
+        if not rates or not all(_is_rate(board, p) for p in numbers) or _RELATIVE.search(_said(board, row)):
+            continue
+        own = len({items[p].key for p in parts}) == len(parts)
+        if own and len(parts) == len(numbers) > 1:
+            pairs = [*zip(parts, numbers, strict=True)]
+            first_pair = next((pair for pair in pairs if items[pair[0]].key == "pretrained"), pairs[0])
+            base = first_pair[1]
+            pairs.remove(first_pair)
+        elif len(parts) == 1 and len(numbers) == 2 and (whose := _whose(board, parts[0], numbers, end)) is not None:
+            base, pairs = numbers[1 - whose], [(parts[0], numbers[whose])]
+        else:
+            continue
+        rate = min(rates, key=lambda place: abs(place - base))
+        board.note(Value("value", "lr", board.items[base].value), [rate, base])
+        for part, number in pairs:
+            board.note(Group("group", items[part].key, float(items[number].value)), [part, number])
+
+
+_RELATIVE = re.compile(r"mult|ratio|factor|times|larger|higher|smaller|lower|倍|系数|比例")
+
+
+def _said(board: Board, row: range) -> str:
+    return board.text.plain[board.items[row[0]].start : board.items[row[-1]].end] if row else ""
+
+
+_PARTED = frozenset({"head", "classifier", "fc", "backbone", "encoder", "decoder", "last", "embedding", "pretrained"})
+
+
+def _is_of_a_row(board: Board, place: int) -> bool:
+    item = board.items[place]
+    excepted = item.is_a("no") and board.plain(item).startswith(("exce", "除"))
+    if item.is_a("unit", "ignored"):
+        return True
+    return item.kind in _ROW or item.is_a("concept", "lr") or item.is_a("verb", "train") or excepted
+
+
+def _is_rate(board: Board, place: int) -> bool:
+    number = board.items[place].number
+    usable = number is not None and not (number.spelled or number.times or number.percent) and board.free_number(place)
+    return usable and 0 < board.items[place].value < 1
+
+
+def _whose(board: Board, part: int, numbers: list[int], end: int) -> int | None:
+    """Return which of two rates is a part's own: "0.01, except for the head, where it is 0.1"; None if neither is."""
+    one, other = numbers
+    if part < one:
+        after = board.items[end - 1].end
+        return 0 if _REST.search(board.text.plain, board.items[one].end, after) else None
+    if other < part or not any(item.kind in {"comma", "and"} for item in board.items[one + 1 : part]):
+        return None
+    between = board.items[part + 1 : other]
+    said = any(item.kind in {"is", "to"} or item.is_a("concept", "lr") for item in between)
+    return 1 if said and len(between) < 8 and not any(item.kind == "and" for item in between) else None
+
+
+_THAT_OF = re.compile(r"\b(?:that|those) of\b")
+_IT = re.compile(r"\bit\b|其|该")
+
+
+def _goes_on(board: Board, first: int, last: int) -> bool:
+    """Whether a sentence goes on about the rate of that before it: "0.1; for the head it is 10 times larger"."""
+    before = next((i for i in reversed(board.items[max(0, first - 12) : first]) if i.kind == "concept"), None)
+    said = _IT.search(board.text.plain, board.items[first].start, board.items[last - 1].end)
+    return before is not None and before.is_a("concept", "lr") and said is not None
 
 
 def _own_values(board: Board, first: int, last: int, code: str) -> None:
@@ -163,6 +262,10 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
         others = [
             p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
         ]
+        rate = next(p for p in range(match["target"], match.after) if board.items[p].is_a("concept", "lr"))
+        told = any(item.kind in {"is", "verb", "with"} for item in board.items[match["target"] : rate])
+        if told and not _is_rate(board, match["value"]):
+            continue  # 权重使用学习率1, 偏置使用学习率2
         if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
             value, places = float(board.items[match["value"]].value), range(match.first, match.after)
             board.note(Group("group", board.items[match["target"]].key, value), places)

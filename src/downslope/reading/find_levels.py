@@ -60,8 +60,12 @@ _LEVEL = Rules(
 _MAP = Pattern("open? points=(number is number (comma number is number){1,11}) close?")
 _PAIRS = Pattern("points=(open number comma number close (comma? open number comma number close){1,11})")
 _RAMP_AFTER = Pattern(
-    "(comma|and|for:next|is|word|verb|with|at|after){0,6} schedule:cosine,linear,polynomial,exponential"
+    "schedule:constant? (comma|and|for:next|is|word|verb|with|at|by|after|concept:lr|time:next,for,bare){0,7} ramp"
+    "|break (is|word|verb){0,3} ramp rest{0,5} time:next",
+    ramp="schedule:cosine,linear,polynomial,exponential",
+    rest="(verb|word|to|number|concept:lr)",
 )
+_FOR_NEXT = Pattern("(verb|word|to|number|concept:lr|by){0,6} time:next")
 _STATED = Pattern("concept:lr (is|mod:initial){0,2} rate=number")
 _NAMED = Pattern("concept:lr (is|mod|word|with){0,2} (number|taken)")
 _KNOT = Rules(
@@ -360,7 +364,8 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
     for start in (first, first - 3):  # "from 0.01 at epoch 1 to 0.1 at epoch 5"
         if start > 0 and _RISES.at(code, start - 1) and items[start].value < items[start + 3].value:
             return False
-    if any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3]):
+    near = items[max(0, match.first - 3) : match.after + 3]
+    if any(item.is_a("schedule", *_RAMPS) for item in near) or _RAMP_AFTER.at(code, match.after):
         return False
     span = _time(items, match)
     if "span" in match and _STARTING.match(board.text.plain, items[match["span"]].end) and _trained(items, match):
@@ -407,7 +412,7 @@ def _levels(board: Board, run: list[Match]) -> list[Level]:
     for match in run:
         places = [p for p in range(*match.groups["value"]) if board.items[p].number]
         time = _time(board.items, match)
-        if "start" in match:
+        if "start" in match and not (found and found[-1].value == board.items[match["start"]].value):
             found.append(Level(board.items[match["start"]].value, match["start"]))
         if time is not None and time.prep in {"at", "after"} and len(places) == len(time.values) + 1:
             found.append(Level(board.items[places[0]].value, places[0]))
@@ -557,9 +562,15 @@ def _hold(board: Board, code: str, match: Match) -> None:
     if span is None or ramp is None or rises:
         return
     later = any(item.kind in {"for", "after"} for item in board.items[ramp.first : ramp.after])
+    later = later or _FOR_NEXT.at(code, ramp.after) is not None
+    later = later or any(item.is_a("time", "next") for item in board.items[ramp.first : ramp.after])
     held = span.prep in {"first", "until"} or (span.prep == "for" and later)  # "for 200 epochs, cosine" is the whole
     if held and _is_lr(board, [match], set()):
         board.note(Shape("shape", "constant", None, over=span), [match["span"]])
+        named = next((p for p in (match.first - 1, match.first - 2) if board.items[p].is_a("concept", "lr")), None)
+        if named is not None and match["span"] < match["value"] and board.free_number(match["value"]):
+            rate = Value("value", "lr", board.items[match["value"]].value, role="initial")
+            board.note(rate, [named, match["value"]])  # 学习率在前30轮恒定为0.1
 
 
 def _falls_by_tens(board: Board, run: list[Match]) -> bool:

@@ -149,13 +149,23 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
             result[index] = replace(item, kind="concept", key=names[item.key])
     for pattern in _ANOTHERS:
         for match in pattern.find(code):
+            averaged = result[match.first].is_a("concept", "ema") and _keeps(result, match["concept"])
             for name in ("concept", "more"):
                 if name in match:
-                    result[match[name]] = replace(result[match[name]], key="other")
+                    result[match[name]] = replace(result[match[name]], key="ema" if averaged else "other")
     return result
 
 
 _DECAYS = (len("lr decays"), len("learning rate decays"))
+
+
+_AROUND_AVERAGES = frozenset({"open", "close", "comma", "target", "for"})
+
+
+def _keeps(items: Sequence[Item], index: int) -> bool:
+    """Whether the number behind a decay is what an average keeps of itself at each step: 0.9 and more."""
+    number = next((item for item in items[index + 1 : index + 4] if item.kind not in {"is", "open", "by", "to"}), None)
+    return number is not None and number.kind == "number" and 0.9 <= number.value < 1
 
 
 def _falls(items: Sequence[Item], index: int) -> bool:
@@ -226,7 +236,7 @@ def _resolve(items: list[Item], index: int) -> Item:
 
 def _owner(items: list[Item], index: int) -> str:
     """Return whose decay it is by what stands before it: "momentum with a decay of 0.9", "RMSProp with decay 0.9"."""
-    near = True
+    near = beside = True
     led = index > 1 and items[index - 1].kind == "number" and items[index - 2].kind in {"with", "is"}
     for place in range(index - 1 - led, max(-1, index - 9), -1):  # "RMSProp with 0.9 decay" too
         item = items[place]
@@ -236,8 +246,10 @@ def _owner(items: list[Item], index: int) -> str:
             return "rho" if item.key in {"rmsprop", "adadelta"} else ""
         if item.kind == "concept":
             if item.key in {"momentum", "ema", "weight_decay", "l2"}:
-                return item.key if near else ""
+                averaged = item.key == "ema" and beside and _keeps(items, index)  # EMA (decay 0.999)
+                return item.key if near or averaged else ""
             return ""
         if item.kind not in _FLOWS and item.kind != "of_it":
             near = False
+            beside = beside and (item.kind in _AROUND_AVERAGES or item.is_a("unit", "ignored"))
     return ""

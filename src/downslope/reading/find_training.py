@@ -12,7 +12,8 @@ from downslope.reading.numbers import number_at
 
 _OF = (
     r"(?:\s|[(:=,\[]|alpha|beta|[αβεσp]|with|of|is|was|set|to|at|a|an|the|value|using|use[sd]?|factor|rate|coefficient|"
-    r"parameter|probability|prob|strength|equal|regulari[sz]ation|method|by|applied|[为取设置定是成系数参因子概率值的了]){0,12}?"
+    r"parameter|probability|prob|strength|equal|regulari[sz]ation|method|by|applied|smoothing|weight|as|chosen|amount|ratio|"
+    r",\s?其?(?=[系平参因])|[为取设置定是成系数参因子概率值的了正则化平滑度大小]){0,16}?"
 )
 """What may stand between a name and its number."""
 
@@ -21,17 +22,31 @@ _NUMBER = r"(?P<number>(?<![\d.])(?:\d*\.\d+|\d+)%?(?![\d^]|\.\d|\s?[*x]\s?\d))"
 
 def _named(names: str) -> tuple[str, ...]:
     """Return patterns of a name with its number behind or before it."""
-    return (rf"(?:{names})s?{_OF}{_NUMBER}", rf"{_NUMBER}\s(?:{names})")
+    return (rf"(?:{names})s?{_OF}{_NUMBER}", rf"{_NUMBER}(?:\s|的\s?)(?:{names})")
 
 
 _ITS_OWN = r"(?!\.?\d|\s?%|\s?(?!and|or|to|和)[^\W\d])"
 """Behind a number of something else: seed 0, 4 GPUs."""
 _SEVERAL = rf"(?!\d|\.\d|\s?[,/、和]\s?\d+{_ITS_OWN}|\s?(?:and|to|-|different|runs|seeds|个))"
 _IS = r"(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)"
-_COUNT = r"(?: of| is| was| set to| for| over| across|=|:|(?:设置|设定|设)?[为是])?\s?(?P<number>\d{1,4})(?![\d.])"
+_FEW = r"(?P<number>\d{1,4}(?!\d|\.\d)|two|four|eight|sixteen)"
+_COUNT = (
+    r"(?:\s?[=:(,]| of| is| was| set| to| for| over| across| with| every| using| equal|"
+    r"的?步数|次数|系数|因子|数|值|策略|累[积加计]"
+    rf"|设置|设定|设|[为是取]){{0,6}}\s?{_FEW}"
+)
+_BATCHES = (
+    r"(?:steps?|batches|mini-?batches|iterations|updates|times|个?(?:batch(?:es)?|批次?|小批量?|mini-?batch)|步|次)"
+)
+_GRADIENTS = r"(?:the |all )?gradients?"
 _PIXELS = r"(?:\s|-|pixels?|px|zeros?|像素|个|by|of|with|each|on|all|four|sides?)*"
 _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
-    "train.label_smoothing": (_named(r"label[- ]?smoothing|label[- ]?smooth|标签平滑"), None),
+    "train.label_smoothing": (
+        _named(
+            r"label[- ]?smoothing|label[- ]?smooth|labels? (?:are|were|is) smoothed|smooth\w* (?:the )?label|标签平滑"
+        ),
+        None,
+    ),
     "data.augment.mixup": (_named(r"mix-?up"), None),
     "data.augment.cutmix": (_named(r"cut-?mix"), None),
     "data.augment.erase": (_named(r"random erasing|random erase|随机擦除"), None),
@@ -60,9 +75,15 @@ _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
     "data.augment.trivial": ((r"trivial-?\s?augment(?:wide)?",), True),
     "train.accumulate": (
         (
-            rf"gradient[- ]accumulation(?: steps?)?{_COUNT}",
-            rf"accumulat\w+ (?:the )?gradients?{_COUNT} (?:steps|batches|mini-?batches|iterations)",
+            rf"gradient[-_ ]accumulation(?:[-_ ](?:steps?|factor|count))?{_COUNT}",
+            rf"accumulat\w+ {_GRADIENTS}{_COUNT} {_BATCHES}",
+            rf"gradients? (?:is|are|was|were) accumulated{_COUNT} {_BATCHES}",
+            rf"{_FEW}(?:[- ]steps?)? (?:of )?gradient[- ]accumulation",
+            rf"every {_FEW} {_BATCHES}(?: by| with| using|,)? (?:accumulat\w+ {_GRADIENTS}|gradient accumulation)",
             rf"梯度累[积加计](?:的)?(?:步数|次数|步长)?{_COUNT}",
+            rf"{_FEW}\s?{_BATCHES}的?(?:梯度)?累[积加计](?:一次)?的?(?:梯度)?",
+            rf"累[积加计](?:一次)?(?:了)?{_FEW}\s?{_BATCHES}的?梯度",
+            rf"累[积加计](?:了)?梯度\s?{_FEW}\s?{_BATCHES}",
         ),
         None,
     ),
@@ -89,6 +110,7 @@ _MOST = {
     "train.label_smoothing": 0.9, "data.augment.erase": 1.0, "data.augment.jitter": 1.0, "data.augment.mixup": 10.0,
     "data.augment.cutmix": 10.0,
 }  # fmt: skip
+_SPELLED = {"two": 2, "four": 4, "eight": 8, "sixteen": 16}
 _SHARED = frozenset({"data.augment.mixup", "data.augment.cutmix"})
 _CHANCE = re.compile(r"\bp\b|prob|概率")
 _DENIED = re.compile(
@@ -127,6 +149,8 @@ def _value(path: str, match: re.Match[str], value: Any) -> tuple[Any, bool] | No
         return ("float16" if said == "mixed" else said), True
     if value is not None:
         return value, path != "data.augment.trivial"
+    if match["number"] in _SPELLED:
+        return _SPELLED[match["number"]], False
     number = number_at(match.string, match.start("number"))
     if number is None or not 0 <= number.value <= _MOST.get(path, 10**9):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from downslope.reading.facts import Board, Value
+from downslope.reading.find_values import BY_VALUE
 from downslope.reading.patterns import Pattern
 from downslope.reading.plan import RAMPS
 from downslope.reading.schedule_facts import Change, Course, Shape
@@ -62,7 +63,7 @@ def _find_threshold(board: Board, first: int, last: int) -> None:
     heads = [place for place in range(first, last) if items[place].is_a("concept", "clip")]
     start, end = items[first].start, items[last - 1].end
     told = any(start <= fact.start < end for fact in reversed(board.of("value", "clip")))
-    if not heads or told:
+    if told or _limit(board, first, last) or not heads:
         return
     marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
     for place in range(heads[0] + 1, last):
@@ -70,6 +71,48 @@ def _find_threshold(board: Board, first: int, last: int) -> None:
         if board.free_number(place) and any(text.startswith(marks) for text in before):
             board.note(Value("value", "clip", items[place].value), [heads[0], place])
             return
+
+
+_LIMITING = re.compile(
+    r"clip|limit|constrain|restrict|scale|normali|\bcap|bound|裁[剪切]|剪裁|截断|限制|上限|最大|缩放"
+)
+_NO_LIMIT = re.compile(r"penal|惩罚|lipschitz|until|stop|converg|toleran|停止|收敛|直到|噪声|noise")
+_BEFORE_LIMIT = (
+    r"(?:[ (=:]|of|is|was|at|to|with|set|equal|value|be|by|l2|设置|设定|设|取|上限|限制|裁剪|[为是到至在]){0,9}"
+)
+_NORMED = (
+    r"(?:threshold|norms?|limit(?:ed)?|exceeds?|exceeded|(?:larger|greater|more|higher) than|above|at most|"
+    r"阈值|范数|上限|超过|大于)"
+)
+_LIMIT = re.compile(
+    rf"{_NORMED}{_BEFORE_LIMIT}(?P<number>\d)|以(?P<before>\d)[\d.]{{0,8}}为(?:最大)?(?:阈值|范数|上限)"
+)
+"""How the largest norm of a gradient is told: "their norm exceeds 5", 以5为阈值."""
+
+
+def _limit(board: Board, first: int, last: int) -> bool:
+    """Find what a sentence says the gradients' norm is limited to, and say whether it does."""
+    start, end = board.items[first].start, board.items[last - 1].end
+    sentence = board.text.plain[start:end]
+    if "grad" not in sentence and "梯度" not in sentence:
+        return False
+    if not _LIMITING.search(sentence) or _NO_LIMIT.search(sentence) or BY_VALUE.search(sentence):
+        return False
+    for match in _LIMIT.finditer(sentence):
+        number = start + match.start("before" if match["before"] else "number")
+        place = next((p for p in range(first, last) if board.items[p].start == number), last)
+        ours = re.search(r"grad|梯度", sentence[max(0, match.start() - 60) : match.end() + 30]) is not None
+        if place == last or not ours:
+            continue
+        of_none = (fact for fact in board.of("value", "other") if board.items[place].end == fact.end)
+        named = any(board.plain(fact).startswith(("threshold", "阈值")) for fact in of_none)
+        number = board.items[place].number
+        usable = number is not None and number.value > 0 and not (number.percent or number.times)
+        if usable and (named or board.free_number(place)):
+            near = [p for p in range(first, last) if board.items[p].start >= start + match.start() and p <= place]
+            board.note(Value("value", "clip", board.items[place].value), [*near, place])
+            return True
+    return False
 
 
 def _find_settled(board: Board) -> None:

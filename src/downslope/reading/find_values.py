@@ -6,7 +6,7 @@ import re
 
 from downslope.reading.beside_rates import product_at, rate_per, scaled_per_batch
 from downslope.reading.facts import Board, Mention, Value
-from downslope.reading.find_asides import is_aside
+from downslope.reading.find_asides import is_aside, is_of_a_loss
 from downslope.reading.find_batches import is_whole
 from downslope.reading.find_falls import rate_of
 from downslope.reading.patterns import Match, Pattern, encode, runs
@@ -24,7 +24,7 @@ _PARTS = {
     "soft": "(word|target|mod|other|by|with|close|of_it|schedule:constant|unit:example,ignored)",
     "said": "(is|open|to)",
     "clause": "(word|mod|for|with|target|at|is|and|verb:train)",
-    "separator": "(and|comma)",
+    "separator": "(and|comma|slash)",
     "decays": "concept:weight_decay,l2",
     "aside": "open (word|is|by|at|mod|concept:batch){1,6} close",
 }
@@ -58,15 +58,25 @@ _RIGHT = [
 _COUNTED = Pattern(f"concept=concept:{_COUNTING} (soft|said){{0,8}} time=time", **_PARTS)
 _PERIOD = Pattern("concept:lr (is|open){0,2} time=time:bare")
 _LEFT = Pattern(
-    "number=number ((word:的|mod|is){0,2}|for:for|is? word:used,chosen,taken word:for?) concept=valued", **_PARTS
+    "number=number ((word:的|mod|is|schedule:constant){0,2}|for:for|is? word:used,chosen,taken word:for?) "
+    "concept=valued",
+    **_PARTS,
 )
 _ROW = Pattern("(concept=valued|unit:epoch,step word:数?)", **_PARTS)
 _LINK = Pattern("separator{1,2} (word:的|mod)?", **_PARTS)
 _NUMBERS = Pattern(
-    "(is|mod|to|with|open|close|word|by){0,7} first=(number|time:bare) (separator{1,2} (number|time:bare)){0,6}",
+    "(is and)? (is|mod|to|with|open|close|word|by){0,7} first=(number|time:bare) "
+    "(separator{1,2} (number|time:bare)){0,6}",
     **_PARTS,
 )
 _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
+_CROSSED = Pattern("valued open valued close (is|to|word){1,3} number open number close", **_PARTS)
+_USED_AS = Pattern(
+    "number (separator{1,2} number){1,4} "
+    "(is? word:used,chosen,taken,set,adopted,employed (word|for|by|is|with){0,3}|for:for) "
+    "concept=valued",
+    **_PARTS,
+)
 _RANGE = Pattern("number (word:-,~,∼,到,至,sim|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|momentum=concept:momentum"
@@ -79,7 +89,8 @@ _POWER = Pattern(
     "schedule:polynomial (concept:lr_decay,decay,lr|verb:reduce|by:factor){0,3} said=(word|is){1,2} number=number"
 )
 _CYCLE_PEAK = Pattern(
-    "schedule:onecycle (with|comma|open|concept:lr){0,2} (mod:total|mod:peak (concept:lr|is|word:value){0,3}) "
+    "schedule:onecycle (with|comma|open|concept:lr|is|word){0,6} "
+    "(mod:total|peaks=is|word:bound is?|mod:peak (concept:lr|is|word:value){0,3}) "
     "number=number"
 )
 _OF_EACH = Pattern("concept:lr is (break|comma){1,3} ((word|slash|number){1,6} is)? number=number")
@@ -92,6 +103,7 @@ def find_values(board: Board) -> None:
     _pairs(board)
     _final_parts(board)
     _coordinated(board)
+    _crossed(board)
     for match in board.matches(_POWER):
         told = (
             match.after - match.first > 3
@@ -101,6 +113,8 @@ def find_values(board: Board) -> None:
         if told and board.free_number(match["number"]) and board.items[match["number"]].value >= 0.5:
             board.note(Value("value", "power", board.items[match["number"]].value), range(match.first, match.after))
     for match in board.matches(_CYCLE_PEAK):
+        if "peaks" in match and not board.plain(board.items[match["peaks"]]).startswith("peak"):
+            continue
         if board.free_number(match["number"]) and board.items[match["number"]].value < 10:
             value = board.items[match["number"]].value
             board.note(Value("value", "lr", value, role="peak"), range(match.first, match.after))
@@ -235,6 +249,10 @@ def _coordinated(board: Board) -> None:
             ]
             if len(concepts) < 2 or len(set(keys)) < len(keys) or board.used.intersection(concepts):
                 continue
+            if led := _led_by(board, code, concepts, first):
+                for key, concept, number in zip(keys, concepts, led, strict=False):
+                    _value_of(board, key, concept, [number, led[0]], first)
+                continue
             match = _NUMBERS.at(code, concepts[-1] + 1, last)
             if match is None:
                 continue
@@ -251,7 +269,8 @@ def _coordinated(board: Board) -> None:
                 if any(items[number].kind == "time" for key, _, number in pairs if key not in _TOTALS.values()):
                     continue
                 for key, concept, number in pairs:
-                    _value_of(board, key, concept, number, first)
+                    whole = [numbers[-1]] if concept == concepts[0] and len(concepts) > 2 else []
+                    _value_of(board, key, concept, [number, *whole], first)
             elif counted and connected and items[numbers[0]].kind == "number" and _both(board, concepts[0], first):
                 for concept in concepts:
                     _value(board, concept, numbers[0], [concept, numbers[0]], first)
@@ -265,15 +284,33 @@ def _is_total(board: Board, key: str, number: int) -> bool:
     return len(item.data.values) == 1 and not item.data.percent and _TOTALS.get(item.data.unit, key) == key
 
 
-def _value_of(board: Board, key: str, concept: int, number: int, first: int) -> None:
-    """Add the value of one of several: "batch size and epochs are 32 and 100", 批次和轮数设置为64和300轮."""
-    item = board.items[number]
+def _value_of(board: Board, key: str, concept: int, numbers: list[int], first: int) -> None:
+    """Add the value of one of several, whose place comes first: 批次和轮数设置为64和300轮."""
+    item = board.items[numbers[0]]
     if item.kind == "number" and board.items[concept].kind == "concept":
-        _value(board, concept, number, [concept, number], first)
+        _value(board, concept, numbers[0], [concept, *numbers], first)
         return
     value = item.value if item.kind == "number" else item.data.values[0]
     unit = next(unit for unit, total in _TOTALS.items() if total == key)
-    board.note(Value("value", key, value, unit=unit), [concept, number])
+    board.note(Value("value", key, value, unit=unit), [concept, *numbers])
+
+
+def _led_by(board: Board, code: str, concepts: list[int], first: int) -> list[int]:
+    """Return the places of the numbers that a row of settings follows: "0.9 and 5e-4 are used as momentum and ..."."""
+    for match in _USED_AS.find(code, max(first, concepts[0] - 16), concepts[0] + 1):
+        numbers = [place for place in range(match.first, match.after) if board.items[place].kind == "number"]
+        if match["concept"] == concepts[0] and 1 < len(numbers) <= len(concepts):
+            return numbers
+    return []
+
+
+def _crossed(board: Board) -> None:
+    """Find "the momentum (weight decay) is 0.9 (5e-4)"."""
+    for first, _, match in _matches(board, _CROSSED):
+        one, other, value, aside = match.first, match.first + 2, match.after - 4, match.after - 2
+        if board.items[one].key != board.items[other].key and not board.used.intersection((one, other)):
+            for concept, number in ((one, value), (other, aside)):
+                _value(board, concept, number, [one, concept, number, match.after - 1], first)
 
 
 def _is_adjective(board: Board, place: int) -> bool:
@@ -484,23 +521,23 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         i.is_a("word", "ratio") or board.plain(i) == "ratio of" for i in items[concept + 1 : number]
     ):
         return  # "a minimum learning-rate ratio of 0.1"
-    own = next((i.start for i in items[concept + 1 : number] if i.kind == "concept"), items[number].start)
-    if key == "lr" and _PART_OF.search(board.text.plain, item.start, own):
+    if key == "lr" and _is_a_part(board, concept, number):
         return  # 最终学习率系数lrf=0.1
-    cut = key == "clip" and named in {"裁剪", "截断", "剪裁"}
-    if cut and not _GRADIENT.search(board.text.plain, board.items[first].start, items[number].start):
-        return  # 截断至20个词
+    if key == "clip" and _is_no_norm(board, concept, number, first):
+        return
     if key == "lr_decay" and (of := rate_of(board, item)):
         if of == "moment":
             return
         key = of
+    averages = [p for p in range(max(first, concept - 9), concept) if key == "ema" and items[p].is_a("concept", "ema")]
+    places = [*places, *averages]  # of "EMA with momentum 0.999" the momentum alone would be another's
     if key == "batch" and _is_other_batch(board, concept, first):
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
         return  # "decay the exploration rate by 0.99"
     if named == "步长" and amount.value < 2 and _is_stride(board, amount.value, first, number):
         return  # of something else: 从0.125到1.5, 步长0.125
-    if _is_of_a_loss(board, key, named, amount.value, first, number):
+    if is_of_a_loss(board, key, named, amount.value, first, number):
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
         key = "lr_every"  # "step size = 30, gamma = 0.1"
@@ -531,6 +568,9 @@ _OF_ALL = re.compile(r"(?:全局学习率|(?<![a-z])global (?:learning rate|lr)\
 _STRIDES = re.compile(r"阈值|范围|区间|搜索|窗口|递[增减]|[按以]步长")
 _PART_OF = re.compile(r"系数|比例|倍率|\blrf\b|\bratio\b|multipl")
 _EFFECTIVE = re.compile(r"(?:等效|有效|effective)\s?$")
+BY_VALUE = re.compile(r"\bby value\b|value clip|element-?\s?wise|component|each element|±|逐元素|按[数元]?值")
+"""How gradients are clipped number by number, for which a recipe has no field."""
+
 _GRADIENT = re.compile(r"梯度|范数|grad|norm")
 _POWERS = frozenset(2**power for power in range(11))
 _THOUSANDS = re.compile(r",(\d{3})(?![\d.]|,\d)")
@@ -538,6 +578,22 @@ _HELD_OUT = re.compile(r"\b(?:test|eval|infer|val(?:id)?)\w*|测试|推理|评�
 _TRAINED = re.compile(r"\btrain|训练")
 _BOTH = re.compile(r"\btrain\w*\s?(?:/|and|&)\s?\w+|训练(?:和|与|/)(?:测试|验证)")
 _PARTIAL = re.compile(r"(?:\bmicro|\brpn|\brois?|\banchors?|\bproposals?|\bqueue|\bmemory)[\s-]*$")
+
+
+def _is_a_part(board: Board, concept: int, number: int) -> bool:
+    """Whether a number is a part of another rate, by the words before it and before any other setting's name."""
+    others = (item.start for item in board.items[concept + 1 : number] if item.kind == "concept")
+    end = next(others, board.items[number].start)
+    return _PART_OF.search(board.text.plain, board.items[concept].start, end) is not None
+
+
+def _is_no_norm(board: Board, concept: int, number: int, first: int) -> bool:
+    """Whether what is cut is no gradient's norm: 截断至20个词, "clipped by value"."""
+    plain, item, end = board.text.plain, board.items[concept], board.items[number].start
+    if BY_VALUE.search(plain, max(0, item.start - 40), board.items[number].end + 12):
+        return True
+    bare = board.plain(item) in {"裁剪", "截断", "剪裁"}
+    return bare and not _GRADIENT.search(plain, board.items[first].start, end)
 
 
 def _is_other_batch(board: Board, concept: int, first: int) -> bool:
@@ -552,47 +608,6 @@ def _is_other_batch(board: Board, concept: int, first: int) -> bool:
 
 
 _NOUN = re.compile(r"(?!rate|factor|value|coeff|param|term|const|used|weight|strength|with|then|this)[a-z]{4,}")
-_LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
-_TERM = re.compile(
-    r"\b(?:weight|strength|importance|contribution|coefficient)s? (?:of|for) (?:the |our |this )?(?!decay|l2|regul)"
-)
-"""What else than the decay of weights a letter weighs: "the weight of the rotation task is λ = 0.05"."""
-
-_SYMBOL_OF = re.compile(
-    r"(?:constant|parameter|coefficient|factor|weight|threshold|temperature|penalty|参数|系数|常数|因子|阈值|权重)\s{0,3}(?:λ|lambda|μ|mu)\b"
-)
-"""A letter whose own name stands before it: "the coverage parameter λ"."""
-
-_NUMBERED = re.compile(r"(?:λ|lambda|μ|mu)(?:_?\{?\d|_\{?[a-z])")
-"""A letter of several: λ1, λ_cls."""
-
-_OF_RATE = re.compile(r"学习率|learning|\blr\b")
-_NAMED_RATE = re.compile(
-    r"(?:学习率|learning rate|\blr)\s?(?:设置?为|[=:为是])?\s?(?:\d*\.\d|\d+(?:\.\d+)?\s?(?:e-?\d|\*\s?10)|10\^)"
-)
-"""A learning rate by its name."""
-
-_DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
-
-
-def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, number: int) -> bool:
-    """Whether a letter, or an L2 loss, is a part of the loss: "loss weights λ = 0.5 and μ = 10"."""
-    words = board.text.plain[board.items[first].start : board.items[number].end]
-    if named in {"η", "eta"} and not _OF_RATE.search(re.split(r"[,;]", words)[-1]):
-        return bool(_LOSS.search(words) or _NAMED_RATE.search(board.text.plain))  # or of something beside a named rate
-    if named == "l2 loss" or (key == "l2" and "loss" in named):
-        return value >= 0.1
-    if named not in {"λ", "lambda", "μ", "mu"} or _DECAYS.search(words) is not None:
-        return False
-    before = words[: board.items[number].start - board.items[first].start].rpartition(",")[2]
-    if _TERM.search(before):
-        return True
-    end = next((p for p in range(number, len(board.items)) if board.items[p].kind == "break"), len(board.items))
-    near = (item for item in board.items[first:end] if item.kind == "concept" and board.plain(item) != named)
-    if named in {"λ", "lambda"} and all(item.key in {"other", "teacher"} for item in near):
-        return True  # "the number K is 8 and λ is 0.001", which may weigh anything
-    other = _LOSS.search(words) or _SYMBOL_OF.search(before) or _NUMBERED.search(before)
-    return other is not None or (named in {"λ", "lambda"} and value >= 0.1)
 
 
 def _role(board: Board, place: int, first: int, number: int) -> str:

@@ -215,7 +215,7 @@ def find_items(plain: str) -> list[Item]:
         beside = items[-1:] and items[-1].kind == "concept" and items[-1].end == start
         glued = bool(beside and _GLUED.match(plain, start))  # "LR0.1"
         number = number_at(plain, start, glued=glued) if _may_begin_number(token, plain, start) else None
-        if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
+        if number is not None and not _outdoes(found, tokens[after - 1][2], number):
             number = _first_of_two(number, plain) if number.fraction else number
             summed = plain[start] == "+" or plain[start - 1 : start] == "+"
             usable = math.isfinite(number.value) and not (summed and _is_gained(plain, start, number))
@@ -247,6 +247,11 @@ def find_items(plain: str) -> list[Item]:
     return _with_stalls(_without_glosses(_without_citations(kept, plain)), plain)
 
 
+def _outdoes(found: tuple[str, str] | None, end: int, number: Number) -> bool:
+    """Whether a phrase that ends at a place is meant, and not the number that it begins with: 1cycle."""
+    return found is not None and number.end <= end and (number.spelled or (found[0] == "schedule" and end > number.end))
+
+
 _COUNTS = re.compile(r"(?:训练|经过|迭代|完成)?了?\s?[\d两一二三四五六七八九十]")
 _ITERATED = re.compile(r"迭代(?=\s?(?:[,;.)、下]|$|\n))")
 
@@ -271,6 +276,8 @@ def _meant(found: tuple[str, str], before: Item | None, plain: str, start: int, 
     counted = found == ("verb", "train") and before is not None and before.value >= 100
     if counted and _ITERATED.match(plain, start):
         return "unit", "step"  # 训练500K迭代
+    if found[1] == "onecycle" and plain.startswith("1 ", start):
+        return "word", "cycle"  # which counts
     cycle = found[1] == "onecycle" and plain[start:end] in {"一周期", "单周期"}
     if cycle and (plain[:start].endswith(("前", "上", "每", "下", "后")) or _COUNTS.match(plain, end)):
         return "word", "周期"  # 前一周期的1/3, 单周期60万次迭代

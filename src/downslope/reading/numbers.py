@@ -45,7 +45,8 @@ _HEAD = re.compile(r"(?:(?<![a-z\d])e\s?[-^]|\^|\d\s?\*\*)[\s({+-]*$")
 """What is left of a power before a number."""
 
 _BIG = re.compile(
-    r"(k|m|w)(?![a-z])|\s?(万|千|百|亿)(?![a-z克])|\s(k)(?![\w-])|\s?(thousand|million)(?![a-z])"
+    r"(k|m|w)(?![a-z])|\s?(万|千|百|亿)(?!克|(?!iter|step|epoch|batch|update)[a-z])|\s(k)(?![\w-])"
+    r"|\s?(thousand|million)(?![a-z])"
     r"|\s(m)(?= (?:[a-z]+ ){0,2}(?:iteration|step|update))"
 )
 _INDEX = re.compile(r"\d\s?\}?\s?(?:[=:]|is |为)")

@@ -243,7 +243,8 @@ def _held(plan: Plan) -> Plan:
         return plan
     (held, unit), schedule, duration = plan.held, plan.fields["schedule"], plan.fields.get("duration")
     unit = unit or plan.value("unit")
-    if duration is not None and duration.provenance == "implied" and plan.value("unit") == unit:
+    whole_of_it = duration is not None and duration.provenance == "implied" and duration.value > held.value
+    if duration is not None and whole_of_it and plan.value("unit") == unit:
         plan.fields["duration"] = replace(duration, value=whole(duration.value - held.value))
     both = held if held.words == schedule.words else told(0, f"{held.words}; {schedule.words}")
     inner = {name: found.value for name, found in plan.fields.items()}

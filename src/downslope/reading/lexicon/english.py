@@ -29,13 +29,14 @@ ENGLISH = {
         "agc": "adaptive gradient clipping|agc|adaptive clipping|adaptive gradient clip|adaptive gradient clipping factor|agc clip factor|clip factor",
         "nu": "nu|ν|immediate discount factor|immediate discount",
         "ema": "exponential moving average|exponential moving constant|exponential moving|moving constant|moving average|ema|polyak averaging|moving averages|polyak average|"
+        "averaged exponentially|exponentially averaged|exponential averaging|exponential moving averaging|moving averaging|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
         "beta1": "beta1|β1|first momentum|first momentum coefficient|first momentum parameter|first momentum term",
         "beta2": "beta2|β2|second momentum|second momentum coefficient|second momentum parameter|second momentum term",
         "betas": "betas",
         "rho": "rho|ρ",
-        "power": "power|exponent",
+        "power": "power|exponent|decay power|power term|decay exponent",
         "gamma": "gamma|γ",
         "patience": "patience",
         "warmup": "warmup|warm up|warms|warming up|warmed up|warms up|warmed|warm it up|warm the learning rate|warm the learning rate up|warmup period|warm up period|warmup phase|ramp up|"
@@ -102,14 +103,14 @@ ENGLISH = {
         "linear": "linear decay|linearly|linear|linear schedule|linear decay schedule|linear learning rate decay|"
         "linear learning rate schedule|linear annealing|linearly decaying|linear decay learning rate|straight line|"
         "linear decay learning rate policy",
-        "polynomial": "polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
+        "polynomial": "polynomially|polylr|polynomiallr|poly|polynomial|polynomial decay|poly policy|poly learning rate policy|poly schedule|"
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
         "multistep": "lr steps|learning rate steps|multisteplr|steplr|step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
         "piecewise constant schedule|step learning rate decay|stepwise learning rate decay|step wise learning rate decay|multi step learning rate decay|step learning rate|staircase|step wise decay|step learning rate schedule",
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
         "inverse_sqrt": "inverse square root|inverse sqrt|noam",
-        "onecycle": "onecyclelr|one cycle|onecycle|1cycle|super convergence|one cycle policy",
+        "onecycle": "onecyclelr|one cycle|the one cycle|onecycle|1cycle|super convergence|one cycle policy",
         "cyclic": "sgdr|cyclical learning rate|cyclic learning rate|clr|warm restarts|cosine annealing with warm restarts|"
         "cyclical|triangular",
         "piecewise": "piecewise linear|lr piecewise|piecewise",
@@ -119,7 +120,7 @@ ENGLISH = {
         "multiply": "multiply|multiplied|multiplying|multiplies|scale|scaled|scaling|scales",
         "reduce": "reduce|reduced|reducing|reduces|decrease|decreased|decreasing|decreases|drop|dropped|dropping|drops|"
         "lower|lowered|lowering|lowers|scale down|scaled down|scales down|scaling down|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
-        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down|fell|slash|slashed|trim|trimmed|taper|tapers|tapered|diminish|diminishes|diminished|went down|stepping down",
+        "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down|fell|slash|slashed|trim|trimmed|taper|tapers|tapered|diminish|diminishes|diminished|went down|stepping down|ramped down|ramps down|ramping down|ramp down",
         "increase": "increase|increased|increases|increasing|raise|raised|grows|grow|grown|growing|rises|rise|risen|climbs|climb|"
         "doubled|doubling",
         "halve": "halve|halved|halving|halves|cut in half",
@@ -191,7 +192,9 @@ ENGLISH = {
         "first": "first|for the first|in the first|over the first|during the first|the beginning|at the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
         "next": "next|for the next|then|the remaining|remaining|for the remaining|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
-        "and then|over the remaining|the rest|for another|for the following|the last|the next|additional|subsequent",
+        "and then|over the remaining|the rest|for another|for the following|over the following|during the following|in the following|for the subsequent|"
+        "over the subsequent|during the subsequent|during the remaining|in the remaining|during the next|in the next|over the next|over the final|"
+        "in the final|for the final|during the final|the last|the next|additional|subsequent",
         "until": "until|till|up until",
     },
     "when": {
@@ -249,11 +252,12 @@ ENGLISH = {
         "classifier": "classifier|classifier layer|final classifier layer|classifier layers|final classifier|classifiers",
         "fc": "fc layer|fc layers|fully connected layer|fully connected layers|last fc layer|final fully connected layer|"
         "last fully connected layer",
-        "backbone": "backbone|backbones|backbone network|backbone layers|backbone parameters",
+        "backbone": "pretrained backbone|pre trained backbone|backbone|backbones|backbone network|backbone layers|backbone parameters",
         "encoder": "encoder|encoder layers",
         "decoder": "decoder|decoder layers",
         "last": "last layer|for the last layer|for the last layers|for last layer|for the last linear layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
-        "randomly initialized layers|last classification layer|final classification layer|pretrained layers|pre trained layers",
+        "randomly initialized layers|last classification layer|final classification layer",
+        "pretrained": "pretrained layers|pre trained layers|feature extractor|feature extraction layers|pretrained network",
         "embedding": "position embeddings|word embeddings|embedding layers|token embeddings|embedding layer|embedding table",
     },
     "and": {"and": "and|&|or|respectively|as well as|plus|both"},
