@@ -40,6 +40,7 @@ _HEADS = Rules(
         "exponentially, by": "when=time:every schedule:exponential (is|by|word){0,2} amount=number",
         "every, adjusted": "when=time:every word:将,对,把? concept:lr? adjust (number unit:step)? comma? rate is{0,2} "
         "amount=number",
+        "every, by a factor": "when=time:every word:的? concept:lr_decay is{0,2} amount=number",
         "adjusted every": "adjust when=time:every comma? rate is{0,2} amount=number",
         "by, exponentially": "when=time:every by amount=number (word:的,进,行|by){0,3} schedule:exponential",
         "step": "schedule:multistep (word|is|with|concept:lr){0,2} (time:every,at,after|times:at,after)",
@@ -221,7 +222,14 @@ def _begin(board: Board, head: Match, begin: int) -> tuple[_Frame, int] | None:
         return None  # "the accuracy is 2% lower"
     if rate_of(board, item):
         return None
-    if head.rule in {"by, exponentially", "exponentially, by", "by so much each", "every, adjusted", "adjusted every"}:
+    if head.rule in {
+        "by, exponentially",
+        "exponentially, by",
+        "by so much each",
+        "every, adjusted",
+        "adjusted every",
+        "every, by a factor",
+    }:
         frame.amount = board.items[head["amount"]]
         frame.places.add(head["amount"])
         place = head.after - 1
