@@ -238,3 +238,67 @@ def test_numbers_at_ends_of_formulas_clauses_and_trainings(text, wanted):
     """A formula before a full stop ends its number; what stops training, or is another's, is no end of the rate."""
     fields = {path: field.value for path, field in read(text)[0].fields.items()}
     assert {path: fields.get(path) for path in wanted} == wanted
+
+
+OTHERS = {
+    "train.accumulate": [
+        *("gradient accumulation, 2 GPUs, batch size 32", "gradient accumulation (4 A100s)", "采用梯度累积, 100轮"),
+        *("gradient accumulation with 8 GPUs and batch size 32", "使用梯度累积, 4块GPU", "累积了100次的梯度范数"),
+        "mixed precision, gradient accumulation, 16 GPUs and weight decay 1e-4",
+    ],
+    "train.clip_norm": [
+        "To limit memory, sequences of at most 512 tokens are used with gradient checkpointing.",
+        *(
+            "序列长度上限为512, 使用梯度检查点",
+            "图像最大边不超过1333, 使用梯度检查点",
+            "图像最大边长超过512的被缩放, 梯度累积4步",
+        ),
+        *(
+            "We use the gradient scaler with initial scale above 1024.",
+            "Gradient clipping by value with threshold 0.5.",
+        ),
+        *("Gradients are scaled by the loss scale of at most 1024.", "The gradient norm is above 10 without clipping."),
+        "We compute gradients with micro batches of at most 8 to bound memory.",
+        "Gradients are normalized with batch norm, limited to 4 groups.",
+    ],
+    "sgd.lr.final": [
+        *("Cosine annealing. Weight decay is increased to 0.04 at the end.", "Cosine annealing. We set λ to 0.05."),
+        *("Cosine annealing. Momentum is decayed to 0.05.", "Cosine annealing. The NMS threshold goes to 0.05."),
+        *("Cosine annealing. Pixel values scale to 0.01.", "余弦退火。偏置初始化到0.01。"),
+    ],
+    "train.steps": ["PGD steps and momentum are 10 and 0.9.", "The diffusion steps and batch size are 1000 and 64."],
+    "train.epochs": ["Local epochs and batch size are 5 and 32.", "Warm-up epochs and momentum are 5 and 0.9."],
+    "train.ema": ["BN uses exponential moving average, decay 0.99", "EMA, decay rate 0.95 per epoch"],
+    "sgd.lr.rate": ["更新系数0.05的目标网络", "每轮调整图像大小, 调整比例为0.5"],
+    "sgd.lr.duration": ["With this learning rate the loss increases for 5 epochs then falls."],
+    "sgd.lr.peak": ["One cycle of cosine annealing to 0.001 over 90 epochs."],
+    "groups": [
+        "The learning rate of the head is 0.1 at first and 0.01 for the remaining epochs.",
+        "The learning rate of the encoder is 0.1 for the first stage and 0.01 for the rest.",
+        "Weight of the head is 0.4 and of the encoder 0.6, learning rate.",
+    ],
+}
+
+
+@pytest.mark.parametrize(("path", "text"), [(path, text) for path, texts in OTHERS.items() for text in texts])
+def test_what_such_words_say_of_other_things_is_no_setting(path, text):
+    """The rate stays what it is said to be, and nothing is stated of what the text does not tell."""
+    fields = read(f"SGD, learning rate 0.1. {text}")[0].fields
+    stated = {one: field.value for one, field in fields.items() if field.provenance == "stated"}
+    assert not [one for one in stated if one.startswith(path)], stated
+    assert stated.get("sgd.lr", stated.get("sgd.lr.initial", stated.get("sgd.lr.then"))) == 0.1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"optimizer": "sgd", "lr": 0.1, "最小学习率": 0.001}',
+        '{"optimizer": "sgd", "初始学习率": 0.1, "最终学习率": 0.001}',
+        "学习率\t动量\t最小学习率\n0.1\t0.9\t0.001",
+        "| 优化器 | 学习率 | 最小学习率 | 动量 |\n|---|---|---|---|\n| SGD | 0.1 | 0.001 | 0.9 |",
+        "# lr, momentum, weight decay\n0.1, 0.9, 1e-4",
+    ],
+)
+def test_the_least_rate_is_not_the_rate(text):
+    """Whether it is a key in words, or the name of a column."""
+    assert read(text)[0].fields["sgd.lr"].value == 0.1

@@ -120,7 +120,7 @@ def _misfit_of_named(name: str, average: Any, params: Mapping[str, Array], kept:
     if name not in params:
         return "is that of no parameter"
     if name not in kept:
-        return "has no place here, where none is kept of its group (ema=0)"
+        return "has no place here, where none is kept of it"
     return misfit_of_average(average, params[name])
 
 

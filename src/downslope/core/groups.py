@@ -155,7 +155,7 @@ class Group:
         return common if self.ema is None else self.ema or None
 
     def _checked_ema(self, ema: Any) -> float:
-        if not isinstance(ema, bool) and isinstance(ema, Real) and 0 <= float(ema) < 1:
+        if not isinstance(ema, bool) and isinstance(ema, Real) and 0 <= ema < 1:
             return float(ema)
         raise GroupError(
             f"group {self.match!r}: `ema` must be in (0, 1) such as 0.999, or 0 for no average of these weights; got "

@@ -338,9 +338,7 @@ def _average_after(row: Row, param: Any, count: Any) -> Any:
     if row.home.ema is not None:
         return followed(row.name, param, row.average, row.home.ema, count)
     if not is_hole(row.average):
-        raise StateError(
-            f"the average of `{shown(row.name)}` has no place here, where none is kept of its group (ema=0)."
-        )
+        raise StateError(f"the average of `{shown(row.name)}` has no place here, where none is kept of it.")
     return None
 
 

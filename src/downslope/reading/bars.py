@@ -17,6 +17,7 @@ _ROW_ENDS = re.compile(r"\\\\(?:\[[^\]\n]{0,9}\])?|\\tabularnewline")
 _AROUND = re.compile(
     r"\\(?:text(?:bf|it|rm|tt|sc)?|emph|makecell|mathbf|multi(?:column|row)\{[^{}\n]{1,9}\}\{[^{}\n]{1,20}\})\{([^{}\n]*)\}"
 )
+_COMMENT = re.compile(r"(?<!\\)%[^\n]*")
 _BAR = re.compile(r"(?<!\\)&")
 _CELL_BEGINS = re.compile(r"<t[hd]\b[^<>]{0,200}>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]{0,200}>", re.IGNORECASE)
@@ -52,6 +53,7 @@ def _of_latex(body: str) -> str:
     """Return the body of a tabular with bars, a row to a line, and a rule of bars for the first below a row."""
     columns = _COLUMNS.match(body)
     start = columns.end() if columns is not None else 0
+    body = _COMMENT.sub(lambda match: " " * len(match[0]), body)
     body = " " * start + body[start:].replace("\n", " ")
     body = _AROUND.sub(lambda match: match[1].center(len(match[0])), body)
     body = _BAR.sub("|", body.replace("\\_", "_ "))

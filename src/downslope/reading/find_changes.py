@@ -25,7 +25,8 @@ _PARTS = {
     "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
     "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
     "fill": "(word|is|mod:peak,final,total|by|at){0,3}",
-    "rate": "(concept:lr|word:的)? comma? (with|by|is|word:其,且){0,2} (concept:lr_decay|concept:gamma)",
+    "rate": "(concept:lr|word:的)? comma? (with|by|is|word:其,且){0,2} "
+    "(concept:lr_decay|concept:gamma|word:调,更 word:整,节,新 (word:系,因 word:数,子)?)",
     "adjust": "(word:调,更,改,变 word:整,新,变,化|word:adjusted,updated,changed,modified)",
 }
 _HEADS = Rules(

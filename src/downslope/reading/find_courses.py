@@ -89,6 +89,14 @@ def find_courses(board: Board) -> None:
             _course(board, match, first, last)
 
 
+_RATED = Pattern("concept:lr (is|mod|to){0,3} rate=number")
+
+
+def _is_below_a_rate(board: Board, value: float) -> bool:
+    """Whether a learning rate above a value is told of: what a cycle leads down to is not its peak."""
+    return any(board.items[match["rate"]].value > value for match in _RATED.find(board.code()))
+
+
 def find_shapes(board: Board) -> None:
     """Add a fact for every schedule that is named, and is no part of something else."""
     code = board.code()
@@ -113,6 +121,8 @@ def find_shapes(board: Board) -> None:
         if target is not None and item.key == "polynomial" and board.items[target["final"]].value >= 1:
             board.note(Value("value", "power", board.items[target["final"]].value), [target["final"]])
         elif target is not None and item.key == "onecycle":
+            if _is_below_a_rate(board, board.items[target["final"]].value):
+                continue  # "one cycle of cosine annealing to 0.001"
             board.note(Value("value", "lr", board.items[target["final"]].value, role="peak"), [place, target["final"]])
         elif target is not None and not _rises(board, target["final"]):
             shape.final = board.items[target["final"]].value

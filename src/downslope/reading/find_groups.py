@@ -160,6 +160,11 @@ def _in_a_row(board: Board, first: int, last: int) -> None:
         numbers = [p for p in row if items[p].kind == "number"]
         if not rates or not all(_is_rate(board, p) for p in numbers) or _RELATIVE.search(_said(board, row)):
             continue
+        timed = items[end : end + 1] and (
+            items[end].kind in {"time", "times"} or items[end].is_a("unit", "epoch", "step")
+        )
+        if timed or _BY_STAGE.search(_said(board, row)) or (numbers and min(rates) > numbers[0] + 2):
+            continue  # "0.1 at first and 0.01 for the remaining epochs"
         own = len({items[p].key for p in parts}) == len(parts)
         if own and len(parts) == len(numbers) > 1:
             pairs = [*zip(parts, numbers, strict=True)]
@@ -183,6 +188,9 @@ def _said(board: Board, row: range) -> str:
     return board.text.plain[board.items[row[0]].start : board.items[row[-1]].end] if row else ""
 
 
+_BY_STAGE = re.compile(
+    r"\b(?:first|then|stages?|phases?|initially|afterwards?|later|pre-?train\w*)\b|阶段|先|然后|随后"
+)
 _PARTED = frozenset({"head", "classifier", "fc", "backbone", "encoder", "decoder", "last", "embedding", "pretrained"})
 
 
@@ -264,7 +272,8 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
         ]
         rate = next(p for p in range(match["target"], match.after) if board.items[p].is_a("concept", "lr"))
         told = any(item.kind in {"is", "verb", "with"} for item in board.items[match["target"] : rate])
-        if told and not _is_rate(board, match["value"]):
+        staged = _BY_STAGE.search(board.text.plain, board.items[first].start, board.items[match["value"]].end)
+        if told and (staged or not _is_rate(board, match["value"])):
             continue  # 权重使用学习率1, 偏置使用学习率2
         if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
             value, places = float(board.items[match["value"]].value), range(match.first, match.after)

@@ -31,10 +31,12 @@ _SEVERAL = rf"(?!\d|\.\d|\s?[,/、和]\s?\d+{_ITS_OWN}|\s?(?:and|to|-|different|
 _IS = r"(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)"
 _FEW = r"(?P<number>\d{1,4}(?!\d|\.\d)|two|four|eight|sixteen)"
 _COUNT = (
-    r"(?:\s?[=:(,]| of| is| was| set| to| for| over| across| with| every| using| equal|"
-    r"的?步数|次数|系数|因子|数|值|策略|累[积加计]"
+    r"(?:\s?[=:(]| of| is| was| set| to| equal|的?步数|次数|系数|因子|数|值|累[积加计]|"
+    r"策略[,，]?其?(?=累?[积加计]?(?:步数|次数|系数))"
     rf"|设置|设定|设|[为是取]){{0,6}}\s?{_FEW}"
+    r"(?!\s?(?:epoch|[a-z]\d|x\s|gpu|card|device|machine|node|轮|块|张|卡|台|个(?:gpu|epoch)|的批))"
 )
+_COUNTED = rf"(?:\s?[=:(]| of| is| was| set| to| for| over| across| with| every| using| equal|,? every){{0,6}}\s?{_FEW}"
 _BATCHES = (
     r"(?:steps?|batches|mini-?batches|iterations|updates|times|个?(?:batch(?:es)?|批次?|小批量?|mini-?batch)|步|次)"
 )
@@ -76,13 +78,14 @@ _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
     "train.accumulate": (
         (
             rf"gradient[-_ ]accumulation(?:[-_ ](?:steps?|factor|count))?{_COUNT}",
-            rf"accumulat\w+ {_GRADIENTS}{_COUNT} {_BATCHES}",
-            rf"gradients? (?:is|are|was|were) accumulated{_COUNT} {_BATCHES}",
+            rf"gradient[-_ ]accumulation{_COUNTED} {_BATCHES}",
+            rf"accumulat\w+ {_GRADIENTS}{_COUNTED} {_BATCHES}",
+            rf"gradients? (?:is|are|was|were) accumulated{_COUNTED} {_BATCHES}",
             rf"{_FEW}(?:[- ]steps?)? (?:of )?gradient[- ]accumulation",
             rf"every {_FEW} {_BATCHES}(?: by| with| using|,)? (?:accumulat\w+ {_GRADIENTS}|gradient accumulation)",
             rf"梯度累[积加计](?:的)?(?:步数|次数|步长)?{_COUNT}",
             rf"{_FEW}\s?{_BATCHES}的?(?:梯度)?累[积加计](?:一次)?的?(?:梯度)?",
-            rf"累[积加计](?:一次)?(?:了)?{_FEW}\s?{_BATCHES}的?梯度",
+            rf"累[积加计](?:一次)?(?:了)?{_FEW}\s?{_BATCHES}的?梯度(?!的?范数)",
             rf"累[积加计](?:了)?梯度\s?{_FEW}\s?{_BATCHES}",
         ),
         None,

@@ -6,7 +6,7 @@ import re
 
 from downslope.reading.facts import Board, Value
 from downslope.reading.find_values import BY_VALUE
-from downslope.reading.patterns import Pattern
+from downslope.reading.patterns import Match, Pattern
 from downslope.reading.plan import RAMPS
 from downslope.reading.schedule_facts import Change, Course, Shape
 
@@ -63,7 +63,7 @@ def _find_threshold(board: Board, first: int, last: int) -> None:
     heads = [place for place in range(first, last) if items[place].is_a("concept", "clip")]
     start, end = items[first].start, items[last - 1].end
     told = any(start <= fact.start < end for fact in reversed(board.of("value", "clip")))
-    if told or _limit(board, first, last) or not heads:
+    if told or _limit(board, first, last) or not heads or BY_VALUE.search(board.text.plain, start, end):
         return
     marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
     for place in range(heads[0] + 1, last):
@@ -77,6 +77,15 @@ _LIMITING = re.compile(
     r"clip|limit|constrain|restrict|scale|normali|\bcap|bound|裁[剪切]|剪裁|截断|限制|上限|最大|缩放"
 )
 _NO_LIMIT = re.compile(r"penal|惩罚|lipschitz|until|stop|converg|toleran|停止|收敛|直到|噪声|noise")
+_OTHERS_LIMIT = re.compile(
+    r"checkpoint|scaler|accumul|loss scal|batch|token|sequence|pixel|image|without|memory|"
+    r"序列|图像|检查点|累[积加计]|长度|边长|像素"
+)
+"""What else a clause limits."""
+
+_COUNTED_THINGS = re.compile(
+    r"[\d.]* ?(?:tokens|pixels|steps|layers|groups|frames|epochs|gpus|words|samples|个|像素|层|步|轮)"
+)
 _BEFORE_LIMIT = (
     r"(?:[ (=:]|of|is|was|at|to|with|set|equal|value|be|by|l2|设置|设定|设|取|上限|限制|裁剪|[为是到至在]){0,9}"
 )
@@ -102,12 +111,15 @@ def _limit(board: Board, first: int, last: int) -> bool:
         number = start + match.start("before" if match["before"] else "number")
         place = next((p for p in range(first, last) if board.items[p].start == number), last)
         ours = re.search(r"grad|梯度", sentence[max(0, match.start() - 60) : match.end() + 30]) is not None
-        if place == last or not ours:
+        clause = re.split(r"[,;，；]", sentence[: match.end()])[-1] + re.split(r"[,;，；]", sentence[match.end() :])[0]
+        limited = _LIMITING.search(sentence[: match.start()] + " " + sentence[match.end() :]) or "范数" in clause
+        counted = _COUNTED_THINGS.match(sentence, match.end() - 1)
+        if place == last or not (ours and limited) or counted or _OTHERS_LIMIT.search(clause):
             continue
-        of_none = (fact for fact in board.of("value", "other") if board.items[place].end == fact.end)
-        named = any(board.plain(fact).startswith(("threshold", "阈值")) for fact in of_none)
-        number = board.items[place].number
-        usable = number is not None and number.value > 0 and not (number.percent or number.times)
+        others = (fact for fact in board.of("value", "other") if board.items[place].end == fact.end)
+        named = any(board.plain(fact).startswith(("threshold", "阈值")) for fact in others)
+        found = board.items[place].number
+        usable = found is not None and found.value > 0 and not (found.percent or found.times)
         if usable and (named or board.free_number(place)):
             near = [p for p in range(first, last) if board.items[p].start >= start + match.start() and p <= place]
             board.note(Value("value", "clip", board.items[place].value), [*near, place])
@@ -174,21 +186,44 @@ def _find_ends_of_ramps(board: Board) -> None:
     own = next((i for i, (_, last) in enumerate(sentences) if board.items[last - 1].end > shapes[0].start), 0)
     for first, last in sentences[own : own + 2]:
         for fact in rates:
-            falls = shapes[0].end <= fact.start and 0 <= fact.value < highest and fact.role in {"", None}
+            falls = 0 <= fact.value < highest and not fact.role
             within = board.items[first].start <= fact.start < board.items[last - 1].end
             number = next((i for i in range(first, last) if board.items[i].end == fact.end), None)
-            if falls and within and number and _falls_to(board, first, number):
+            if falls and within and number and _falls_to(board, first, number, behind=shapes[0].end <= fact.start):
                 fact.role = "final"
                 return
         for match in [*_END.find(code, first, last), *_END_BEHIND.find(code, first, last)]:
             item = board.items[match["number"]]
             part = item.number is not None and item.number.percent
-            if shapes[0].end <= item.start and 0 <= item.value < min(highest, 0.1) and not part:
+            ends = shapes[0].end <= item.start and 0 <= item.value < min(highest, 0.1) and not part
+            if ends and _is_of_the_rate(board, match, first, shapes[0]):
                 board.note(Value("value", "final", item.value), range(match.first, match.after))
                 return
 
 
-def _falls_to(board: Board, first: int, number: int) -> bool:
+def _is_of_the_rate(board: Board, match: Match, first: int, shape: Shape) -> bool:
+    """Whether an end is that of the rate, by its clause: one with the shape in it, or that is about no other thing."""
+    begin = match.first
+    while begin > first and board.items[begin - 1].kind not in {"comma", "break"}:
+        begin -= 1
+    clause = board.items[begin : match.after]
+    if any(item.is_a("concept", "lr") for item in clause):
+        return True
+    others = any(item.kind in {"concept", "other", "target", "optimizer", "unit", "no"} for item in clause)
+    before = [item for item in board.items[begin : match.first] if item.kind == "word"]
+    led = all(board.plain(item) in _LEADING for item in before) or any(item.start == shape.start for item in clause)
+    return led and not others and board.items[first].start <= shape.start
+
+
+_LEADING = frozenset([
+    "which", "that", "it", "whose", "gradually", "slowly", "smoothly", "brings", "bring", "bringing", "as", "so",
+    "使", "其", "逐", "渐", "步", "将", "并", "则", "used", "applied",
+])  # fmt: skip
+"""Words before an end that name nothing else."""
+
+
+def _falls_to(board: Board, first: int, number: int, *, behind: bool) -> bool:
     """Whether a rate is what another falls to: "reducing the learning rate to 0.0001", 训练结束时学习率为."""
     before = board.items[max(first, number - 4) : number]
-    return bool(before) and (before[-1].kind == "to" or any(item.is_a("end", "end") for item in before))
+    falls = behind and bool(before) and before[-1].kind == "to"
+    return falls or any(item.is_a("end", "end") for item in before)

@@ -269,11 +269,26 @@ def _coordinated(board: Board) -> None:
                 if any(items[number].kind == "time" for key, _, number in pairs if key not in _TOTALS.values()):
                     continue
                 for key, concept, number in pairs:
+                    if items[concept].kind == "unit" and not _opens(board, concept, first):
+                        board.used.add(number)  # "diffusion steps and batch size are 1000 and 64"
+                        continue
                     whole = [numbers[-1]] if concept == concepts[0] and len(concepts) > 2 else []
                     _value_of(board, key, concept, [number, *whole], first)
             elif counted and connected and items[numbers[0]].kind == "number" and _both(board, concepts[0], first):
                 for concept in concepts:
                     _value(board, concept, numbers[0], [concept, numbers[0]], first)
+
+
+def _opens(board: Board, place: int, first: int) -> bool:
+    """Whether epochs or steps are those of the training: no word before them says of what else."""
+    before = board.items[place - 1] if place > first else None
+    plain = before is not None and before.is_a("word", "where", "training", "the", "with", "that", "of")
+    return (
+        before is None
+        or plain
+        or before.kind in {"comma", "and", "open", "mod", "optimizer"}
+        or before.is_a("verb", "train")
+    )
 
 
 def _is_total(board: Board, key: str, number: int) -> bool:
@@ -531,7 +546,9 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         key = of
     averages = [p for p in range(max(first, concept - 9), concept) if key == "ema" and items[p].is_a("concept", "ema")]
     places = [*places, *averages]  # of "EMA with momentum 0.999" the momentum alone would be another's
-    if key == "batch" and _is_other_batch(board, concept, first):
+    if (key == "batch" and _is_other_batch(board, concept, first)) or (
+        key == "ema" and _OF_NO_MODEL.search(board.text.plain, items[first].start, items[number].end + 12)
+    ):
         return
     if key == "decay" and any(_NOUN.fullmatch(board.plain(i)) for i in items[concept + 1 : number] if i.kind == "word"):
         return  # "decay the exploration rate by 0.99"
@@ -563,6 +580,12 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         fact.per = rate_per(board, number, concept)
     board.note(fact, places)
 
+
+_OF_NO_MODEL = re.compile(
+    r"\b(?:bn|batch[ -]?norm\w*|(?:batch|running) stat\w*|(?:running|smoothed) (?:loss|reward)\w*)\b"
+    r"|[\d.]+ (?:per|every|each) "
+)
+"""What else is averaged, and a factor of each epoch."""
 
 _OF_ALL = re.compile(r"(?:全局学习率|(?<![a-z])global (?:learning rate|lr)\b)[^\d;]{0,8}(?:0?\.\d|\d(?:\.\d)?e-|10\^)")
 _STRIDES = re.compile(r"阈值|范围|区间|搜索|窗口|递[增减]|[按以]步长")

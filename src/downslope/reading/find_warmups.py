@@ -338,8 +338,8 @@ def _rises_alone(board: Board, code: str, first: int, last: int) -> None:
     """Add a warmup of which only the length is told: "we increase the learning rate over the first 5 epochs"."""
     for match in _RISES_FOR.find(code, first, last):
         verb = next(place for place in range(match.first, match.after) if board.items[place].is_a("verb", "increase"))
-        near = board.items[max(first, verb - 4) : min(last, verb + 4)]
-        subject = next((item for item in near if item.kind == "concept"), None)
+        near = [*reversed(board.items[max(first, verb - 4) : verb]), *board.items[verb + 1 : min(last, verb + 4)]]
+        subject = next((item for item in near if item.kind in {"concept", "when", "other"}), None)
         amounts = any(item.kind in {"number", "by", "to", "from"} for item in board.items[max(first, verb - 2) : last])
         if subject is not None and subject.is_a("concept", "lr") and not amounts:
             board.note(Warmup("warmup", "lr", None, length=board.items[match["length"]].data), [match["length"]])

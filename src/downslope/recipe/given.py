@@ -141,7 +141,12 @@ def made_of_words(text: str, reading: Any, make: Callable[[], Any]) -> Any:
         DownslopeError: If they say nothing that makes a recipe; a name that there is no file of is said to be one.
     """
     name = text.strip()
-    if looks_like_a_text_file(name) and any(field.provenance == "stated" for field in reading.fields.values()):
+    listed = any(sign in name for sign in ",;\uff0c\uff1b")  # "SGD,lr=0.1,momentum=0.9,train.py"; so in Chinese
+    if (
+        not listed
+        and looks_like_a_text_file(name)
+        and any(field.provenance == "stated" for field in reading.fields.values())
+    ):
         near = did_you_mean(name, known_recipes())  # the settings that a name such as lr0.1.py has are not those in it
         raise RecipeError(f"{shown(name)}: no such file or recipe.{near} Give a file, or a sentence in quotes.")
     try:

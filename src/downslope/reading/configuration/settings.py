@@ -259,11 +259,16 @@ def key_of(words: str) -> str:
     """
     if len(words) > 40 or meanings(words):
         return words
-    kinds = [(item.kind, item.key) for item in find_items(normalise(words).plain) if item.kind not in {"mod", "verb"}]
-    return _IN_WORDS.get(kinds[0][1], words) if len(kinds) == 1 and kinds[0][0] in {"concept", "unit"} else words
+    items = find_items(normalise(words).plain)
+    kinds = [item for item in items if not (item.is_a("mod", "initial", "base", "total") or item.is_a("verb", "train"))]
+    if len(kinds) != 1 or not (kinds[0].is_a("concept") or (kinds[0].is_a("unit") and len(items) == 1)):
+        return words  # 最小学习率 is no learning rate, "start epoch" no length
+    return _IN_WORDS.get(kinds[0].key, words)
 
 
-_FORMULA = re.compile(r"[$^×⁻·]")
+_WORDED = re.compile(r"[\u4e00-\u9fff]|\w \w")
+_HELD_OUT = re.compile(r"测试|验证|评估|推理|教师|预训练|\b(?:test|val|eval)")
+_FORMULA = re.compile(r"[\^×⁻·]|\$[^$]*\$")
 
 
 def number_in(value: Any) -> Any:
@@ -286,7 +291,8 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         entry = _referred(own, by_path)
         if len(entry.path) > 1 and entry.path[-1] in {"value", "default"}:  # `lr: {value: 0.1, description: ...}`
             entry = replace(entry, path=entry.path[:-1])
-        if entry.path and (not entry.path[-1].isascii() or " " in entry.path[-1]):  # `批大小: 64`
+        worded = entry.path and _WORDED.search(entry.path[-1])  # `批大小: 64`, but `λ = 5e-4`
+        if worded and not any(_HELD_OUT.search(part) for part in entry.path):
             entry = replace(entry, path=(*entry.path[:-1], key_of(entry.path[-1])))
         entry = replace(entry, value=number_in(entry.value))
         keys = bare_path(entry.path)

@@ -76,7 +76,7 @@ def read_table(text: str) -> list[Entry]:
 def _cells(text: str, line: re.Match[str], cell: re.Pattern[str]) -> list[Cell]:
     found: list[Cell] = []
     for match in cell.finditer(text, *line.span()):
-        words = match[0].strip(" \t*`$")
+        words = match[0].strip(" \t*`$#%")
         if words:
             start = match.start() + match[0].index(words)
             found.append(Cell(key_of(words), start, start + len(words)))
