@@ -196,3 +196,10 @@ def test_a_change_that_is_never_allowed_is_refused_at_once() -> None:
     """A negative weight decay is wrong whatever the other settings are."""
     with pytest.raises(GroupError, match=r"`weight_decay` must be finite and >= 0; got -1\.0"):
         Group(match="*.bias", weight_decay=-1.0)
+
+
+@pytest.mark.parametrize("ema", [1.0, -0.1, 10**400, True, "0.9", float("nan")])
+def test_an_average_that_is_none_is_refused(ema):
+    """In words, of a number beyond all floats too."""
+    with pytest.raises(GroupError, match=r"group 'a': `ema` must be in \(0, 1\) such as 0\.999, or 0 for no average"):
+        Group(match="a", ema=ema)

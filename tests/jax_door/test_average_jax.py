@@ -189,7 +189,7 @@ def test_what_groups_are_refused() -> None:
     params, grads = drawn(0), drawn(1)
     whole, parts = sgd(lr=0.1, ema=0.9), sgd(lr=0.1, groups=[Group(match="wide", ema=0.9)])
     _, state = updated(whole, grads, whole.init(params), params)
-    with pytest.raises(StateError, match=r"the average of `scalar` has no place here, .* of its group \(ema=0\)"):
+    with pytest.raises(StateError, match=r"the average of `scalar` has no place here, .* of it"):
         parts.update(grads, state, params)
     with pytest.raises(SettingsError, match="schedule-free SGD keeps no `ema`"):
         schedule_free_sgd(groups=[Group(match="wide", ema=0.9)])

@@ -131,7 +131,7 @@ def test_states_of_groups() -> None:
     whole = SGD(params, lr=0.1, ema=0.9)
     parts, none = SGD(params, lr=0.1, groups=OF_GROUPS[:2]), SGD(params, lr=0.1, groups=OF_GROUPS[1:2])
     whole.step(drawn(1))
-    with pytest.raises(StateError, match=r"the average of `scalar` has no place here, .* of its group \(ema=0\)"):
+    with pytest.raises(StateError, match=r"the average of `scalar` has no place here, .* of it"):
         parts.load_state_dict(whole.state_dict())
     assert parts.step_count == 0
     parts.step(drawn(1))

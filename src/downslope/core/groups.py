@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from numbers import Real
@@ -155,8 +156,10 @@ class Group:
         return common if self.ema is None else self.ema or None
 
     def _checked_ema(self, ema: Any) -> float:
-        if not isinstance(ema, bool) and isinstance(ema, Real) and 0 <= ema < 1:
-            return float(ema)
+        if not isinstance(ema, bool) and isinstance(ema, Real):
+            with suppress(OverflowError):  # of an integer beyond all floats
+                if 0 <= (found := float(ema)) < 1:
+                    return found
         raise GroupError(
             f"group {self.match!r}: `ema` must be in (0, 1) such as 0.999, or 0 for no average of these weights; got "
             f"{shown(repr(ema))}."

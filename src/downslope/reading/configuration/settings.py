@@ -279,6 +279,13 @@ def number_in(value: Any) -> Any:
     return items[0].value if [item.kind for item in items] == ["number"] else value
 
 
+def _in_keys(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a path whose last name is the key that its words stand for: `批大小: 64`, but `λ = 5e-4`."""
+    if not path or not _WORDED.search(path[-1]) or any(_HELD_OUT.search(part) for part in path):
+        return path
+    return (*path[:-1], key_of(path[-1]))
+
+
 def find_settings(entries: list[Entry], system: System) -> Settings:
     """Return what entries mean, those that mean nothing left out."""
     entries = plain(entries)
@@ -291,10 +298,7 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         entry = _referred(own, by_path)
         if len(entry.path) > 1 and entry.path[-1] in {"value", "default"}:  # `lr: {value: 0.1, description: ...}`
             entry = replace(entry, path=entry.path[:-1])
-        worded = entry.path and _WORDED.search(entry.path[-1])  # `批大小: 64`, but `λ = 5e-4`
-        if worded and not any(_HELD_OUT.search(part) for part in entry.path):
-            entry = replace(entry, path=(*entry.path[:-1], key_of(entry.path[-1])))
-        entry = replace(entry, value=number_in(entry.value))
+        entry = replace(entry, path=_in_keys(entry.path), value=number_in(entry.value))
         keys = bare_path(entry.path)
         if not keys:
             continue
