@@ -189,7 +189,7 @@ def _said(board: Board, row: range) -> str:
 
 
 _BY_STAGE = re.compile(
-    r"\b(?:first|then|stages?|phases?|initially|afterwards?|later|pre-?train\w*)\b|阶段|先|然后|随后"
+    r"\b(?:first|then|stages?|phases?|initially|afterwards?|later|pre-?training)\b|阶段|先|然后|随后"
 )
 _PARTED = frozenset({"head", "classifier", "fc", "backbone", "encoder", "decoder", "last", "embedding", "pretrained"})
 
