@@ -80,10 +80,15 @@ def read(
     if language not in {None, "en", "zh"}:
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
     sources = gather(text, name)
-    parts = [part for name, start, piece in sources.pieces() for part in _parts_of(as_bars(piece), start, name)]
+    barred = sources.text
+    for _, start, piece in sources.pieces():  # each by itself: a table does not go on in another file
+        barred = barred[:start] + as_bars(piece) + barred[start + len(piece) :]
+    pieces = [(name, start, barred[start : start + len(piece)]) for name, start, piece in sources.pieces()]
+    parts = [part for name, start, piece in pieces for part in _parts_of(piece, start, name)]
     findings = _read_parts(parts, sources.text)
     parts = _without_phrases(parts, findings)
-    prose, left_out = _prose(sources.text, parts)
+    prose, left_out = _prose(barred, parts)
+    prose = replace(prose, original=sources.text)
     draft, board = _read_prose(prose, language or ("zh" if prose.chinese else "en"))
     if left_out:
         draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
@@ -175,14 +180,14 @@ def _as_written(found: Found, part: Part, text: str) -> Found:
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
     """Return the prose of a text, these parts blanked out in their places, and whether passages were left out."""
     pieces: list[str] = []
-    here, barred = 0, as_bars(text)
+    here = 0
     for part in parts:
         end = part.start + len(part.text)
-        pieces += [barred[here : part.start], ("\n\n" if "\n" in part.text else ",").ljust(end - part.start)]
+        pieces += [text[here : part.start], ("\n\n" if "\n" in part.text else ",").ljust(end - part.start)]
         here = end
-    blanked = "".join([*pieces, barred[here:]])
+    blanked = "".join([*pieces, text[here:]])
     passages = choose_passages(blanked)
-    return replace(normalise(blanked, passages), original=text), len(text) - _apart(parts) > LONGEST
+    return normalise(blanked, passages), len(text) - _apart(parts) > LONGEST
 
 
 def _apart(parts: list[Part]) -> int:

@@ -72,10 +72,12 @@ def _of_latex(body: str) -> str:
 def _of_html(body: str) -> str:
     """Return the rows of a table of HTML with bars, a row to a line, and a rule of bars below the first."""
     body = body.replace("\n", " ")
-    rows = list(_HTML_ROW.finditer(body))
-    for place, row in enumerate(rows):
-        length = len(row[0])
-        ruled = not place and len(rows) > 1 and length > len(_RULER) + 2
-        body = body[: row.start()] + (f"\n{_RULER}\n" if ruled else "\n").ljust(length) + body[row.end() :]
+    first = _HTML_ROW.search(body)
+
+    def ended(row: re.Match[str]) -> str:
+        ruled = first is not None and row.start() == first.start() and row.end() < len(body)
+        return (f"\n{_RULER}\n" if ruled and len(row[0]) > len(_RULER) + 2 else "\n").ljust(len(row[0]))
+
+    body = _HTML_ROW.sub(ended, body)
     body = _CELL_BEGINS.sub(lambda match: "|".ljust(len(match[0])), body)
     return _TAG.sub(lambda match: " " * len(match[0]), body)

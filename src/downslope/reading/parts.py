@@ -510,7 +510,7 @@ def _fenced(text: str, language: str, start: int, name: str) -> list[Part]:
     return [_part(form, text, start, name)] if form else _lines(text, start, name)
 
 
-_COLUMNED = re.compile(
+_SPREAD = re.compile(
     r"^[^\n,\t]{1,40}(?:[,\t][^\n,\t]{1,40}){2,40}\n[^\n,\t]{0,40}(?:[,\t][^\n,\t]{0,40}){2,40}$", re.MULTILINE
 )
 """What may be two lines of a spreadsheet."""
@@ -520,7 +520,7 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text without fences: settings with something around them, and what is between these."""
     parts: list[Part] = []
     here = 0
-    if "|" in text or _COLUMNED.search(text[:_CUT]):
+    if "|" in text or _SPREAD.search(text[:_CUT]):
         from downslope.reading.configuration.tables import find_tables
 
         for begun, end in find_tables(text[:_CUT]):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from downslope.reading.arithmetic import is_number
 from downslope.reading.configuration.entries import Entry, as_number, scalar
-from downslope.reading.configuration.settings import key_of, meanings, number_in
+from downslope.reading.configuration.settings import key_of, meanings
 
 _TABLE = re.compile(
     r"^[ \t]*\|?[^|\n]{1,80}\|[^\n]{1,400}\n[ \t]*\|?[ \t:-]{2,80}\|[ \t:|-]{2,400}"
@@ -51,26 +51,36 @@ def read_table(text: str) -> list[Entry]:
         [[0.0, 0.1], [30.0, 0.01]]
     """
     barred = "|" in text
-    rows = [_cells(text, match, _CELL if barred else _COLUMNED_CELL) for match in re.finditer(r"[^\n]+", text)]
-    rows = [rows[0], *rows[2:]] if barred else rows
-    if not barred and (len({len(row) for row in rows}) > 1 or sum(bool(meanings(one.words)) for one in rows[0]) < 2):
+    lines = list(re.finditer(r"[^\n]+", text))
+    cell = _CELL if barred else _COLUMNED_CELL
+    names = _named(_cells(text, lines[0], cell))
+    if not (barred or _are_settings(names)):
         return []
-    if len(rows[0]) < 3:
-        return _stages(rows[0], rows[1:])
-    if sum(bool(meanings(cell.words)) for cell in rows[0]) < 2:  # their names stand in the first column
-        rows = [[cell or Cell("", 0, 0) for cell in row] for row in zip_longest(*rows)]
-    names, *values = rows
-    if sum(bool(meanings(cell.words)) for cell in names) < 2:
+    rows = [_cells(text, line, cell) for line in lines[2 if barred else 1 :]]
+    if not barred and any(len(row) != len(names) for row in rows):
         return []
-    found = _stages(names, values)
-    for name, *column in zip(names, *values, strict=False):
+    if len(names) < 3:
+        return _stages(names, rows)
+    if not _are_settings(names):  # their names stand in the first column
+        columns = zip_longest(_cells(text, lines[0], cell), *rows, fillvalue=Cell("", 0, 0))
+        names, *rows = (list(column) for column in columns)
+        names = _named(names)
+    if not _are_settings(names):
+        return []
+    found = _stages(names, rows)
+    for name, *column in zip(names, *rows, strict=False):
         if column and len({cell.words for cell in column}) == 1 and not _SPAN.fullmatch(column[0].words):
-            found.append(
-                Entry(
-                    (name.words,), number_in(scalar(column[0].words)), min(name.start, column[0].start), column[0].end
-                )
-            )
+            found.append(Entry((name.words,), scalar(column[0].words), min(name.start, column[0].start), column[0].end))
     return found
+
+
+def _named(cells: list[Cell]) -> list[Cell]:
+    """Return cells that hold names, each as the key that it stands for."""
+    return [one._replace(words=key_of(one.words)) for one in cells]
+
+
+def _are_settings(names: list[Cell]) -> bool:
+    return sum(bool(meanings(one.words)) for one in names) > 1
 
 
 def _cells(text: str, line: re.Match[str], cell: re.Pattern[str]) -> list[Cell]:
@@ -79,7 +89,7 @@ def _cells(text: str, line: re.Match[str], cell: re.Pattern[str]) -> list[Cell]:
         words = match[0].strip(" \t*`$#%")
         if words:
             start = match.start() + match[0].index(words)
-            found.append(Cell(key_of(words), start, start + len(words)))
+            found.append(Cell(words, start, start + len(words)))
     return found
 
 
