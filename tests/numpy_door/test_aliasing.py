@@ -207,3 +207,10 @@ def test_an_overlap_is_found_as_by_counting(axes: list[tuple[int, int]]) -> None
     places = sorted(sum(i * stride for i, stride in zip(index, strides, strict=True)) for index in np.ndindex(*shape))
     closest = min((after - before for before, after in pairwise(places)), default=8)
     assert overlaps_itself(view) == (closest < 8)
+
+
+@pytest.mark.parametrize("strides", [(0, 0), (0, 8), (8, 8)])
+def test_an_overlap_of_more_elements_than_any_memory_holds_is_found(strides: tuple[int, int]) -> None:
+    """Without counting them: a view of a million rows of a million elements takes no memory itself."""
+    view = np.lib.stride_tricks.as_strided(np.ones(4), (10**6, 10**6), strides)
+    assert overlaps_itself(view)

@@ -216,6 +216,8 @@ def overlaps_itself(array: Array) -> bool:
     axes = sorted(
         (abs(stride), extent) for extent, stride in zip(array.shape, array.strides, strict=True) if extent > 1
     )
+    if array.size * array.itemsize > array.itemsize + sum((extent - 1) * stride for stride, extent in axes):
+        return True  # more elements than their memory holds; so what is laid out below is no larger than that
     reached = array.itemsize
     for stride, extent in axes:
         if stride < reached:
