@@ -119,12 +119,12 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     grads, factor = multiplied(grads, factor)
     both, grads, factors = with_factors(groups, entries, grads, scaled(groups, scalars, factor))
     rest = step_by_kernel(groups, options, entries, grads, factors, both)
-    buffers = [tensor for i, entry in enumerate(entries) if i not in rest for tensor in entry.written()[1:]]
+    in_kernel = set(range(len(entries))) - set(rest)
+    buffers = [tensor for i in in_kernel for tensor in entries[i].written()[1:]]
     torch._C._increment_version(buffers)  # the parameters' are the operation's own business
     of_rest = [clipped_by_unit(grads[i], factors[i]) for i in rest]
     apply(groups, state, options, [entries[i] for i in rest], of_rest, both)
     moved = {id(homes[position][2]): param for position, param in zip(positions, params, strict=True)}
-    in_kernel = set(range(len(entries))) - set(rest)
     within = {id(homes[positions[i]][2]) for i in in_kernel if entries[i].average is not None}
     follow(groups, state, within, moved=moved)
     optimizer.count_step()

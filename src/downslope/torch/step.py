@@ -273,7 +273,7 @@ class StepPlan:
         """
         entries = self._by_unit
         grads, factors = zip(*(own[id(entry)] for entry in entries), strict=True)
-        left = step_by_kernel(groups, options, entries, grads, factors, scalars)
+        left = set(step_by_kernel(groups, options, entries, grads, factors, scalars))
         moved = [entry for place, entry in enumerate(entries) if place not in left]
         torch._C._increment_version(_written(moved))
         ids = set(map(id, moved))
